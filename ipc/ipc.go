@@ -1,0 +1,159 @@
+// Package ipc is the contract between the daemon and whoever speaks with it:
+// the wire types, the kinds of error, who a caller is, and the Backend that the
+// adapters (ipc/httpapi, ipc/dbus) serve. It imports nothing of ours, so that
+// adapters and daemon never need each other.
+package ipc
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+)
+
+// Version is the version of every JSON document of the API.
+const Version = 1
+
+// Principal is who calls: what the kernel says of the socket's other end, never
+// what the caller says of himself.
+type Principal struct {
+	// UID is the user's number, or on Windows his SID.
+	UID string
+	// PID is the calling process, 0 when not known. It can be reused: for
+	// display only, never for authorisation.
+	PID int
+	// Program is the caller's short process name, for display only.
+	Program string
+	// Admin is set for root and for the owner of a user's own daemon.
+	Admin bool
+}
+
+// Secret is a PIN, password, key or OTP secret on its way. It prints as
+// "[secret]" in every format; only JSON, which is the wire, carries it.
+type Secret []byte
+
+// String hides the secret.
+func (s Secret) String() string { return "[secret]" }
+
+// GoString hides the secret.
+func (s Secret) GoString() string { return "[secret]" }
+
+// Format hides the secret from every verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[secret]")) }
+
+// MarshalJSON writes the secret as a JSON string.
+func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(string(s)) }
+
+// UnmarshalJSON reads the secret from a JSON string.
+func (s *Secret) UnmarshalJSON(b []byte) error {
+	var str string
+	if err := json.Unmarshal(b, &str); err != nil {
+		return fmt.Errorf("a secret must be a string") // never the value
+	}
+	*s = Secret(str)
+	return nil
+}
+
+// Wipe overwrites the secret.
+func (s Secret) Wipe() { clear(s) }
+
+// Auth is what a caller offers to open a class of the vault. With nothing set
+// the daemon takes an enrolled token that is present, and fails with
+// PINRequired, naming it, if that wants a PIN.
+type Auth struct {
+	// Token is a keyslot id (or its label, if unique). A PIN is used for no
+	// other token; a PIN without Token is refused when several enrolled tokens
+	// are present.
+	Token string `json:"token,omitempty"`
+	// PIN is the token's PIN, or a software token's passphrase.
+	PIN Secret `json:"pin,omitempty"`
+	// SpendLastTry allows PIN to be tried when only one try is left.
+	SpendLastTry bool `json:"spend_last_try,omitempty"`
+	// RecoveryPassword opens without any token.
+	RecoveryPassword Secret `json:"recovery_password,omitempty"`
+	// RecoveryKey is the age identity AGE-SECRET-KEY-1…, instead of the password.
+	RecoveryKey Secret `json:"recovery_key,omitempty"`
+}
+
+// Backend is all that the daemon offers. Every method takes the caller and
+// shows him nothing but his own; every error is an *Error.
+type Backend interface {
+	Reporter
+	Vaults
+	Accounts
+	Tokens
+	Recovery
+	Backups
+}
+
+// Reporter tells how things are.
+type Reporter interface {
+	Status(ctx context.Context, p Principal) (Status, error)
+	// Events reports to send until ctx ends or send fails: first the present
+	// state (one "state" event, then one event for each token present and each
+	// touch being waited for), then what changes.
+	Events(ctx context.Context, p Principal, send func(Event) error) error
+	Doctor(ctx context.Context, p Principal) (Findings, error)
+	Audit(ctx context.Context, p Principal) (AuditLog, error)
+}
+
+// Vaults makes, opens and closes the caller's vault.
+type Vaults interface {
+	Init(ctx context.Context, p Principal, r InitRequest) (InitResult, error)
+	Unlock(ctx context.Context, p Principal, r UnlockRequest) (UnlockResult, error)
+	Lock(ctx context.Context, p Principal) error
+	// RecoverVault compares a damaged vault with the last good generation and,
+	// with Apply, makes that the newest.
+	RecoverVault(ctx context.Context, p Principal, r RecoverVaultRequest) (RecoverVaultResult, error)
+}
+
+// Accounts reads and changes the caller's accounts. id is an account's id, or
+// a name if it is unique (see Code).
+type Accounts interface {
+	Accounts(ctx context.Context, p Principal) (AccountList, error)
+	Account(ctx context.Context, p Principal, id string) (Account, error)
+	AddAccounts(ctx context.Context, p Principal, r AddAccountsRequest) (AccountList, error)
+	EditAccount(ctx context.Context, p Principal, id string, r EditAccountRequest) (Account, error)
+	MoveAccount(ctx context.Context, p Principal, id string, r MoveAccountRequest) (AccountList, error)
+	RemoveAccount(ctx context.Context, p Principal, id string, r RemoveAccountRequest) (RemoveAccountResult, error)
+	// RevealAccount hands out the account's secret as an otpauth URI; audited.
+	RevealAccount(ctx context.Context, p Principal, id string, r RevealRequest) (Reveal, error)
+	// Code makes a code. ref is an id, a name, an issuer, or "issuer:name";
+	// matching is exact first, then without case, then by substring.
+	Code(ctx context.Context, p Principal, ref string, r CodeRequest) (Code, error)
+}
+
+// Tokens lists and enrols tokens. id is a keyslot id or label for enrolled
+// tokens, else the id that Tokens lists.
+type Tokens interface {
+	Tokens(ctx context.Context, p Principal) (TokenList, error)
+	TokenInfo(ctx context.Context, p Principal, id string) (TokenInfo, error)
+	EnrollToken(ctx context.Context, p Principal, r EnrollRequest) (EnrollResult, error)
+	RevokeToken(ctx context.Context, p Principal, id string, r RevokeRequest) (RevokeResult, error)
+	TestToken(ctx context.Context, p Principal, id string, r TestTokenRequest) (TestTokenResult, error)
+	RenameToken(ctx context.Context, p Principal, id string, r RenameTokenRequest) (Token, error)
+	ChangePIN(ctx context.Context, p Principal, id string, r ChangePINRequest) error
+	WipeToken(ctx context.Context, p Principal, id string, r WipeTokenRequest) (WipeTokenResult, error)
+}
+
+// Recovery keeps the way back that needs no token.
+type Recovery interface {
+	SetRecoveryPassword(ctx context.Context, p Principal, r SetRecoveryRequest) (RecoveryResult, error)
+	CheckRecovery(ctx context.Context, p Principal, r CheckRecoveryRequest) (CheckRecoveryResult, error)
+	ShowRecoveryKey(ctx context.Context, p Principal, r ShowRecoveryKeyRequest) (RecoveryKey, error)
+	// RotateRecovery makes a new recovery key and a new epoch, so that the old
+	// key opens no later vault or backup.
+	RotateRecovery(ctx context.Context, p Principal, r SetRecoveryRequest) (RecoveryResult, error)
+}
+
+// Backups makes and restores backups. Files travel as bytes: the daemon opens
+// no file of a user.
+type Backups interface {
+	// CreateBackup works while the vault is locked.
+	CreateBackup(ctx context.Context, p Principal) (Backup, error)
+	// InspectBackup opens a backup with a token (or anything in Auth) and says
+	// what a restore would bring; it changes nothing.
+	InspectBackup(ctx context.Context, p Principal, r InspectBackupRequest) (BackupContents, error)
+	// RestoreBackup makes the caller's vault from a backup; it fails with
+	// AlreadyExists where there is a vault.
+	RestoreBackup(ctx context.Context, p Principal, r RestoreBackupRequest) (RestoreResult, error)
+}

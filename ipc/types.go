@@ -1,0 +1,563 @@
+package ipc
+
+// Status is what the daemon says of itself and of the caller's vault.
+type Status struct {
+	Version  int       `json:"version"`
+	Daemon   Daemon    `json:"daemon"`
+	Vault    Vault     `json:"vault"`
+	Tokens   []Token   `json:"tokens"`
+	Warnings []Warning `json:"warnings"`
+}
+
+// Daemon says which daemon answers.
+type Daemon struct {
+	Version string `json:"version"`
+	Mode    string `json:"mode"` // "system" or "user"
+	PID     int    `json:"pid"`
+	Socket  string `json:"socket"`
+	Time    Time   `json:"time"`
+	Started Time   `json:"started"`
+	// Helper says whether tokens can be used: "ok", or what is wrong.
+	Helper string `json:"helper"`
+}
+
+// VaultState is how far a vault is open.
+type VaultState string
+
+// The states of a vault.
+const (
+	VaultNone     VaultState = "none"
+	VaultIsLocked VaultState = "locked"
+	VaultUnlocked VaultState = "unlocked"
+	// VaultReadOnly: the newest generation is damaged and the one before is open.
+	VaultReadOnly VaultState = "read-only"
+	// VaultBroken: there is a vault and it cannot be used; Problem says why.
+	VaultBroken VaultState = "damaged"
+)
+
+// Vault describes the caller's vault. What lies inside it is zero while locked.
+type Vault struct {
+	State      VaultState `json:"state"`
+	ID         string     `json:"id,omitempty"`
+	Epoch      uint64     `json:"epoch,omitempty"`
+	Generation uint64     `json:"generation,omitempty"`
+	Problem    *Error     `json:"problem,omitempty"`
+	// UnlockedBy is the keyslot's label, or "recovery password".
+	UnlockedBy string `json:"unlocked_by,omitempty"`
+	UnlockedAt Time   `json:"unlocked_at,omitzero"`
+	// IdleLock and HardLock are when it locks by itself.
+	IdleLock Time `json:"idle_lock,omitzero"`
+	HardLock Time `json:"hard_lock,omitzero"`
+	Accounts int  `json:"accounts,omitempty"`
+	Touch    int  `json:"touch_accounts,omitempty"`
+	// Signer is the fingerprint of the key that signs the vault; a restore can
+	// be told to accept no other.
+	Signer string `json:"signer,omitempty"`
+	// RecoverySet is when the recovery password was set, zero if never. It can
+	// be read while locked.
+	RecoverySet Time `json:"recovery_set,omitzero"`
+	// LastBackup is when a backup was last made, zero if never.
+	LastBackup Time `json:"last_backup,omitzero"`
+}
+
+// Warning is something the user should know of and can mend.
+type Warning struct {
+	Code    string `json:"code"` // "single-token", "no-recovery-password", "factory-pin", …
+	Message string `json:"message"`
+	// Fix is the command that mends it.
+	Fix string `json:"fix,omitempty"`
+}
+
+// Event is one line of the event stream. Accounts are named only to their owner.
+type Event struct {
+	Version int    `json:"version"`
+	Type    string `json:"type"` // one of the Event… constants
+	Time    Time   `json:"time"`
+	// Vault is set for "state", "unlocked", "locked".
+	Vault  *Vault    `json:"vault,omitempty"`
+	Token  *TokenRef `json:"token,omitempty"`
+	Detail string    `json:"detail,omitempty"` // why it locked, what changed
+	// Account is set for touch and account events.
+	Account *AccountRef `json:"account,omitempty"`
+	// Requester is the program that caused a touch or a wait.
+	Requester string `json:"requester,omitempty"`
+	// Operation identifies a wait from "…-wanted" to "…-done".
+	Operation string `json:"operation,omitempty"`
+	// Place is the place in a token's queue, 1 being next.
+	Place int `json:"place,omitempty"`
+	// OK says how a wait ended.
+	OK *bool `json:"ok,omitempty"`
+}
+
+// The types of Event.
+const (
+	EventState          = "state"
+	EventUnlocked       = "unlocked"
+	EventLocked         = "locked"
+	EventTokenInserted  = "token-inserted"
+	EventTokenRemoved   = "token-removed"
+	EventTouchWanted    = "touch-wanted"
+	EventTouchDone      = "touch-done"
+	EventTokenWaiting   = "token-waiting" // behind others in the token's queue
+	EventWorking        = "working"       // a slow key derivation has begun
+	EventAccountAdded   = "account-added"
+	EventAccountChanged = "account-changed"
+	EventAccountRemoved = "account-removed"
+	EventTokenEnrolled  = "token-enrolled"
+	EventTokenRevoked   = "token-revoked"
+	EventBackupMade     = "backup-made"
+	EventNotice         = "notice"  // Detail is for people: a resync may be needed, …
+	EventDropped        = "dropped" // this client was too slow; Detail says how many events it missed
+)
+
+// AccountRef names an account in an event.
+type AccountRef struct {
+	ID     string `json:"id"`
+	Issuer string `json:"issuer,omitempty"`
+	Name   string `json:"name"`
+}
+
+// Account is an account without its secret.
+type Account struct {
+	ID     string `json:"id"` // random and stable
+	Issuer string `json:"issuer,omitempty"`
+	Name   string `json:"name"`
+	Kind   string `json:"kind"`  // "third-party" or "managed"
+	Class  string `json:"class"` // "session" or "touch"
+	Type   string `json:"type"`  // "totp", "hotp", "steam"
+	// Algorithm is "SHA1", "SHA256" or "SHA512".
+	Algorithm string `json:"algorithm"`
+	Digits    int    `json:"digits"`
+	Period    int    `json:"period,omitempty"` // seconds; totp and steam
+	// Counter is the next HOTP counter; hotp only.
+	Counter *uint64 `json:"counter,omitempty"`
+	Note    string  `json:"note,omitempty"`
+	Created Time    `json:"created,omitzero"`
+}
+
+// AccountList is all accounts in the user's order.
+type AccountList struct {
+	Version  int       `json:"version"`
+	Accounts []Account `json:"accounts"`
+}
+
+// NewAccount is an account to be added: either URI, or the fields.
+type NewAccount struct {
+	// URI is an otpauth:// URI; the other fields, where set, override Issuer,
+	// Name, Class and Note only.
+	URI    Secret `json:"uri,omitempty"`
+	Issuer string `json:"issuer,omitempty"`
+	Name   string `json:"name,omitempty"`
+	// Secret is base32 (RFC 4648), with or without spaces, dashes and padding.
+	Secret    Secret  `json:"secret,omitempty"`
+	Type      string  `json:"type,omitempty"`      // totp when empty
+	Algorithm string  `json:"algorithm,omitempty"` // SHA1 when empty
+	Digits    int     `json:"digits,omitempty"`    // 6 when 0
+	Period    int     `json:"period,omitempty"`    // 30 when 0
+	Counter   *uint64 `json:"counter,omitempty"`   // 0 when nil
+	Class     string  `json:"class,omitempty"`     // touch where a token can, when empty
+	Note      string  `json:"note,omitempty"`
+}
+
+// AddAccountsRequest adds all of its accounts in one step, or none. An account
+// that has the same issuer and name as another is refused with AlreadyExists
+// unless AllowDuplicate.
+type AddAccountsRequest struct {
+	Accounts       []NewAccount `json:"accounts"`
+	AllowDuplicate bool         `json:"allow_duplicate,omitempty"`
+}
+
+// EditAccountRequest changes what is not nil. Changing the class from touch
+// needs the token and a touch: Auth.
+type EditAccountRequest struct {
+	Auth    Auth    `json:"auth,omitzero"`
+	Issuer  *string `json:"issuer,omitempty"`
+	Name    *string `json:"name,omitempty"`
+	Note    *string `json:"note,omitempty"`
+	Class   *string `json:"class,omitempty"`
+	Digits  *int    `json:"digits,omitempty"`
+	Period  *int    `json:"period,omitempty"`
+	Counter *uint64 `json:"counter,omitempty"`
+}
+
+// MoveAccountRequest puts an account at Position, 0 being first.
+type MoveAccountRequest struct {
+	Position int `json:"position"`
+}
+
+// RemoveAccountRequest confirms that the account's name is meant.
+type RemoveAccountRequest struct {
+	// Confirm must be the account's id.
+	Confirm string `json:"confirm"`
+}
+
+// RemoveAccountResult says what is gone.
+type RemoveAccountResult struct {
+	Version int     `json:"version"`
+	Removed Account `json:"removed"`
+	// InBackups names backups that the daemon knows to hold the account still.
+	InBackups []string `json:"in_backups"`
+}
+
+// RevealRequest asks for an account's secret.
+type RevealRequest struct {
+	Auth Auth `json:"auth,omitzero"`
+}
+
+// Reveal is an account's secret.
+type Reveal struct {
+	Version int     `json:"version"`
+	Account Account `json:"account"`
+	URI     Secret  `json:"uri"`
+}
+
+// CodeRequest asks for a code.
+type CodeRequest struct {
+	// Auth opens the touch class; it does not unlock the vault.
+	Auth Auth `json:"auth,omitzero"`
+	// Fresh waits for a time step that was never handed out before.
+	Fresh bool `json:"fresh,omitempty"`
+	// MinRemaining waits for the next step when fewer seconds remain.
+	MinRemaining int `json:"min_remaining,omitempty"`
+	// NoTouchWait fails with TouchTimeout rather than wait for a touch.
+	NoTouchWait bool `json:"no_touch_wait,omitempty"`
+	// Interaction is "none" (the same as empty) or "agent".
+	Interaction string `json:"interaction,omitempty"`
+	// Passive says that nobody asked for this very code (a list being
+	// refreshed): it does not extend the idle limit.
+	Passive bool `json:"passive,omitempty"`
+}
+
+// Code is a code. A HOTP code has a Counter and no times.
+type Code struct {
+	Version    int        `json:"version"`
+	Account    AccountRef `json:"account"`
+	Code       string     `json:"code"`
+	ValidFrom  Time       `json:"valid_from,omitzero"`
+	ValidUntil Time       `json:"valid_until,omitzero"`
+	Period     int        `json:"period,omitempty"`
+	Counter    *uint64    `json:"counter,omitempty"`
+}
+
+// InitRequest makes the caller's vault.
+type InitRequest struct {
+	// Enroll is the first token; nil makes a vault that the recovery password
+	// alone opens, which then must be set.
+	Enroll *EnrollRequest `json:"enroll,omitempty"`
+	// RecoveryPassword is 10 to 128 characters; empty for none.
+	RecoveryPassword Secret `json:"recovery_password,omitempty"`
+}
+
+// InitResult says what was made. The vault is unlocked.
+type InitResult struct {
+	Version  int       `json:"version"`
+	Vault    Vault     `json:"vault"`
+	Token    *Token    `json:"token,omitempty"`
+	Warnings []Warning `json:"warnings"`
+}
+
+// UnlockRequest opens the session class.
+type UnlockRequest struct {
+	Auth Auth `json:"auth,omitzero"`
+}
+
+// UnlockResult says how the vault is now.
+type UnlockResult struct {
+	Version int       `json:"version"`
+	Vault   Vault     `json:"vault"`
+	Notices []Warning `json:"notices"`
+}
+
+// RecoverVaultRequest repairs a damaged vault.
+type RecoverVaultRequest struct {
+	Auth Auth `json:"auth,omitzero"`
+	// Apply makes the last good generation the newest; without it the
+	// differences are only listed.
+	Apply bool `json:"apply,omitempty"`
+}
+
+// RecoverVaultResult says what is damaged and what the last good generation has.
+type RecoverVaultResult struct {
+	Version    int       `json:"version"`
+	Damaged    bool      `json:"damaged"`
+	Problem    string    `json:"problem,omitempty"`
+	Generation uint64    `json:"generation"` // the last good one
+	Written    Time      `json:"written,omitzero"`
+	Accounts   []Account `json:"accounts"`
+	// Lost says what is known of the changes after that generation.
+	Lost    []string `json:"lost"`
+	Applied bool     `json:"applied"`
+	// Kept is where the damaged file was put.
+	Kept string `json:"kept,omitempty"`
+}
+
+// Token is a token: enrolled, present, or both.
+type Token struct {
+	// ID is the keyslot id of an enrolled token, else the id of the present one.
+	ID       string   `json:"id"`
+	Kind     string   `json:"kind"` // "piv", "fido2", "soft"
+	Label    string   `json:"label"`
+	Model    string   `json:"model,omitempty"`
+	Serial   string   `json:"serial,omitempty"`
+	Firmware string   `json:"firmware,omitempty"`
+	Locator  string   `json:"locator,omitempty"` // reader or device, while present
+	Enrolled bool     `json:"enrolled"`
+	Present  bool     `json:"present"`
+	Hardware bool     `json:"hardware"`
+	Classes  []string `json:"classes"` // of the keyslot
+	Slots    []string `json:"slots,omitempty"`
+	// Added is when it was enrolled; LastUsed when it last opened the vault.
+	Added    Time      `json:"added,omitzero"`
+	LastUsed Time      `json:"last_used,omitzero"`
+	Problem  *Error    `json:"problem,omitempty"`
+	Warnings []Warning `json:"warnings,omitempty"`
+}
+
+// TokenList is the caller's keyslots and the tokens present.
+type TokenList struct {
+	Version int     `json:"version"`
+	Tokens  []Token `json:"tokens"`
+}
+
+// TokenInfo is what can be read from a token now. Counts below zero are unknown.
+type TokenInfo struct {
+	Version       int        `json:"version"`
+	Token         Token      `json:"token"`
+	PINTries      int        `json:"pin_tries"`
+	PUKTries      int        `json:"puk_tries"`
+	FactoryPIN    bool       `json:"factory_pin"`
+	FactoryPUK    bool       `json:"factory_puk"`
+	FactoryKey    bool       `json:"factory_management_key"`
+	Attested      bool       `json:"attested"`
+	AttestationOK bool       `json:"attestation_verified"`
+	Keys          []TokenKey `json:"keys"`
+}
+
+// TokenKey is a key seen on a token.
+type TokenKey struct {
+	Slot        string `json:"slot"`
+	Algorithm   string `json:"algorithm"`
+	PINPolicy   string `json:"pin_policy"`
+	TouchPolicy string `json:"touch_policy"`
+	Attested    bool   `json:"attested"`
+	// Ours says that a keyslot of the vault uses it.
+	Ours bool `json:"ours"`
+}
+
+// EnrollRequest makes a keyslot.
+type EnrollRequest struct {
+	// Auth opens the classes that the new keyslot is to get; the session class
+	// is open when the vault is unlocked.
+	Auth Auth   `json:"auth,omitzero"`
+	Kind string `json:"kind"`
+	// Locator is a reader (or a unique part of its name) or device path; empty
+	// when only one fits.
+	Locator string `json:"locator,omitempty"`
+	Label   string `json:"label,omitempty"`
+	// PIN is the new token's PIN, or the software token's new passphrase.
+	PIN          Secret `json:"pin,omitempty"`
+	SpendLastTry bool   `json:"spend_last_try,omitempty"`
+	// Classes is all the token can do when empty.
+	Classes []string `json:"classes,omitempty"`
+	// SessionSlot and TouchSlot are PIV slots, "82" and "83" when empty.
+	SessionSlot string `json:"session_slot,omitempty"`
+	TouchSlot   string `json:"touch_slot,omitempty"`
+	Algorithm   string `json:"algorithm,omitempty"`
+	UseExisting bool   `json:"use_existing,omitempty"`
+	// Overwrite names slots whose key may be destroyed.
+	Overwrite     []string `json:"overwrite,omitempty"`
+	ManagementKey Secret   `json:"management_key,omitempty"` // hexadecimal
+}
+
+// EnrollResult is the new keyslot.
+type EnrollResult struct {
+	Version  int       `json:"version"`
+	Token    Token     `json:"token"`
+	Warnings []Warning `json:"warnings"`
+}
+
+// RevokeRequest removes a keyslot and rotates the keys.
+type RevokeRequest struct {
+	// Auth opens the touch class where accounts are in it, without the revoked
+	// token if need be.
+	Auth Auth `json:"auth,omitzero"`
+	// Confirm must be the keyslot's id.
+	Confirm string `json:"confirm"`
+}
+
+// RevokeResult says what was done and what is left to do.
+type RevokeResult struct {
+	Version int   `json:"version"`
+	Revoked Token `json:"revoked"`
+	Vault   Vault `json:"vault"`
+	// OldBackups are those the daemon knows of that the token still opens.
+	OldBackups []string  `json:"old_backups"`
+	Warnings   []Warning `json:"warnings"`
+}
+
+// TestTokenRequest opens a keyslot once for each of its classes.
+type TestTokenRequest struct {
+	Auth Auth `json:"auth,omitzero"`
+}
+
+// TestTokenResult says which classes opened.
+type TestTokenResult struct {
+	Version int      `json:"version"`
+	Token   Token    `json:"token"`
+	Opened  []string `json:"opened"`
+}
+
+// RenameTokenRequest gives a keyslot a new label.
+type RenameTokenRequest struct {
+	Label string `json:"label"`
+}
+
+// ChangePINRequest changes a token's PIN.
+type ChangePINRequest struct {
+	Which        string `json:"which"` // "pin", "puk", "unblock" (Old is then the PUK)
+	Old          Secret `json:"old,omitempty"`
+	New          Secret `json:"new"`
+	SpendLastTry bool   `json:"spend_last_try,omitempty"`
+}
+
+// WipeTokenRequest removes from a token the keys of a revoked keyslot.
+type WipeTokenRequest struct {
+	PIN           Secret `json:"pin,omitempty"`
+	SpendLastTry  bool   `json:"spend_last_try,omitempty"`
+	ManagementKey Secret `json:"management_key,omitempty"`
+	// Confirm must be the token's id.
+	Confirm string `json:"confirm"`
+}
+
+// WipeTokenResult says what was removed.
+type WipeTokenResult struct {
+	Version int      `json:"version"`
+	Cleared []string `json:"cleared"`
+}
+
+// SetRecoveryRequest sets the recovery password; Auth opens the touch class
+// where there is one.
+type SetRecoveryRequest struct {
+	Auth     Auth   `json:"auth,omitzero"`
+	Password Secret `json:"password"`
+}
+
+// RecoveryResult says what is in force now.
+type RecoveryResult struct {
+	Version int   `json:"version"`
+	Set     Time  `json:"set"`
+	Vault   Vault `json:"vault"`
+	// OldBackups are those that the former password still opens.
+	OldBackups []string `json:"old_backups"`
+}
+
+// CheckRecoveryRequest tries a password against the vault; nothing is opened.
+type CheckRecoveryRequest struct {
+	Password Secret `json:"password,omitempty"`
+	Key      Secret `json:"key,omitempty"`
+}
+
+// CheckRecoveryResult says that the password is right; a wrong one is the error
+// WrongPassword.
+type CheckRecoveryResult struct {
+	Version int  `json:"version"`
+	Set     Time `json:"set"`
+}
+
+// ShowRecoveryKeyRequest asks for the recovery key itself, to be printed.
+type ShowRecoveryKeyRequest struct {
+	Password Secret `json:"password"`
+}
+
+// RecoveryKey is the recovery key.
+type RecoveryKey struct {
+	Version int    `json:"version"`
+	Key     Secret `json:"key"`
+	VaultID string `json:"vault_id"`
+	Signer  string `json:"signer"`
+}
+
+// Backup is a backup's bytes and what is in them.
+type Backup struct {
+	Version int `json:"version"`
+	// Name is a proposal for the file's name.
+	Name       string `json:"name"`
+	VaultID    string `json:"vault_id"`
+	Generation uint64 `json:"generation"`
+	SHA256     string `json:"sha256"` // of Data, hexadecimal
+	// Accounts is -1 while the vault is locked.
+	Accounts int `json:"accounts"`
+	// OpenedBy says what opens it: labels of keyslots, "recovery password".
+	OpenedBy []string `json:"opened_by"`
+	Data     []byte   `json:"data"`
+}
+
+// InspectBackupRequest opens a backup with Auth.
+type InspectBackupRequest struct {
+	Auth Auth   `json:"auth,omitzero"`
+	Data []byte `json:"data"`
+}
+
+// BackupContents is what a backup holds.
+type BackupContents struct {
+	Version    int       `json:"version"`
+	VaultID    string    `json:"vault_id"`
+	Epoch      uint64    `json:"epoch"`
+	Generation uint64    `json:"generation"`
+	Written    Time      `json:"written"`
+	Signer     string    `json:"signer"`
+	OpenedBy   []string  `json:"opened_by"`
+	Accounts   []Account `json:"accounts"`
+}
+
+// RestoreBackupRequest makes a vault from a backup; Auth opens it.
+type RestoreBackupRequest struct {
+	Auth Auth   `json:"auth,omitzero"`
+	Data []byte `json:"data"`
+	// Signer, when set, is the only fingerprint accepted.
+	Signer string `json:"signer,omitempty"`
+}
+
+// RestoreResult says what was restored. The vault is unlocked.
+type RestoreResult struct {
+	Version  int       `json:"version"`
+	Vault    Vault     `json:"vault"`
+	Accounts []Account `json:"accounts"`
+	Notices  []Warning `json:"notices"`
+}
+
+// Findings is what the doctor found, worst first.
+type Findings struct {
+	Version  int       `json:"version"`
+	Findings []Finding `json:"findings"`
+}
+
+// Finding is one thing checked.
+type Finding struct {
+	Code    string `json:"code"`
+	Level   string `json:"level"` // "ok", "note", "warning", "error"
+	Message string `json:"message"`
+	// Fix is the command that mends it.
+	Fix string `json:"fix,omitempty"`
+}
+
+// AuditLog is the caller's chain, oldest first.
+type AuditLog struct {
+	Version int          `json:"version"`
+	Entries []AuditEntry `json:"entries"`
+	// Intact says that the chain verifies; Problem where it does not.
+	Intact  bool   `json:"intact"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// AuditEntry is one entry: ids, never names or secrets.
+type AuditEntry struct {
+	Seq    uint64 `json:"seq"`
+	Time   Time   `json:"time"`
+	Action string `json:"action"`
+	Object string `json:"object,omitempty"`
+	By     string `json:"by,omitempty"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+	Hash   string `json:"hash"`
+}
