@@ -47,6 +47,17 @@ func Check(path string) error {
 	return err
 }
 
+// limited fails once more than maxStderr bytes are written to it, which ends a
+// program that would never stop.
+type limited struct{ bytes.Buffer }
+
+func (l *limited) Write(b []byte) (int, error) {
+	if l.Len()+len(b) > maxStderr {
+		return 0, wire.ErrFormat
+	}
+	return l.Buffer.Write(b)
+}
+
 // Ask returns what the program at path says of itself.
 func Ask(ctx context.Context, path string) (wire.Hello, error) {
 	cmd := exec.CommandContext(ctx, path, "hello")
@@ -55,13 +66,13 @@ func Ask(ctx context.Context, path string) (wire.Hello, error) {
 	cmd.SysProcAttr = attributes()
 	cmd.Cancel = func() error { return killGroup(cmd.Process) }
 	cmd.WaitDelay = time.Second
-	out := &tail{}
+	out := &limited{}
 	cmd.Stdout = out
 	if err := cmd.Run(); err != nil {
 		return wire.Hello{}, fmt.Errorf("cannot run the token helper: %w", err)
 	}
 	var h wire.Hello
-	if err := wire.Decode(bytes.TrimSpace(out.kept), &h); err != nil {
+	if err := wire.Decode(bytes.TrimSpace(out.Bytes()), &h); err != nil {
 		return wire.Hello{}, fmt.Errorf("%s is not a token helper: %w", path, err)
 	}
 	if h.Version != wire.Version {

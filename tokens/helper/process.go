@@ -74,10 +74,15 @@ func (c *Client) call(ctx context.Context, req wire.Request, k call, out any) er
 	if limit.Err() != nil {
 		c.abandon(k.locator)
 	}
-	if errors.Is(err, io.EOF) && limit.Err() == nil {
-		err = &tokens.Error{Code: tokens.CodeProtocol, Tries: -1, Detail: "the token helper ended without an answer", Err: ended}
+	if errors.Is(err, io.EOF) {
+		err = endedEarly(ended)
 	}
 	return c.explain(ctx, limit, err)
+}
+
+// endedEarly says that a process ended before it had answered, and how.
+func endedEarly(how error) error {
+	return &tokens.Error{Code: tokens.CodeProtocol, Tries: -1, Detail: "the token helper ended without an answer", Err: how}
 }
 
 // explain turns the failure of an operation into a *tokens.Error.

@@ -3,6 +3,7 @@ package helper
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/tokenbridge/tokend/tokens"
@@ -64,6 +65,8 @@ func (c *Client) watchOnce(ctx context.Context, report func(tokens.Event)) error
 	for {
 		a, err := p.answers.Next()
 		switch {
+		case errors.Is(err, io.EOF) && ctx.Err() == nil:
+			return endedEarly(nil)
 		case err != nil:
 			return c.explain(ctx, ctx, err)
 		case a.Error != nil:
