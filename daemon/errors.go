@@ -174,6 +174,12 @@ func vaultError(err error) *ipc.Error {
 		e := errNoVault()
 		e.Err = err
 		return e
+	case errors.Is(err, vault.ErrLocked):
+		e := errLocked()
+		e.Err = err
+		return e
+	case errors.Is(err, vault.ErrInvalid), errors.Is(err, vault.ErrPasswordRule):
+		return fault(ipc.InvalidArgument, err, "%s", err)
 	case errors.Is(err, vault.ErrExists):
 		return fault(ipc.AlreadyExists, err, "there is a vault already; it was left as it is")
 	case errors.Is(err, vault.ErrNewer):
@@ -184,14 +190,35 @@ func vaultError(err error) *ipc.Error {
 		return fault(ipc.VaultRolledBack, err, "the vault file is older than the newest this daemon wrote; nothing in it was used or changed")
 	case errors.Is(err, vault.ErrWrongPassword):
 		return fault(ipc.WrongPassword, err, "the recovery password or key is wrong")
+	case errors.Is(err, vault.ErrNoRecovery):
+		return fault(ipc.NotFound, err, "no recovery password was ever set")
+	case errors.Is(err, vault.ErrNoPin):
+		return fault(ipc.VaultReplaced, err, "nothing vouches for the vault file; nothing in it was used or changed")
+	case errors.Is(err, vault.ErrBusy):
+		return &ipc.Error{Kind: ipc.Busy, Err: err, Message: "another process uses the vault", RetryAfter: 1}
 	case errors.Is(err, vault.ErrReadOnly):
 		return fault(ipc.VaultDamaged, err, "the newest generation of the vault is damaged; the one before is open for reading only")
 	case errors.Is(err, vault.ErrDamaged):
 		return fault(ipc.VaultDamaged, err, "the vault is damaged; its files were kept")
 	case errors.Is(err, vault.ErrJournal):
 		return fault(ipc.VaultDamaged, err, "the journal of counters is damaged; its file was kept")
+	case errors.Is(err, vault.ErrNotArchive):
+		return fault(ipc.VaultDamaged, err, "the vault file is no vault; its files were kept")
+	}
+	return slotError(err)
+}
+
+// slotError maps the failures that concern keyslots and accounts.
+func slotError(err error) *ipc.Error {
+	switch {
 	case errors.Is(err, vault.ErrLastWay):
 		return fault(ipc.LastKeyslot, err, "it is the last way to open accounts; nothing was changed")
+	case errors.Is(err, vault.ErrWrongKey):
+		return fault(ipc.NoKeyslot, err, "the token's key does not open the keyslot")
+	case errors.Is(err, vault.ErrNoSecret):
+		return fault(ipc.NotFound, err, "the account has no secret on this device")
+	case errors.Is(err, vault.ErrUncertain):
+		return fault(ipc.Internal, err, "the change was made, but it may not survive a power failure")
 	case errors.Is(err, vault.ErrNoKeyslot):
 		return fault(ipc.NoKeyslot, err, "no keyslot opens this")
 	case errors.Is(err, vault.ErrDiskFull), errors.Is(err, syscall.ENOSPC):
@@ -204,4 +231,25 @@ func vaultError(err error) *ipc.Error {
 		return fault(ipc.Internal, err, "cannot use the state folder: permission denied")
 	}
 	return fault(ipc.Internal, err, "the daemon failed; its log says why")
+}
+
+// backupError maps what can be wrong with a backup's bytes; nothing was changed
+// by them.
+func backupError(err error) *ipc.Error {
+	var already *ipc.Error
+	switch {
+	case errors.As(err, &already):
+		return already
+	case errors.Is(err, vault.ErrNotArchive):
+		return fault(ipc.BackupDamaged, err, "this is not a backup")
+	case errors.Is(err, vault.ErrDamaged):
+		return fault(ipc.BackupDamaged, err, "the backup is damaged")
+	case errors.Is(err, vault.ErrNewer):
+		return fault(ipc.NewerVersion, err, "a newer version of tokend wrote this backup")
+	case errors.Is(err, vault.ErrReplaced):
+		return fault(ipc.VaultReplaced, err, "the backup is not signed by the signer asked for")
+	case errors.Is(err, vault.ErrNoRecovery):
+		return fault(ipc.NotFound, err, "no recovery password had been set when the backup was made")
+	}
+	return mapError(err)
 }

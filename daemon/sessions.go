@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,8 @@ type session struct {
 	start  time.Duration // the same by Clock.Elapsed
 	used   *atomic.Int64 // Clock.Elapsed of the last use
 	index  *atomic.Pointer[index]
+	// indexing keeps an older index from replacing a newer.
+	indexing *sync.Mutex
 }
 
 // begin makes v the user's session. When there is one already, its vault stays
@@ -37,10 +40,12 @@ func (u *user) begin(v *vault.Vault, slot, by string) *session {
 	for {
 		old := u.sess.Load()
 		if old != nil {
-			s.vault, s.ctx, s.cancel, s.used, s.index = old.vault, old.ctx, old.cancel, old.used, old.index
+			s.vault, s.ctx, s.cancel, s.used = old.vault, old.ctx, old.cancel, old.used
+			s.index, s.indexing = old.index, old.indexing
 			s.used.Store(int64(now))
 		} else {
 			s.vault, s.used, s.index = v, new(atomic.Int64), new(atomic.Pointer[index])
+			s.indexing = new(sync.Mutex)
 			s.ctx, s.cancel = context.WithCancelCause(context.Background())
 			s.used.Store(int64(now))
 			s.reindex()
@@ -187,4 +192,9 @@ func (d *Daemon) tokenChanged(inserted bool, t tokens.Token) {
 		e.Token = u.tokenRef(t)
 		r.offer(e)
 	}
+}
+
+// sinceUse is how long s has not been used.
+func (u *user) sinceUse(s *session, now time.Duration) time.Duration {
+	return now - time.Duration(s.used.Load())
 }
