@@ -1,0 +1,67 @@
+package vault
+
+import (
+	"errors"
+
+	"github.com/tokenbridge/tokend/daemon/archive"
+)
+
+// The reasons for failing that a caller decides by. They are found with
+// errors.Is; the error that carries them says more.
+var (
+	// ErrNoVault: there is no vault in the folder.
+	ErrNoVault = errors.New("there is no vault")
+	// ErrExists: there is a vault already, and it is not overwritten.
+	ErrExists = errors.New("there is a vault already")
+	// ErrDamaged: no generation that could be opened is intact, or a backup's
+	// bytes are not what was written.
+	ErrDamaged = archive.ErrDamaged
+	// ErrNotArchive: the bytes are no vault or backup at all.
+	ErrNotArchive = archive.ErrNotArchive
+	// ErrNewer: a newer program wrote it; errors.As with *archive.NewerError
+	// tells the version.
+	ErrNewer = archive.ErrNewer
+	// ErrReplaced: another vault, or one signed by somebody else, is in place of
+	// the one that is known here.
+	ErrReplaced = errors.New("the vault was replaced by another one")
+	// ErrRolledBack: an earlier state of the vault is in place of the newest.
+	ErrRolledBack = errors.New("the vault was put back to an earlier state")
+	// ErrNoPin: a vault is there, but nothing here tells that it is the right
+	// one. Recover with apply accepts it.
+	ErrNoPin = errors.New("nothing vouches for this vault")
+	// ErrWrongPassword: the recovery password or recovery key does not open it.
+	ErrWrongPassword = archive.ErrWrongPassword
+	// ErrNoRecovery: no recovery password was ever set.
+	ErrNoRecovery = archive.ErrNoRecovery
+	// ErrPasswordRule: a new recovery password is not 10 to 128 code points.
+	ErrPasswordRule = archive.ErrPasswordRule
+	// ErrWrongKey: the token did its part, but its key does not open the keyslot.
+	ErrWrongKey = archive.ErrWrongKey
+	// ErrNoKeyslot: no such keyslot, or it has no key for the class.
+	ErrNoKeyslot = errors.New("no such keyslot")
+	// ErrLastWay: the last way to a class that has accounts cannot be removed.
+	ErrLastWay = errors.New("it is the last way to accounts of the vault")
+	// ErrReadOnly: the newest generation is damaged and an earlier one is open.
+	ErrReadOnly = errors.New("the vault is open for reading only")
+	// ErrLocked: Lock was called; the Vault is of no more use.
+	ErrLocked = errors.New("the vault is locked")
+	// ErrConflict: the vault changed while a token was being waited for, or a
+	// keyslot with that id or key is there already.
+	ErrConflict = errors.New("the vault changed meanwhile")
+	// ErrNotFound: no such account.
+	ErrNotFound = errors.New("no such account")
+	// ErrNoSecret: the account is there but its secret is not: a managed account
+	// that came from a backup and was not reactivated.
+	ErrNoSecret = errors.New("the account has no secret on this device")
+	// ErrInvalid: what the caller wants to store makes no sense or is too large.
+	ErrInvalid = errors.New("invalid")
+	// ErrDiskFull: there is no room; nothing was changed.
+	ErrDiskFull = errors.New("no space left")
+	// ErrJournal: the counter journal cannot be used.
+	ErrJournal = errors.New("the counter journal cannot be used")
+	// ErrBusy: another process has the folder open.
+	ErrBusy = errors.New("another process uses the vault")
+	// ErrUncertain: the change is in the file, but the system could not confirm
+	// that it would survive a power failure. The Vault has the change.
+	ErrUncertain = errors.New("the change may not survive a power failure")
+)

@@ -1,0 +1,181 @@
+package client
+
+import (
+	"context"
+	"net/url"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+const base = "/v1/"
+
+// get, post and the like are generic so that a method of Client is one line.
+func get[T any](ctx context.Context, c *Client, path string) (out T, err error) {
+	err = c.call(ctx, request{method: "GET", path: base + path}, &out)
+	return out, err
+}
+
+func send[T any](ctx context.Context, c *Client, method, path string, body any) (out T, err error) {
+	err = c.call(ctx, request{method: method, path: base + path, body: body}, &out)
+	return out, err
+}
+
+// at puts an id, which can be a name with slashes in it, into a path.
+func at(collection, id, action string) string {
+	p := collection + "/" + url.PathEscape(id)
+	if action != "" {
+		p += "/" + action
+	}
+	return p
+}
+
+// Status tells of the daemon and of the caller's vault.
+func (c *Client) Status(ctx context.Context) (ipc.Status, error) {
+	return get[ipc.Status](ctx, c, "status")
+}
+
+// Doctor lists what is wrong, worst first.
+func (c *Client) Doctor(ctx context.Context) (ipc.Findings, error) {
+	return get[ipc.Findings](ctx, c, "doctor")
+}
+
+// Audit reads the caller's audit chain.
+func (c *Client) Audit(ctx context.Context) (ipc.AuditLog, error) {
+	return get[ipc.AuditLog](ctx, c, "audit")
+}
+
+// Init makes the caller's vault.
+func (c *Client) Init(ctx context.Context, r ipc.InitRequest) (ipc.InitResult, error) {
+	return send[ipc.InitResult](ctx, c, "POST", "vault", r)
+}
+
+// Unlock opens the session class.
+func (c *Client) Unlock(ctx context.Context, r ipc.UnlockRequest) (ipc.UnlockResult, error) {
+	return send[ipc.UnlockResult](ctx, c, "POST", "vault/unlock", r)
+}
+
+// Lock drops the session key.
+func (c *Client) Lock(ctx context.Context) error {
+	return c.call(ctx, request{method: "POST", path: base + "vault/lock"}, nil)
+}
+
+// RecoverVault compares a damaged vault with the last good generation.
+func (c *Client) RecoverVault(ctx context.Context, r ipc.RecoverVaultRequest) (ipc.RecoverVaultResult, error) {
+	return send[ipc.RecoverVaultResult](ctx, c, "POST", "vault/recover", r)
+}
+
+// Accounts lists the caller's accounts in his order.
+func (c *Client) Accounts(ctx context.Context) (ipc.AccountList, error) {
+	return get[ipc.AccountList](ctx, c, "accounts")
+}
+
+// Account reads one account.
+func (c *Client) Account(ctx context.Context, id string) (ipc.Account, error) {
+	return get[ipc.Account](ctx, c, at("accounts", id, ""))
+}
+
+// AddAccounts adds all of the accounts or none.
+func (c *Client) AddAccounts(ctx context.Context, r ipc.AddAccountsRequest) (ipc.AccountList, error) {
+	return send[ipc.AccountList](ctx, c, "POST", "accounts", r)
+}
+
+// EditAccount changes an account's settings.
+func (c *Client) EditAccount(ctx context.Context, id string, r ipc.EditAccountRequest) (ipc.Account, error) {
+	return send[ipc.Account](ctx, c, "PUT", at("accounts", id, ""), r)
+}
+
+// MoveAccount puts an account at another place in the user's order.
+func (c *Client) MoveAccount(ctx context.Context, id string, r ipc.MoveAccountRequest) (ipc.AccountList, error) {
+	return send[ipc.AccountList](ctx, c, "POST", at("accounts", id, "move"), r)
+}
+
+// RemoveAccount removes an account for good.
+func (c *Client) RemoveAccount(ctx context.Context, id string, r ipc.RemoveAccountRequest) (ipc.RemoveAccountResult, error) {
+	return send[ipc.RemoveAccountResult](ctx, c, "DELETE", at("accounts", id, ""), r)
+}
+
+// RevealAccount hands out an account's secret.
+func (c *Client) RevealAccount(ctx context.Context, id string, r ipc.RevealRequest) (ipc.Reveal, error) {
+	return send[ipc.Reveal](ctx, c, "POST", at("accounts", id, "reveal"), r)
+}
+
+// Code makes a code for the account that ref names.
+func (c *Client) Code(ctx context.Context, ref string, r ipc.CodeRequest) (ipc.Code, error) {
+	return send[ipc.Code](ctx, c, "POST", "codes?account="+url.QueryEscape(ref), r)
+}
+
+// Tokens lists keyslots and the tokens present.
+func (c *Client) Tokens(ctx context.Context) (ipc.TokenList, error) {
+	return get[ipc.TokenList](ctx, c, "tokens")
+}
+
+// TokenInfo reads what a token tells now.
+func (c *Client) TokenInfo(ctx context.Context, id string) (ipc.TokenInfo, error) {
+	return get[ipc.TokenInfo](ctx, c, at("tokens", id, ""))
+}
+
+// EnrollToken makes a keyslot.
+func (c *Client) EnrollToken(ctx context.Context, r ipc.EnrollRequest) (ipc.EnrollResult, error) {
+	return send[ipc.EnrollResult](ctx, c, "POST", "tokens", r)
+}
+
+// RevokeToken removes a keyslot and rotates the keys.
+func (c *Client) RevokeToken(ctx context.Context, id string, r ipc.RevokeRequest) (ipc.RevokeResult, error) {
+	return send[ipc.RevokeResult](ctx, c, "POST", at("tokens", id, "revoke"), r)
+}
+
+// TestToken opens a keyslot once for each of its classes.
+func (c *Client) TestToken(ctx context.Context, id string, r ipc.TestTokenRequest) (ipc.TestTokenResult, error) {
+	return send[ipc.TestTokenResult](ctx, c, "POST", at("tokens", id, "test"), r)
+}
+
+// RenameToken gives a keyslot a new label.
+func (c *Client) RenameToken(ctx context.Context, id string, r ipc.RenameTokenRequest) (ipc.Token, error) {
+	return send[ipc.Token](ctx, c, "PUT", at("tokens", id, ""), r)
+}
+
+// ChangePIN changes a token's PIN.
+func (c *Client) ChangePIN(ctx context.Context, id string, r ipc.ChangePINRequest) error {
+	return c.call(ctx, request{method: "POST", path: base + at("tokens", id, "pin"), body: r}, nil)
+}
+
+// WipeToken removes from a token what a revoked keyslot left there.
+func (c *Client) WipeToken(ctx context.Context, id string, r ipc.WipeTokenRequest) (ipc.WipeTokenResult, error) {
+	return send[ipc.WipeTokenResult](ctx, c, "POST", at("tokens", id, "wipe"), r)
+}
+
+// SetRecoveryPassword sets the recovery password.
+func (c *Client) SetRecoveryPassword(ctx context.Context, r ipc.SetRecoveryRequest) (ipc.RecoveryResult, error) {
+	return send[ipc.RecoveryResult](ctx, c, "POST", "recovery", r)
+}
+
+// CheckRecovery tries the recovery password or key and opens nothing.
+func (c *Client) CheckRecovery(ctx context.Context, r ipc.CheckRecoveryRequest) (ipc.CheckRecoveryResult, error) {
+	return send[ipc.CheckRecoveryResult](ctx, c, "POST", "recovery/check", r)
+}
+
+// ShowRecoveryKey hands out the recovery key.
+func (c *Client) ShowRecoveryKey(ctx context.Context, r ipc.ShowRecoveryKeyRequest) (ipc.RecoveryKey, error) {
+	return send[ipc.RecoveryKey](ctx, c, "POST", "recovery/key", r)
+}
+
+// RotateRecovery makes a new recovery key.
+func (c *Client) RotateRecovery(ctx context.Context, r ipc.SetRecoveryRequest) (ipc.RecoveryResult, error) {
+	return send[ipc.RecoveryResult](ctx, c, "POST", "recovery/rotate", r)
+}
+
+// CreateBackup makes a backup; it works while the vault is locked.
+func (c *Client) CreateBackup(ctx context.Context) (out ipc.Backup, err error) {
+	err = c.call(ctx, request{method: "POST", path: base + "backups", max: maxBackup}, &out)
+	return out, err
+}
+
+// InspectBackup opens a backup and says what a restore would bring.
+func (c *Client) InspectBackup(ctx context.Context, r ipc.InspectBackupRequest) (ipc.BackupContents, error) {
+	return send[ipc.BackupContents](ctx, c, "POST", "backups/inspect", r)
+}
+
+// RestoreBackup makes the caller's vault from a backup.
+func (c *Client) RestoreBackup(ctx context.Context, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error) {
+	return send[ipc.RestoreResult](ctx, c, "POST", "backups/restore", r)
+}

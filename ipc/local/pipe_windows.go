@@ -1,0 +1,233 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/Microsoft/go-winio"
+	"golang.org/x/sys/windows"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+const pipePrefix = `\\.\pipe\`
+
+// maxPath is a pipe name's limit, CreateNamedPipe.
+const maxPath = 256
+
+// SystemSocket is the name of the system daemon's pipe.
+func SystemSocket() string { return pipePrefix + "tokend" }
+
+// UserSocket is the name of the caller's own daemon's pipe; it holds his SID.
+func UserSocket() (string, error) {
+	sid, err := ownSID()
+	if err != nil {
+		return "", fmt.Errorf("cannot tell the user's own pipe: %w", err)
+	}
+	return pipePrefix + "tokend-" + sid.String(), nil
+}
+
+func userSockets() []string {
+	s, err := UserSocket()
+	if err != nil {
+		return nil
+	}
+	return []string{s}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// pipeAccess is FILE_GENERIC_READ|FILE_GENERIC_WRITE without
+// FILE_CREATE_PIPE_INSTANCE: whoever had that could answer in our place.
+const pipeAccess = "0x12019b"
+
+// descriptor returns the pipe's security descriptor (SDDL): nobody over the
+// network; the owner and the system; all local users where public.
+func descriptor(owner string, public bool) string {
+	d := "O:" + owner + "D:P(D;;GA;;;NU)(A;;GA;;;SY)(A;;GA;;;" + owner + ")"
+	if public {
+		d += "(A;;GA;;;BA)(A;;" + pipeAccess + ";;;AU)"
+	}
+	return d
+}
+
+// Listen makes the named pipe path. The first instance must be ours: where
+// another process has the name it fails with ErrInUse.
+func Listen(path string, o Options) (net.Listener, error) {
+	o = o.withDefaults()
+	if err := checkPath(path); err != nil {
+		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+	}
+	sid, err := ownSID()
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+	}
+	l, err := winio.ListenPipe(path, &winio.PipeConfig{
+		SecurityDescriptor: descriptor(sid.String(), o.Mode&0o002 != 0),
+		InputBufferSize:    64 << 10,
+		OutputBufferSize:   64 << 10,
+	})
+	if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
+		err = fmt.Errorf("%w: %w", ErrInUse, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen at %s: %w", path, err)
+	}
+	return l, nil
+}
+
+func checkPath(path string) error {
+	if !strings.HasPrefix(path, pipePrefix) {
+		return fmt.Errorf(`a pipe's name begins with %s`, pipePrefix)
+	}
+	if len(path) > maxPath {
+		return &PathTooLongError{Path: path, Max: maxPath}
+	}
+	return nil
+}
+
+// Dial connects to the daemon at path and makes sure that the pipe is the
+// caller's own, the system's or the administrators'; else it fails with
+// *StrangerError. The daemon may learn who we are and cannot act as us.
+func Dial(ctx context.Context, path string) (net.Conn, error) {
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
+	c, err := winio.DialPipeAccessImpLevel(ctx, path, windows.GENERIC_READ|windows.GENERIC_WRITE, winio.PipeImpLevelIdentification)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkServer(c, path); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func checkServer(c net.Conn, path string) error {
+	h, err := handleOf(c)
+	if err != nil {
+		return err
+	}
+	sd, err := windows.GetSecurityInfo(h, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
+	if err != nil {
+		return fmt.Errorf("cannot tell who owns %s: %w", path, err)
+	}
+	owner, _, err := sd.Owner()
+	if err != nil {
+		return fmt.Errorf("cannot tell who owns %s: %w", path, err)
+	}
+	if owner.IsWellKnown(windows.WinLocalSystemSid) || owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) {
+		return nil
+	}
+	own, err := ownSID()
+	if err != nil {
+		return err
+	}
+	if !owner.Equals(own) {
+		return &StrangerError{Path: path, Owner: owner.String()}
+	}
+	return nil
+}
+
+func handleOf(c net.Conn) (windows.Handle, error) {
+	f, ok := c.(interface{ Fd() uintptr })
+	if !ok {
+		return 0, fmt.Errorf("%w: no named pipe", ErrUnidentified)
+	}
+	return windows.Handle(f.Fd()), nil
+}
+
+// Principal names the process at the other end of an accepted connection: its
+// user's SID, its pid, and its file name for display. The system and the
+// daemon's own user are Admin. It fails with ErrUnidentified where the client
+// opened the pipe without SECURITY_IDENTIFICATION or better.
+func Principal(c net.Conn) (ipc.Principal, error) {
+	h, err := handleOf(c)
+	if err != nil {
+		return ipc.Principal{}, err
+	}
+	sid, err := clientSID(h)
+	if err != nil {
+		return ipc.Principal{}, fmt.Errorf("%w: %w", ErrUnidentified, err)
+	}
+	if sid.IsWellKnown(windows.WinAnonymousSid) {
+		return ipc.Principal{}, fmt.Errorf("%w: the anonymous user", ErrUnidentified)
+	}
+	own, err := ownSID()
+	if err != nil {
+		return ipc.Principal{}, err
+	}
+	p := ipc.Principal{
+		UID:   sid.String(),
+		Admin: sid.Equals(own) || sid.IsWellKnown(windows.WinLocalSystemSid),
+	}
+	var pid uint32
+	if windows.GetNamedPipeClientProcessId(h, &pid) == nil {
+		p.PID, p.Program = int(pid), programName(pid)
+	}
+	return p, nil
+}
+
+// clientSID asks for the client's token by impersonating it for a moment,
+// which, unlike a look at the process by its id, cannot hit another process.
+func clientSID(h windows.Handle) (*windows.SID, error) {
+	runtime.LockOSThread()
+	impersonate := windows.NewLazySystemDLL("advapi32.dll").NewProc("ImpersonateNamedPipeClient")
+	if ok, _, err := impersonate.Call(uintptr(h)); ok == 0 {
+		runtime.UnlockOSThread()
+		return nil, fmt.Errorf("cannot impersonate the client: %w", err)
+	}
+	sid, err := threadSID()
+	if e := windows.RevertToSelf(); e != nil {
+		// The thread stays locked, so that it ends with this goroutine and
+		// nothing else ever runs as the client.
+		return nil, fmt.Errorf("cannot stop impersonating the client: %w", e)
+	}
+	runtime.UnlockOSThread()
+	return sid, err
+}
+
+func threadSID() (*windows.SID, error) {
+	var t windows.Token
+	if err := windows.OpenThreadToken(windows.CurrentThread(), windows.TOKEN_QUERY, true, &t); err != nil {
+		return nil, fmt.Errorf("cannot open the client's token: %w", err)
+	}
+	defer func() { _ = t.Close() }()
+	u, err := t.GetTokenUser()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the client's token: %w", err)
+	}
+	return u.User.Sid.Copy()
+}
+
+func ownSID() (*windows.SID, error) {
+	u, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the own token: %w", err)
+	}
+	return u.User.Sid.Copy()
+}
+
+func programName(pid uint32) string {
+	h, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, pid)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = windows.CloseHandle(h) }()
+	buf := make([]uint16, windows.MAX_PATH)
+	n := uint32(len(buf))
+	if err := windows.QueryFullProcessImageName(h, 0, &buf[0], &n); err != nil {
+		return ""
+	}
+	return filepath.Base(windows.UTF16ToString(buf[:n]))
+}
