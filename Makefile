@@ -5,6 +5,8 @@ SHELL := /bin/sh
 
 # How long "make fuzz" stays with each target.
 FUZZTIME ?= 30s
+# Flags for "make bench" and "make virtual-tokens".
+ARGS ?=
 # Which packages "make test" tests.
 PKGS ?= ./...
 
@@ -30,7 +32,7 @@ build: ## build bin/tokend, bin/tokenctl and bin/tokend-helper as they are shipp
 bench: ## measure, and compare with oathtool, pass and a bare round trip
 	@packaging/setup.sh bench
 	@packaging/build.sh
-	@packaging/bench.sh
+	@ARGS='$(ARGS)' packaging/bench.sh
 
 fuzz: ## run each fuzz target for FUZZTIME (30s)
 	@FUZZTIME='$(FUZZTIME)' PKGS='$(PKGS)' packaging/fuzz.sh

@@ -3,19 +3,17 @@
 #
 #   packaging/build.sh [FOLDER]     (default: bin)
 #
-# GO names the go command; VERSION overrides what git says.
+# GO names the go command.
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-bin}
 go=${GO:-$(packaging/go.sh)}
 
-# A tree without git (a source archive) or without tags still has a version.
-if [ -z "${VERSION:-}" ]; then
-	VERSION=$(git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null | sed 's/^v//') || true
-	if [ -z "$VERSION" ]; then
-		commit=$(git describe --always --dirty --exclude '*' 2>/dev/null) || true
-		VERSION=0.0.0${commit:+-$commit}
-	fi
+# Go stamps the version and the commit into the programs where git can tell
+# them: not in a source archive, nor in a tree that git does not trust.
+vcs=false
+if [ -e .git ] && git status --porcelain >/dev/null 2>&1; then
+	vcs=true
 fi
 
 # With this, what runtime/secret.Do covers is erased: registers, stack, heap.
@@ -24,7 +22,7 @@ GOEXPERIMENT=runtimesecret
 export GOEXPERIMENT
 
 build() { # build CGO PROGRAM
-	CGO_ENABLED=$1 "$go" build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" -o "$out/" "./cmd/$2"
+	CGO_ENABLED=$1 "$go" build -trimpath -buildvcs=$vcs -ldflags "-s -w" -o "$out/" "./cmd/$2"
 }
 
 # cgo says why the helper cannot be linked with the smart card library, or
