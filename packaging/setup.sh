@@ -99,20 +99,20 @@ if ! command -v apt-get >/dev/null 2>&1; then
 	finish
 fi
 
+echo "Installing with apt-get what \"make $purpose\" lacks:"
+list "$lacking"
+
 root=
 if [ "$(id -u)" -ne 0 ]; then
-	if ! command -v sudo >/dev/null 2>&1; then
-		echo "Packages are to be installed, and neither is this root nor is there sudo. As root:" >&2
-		echo "  apt-get install $(echo "$lacking" | cut -d'|' -f1 | cut -d/ -f1 | tr '\n' ' ')" >&2
-		finish
-	fi
 	root=sudo
 	# Without a terminal a question for a password would wait for ever.
 	[ -t 0 ] || root='sudo -n'
+	if ! command -v sudo >/dev/null 2>&1 || ! $root true 2>/dev/null; then
+		echo "That needs root, and this is neither root nor may it use sudo. As root:" >&2
+		echo "  apt-get install $(echo "$lacking" | cut -d'|' -f1 | cut -d/ -f1 | tr '\n' ' ')" >&2
+		finish
+	fi
 fi
-
-echo "Installing with ${root:+sudo }apt-get what \"make $purpose\" lacks:"
-list "$lacking"
 
 apt() {
 	# shellcheck disable=SC2086 # $root is a command with its flag, or nothing
@@ -138,7 +138,7 @@ if ! apt install --no-install-recommends $packages >"$log" 2>&1; then
 	echo "Not all could be installed at once; trying one by one." >&2
 	for package in $packages; do
 		if ! apt install --no-install-recommends "$package" >"$log" 2>&1; then
-			echo "  $package: $(grep -E '^(E:|sudo:)' "$log" | head -n 1)" >&2
+			echo "  $package: $(grep -E '^E:' "$log" | head -n 1)" >&2
 		fi
 	done
 fi
