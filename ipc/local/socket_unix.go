@@ -248,6 +248,9 @@ func Principal(c net.Conn) (ipc.Principal, error) {
 	}, nil
 }
 
+// noUID is what Linux answers for a socket that has no peer credentials, TCP's.
+const noUID = ^uint32(0)
+
 type credentials struct {
 	uid uint32
 	pid int
@@ -269,6 +272,9 @@ func peer(c net.Conn) (credentials, error) {
 	}
 	if credErr != nil {
 		return credentials{}, fmt.Errorf("%w: %w", ErrUnidentified, credErr)
+	}
+	if cred.uid == noUID {
+		return credentials{}, fmt.Errorf("%w: the socket has no peer on this machine", ErrUnidentified)
 	}
 	return cred, nil
 }

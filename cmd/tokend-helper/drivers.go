@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/tokenbridge/tokend/tokens"
+	"github.com/tokenbridge/tokend/tokens/helper/wire"
+	"github.com/tokenbridge/tokend/tokens/piv"
+	"github.com/tokenbridge/tokend/tokens/soft"
+)
+
+func hello() wire.Hello {
+	h := wire.Hello{Version: wire.Version, Kinds: []tokens.Kind{tokens.KindSoft}, Missing: map[tokens.Kind]string{}}
+	if why := piv.Missing(); why != "" {
+		h.Missing[tokens.KindPIV] = why
+	} else {
+		h.Kinds = append(h.Kinds, tokens.KindPIV)
+	}
+	h.Missing[tokens.KindFIDO2] = noFIDO2
+	return h
+}
+
+const noFIDO2 = "this build cannot work with FIDO2 keys"
+
+func driver(req *wire.Request) (tokens.Driver, error) {
+	switch req.Kind {
+	case tokens.KindSoft:
+		return soft.New(rand.Reader, soft.DefaultCost()), nil
+	case tokens.KindPIV:
+		return piv.New(piv.Options{Patience: time.Duration(req.PatienceMS) * time.Millisecond}), nil
+	case tokens.KindFIDO2:
+		return nil, tokens.Errorf(tokens.CodeUnsupported, noFIDO2)
+	}
+	return nil, tokens.Errorf(tokens.CodeUnsupported, "there is no such kind of token")
+}
+
+// operate does what req asks for. Touches and events go to out as they come.
+func operate(ctx context.Context, req *wire.Request, out *answers) (any, error) {
+	d, err := driver(req)
+	if err != nil {
+		return nil, err
+	}
+	// A line that cannot be written means that nobody reads; serve notices.
+	touch := func() { out.send(wire.Answer{Event: wire.EventTouch}) }
+	switch req.Op {
+	case wire.OpList:
+		return d.List(ctx)
+	case wire.OpEnroll:
+		req.Enroll.OnTouch = touch
+		return d.Enroll(ctx, *req.Enroll)
+	case wire.OpAgree:
+		req.Agree.OnTouch = touch
+		shared, err := d.Agree(ctx, *req.Agree)
+		return wire.AgreeResult{Shared: shared}, err
+	}
+	if i, ok := d.(tokens.Inspector); ok && req.Op == wire.OpInspect {
+		return i.Inspect(ctx, req.Locator)
+	}
+	if p, ok := d.(tokens.PINChanger); ok && req.Op == wire.OpPIN {
+		file, err := p.ChangePIN(ctx, *req.PIN)
+		return wire.PINResult{KeyFile: file}, err
+	}
+	if w, ok := d.(tokens.Wiper); ok && req.Op == wire.OpWipe {
+		return w.Wipe(ctx, *req.Wipe)
+	}
+	if w, ok := d.(tokens.Watcher); ok && req.Op == wire.OpWatch {
+		return nil, w.Watch(ctx, func(e tokens.Event) { out.send(wire.Answer{Watch: &e}) })
+	}
+	return nil, tokens.Errorf(tokens.CodeUnsupported, "a %s token cannot do that", req.Kind)
+}

@@ -1,0 +1,162 @@
+// Tokend-helper does one operation with one token and exits. It is started by
+// tokend, never by hand; tokens/helper/wire says what the two say to each other.
+//
+//	tokend-helper [op]     one request on standard input, one answer, exit
+//	tokend-helper watch    the same, but the answer is a stream of events
+//	tokend-helper hello    what this build can do
+//
+// It is the only program of the project that is linked with libpcsclite. A
+// driver that hangs, leaks or crashes takes one operation down with it, and the
+// end of the process gives back what the driver held. It ends when its standard
+// input does, so it outlives nobody who waits for it.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/tokenbridge/tokend/tokens"
+	"github.com/tokenbridge/tokend/tokens/helper/wire"
+)
+
+// The exit codes.
+const (
+	exitDone      = 0
+	exitFailed    = 1 // the answer was an error
+	exitUsage     = 2
+	exitAbandoned = 3 // nobody waits for the answer
+)
+
+// abandonGrace is how long an operation may take to let go of its token once
+// nobody waits for it. After that the process ends and the PC/SC service resets
+// the card.
+const abandonGrace = 200 * time.Millisecond
+
+func main() {
+	if err := harden(); err != nil {
+		fmt.Fprintln(os.Stderr, "tokend-helper:", err)
+		os.Exit(exitFailed)
+	}
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	mode := "op"
+	if len(args) == 1 {
+		mode = args[0]
+	}
+	switch {
+	case len(args) > 1:
+	case mode == "hello":
+		if err := json.NewEncoder(stdout).Encode(hello()); err != nil {
+			return exitFailed
+		}
+		return exitDone
+	case mode == "op", mode == "watch":
+		return serve(mode, stdin, stdout, stderr)
+	}
+	fmt.Fprintln(stderr, "tokend-helper is started by tokend; it knows: op, watch, hello")
+	return exitUsage
+}
+
+// answers writes the lines of an answer.
+type answers struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (a *answers) send(line wire.Answer) error {
+	b, err := json.Marshal(line)
+	if err != nil {
+		return fmt.Errorf("cannot encode the answer: %w", err)
+	}
+	defer clear(b)
+	if len(b)+1 > wire.MaxLine {
+		b, err = json.Marshal(wire.Answer{Error: tokens.Errorf(tokens.CodeProtocol, "the token's answer is too large")})
+		if err != nil {
+			return fmt.Errorf("cannot encode the answer: %w", err)
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, err = a.w.Write(append(b, '\n'))
+	return err
+}
+
+// serve reads one request, and answers it unless its sender goes away.
+func serve(mode string, stdin io.Reader, stdout, stderr io.Writer) int {
+	in := bufio.NewReader(stdin)
+	req, err := wire.ReadRequest(in)
+	if err == nil && (req.Op == wire.OpWatch) != (mode == "watch") {
+		err = fmt.Errorf("mode %s: %w", mode, wire.ErrFormat)
+	}
+	out := &answers{w: stdout}
+	if err != nil {
+		fmt.Fprintln(stderr, "tokend-helper:", err)
+		out.send(wire.Answer{Error: tokens.Errorf(tokens.CodeProtocol, "the token helper got a malformed request")})
+		return exitFailed
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	gone := make(chan struct{})
+	go func() {
+		// Nothing more is ever sent; what comes is the end.
+		io.Copy(io.Discard, in)
+		close(gone)
+		cancel()
+	}()
+	done := make(chan int, 1)
+	go func() {
+		code := perform(ctx, req, out, stderr)
+		req.Forget()
+		done <- code
+	}()
+	select {
+	case code := <-done:
+		return code
+	case <-gone:
+	}
+	select {
+	case <-done:
+	case <-time.After(abandonGrace):
+	}
+	return exitAbandoned
+}
+
+// perform does the operation and sends its result or error.
+func perform(ctx context.Context, req *wire.Request, out *answers, stderr io.Writer) int {
+	result, err := operate(ctx, req, out)
+	if err != nil {
+		fmt.Fprintln(stderr, "tokend-helper:", req.Op, err)
+		var told *tokens.Error
+		if !errors.As(err, &told) {
+			told = tokens.Errorf(tokens.CodeProtocol, "the token driver failed")
+		}
+		out.send(wire.Answer{Error: told})
+		return exitFailed
+	}
+	defer forget(result)
+	b, err := json.Marshal(result)
+	if err != nil {
+		fmt.Fprintln(stderr, "tokend-helper:", err)
+		return exitFailed
+	}
+	defer clear(b)
+	if err := out.send(wire.Answer{Result: b}); err != nil {
+		return exitAbandoned
+	}
+	return exitDone
+}
+
+func forget(result any) {
+	if r, ok := result.(wire.AgreeResult); ok {
+		clear(r.Shared)
+	}
+}

@@ -1,0 +1,170 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/tokenbridge/tokend/daemon/vault"
+	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens"
+)
+
+// job is one Diffie-Hellman by one token.
+type job struct {
+	key       tokens.Key
+	peer      []byte
+	ref       ipc.TokenRef
+	slot      vault.Slot
+	cause     cause
+	pin       []byte
+	spendLast bool
+	// locator is where the token is, when it is too new for the registry.
+	locator string
+}
+
+// errNoTouch ends an operation that would have waited for a touch.
+var errNoTouch = errors.New("a touch would be waited for")
+
+// agree has a token do a job when its turn comes. Its errors are *ipc.Error.
+func (u *user) agree(ctx context.Context, j job) ([]byte, error) {
+	driver := u.d.cfg.Drivers[j.key.Kind]
+	if driver == nil {
+		return nil, u.noDriver(j.key.Kind, j.ref)
+	}
+	if j.key.Kind == tokens.KindSoft {
+		return u.agreeSoft(ctx, driver, j)
+	}
+	locator := j.locator
+	if locator == "" {
+		t, ok := u.d.presence.holder(j.key)
+		if !ok || !u.d.mayUseTokens(j.cause.who) {
+			return nil, notPresent(j.slot)
+		}
+		locator = t.Locator
+	}
+	var shared []byte
+	err := u.onToken(ctx, locator, j.ref, j.cause, func(ctx context.Context, touch func()) error {
+		var err error
+		shared, err = driver.Agree(ctx, tokens.AgreeRequest{
+			Locator: locator, Key: j.key, Peer: j.peer,
+			PIN: j.pin, SpendLastTry: j.spendLast, OnTouch: touch,
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return shared, nil
+}
+
+// agreeSoft opens a key file: slow, guessable, and never waiting for a person.
+func (u *user) agreeSoft(ctx context.Context, driver tokens.Driver, j job) ([]byte, error) {
+	if len(j.pin) == 0 {
+		return nil, tokenError(tokens.Errorf(tokens.CodePINRequired, ""), j.ref)
+	}
+	if len(j.slot.KeyFile) == 0 {
+		return nil, notPresent(j.slot)
+	}
+	var shared []byte
+	err := u.derive(ctx, true, func(ctx context.Context) error {
+		var err error
+		shared, err = driver.Agree(ctx, tokens.AgreeRequest{
+			Key: j.key, Peer: j.peer, PIN: j.pin, SpendLastTry: j.spendLast, KeyFile: j.slot.KeyFile,
+		})
+		return err
+	})
+	if err != nil {
+		return nil, tokenError(err, j.ref)
+	}
+	return shared, nil
+}
+
+func (u *user) noDriver(kind tokens.Kind, ref ipc.TokenRef) *ipc.Error {
+	e := ipc.Errorf(ipc.TokenUnsupported, "this daemon cannot use tokens of kind %q", kind)
+	if u.d.cfg.Helper != nil {
+		if state := u.d.cfg.Helper(); state != "ok" {
+			e.Message += ": " + state
+		}
+	}
+	e.Token = &ref
+	return e
+}
+
+// onToken runs one operation on the token at locator when it is free, and tells
+// the user what is being waited for. touch, which the operation calls when the
+// token begins to wait, may be called from any goroutine.
+func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c cause, operate func(ctx context.Context, touch func()) error) error {
+	number := strconv.FormatUint(u.d.operation.Add(1), 10)
+	tell := func(kind string) ipc.Event {
+		e := u.d.event(kind)
+		e.Token, e.Account, e.Operation, e.Requester = &ref, c.account, number, requester(c.who)
+		return e
+	}
+	leave, err := u.d.queues.enter(ctx, locator, u.uid, func(place int) {
+		e := tell(ipc.EventTokenWaiting)
+		e.Place = place
+		u.d.hub.publish(u.uid, e)
+	})
+	if err != nil {
+		return mapError(err)
+	}
+	defer leave()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var touched atomic.Bool
+	err = operate(ctx, func() {
+		if c.noTouch {
+			cancel(errNoTouch)
+			return
+		}
+		if touched.Swap(true) {
+			return
+		}
+		e := tell(ipc.EventTouchWanted)
+		u.waits.add(e)
+		u.d.hub.publish(u.uid, e)
+	})
+	if touched.Load() {
+		u.waits.remove(number)
+		e := tell(ipc.EventTouchDone)
+		e.OK = new(err == nil)
+		u.d.hub.publish(u.uid, e)
+	}
+	if err == nil {
+		return nil
+	}
+	return u.ended(ctx, err, ref)
+}
+
+// ended says why an operation failed: what ended its context counts for more
+// than what the driver made of it.
+func (u *user) ended(ctx context.Context, err error, ref ipc.TokenRef) *ipc.Error {
+	if cause := context.Cause(ctx); cause != nil {
+		var locked errLockedMeanwhile
+		switch {
+		case errors.Is(cause, errNoTouch):
+			e := fault(ipc.TouchTimeout, err, "token %q wants a touch and none is waited for", ref.Label)
+			e.Token = &ref
+			return e
+		case errors.As(cause, &locked):
+			return mapError(cause)
+		}
+	}
+	return tokenError(err, ref)
+}
+
+// requester names the calling program for the owner of the vault.
+func requester(p ipc.Principal) string {
+	switch {
+	case p.Program != "" && p.PID != 0:
+		return fmt.Sprintf("%s (%d)", p.Program, p.PID)
+	case p.Program != "":
+		return p.Program
+	case p.PID != 0:
+		return fmt.Sprintf("process %d", p.PID)
+	}
+	return ""
+}

@@ -1,0 +1,256 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tokenbridge/tokend/daemon/vault"
+	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens"
+)
+
+// opening is how a call will open a class of the vault.
+type opening struct {
+	way  vault.Way
+	slot string // the keyslot, empty for the recovery key
+	by   string // for people
+	// recovery says that a recovery password or key does it.
+	recovery bool
+}
+
+// cause is what an operation is for: it names who asks, in events.
+type cause struct {
+	who     ipc.Principal
+	account *ipc.AccountRef
+	// noTouch ends the operation rather than wait for a touch.
+	noTouch bool
+}
+
+// way chooses how to open class among slots by what the caller offers. It fails
+// before any token is asked where the choice is not clear.
+func (u *user) way(ctx context.Context, a ipc.Auth, class tokens.Class, slots []vault.Slot, c cause) (opening, error) {
+	if len(a.RecoveryPassword) > 0 || len(a.RecoveryKey) > 0 {
+		if len(a.RecoveryPassword) > 0 && len(a.RecoveryKey) > 0 {
+			return opening{}, ipc.Errorf(ipc.InvalidArgument, "either the recovery password or the recovery key opens, not both")
+		}
+		return opening{
+			way: vault.Way{Password: a.RecoveryPassword, RecoveryKey: a.RecoveryKey},
+			by:  byRecovery, recovery: true,
+		}, nil
+	}
+	slot, err := u.pick(ctx, a, class, slots, c)
+	if err != nil {
+		return opening{}, err
+	}
+	return u.through(slot, a, c), nil
+}
+
+// through is the opening by one keyslot.
+func (u *user) through(slot vault.Slot, a ipc.Auth, c cause) opening {
+	ref := slotRef(slot)
+	o := opening{slot: slot.ID, by: ref.Label}
+	o.way = vault.Way{SlotID: slot.ID, Exchange: func(ctx context.Context, k tokens.Key, peer []byte) ([]byte, error) {
+		shared, err := u.agree(ctx, job{
+			key: k, peer: peer, ref: ref, slot: slot, cause: c,
+			pin: a.PIN, spendLast: a.SpendLastTry,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return shared, nil
+	}}
+	return o
+}
+
+// pick finds the keyslot that is meant.
+func (u *user) pick(ctx context.Context, a ipc.Auth, class tokens.Class, slots []vault.Slot, c cause) (vault.Slot, error) {
+	if a.Token != "" {
+		slot, err := namedSlot(slots, a.Token)
+		if err != nil {
+			return vault.Slot{}, err
+		}
+		if _, ok := slot.Key(class); !ok {
+			e := ipc.Errorf(ipc.NoKeyslot, "token %q does not open accounts of class %s", slotRef(slot).Label, class)
+			e.Token = new(slotRef(slot))
+			return vault.Slot{}, e
+		}
+		if !u.isHere(ctx, c.who, slot) {
+			return vault.Slot{}, notPresent(slot)
+		}
+		return slot, nil
+	}
+	var able, here []vault.Slot
+	for _, s := range slots {
+		if _, ok := s.Key(class); ok {
+			able = append(able, s)
+		}
+	}
+	if len(able) == 0 {
+		return vault.Slot{}, ipc.Errorf(ipc.NoKeyslot, "no token opens accounts of class %s", class)
+	}
+	for _, s := range able {
+		if u.isHere(ctx, c.who, s) {
+			here = append(here, s)
+		}
+	}
+	return u.choose(a, able, here, c)
+}
+
+// choose picks among the keyslots whose tokens are here. A PIN is for one
+// token, so it is not shown to one that the caller may not have meant.
+func (u *user) choose(a ipc.Auth, able, here []vault.Slot, c cause) (vault.Slot, error) {
+	switch {
+	case len(here) == 0 && len(able) == 1:
+		return vault.Slot{}, notPresent(able[0])
+	case len(here) == 0:
+		kind, message := ipc.TokenNotPresent, "none of the enrolled tokens is present"
+		if u.d.mayUseTokens(c.who) && len(u.d.presence.all()) > 0 {
+			kind, message = ipc.NoKeyslot, "the tokens that are present are not enrolled"
+		}
+		e := ipc.Errorf(kind, "%s", message)
+		e.Items = slotItems(able)
+		return vault.Slot{}, e
+	case len(here) > 1 && len(a.PIN) > 0:
+		e := ipc.Errorf(ipc.Ambiguous, "several enrolled tokens are present and a PIN is for one")
+		e.Items = slotItems(here)
+		return vault.Slot{}, e
+	}
+	if s := u.sess.Load(); s != nil {
+		for _, slot := range here {
+			if slot.ID == s.slot {
+				return slot, nil
+			}
+		}
+	}
+	for _, slot := range here { // a token of hardware before a key file
+		if slot.Kind != tokens.KindSoft {
+			return slot, nil
+		}
+	}
+	return here[0], nil
+}
+
+// isHere says whether the token of a keyslot can be asked now. A software
+// token is where its key file is.
+func (u *user) isHere(ctx context.Context, p ipc.Principal, slot vault.Slot) bool {
+	if slot.Kind == tokens.KindSoft {
+		return len(slot.KeyFile) > 0
+	}
+	if !u.d.mayUseTokens(p) {
+		return false
+	}
+	if _, ok := u.d.presence.holder(slot.Keys...); ok {
+		return true
+	}
+	u.d.presence.settled(ctx)
+	_, ok := u.d.presence.holder(slot.Keys...)
+	return ok
+}
+
+// namedSlot is the keyslot with an id, or the one with a label.
+func namedSlot(slots []vault.Slot, name string) (vault.Slot, error) {
+	var found []vault.Slot
+	for _, s := range slots {
+		if s.ID == name {
+			return s, nil
+		}
+		if s.Label == name {
+			found = append(found, s)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return vault.Slot{}, ipc.Errorf(ipc.NotFound, "there is no such token in the vault")
+	}
+	e := ipc.Errorf(ipc.Ambiguous, "several tokens have that label")
+	e.Items = slotItems(found)
+	return vault.Slot{}, e
+}
+
+func slotItems(slots []vault.Slot) []ipc.Item {
+	var items []ipc.Item
+	for _, s := range slots {
+		items = append(items, ipc.Item{ID: s.ID, Name: slotRef(s).Label, Reason: string(s.Kind)})
+	}
+	return items
+}
+
+func notPresent(slot vault.Slot) *ipc.Error {
+	ref := slotRef(slot)
+	e := ipc.Errorf(ipc.TokenNotPresent, "token %q is not present", ref.Label)
+	if slot.Kind == tokens.KindSoft {
+		e.Message = "the key file of software token " + `"` + ref.Label + `" is not on this machine`
+	}
+	e.Token = &ref
+	return e
+}
+
+// Guessing a recovery password or passphrase costs the guesser time: after
+// freeGuesses failures in a row each costs a wait that doubles, up to a cap low
+// enough that nobody can lock a user out by guessing.
+const (
+	freeGuesses     = 3
+	firstGuessDelay = time.Second
+	longestDelay    = 30 * time.Second
+	// waitingGuesses is how many slow derivations of one user may be under way
+	// or wait.
+	waitingGuesses = 4
+)
+
+// guesses bounds one user's slow derivations: one at a time, and throttled
+// after failures.
+type guesses struct {
+	one   gate
+	tries gauge
+}
+
+// deriving marks a context whose call has its place among the derivations.
+type deriving struct{}
+
+// derive runs f, which derives a key slowly. wide says that it takes a place
+// among all users' too; f must then not wait for a token.
+func (u *user) derive(ctx context.Context, wide bool, f func(context.Context) error) error {
+	if ctx.Value(deriving{}) != nil {
+		return f(ctx)
+	}
+	g := &u.guess
+	if err := g.tries.begin(u.d.clock.Elapsed()); err != nil {
+		return err
+	}
+	defer g.tries.end()
+	leave, err := g.one.enter(ctx)
+	if err != nil {
+		return mapError(err)
+	}
+	defer leave()
+	if wide {
+		leave, err := u.d.slow.enter(ctx)
+		if err != nil {
+			return mapError(err)
+		}
+		defer leave()
+	}
+	u.d.hub.publish(u.uid, u.d.event(ipc.EventWorking))
+	err = f(context.WithValue(ctx, deriving{}, true))
+	g.tries.outcome(u.d.clock.Elapsed(), err)
+	return err
+}
+
+// opened runs f, which opens a class by o. Where that is by the recovery
+// password it takes the caller's turn among slow derivations; mixed says that f
+// may wait for a token as well.
+func (u *user) opened(ctx context.Context, o opening, mixed bool, f func(context.Context) error) error {
+	if !o.recovery {
+		return f(ctx)
+	}
+	return u.derive(ctx, !mixed, f)
+}
+
+// wrongGuess says whether err is a failed guess.
+func wrongGuess(err error) bool {
+	var te *tokens.Error
+	return errors.Is(err, vault.ErrWrongPassword) || errors.As(err, &te) && te.Code == tokens.CodePINInvalid
+}

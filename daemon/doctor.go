@@ -1,0 +1,258 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens"
+)
+
+// The levels of a finding, worst first.
+const (
+	levelError   = "error"
+	levelWarning = "warning"
+	levelNote    = "note"
+	levelOK      = "ok"
+)
+
+// The free space, in bytes, under which the doctor says so.
+const (
+	lowSpace  = 64 << 20
+	fullSpace = 4 << 20
+)
+
+// staleBackup is the age at which a backup is called old.
+const staleBackup = 90 * 24 * time.Hour
+
+// inspectLimit bounds how long the doctor waits for one token.
+const inspectLimit = 5 * time.Second
+
+// checkup gathers findings.
+type checkup struct {
+	u    *user
+	p    ipc.Principal
+	list []ipc.Finding
+}
+
+func (c *checkup) found(level, code, fix, message string, args ...any) {
+	c.list = append(c.list, ipc.Finding{Level: level, Code: code, Fix: fix, Message: fmt.Sprintf(message, args...)})
+}
+
+// Doctor implements [ipc.Reporter]. It asks the tokens that are present what
+// they are, without PIN or touch.
+func (d *Daemon) Doctor(ctx context.Context, p ipc.Principal) (ipc.Findings, error) {
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.Findings{}, err
+	}
+	c := &checkup{u: u, p: p}
+	c.helper()
+	c.services()
+	c.tokens(ctx)
+	c.folder()
+	c.space()
+	c.clock()
+	c.vault()
+	c.audit()
+	rank := map[string]int{levelError: 0, levelWarning: 1, levelNote: 2, levelOK: 3}
+	slices.SortStableFunc(c.list, func(a, b ipc.Finding) int { return rank[a.Level] - rank[b.Level] })
+	return ipc.Findings{Version: ipc.Version, Findings: c.list}, nil
+}
+
+func (c *checkup) helper() {
+	if state := c.u.d.helper(); state != "ok" {
+		c.found(levelError, "helper", "tokend serve --helper PATH", "the token helper cannot be used: %s", state)
+		return
+	}
+	c.found(levelOK, "helper", "", "the token helper works")
+}
+
+func (c *checkup) services() {
+	for _, kind := range watchedKinds(c.u.d.cfg.Watchers) {
+		name := "the service for tokens of kind " + string(kind)
+		fix := ""
+		if kind == tokens.KindPIV {
+			name = "the smart card service (PC/SC)"
+			if runtime.GOOS == "linux" {
+				fix = "systemctl enable --now pcscd.socket"
+			}
+		}
+		if ok, detail := c.u.d.presence.service(kind); !ok {
+			c.found(levelError, "service-"+string(kind), fix, "%s cannot be used: %s", name, detail)
+		} else {
+			c.found(levelOK, "service-"+string(kind), "", "%s works", name)
+		}
+	}
+}
+
+// tokens asks each token that is present.
+func (c *checkup) tokens(ctx context.Context) {
+	if !c.u.d.mayUseTokens(c.p) {
+		c.found(levelNote, "tokens", "", "the tokens of this machine are for who sits at it")
+		return
+	}
+	here := c.u.d.presence.all()
+	if len(here) == 0 {
+		c.found(levelNote, "tokens", "", "no hardware token is present")
+	}
+	for _, t := range here {
+		ref := *c.u.tokenRef(t)
+		if t.Problem != nil {
+			c.found(levelWarning, "token", "", "%s", tokenError(t.Problem, ref).Message)
+			continue
+		}
+		if _, ok := c.u.d.cfg.Drivers[t.Kind].(tokens.Inspector); !ok {
+			continue
+		}
+		c.inspect(ctx, t, ref)
+	}
+}
+
+func (c *checkup) inspect(ctx context.Context, t tokens.Token, ref ipc.TokenRef) {
+	ctx, cancel := context.WithTimeout(ctx, inspectLimit)
+	defer cancel()
+	details, err := c.u.inspect(ctx, c.p, t, ref)
+	if err != nil {
+		c.found(levelWarning, "token", "", "%s", mapError(err).Message)
+		return
+	}
+	label := ref.Label
+	if label == "" {
+		label = ref.ID
+	}
+	fine := true
+	warn := func(is bool, w tokens.Warning) {
+		if is {
+			fine = false
+			x := tokenWarning(w, ipc.Token{ID: ref.ID, Label: label})
+			c.found(levelWarning, x.Code, x.Fix, "%s", x.Message)
+		}
+	}
+	warn(details.FactoryPIN, tokens.WarnFactoryPIN)
+	warn(details.FactoryPUK, tokens.WarnFactoryPUK)
+	warn(details.FactoryKey, tokens.WarnFactoryKey)
+	switch details.PINTries {
+	case 0:
+		fine = false
+		c.found(levelError, "pin-blocked", "tokenctl token pin "+ref.ID+" --unblock", "the PIN of token %q is blocked", label)
+	case 1:
+		fine = false
+		c.found(levelWarning, "pin-last-try", "", "token %q has one PIN try left", label)
+	}
+	if fine {
+		c.found(levelOK, "token", "", "token %q answers", label)
+	}
+}
+
+// folder checks who can read the state.
+func (c *checkup) folder() {
+	if runtime.GOOS == "windows" {
+		return // access lists, set when the folder is made
+	}
+	open := 0
+	err := filepath.WalkDir(c.u.dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			open++
+		}
+		return nil
+	})
+	switch {
+	case err != nil && c.u.notesOf() == nil:
+		return // no folder, nothing to read
+	case err != nil:
+		c.found(levelError, "state-folder", "", "the state folder cannot be read")
+	case open > 0:
+		c.found(levelError, "state-folder", "chmod -R go= "+c.u.dir, "%d files of the state folder can be read by others", open)
+	default:
+		c.found(levelOK, "state-folder", "", "only the daemon can read the state folder")
+	}
+}
+
+func (c *checkup) space() {
+	free, err := freeSpace(c.u.d.cfg.StateDir)
+	switch {
+	case err != nil:
+		c.found(levelNote, "disk", "", "the free space of the state folder is not known")
+	case free < fullSpace:
+		c.found(levelError, "disk", "df -h "+c.u.d.cfg.StateDir, "the disk of the state folder is full")
+	case free < lowSpace:
+		c.found(levelWarning, "disk", "df -h "+c.u.d.cfg.StateDir, "the disk of the state folder has %d MiB left", free>>20)
+	default:
+		c.found(levelOK, "disk", "", "the disk of the state folder has room")
+	}
+}
+
+// clock compares the time with what is known to have passed: codes are made of
+// it.
+func (c *checkup) clock() {
+	now := c.u.d.now()
+	floor := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+	if store, err := c.u.storeIfAny(); err == nil && store != nil && store.Exists() {
+		if head, err := store.Head(); err == nil && head.Written.After(floor) {
+			floor = head.Written
+		}
+	}
+	if now.Before(floor.Add(-time.Minute)) {
+		c.found(levelError, "clock", "timedatectl set-ntp true", "the clock is behind: the vault was written later than now")
+		return
+	}
+	c.found(levelOK, "clock", "", "the clock is plausible")
+}
+
+func (c *checkup) vault() {
+	info := c.u.vaultInfo()
+	if info.State == ipc.VaultNone {
+		c.found(levelNote, "vault", "tokenctl init", "there is no vault")
+		return
+	}
+	if info.Problem != nil {
+		c.found(levelError, "vault", "tokenctl vault recover", "%s", info.Problem.Message)
+	} else {
+		c.found(levelOK, "vault", "", "the vault is %s", info.State)
+	}
+	for _, w := range c.u.warnings(c.p) {
+		if slices.ContainsFunc(c.list, func(f ipc.Finding) bool { return f.Message == w.Message }) || w.Code == "helper" {
+			continue
+		}
+		level := levelWarning
+		if w.Code == "backup-stale" || w.Code == string(tokens.WarnNoTouch) {
+			level = levelNote
+		}
+		c.found(level, w.Code, w.Fix, "%s", w.Message)
+	}
+	if !info.LastBackup.IsZero() {
+		if age := c.u.d.now().Sub(info.LastBackup); age > staleBackup {
+			c.found(levelWarning, "last-backup", "tokenctl backup create FILE", "the last backup is %d days old", int(age/(24*time.Hour)))
+		} else {
+			c.found(levelOK, "last-backup", "", "a backup was made on %s", info.LastBackup.Format(time.DateOnly))
+		}
+	}
+	if !info.RecoverySet.IsZero() {
+		c.found(levelOK, "recovery-password", "", "a recovery password was set on %s", info.RecoverySet.Format(time.DateOnly))
+	}
+}
+
+func (c *checkup) audit() {
+	log, err := c.u.auditLog()
+	switch {
+	case err != nil:
+		c.found(levelError, "audit", "", "the audit log cannot be read")
+	case !log.Intact:
+		c.found(levelError, "audit", "", "the audit log is not intact: %s", log.Problem)
+	case len(log.Entries) > 0:
+		c.found(levelOK, "audit", "", "the audit log is intact")
+	}
+}

@@ -1,0 +1,264 @@
+package daemon
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/tokenbridge/tokend/daemon/vault"
+	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens"
+)
+
+// A new passphrase or recovery password has this many code points after NFC.
+const (
+	shortestPassword = 10
+	longestPassword  = 128
+)
+
+// checkPassword says whether a new password may be one, before anything slow
+// or lasting is done with it.
+func checkPassword(what string, password []byte) error {
+	if !utf8.Valid(password) {
+		return ipc.Errorf(ipc.InvalidArgument, "the %s is not UTF-8", what)
+	}
+	normal := norm.NFC.Bytes(password)
+	n := utf8.RuneCount(normal)
+	if &normal[0] != &password[0] {
+		clear(normal)
+	}
+	if n < shortestPassword || n > longestPassword {
+		return ipc.Errorf(ipc.InvalidArgument, "a %s has %d to %d characters", what, shortestPassword, longestPassword)
+	}
+	return nil
+}
+
+// enrolling is a token on its way to become a keyslot.
+type enrolling struct {
+	u       *user
+	driver  tokens.Driver
+	request ipc.EnrollRequest
+	cause   cause
+	// token is the one meant; for a software token only its kind is set.
+	token   tokens.Token
+	classes []tokens.Class
+	manage  []byte
+	ref     ipc.TokenRef
+}
+
+// prepareEnroll checks all that can be checked before the token is asked.
+func (u *user) prepareEnroll(ctx context.Context, p ipc.Principal, r ipc.EnrollRequest) (*enrolling, error) {
+	e := &enrolling{u: u, request: r, cause: cause{who: p}}
+	kind := tokens.Kind(r.Kind)
+	if kind != tokens.KindPIV && kind != tokens.KindFIDO2 && kind != tokens.KindSoft {
+		return nil, ipc.Errorf(ipc.InvalidArgument, "there is no kind of token %q", r.Kind)
+	}
+	if e.driver = u.d.cfg.Drivers[kind]; e.driver == nil {
+		return nil, u.noDriver(kind, ipc.TokenRef{Label: r.Label, Kind: r.Kind})
+	}
+	if len(r.ManagementKey) > 0 {
+		key, err := hex.DecodeString(string(r.ManagementKey))
+		if err != nil {
+			return nil, ipc.Errorf(ipc.InvalidArgument, "the management key is not hexadecimal")
+		}
+		e.manage = key
+	}
+	if err := e.find(ctx, kind); err != nil {
+		return nil, err
+	}
+	if err := e.chooseClasses(); err != nil {
+		return nil, err
+	}
+	for _, slot := range u.slots() {
+		if holds(e.token, slot.Keys...) {
+			x := ipc.Errorf(ipc.AlreadyExists, "the token is enrolled already as %q", slotRef(slot).Label)
+			x.Token = new(slotRef(slot))
+			return nil, x
+		}
+	}
+	label, err := u.newLabel(r.Label, e.token)
+	if err != nil {
+		return nil, err
+	}
+	e.ref = ipc.TokenRef{ID: e.token.ID, Label: label, Kind: r.Kind}
+	if kind == tokens.KindSoft {
+		if len(r.PIN) == 0 {
+			return nil, tokenError(tokens.Errorf(tokens.CodePINRequired, ""), e.ref)
+		}
+		return e, checkPassword("passphrase", r.PIN)
+	}
+	return e, nil
+}
+
+// find finds the one token that is meant.
+func (e *enrolling) find(ctx context.Context, kind tokens.Kind) error {
+	if kind == tokens.KindSoft {
+		e.token = tokens.Token{Kind: kind, Model: "software token"}
+		return nil
+	}
+	if !e.u.d.mayUseTokens(e.cause.who) {
+		return ipc.Errorf(ipc.TokenNotPresent, "no token of kind %q is present", kind)
+	}
+	match := func() (found []tokens.Token) {
+		for _, t := range e.u.d.presence.all() {
+			if t.Kind == kind && matchesLocator(t, e.request.Locator) {
+				found = append(found, t)
+			}
+		}
+		return found
+	}
+	found := match()
+	if len(found) == 0 {
+		e.u.d.presence.settled(ctx)
+		found = match()
+	}
+	switch len(found) {
+	case 0:
+		return ipc.Errorf(ipc.TokenNotPresent, "no such token of kind %q is present", kind)
+	case 1:
+		e.token = found[0]
+	default:
+		x := ipc.Errorf(ipc.Ambiguous, "several tokens fit")
+		for _, t := range found {
+			x.Items = append(x.Items, ipc.Item{ID: t.ID, Name: t.Locator, Reason: t.Model})
+		}
+		return x
+	}
+	if e.token.Problem != nil {
+		return tokenError(e.token.Problem, ipc.TokenRef{ID: e.token.ID, Label: e.token.Model, Kind: string(kind)})
+	}
+	return nil
+}
+
+func matchesLocator(t tokens.Token, want string) bool {
+	return want == "" || t.ID == want || t.Locator == want ||
+		strings.Contains(strings.ToLower(t.Locator), strings.ToLower(want))
+}
+
+func (e *enrolling) chooseClasses() error {
+	if len(e.request.Classes) == 0 {
+		e.classes = []tokens.Class{tokens.ClassSession}
+		if e.token.Touch {
+			e.classes = append(e.classes, tokens.ClassTouch)
+		}
+		return nil
+	}
+	for _, name := range e.request.Classes {
+		c := tokens.Class(name)
+		switch {
+		case c != tokens.ClassSession && c != tokens.ClassTouch:
+			return ipc.Errorf(ipc.InvalidArgument, "there is no class %q", name)
+		case slices.Contains(e.classes, c):
+			return ipc.Errorf(ipc.InvalidArgument, "class %q is named twice", name)
+		case c == tokens.ClassTouch && e.token.Kind == tokens.KindSoft:
+			return ipc.Errorf(ipc.TokenUnsupported, "a software token cannot guard accounts by touch")
+		}
+		e.classes = append(e.classes, c)
+	}
+	return nil
+}
+
+// newLabel is the label wanted, or one made of the token's model and number.
+func (u *user) newLabel(want string, t tokens.Token) (string, error) {
+	taken := func(label string) bool {
+		return slices.ContainsFunc(u.slots(), func(s vault.Slot) bool { return s.Label == label })
+	}
+	if want != "" {
+		if err := checkText("label", want, 64); err != nil {
+			return "", err
+		}
+		if taken(want) {
+			return "", ipc.Errorf(ipc.AlreadyExists, "there is a token with that label already")
+		}
+		return want, nil
+	}
+	base := strings.TrimSpace(t.Model + " " + t.Serial)
+	if base == "" || checkText("label", base, 60) != nil {
+		base = string(t.Kind) + " token"
+	}
+	label := base
+	for n := 2; taken(label); n++ {
+		label = fmt.Sprintf("%s (%d)", base, n)
+	}
+	return label, nil
+}
+
+// run has the token make its keys.
+func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
+	r := tokens.EnrollRequest{
+		Locator: e.token.Locator, Classes: e.classes,
+		PIN: e.request.PIN, SpendLastTry: e.request.SpendLastTry,
+		Slots:     make(map[tokens.Class]string),
+		Algorithm: tokens.Algorithm(e.request.Algorithm), UseExisting: e.request.UseExisting,
+		Overwrite: e.request.Overwrite, ManagementKey: e.manage,
+	}
+	if e.request.SessionSlot != "" {
+		r.Slots[tokens.ClassSession] = e.request.SessionSlot
+	}
+	if e.request.TouchSlot != "" {
+		r.Slots[tokens.ClassTouch] = e.request.TouchSlot
+	}
+	var made tokens.Enrollment
+	var err error
+	if e.token.Kind == tokens.KindSoft {
+		err = e.u.derive(ctx, true, func(ctx context.Context) error {
+			made, err = e.driver.Enroll(ctx, r)
+			return err
+		})
+		if err != nil {
+			err = tokenError(err, e.ref)
+		}
+	} else {
+		err = e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, touch func()) error {
+			r.OnTouch = touch
+			made, err = e.driver.Enroll(ctx, r)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if e.token.Kind != tokens.KindSoft {
+		e.u.d.presence.refresh(made.Token)
+	}
+	slot := vault.Slot{Kind: e.token.Kind, Label: e.ref.Label, Keys: made.Keys, KeyFile: made.KeyFile}
+	return &vault.NewSlot{
+		Label: e.ref.Label, Enrollment: made,
+		Exchange: func(ctx context.Context, k tokens.Key, peer []byte) ([]byte, error) {
+			shared, err := e.u.agree(ctx, job{
+				key: k, peer: peer, ref: e.ref, slot: slot, cause: e.cause, locator: made.Token.Locator,
+				pin: e.request.PIN, spendLast: e.request.SpendLastTry,
+			})
+			if err != nil {
+				return nil, err
+			}
+			return shared, nil
+		},
+	}, nil
+}
+
+// undo removes from the token what run left there, after the keyslot could not
+// be committed, so that trying again finds the slots as they were. A key that
+// was there before stays.
+func (e *enrolling) undo(made *vault.NewSlot) {
+	wiper, ok := e.driver.(tokens.Wiper)
+	if !ok || e.request.UseExisting || e.token.Kind == tokens.KindSoft {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), undoLimit)
+	defer cancel()
+	err := e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, _ func()) error {
+		_, err := wiper.Wipe(ctx, tokens.WipeRequest{
+			Locator: e.token.Locator, Keys: made.Enrollment.Keys, PIN: e.request.PIN, ManagementKey: e.manage,
+		})
+		return err
+	})
+	if err != nil {
+		e.u.d.log.Warn("cannot remove the keys of a failed enrolment", "uid", e.u.uid, "kind", string(e.token.Kind))
+	}
+}

@@ -1,0 +1,229 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+
+	"github.com/tokenbridge/tokend/daemon/vault"
+	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens"
+)
+
+// hasTouchAccounts says whether the vault has anything that only a touch opens.
+func hasTouchAccounts(v *vault.Vault) bool {
+	return slices.ContainsFunc(v.Accounts(), func(a vault.Account) bool { return a.Class == tokens.ClassTouch })
+}
+
+// touchIfNeeded is the way to open the touch class where there is something in
+// it; elsewhere it is no way at all.
+func (u *user) touchIfNeeded(ctx context.Context, p ipc.Principal, s *session, a ipc.Auth, without string) (opening, error) {
+	if !hasTouchAccounts(s.vault) {
+		return opening{}, nil
+	}
+	slots := slices.DeleteFunc(s.vault.Slots(), func(slot vault.Slot) bool { return slot.ID == without })
+	o, err := u.way(ctx, a, tokens.ClassTouch, slots, cause{who: p})
+	if err != nil && without != "" && noAuth(a) {
+		// The token that is to go may have its last use.
+		if own, ownErr := u.way(ctx, a, tokens.ClassTouch, s.vault.Slots(), cause{who: p}); ownErr == nil {
+			return own, nil
+		}
+	}
+	return o, err
+}
+
+// EnrollToken implements [ipc.Tokens].
+func (d *Daemon) EnrollToken(ctx context.Context, p ipc.Principal, r ipc.EnrollRequest) (ipc.EnrollResult, error) {
+	defer wipeEnroll(&r)
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.EnrollResult{}, err
+	}
+	leave, err := u.alone(ctx)
+	if err != nil {
+		return ipc.EnrollResult{}, err
+	}
+	defer leave()
+	s, err := u.open(true)
+	if err != nil {
+		return ipc.EnrollResult{}, err
+	}
+	slot, warnings, err := u.enroll(ctx, p, s, r)
+	u.auditResult(p, "token-enroll", slot.ID, err)
+	if err != nil {
+		return ipc.EnrollResult{}, mapError(err)
+	}
+	u.noteWarnings(slot.ID, warnings)
+	e := d.event(ipc.EventTokenEnrolled)
+	e.Token = new(slotRef(slot))
+	d.hub.publish(u.uid, e)
+	t := u.listed(p, slot.ID)
+	return ipc.EnrollResult{Version: ipc.Version, Token: t, Warnings: append([]ipc.Warning{}, t.Warnings...)}, nil
+}
+
+func (u *user) enroll(ctx context.Context, p ipc.Principal, s *session, r ipc.EnrollRequest) (vault.Slot, []tokens.Warning, error) {
+	if s.vault.ReadOnly() {
+		return vault.Slot{}, nil, mapError(vault.ErrReadOnly)
+	}
+	e, err := u.prepareEnroll(ctx, p, r)
+	if err != nil {
+		return vault.Slot{}, nil, err
+	}
+	var touch opening
+	if slices.Contains(e.classes, tokens.ClassTouch) {
+		if touch, err = u.touchIfNeeded(ctx, p, s, r.Auth, ""); err != nil {
+			return vault.Slot{}, nil, err
+		}
+	}
+	ctx, done := s.bind(ctx)
+	defer done()
+	made, err := e.run(ctx)
+	if err != nil {
+		return vault.Slot{}, nil, err
+	}
+	var slot vault.Slot
+	err = u.opened(ctx, touch, true, func(ctx context.Context) error {
+		slot, err = s.vault.AddSlot(ctx, *made, touch.way)
+		return err
+	})
+	if err != nil {
+		e.undo(made)
+		return vault.Slot{}, nil, err
+	}
+	return slot, made.Enrollment.Warnings, nil
+}
+
+// RevokeToken implements [ipc.Tokens].
+func (d *Daemon) RevokeToken(ctx context.Context, p ipc.Principal, id string, r ipc.RevokeRequest) (ipc.RevokeResult, error) {
+	defer wipeAuth(&r.Auth)
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.RevokeResult{}, err
+	}
+	leave, err := u.alone(ctx)
+	if err != nil {
+		return ipc.RevokeResult{}, err
+	}
+	defer leave()
+	s, err := u.open(true)
+	if err != nil {
+		return ipc.RevokeResult{}, err
+	}
+	slot, err := namedSlot(s.vault.Slots(), id)
+	if err != nil {
+		return ipc.RevokeResult{}, err
+	}
+	if r.Confirm != slot.ID {
+		return ipc.RevokeResult{}, ipc.Errorf(ipc.InvalidArgument, "the confirmation is not the keyslot's id")
+	}
+	revoked := u.listed(p, slot.ID)
+	info, err := u.revoke(ctx, p, s, slot, r.Auth)
+	u.auditResult(p, "token-revoke", slot.ID, err)
+	if err != nil {
+		return ipc.RevokeResult{}, mapError(err)
+	}
+	e := d.event(ipc.EventTokenRevoked)
+	e.Token = new(slotRef(slot))
+	d.hub.publish(u.uid, e)
+	revoked.Enrolled = false
+	return ipc.RevokeResult{
+		Version: ipc.Version, Revoked: revoked, Vault: u.vaultInfo(),
+		OldBackups: u.backupsBefore(s.vault.ID(), info.Epoch), Warnings: u.revokeWarnings(info),
+	}, nil
+}
+
+func (u *user) revoke(ctx context.Context, p ipc.Principal, s *session, slot vault.Slot, a ipc.Auth) (vault.RevokeInfo, error) {
+	touch, err := u.touchIfNeeded(ctx, p, s, a, slot.ID)
+	if err != nil {
+		return vault.RevokeInfo{}, err
+	}
+	ctx, done := s.bind(ctx)
+	defer done()
+	var info vault.RevokeInfo
+	err = u.opened(ctx, touch, true, func(ctx context.Context) error {
+		info, err = s.vault.RevokeSlot(ctx, slot.ID, touch.way)
+		return err
+	})
+	if err != nil {
+		return vault.RevokeInfo{}, err
+	}
+	s.reindex()
+	if noteErr := u.notesOf().update(true, func(n *notesData) {
+		delete(n.Slots, slot.ID)
+		for _, k := range slot.Keys {
+			if k.Kind != tokens.KindSoft {
+				n.Revoked = append(n.Revoked, k)
+			}
+		}
+		n.Revoked = n.Revoked[max(0, len(n.Revoked)-keptRevoked):]
+	}); noteErr != nil {
+		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", noteErr)
+	}
+	if s.slot == slot.ID { // the session stays; its token no longer matters
+		u.begin(s.vault, "", s.by)
+	}
+	return info, nil
+}
+
+func (u *user) revokeWarnings(info vault.RevokeInfo) []ipc.Warning {
+	list := []ipc.Warning{{
+		Code:    "old-copies",
+		Message: "old backups still open with the revoked token; if it may be in other hands with its PIN, renew the accounts at their services",
+		Fix:     "tokenctl backup create FILE",
+	}}
+	for _, c := range info.RecoveryOnly {
+		list = append(list, ipc.Warning{
+			Code:    "recovery-only",
+			Message: "accounts of class " + string(c) + " are opened by the recovery password alone now",
+			Fix:     "tokenctl token enroll --token piv",
+		})
+	}
+	return list
+}
+
+// TestToken implements [ipc.Tokens]: it opens each class of the keyslot once.
+func (d *Daemon) TestToken(ctx context.Context, p ipc.Principal, id string, r ipc.TestTokenRequest) (ipc.TestTokenResult, error) {
+	defer wipeAuth(&r.Auth)
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.TestTokenResult{}, err
+	}
+	s, err := u.open(true)
+	if err != nil {
+		return ipc.TestTokenResult{}, err
+	}
+	slot, err := namedSlot(s.vault.Slots(), id)
+	if err != nil {
+		return ipc.TestTokenResult{}, err
+	}
+	if r.Auth.Token != "" {
+		if other, err := namedSlot(s.vault.Slots(), r.Auth.Token); err != nil || other.ID != slot.ID {
+			return ipc.TestTokenResult{}, ipc.Errorf(ipc.InvalidArgument, "the PIN is for another token")
+		}
+	}
+	result := ipc.TestTokenResult{Version: ipc.Version, Opened: []string{}}
+	err = u.testSlot(ctx, p, s, slot, r.Auth, &result)
+	u.auditResult(p, "token-test", slot.ID, err)
+	if err != nil {
+		return ipc.TestTokenResult{}, mapError(err)
+	}
+	u.noteUse(slot.ID)
+	result.Token = u.listed(p, slot.ID)
+	return result, nil
+}
+
+func (u *user) testSlot(ctx context.Context, p ipc.Principal, s *session, slot vault.Slot, a ipc.Auth, result *ipc.TestTokenResult) error {
+	c := cause{who: p}
+	if !u.isHere(ctx, p, slot) {
+		return notPresent(slot)
+	}
+	ctx, done := s.bind(ctx)
+	defer done()
+	o := u.through(slot, a, c)
+	for _, k := range slot.Keys {
+		if err := s.vault.CheckSlot(ctx, slot.ID, k.Class, o.way.Exchange); err != nil {
+			return err
+		}
+		result.Opened = append(result.Opened, string(k.Class))
+	}
+	return nil
+}

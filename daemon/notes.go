@@ -1,0 +1,162 @@
+package daemon
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/tokenbridge/tokend/tokens"
+)
+
+// notes is what the daemon remembers of a user beside the vault, in daemon.json:
+// when a backup was last made, when a keyslot last opened the vault, what is
+// weak about its token. Nothing in it is secret, and nothing is decided by it.
+type notes struct {
+	path string
+	mu   sync.Mutex
+	data notesData
+}
+
+type notesData struct {
+	Version    int                  `json:"version"`
+	LastBackup time.Time            `json:"last_backup,omitzero"`
+	Backups    []backupNote         `json:"backups,omitempty"`
+	Slots      map[string]slotNotes `json:"slots,omitempty"`
+	// Revoked are the keys of revoked keyslots, the newest last, so that they
+	// can be wiped from their tokens and no others.
+	Revoked []tokens.Key `json:"revoked,omitempty"`
+}
+
+// backupNote is a backup that was handed out. The newest 16 are remembered.
+type backupNote struct {
+	Name       string    `json:"name"`
+	Made       time.Time `json:"made"`
+	VaultID    string    `json:"vault_id"`
+	Epoch      uint64    `json:"epoch"`
+	Generation uint64    `json:"generation"`
+}
+
+type slotNotes struct {
+	LastUsed time.Time        `json:"last_used,omitzero"`
+	Warnings []tokens.Warning `json:"warnings,omitempty"`
+}
+
+const (
+	keptBackupNotes = 16
+	keptRevoked     = 64
+)
+
+// readNotes reads the notes; where they are missing or damaged it starts anew,
+// for they are a convenience.
+func readNotes(path string, log *slog.Logger) *notes {
+	n := &notes{path: path}
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(b, &n.data)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		log.Warn("cannot read the daemon's notes on a user; starting anew", "err", err)
+		n.data = notesData{}
+	}
+	if n.data.Slots == nil {
+		n.data.Slots = make(map[string]slotNotes)
+	}
+	return n
+}
+
+// get is a copy of the notes.
+func (n *notes) get() notesData {
+	if n == nil {
+		return notesData{}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.data
+	c.Backups = append([]backupNote(nil), c.Backups...)
+	c.Revoked = append([]tokens.Key(nil), c.Revoked...)
+	c.Slots = make(map[string]slotNotes, len(n.data.Slots))
+	for id, s := range n.data.Slots {
+		c.Slots[id] = s
+	}
+	return c
+}
+
+// update changes the notes and writes them, durably when asked.
+func (n *notes) update(durable bool, change func(*notesData)) error {
+	if n == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	change(&n.data)
+	n.data.Version = 1
+	b, err := json.Marshal(n.data)
+	if err != nil {
+		return err
+	}
+	return writeFile(n.path, b, durable)
+}
+
+// writeFile replaces path by data in one step.
+func writeFile(path string, data []byte, durable bool) (err error) {
+	// One name for the temporary file: one that a crash left is overwritten.
+	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	_, err = f.Write(data)
+	if err == nil && durable {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil || !durable {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// notesOf is the user's notes, nil where he has no folder.
+func (u *user) notesOf() *notes {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.notes
+}
+
+// noteUse remembers that a keyslot opened the vault. It waits for no disk.
+func (u *user) noteUse(slot string) {
+	if slot == "" {
+		return
+	}
+	err := u.notesOf().update(false, func(n *notesData) {
+		s := n.Slots[slot]
+		s.LastUsed = u.d.now().UTC().Truncate(time.Second)
+		n.Slots[slot] = s
+	})
+	if err != nil {
+		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
+	}
+}
+
+// noteWarnings remembers what is weak about a keyslot's token.
+func (u *user) noteWarnings(slot string, warnings []tokens.Warning) {
+	err := u.notesOf().update(false, func(n *notesData) {
+		s := n.Slots[slot]
+		s.Warnings = warnings
+		n.Slots[slot] = s
+	})
+	if err != nil {
+		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
+	}
+}

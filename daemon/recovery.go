@@ -1,0 +1,131 @@
+package daemon
+
+import (
+	"context"
+
+	"github.com/tokenbridge/tokend/daemon/vault"
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// SetRecoveryPassword implements [ipc.Recovery].
+func (d *Daemon) SetRecoveryPassword(ctx context.Context, p ipc.Principal, r ipc.SetRecoveryRequest) (ipc.RecoveryResult, error) {
+	return d.newRecovery(ctx, p, r, false)
+}
+
+// RotateRecovery implements [ipc.Recovery].
+func (d *Daemon) RotateRecovery(ctx context.Context, p ipc.Principal, r ipc.SetRecoveryRequest) (ipc.RecoveryResult, error) {
+	return d.newRecovery(ctx, p, r, true)
+}
+
+func (d *Daemon) newRecovery(ctx context.Context, p ipc.Principal, r ipc.SetRecoveryRequest, rotate bool) (ipc.RecoveryResult, error) {
+	defer func() { wipeAuth(&r.Auth); r.Password.Wipe() }()
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.RecoveryResult{}, err
+	}
+	if len(r.Password) == 0 {
+		return ipc.RecoveryResult{}, ipc.Errorf(ipc.InvalidArgument, "no recovery password was given")
+	}
+	if err := checkPassword("recovery password", r.Password); err != nil {
+		return ipc.RecoveryResult{}, err
+	}
+	leave, err := u.alone(ctx)
+	if err != nil {
+		return ipc.RecoveryResult{}, err
+	}
+	defer leave()
+	s, err := u.open(true)
+	if err != nil {
+		return ipc.RecoveryResult{}, err
+	}
+	action := "recovery-set"
+	if rotate {
+		action = "recovery-rotate"
+	}
+	before := s.vault.Epoch()
+	err = u.setRecovery(ctx, p, s, r, rotate)
+	u.auditResult(p, action, "", err)
+	if err != nil {
+		return ipc.RecoveryResult{}, mapError(err)
+	}
+	s.reindex()
+	info := u.vaultInfo()
+	e := d.event(ipc.EventNotice)
+	e.Detail = "the recovery password was set"
+	d.hub.publish(u.uid, e)
+	return ipc.RecoveryResult{
+		Version: ipc.Version, Set: info.RecoverySet, Vault: info,
+		OldBackups: u.backupsBefore(s.vault.ID(), before+1),
+	}, nil
+}
+
+func (u *user) setRecovery(ctx context.Context, p ipc.Principal, s *session, r ipc.SetRecoveryRequest, rotate bool) error {
+	touch, err := u.touchIfNeeded(ctx, p, s, r.Auth, "")
+	if err != nil {
+		return err
+	}
+	ctx, done := s.bind(ctx)
+	defer done()
+	return u.derive(ctx, false, func(ctx context.Context) error {
+		if rotate {
+			return s.vault.RotateRecovery(ctx, r.Password, touch.way)
+		}
+		return s.vault.SetRecovery(ctx, r.Password, touch.way)
+	})
+}
+
+// CheckRecovery implements [ipc.Recovery]. It works while the vault is locked
+// and opens nothing.
+func (d *Daemon) CheckRecovery(ctx context.Context, p ipc.Principal, r ipc.CheckRecoveryRequest) (ipc.CheckRecoveryResult, error) {
+	defer func() { r.Password.Wipe(); r.Key.Wipe() }()
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.CheckRecoveryResult{}, err
+	}
+	if (len(r.Password) == 0) == (len(r.Key) == 0) {
+		return ipc.CheckRecoveryResult{}, ipc.Errorf(ipc.InvalidArgument, "give either the recovery password or the recovery key")
+	}
+	store, err := u.existing()
+	if err != nil {
+		return ipc.CheckRecoveryResult{}, err
+	}
+	err = u.derive(ctx, true, func(ctx context.Context) error {
+		return store.CheckRecovery(ctx, vault.Way{Password: r.Password, RecoveryKey: r.Key})
+	})
+	u.auditResult(p, "recovery-check", "", err)
+	if err != nil {
+		return ipc.CheckRecoveryResult{}, mapError(err)
+	}
+	return ipc.CheckRecoveryResult{Version: ipc.Version, Set: u.vaultInfo().RecoverySet}, nil
+}
+
+// ShowRecoveryKey implements [ipc.Recovery].
+func (d *Daemon) ShowRecoveryKey(ctx context.Context, p ipc.Principal, r ipc.ShowRecoveryKeyRequest) (ipc.RecoveryKey, error) {
+	defer r.Password.Wipe()
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.RecoveryKey{}, err
+	}
+	if len(r.Password) == 0 {
+		return ipc.RecoveryKey{}, ipc.Errorf(ipc.InvalidArgument, "no recovery password was given")
+	}
+	store, err := u.existing()
+	if err != nil {
+		return ipc.RecoveryKey{}, err
+	}
+	var key []byte
+	err = u.derive(ctx, true, func(ctx context.Context) error {
+		key, err = store.ShowRecoveryKey(ctx, r.Password)
+		return err
+	})
+	u.auditResult(p, "recovery-show-key", "", err)
+	if err != nil {
+		return ipc.RecoveryKey{}, mapError(err)
+	}
+	head, err := store.Head()
+	if err != nil {
+		clear(key)
+		return ipc.RecoveryKey{}, mapError(err)
+	}
+	return ipc.RecoveryKey{Version: ipc.Version, Key: key, VaultID: head.VaultID, Signer: head.Signer}, nil
+}

@@ -1,0 +1,204 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/tokenbridge/tokend/daemon/vault"
+	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens"
+)
+
+// Status implements [ipc.Reporter]. It neither touches a token nor extends the
+// idle limit.
+func (d *Daemon) Status(_ context.Context, p ipc.Principal) (ipc.Status, error) {
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.Status{}, err
+	}
+	return ipc.Status{
+		Version: ipc.Version,
+		Daemon: ipc.Daemon{
+			Version: d.cfg.Version, Mode: string(d.cfg.Mode), PID: os.Getpid(), Socket: d.cfg.Socket,
+			Time: wireTime(d.now()), Started: wireTime(d.started), Helper: d.helper(),
+		},
+		Vault: u.vaultInfo(), Tokens: u.tokenList(p), Warnings: u.warnings(p),
+	}, nil
+}
+
+// helper says whether tokens can be used.
+func (d *Daemon) helper() string {
+	if d.cfg.Helper == nil {
+		return "ok"
+	}
+	return d.cfg.Helper()
+}
+
+// vaultInfo is how the user's vault is.
+func (u *user) vaultInfo() ipc.Vault {
+	store, err := u.storeIfAny()
+	if err != nil {
+		return ipc.Vault{State: ipc.VaultBroken, Problem: told(mapError(err))}
+	}
+	if store == nil || !store.Exists() {
+		return ipc.Vault{State: ipc.VaultNone}
+	}
+	info := ipc.Vault{State: ipc.VaultIsLocked, LastBackup: wireTime(u.notesOf().get().LastBackup)}
+	if head, err := store.Head(); err != nil {
+		info.State, info.Problem = ipc.VaultBroken, told(mapError(err))
+	} else {
+		info.ID, info.Epoch, info.Generation = head.VaultID, head.Epoch, head.Generation
+		info.Signer, info.RecoverySet = head.Signer, wireTime(head.RecoverySet)
+		if head.Problem != nil {
+			info.Problem = told(mapError(head.Problem))
+		}
+	}
+	if problem := u.problem.Load(); problem != nil && info.State == ipc.VaultIsLocked {
+		info.State, info.Problem = ipc.VaultBroken, told(problem)
+	}
+	if s, err := u.open(false); err == nil {
+		u.openInfo(&info, s)
+	}
+	return info
+}
+
+// openInfo adds what only an open vault tells.
+func (u *user) openInfo(info *ipc.Vault, s *session) {
+	info.State = ipc.VaultUnlocked
+	if s.vault.ReadOnly() {
+		info.State = ipc.VaultReadOnly
+	} else {
+		info.Problem = nil
+	}
+	info.ID, info.Epoch, info.Generation = s.vault.ID(), s.vault.Epoch(), s.vault.Generation()
+	info.Signer, info.UnlockedBy, info.UnlockedAt = s.vault.Signer(), s.by, wireTime(s.wall)
+	now, elapsed, limits := u.d.now().Round(0), u.d.clock.Elapsed(), u.d.limits.Load()
+	idle := now.Add(limits.Idle - u.sinceUse(s, elapsed))
+	hard := s.wall.Add(limits.Hard)
+	if other := now.Add(limits.Hard - (elapsed - s.start)); other.Before(hard) {
+		hard = other
+	}
+	if idle.After(hard) {
+		idle = hard
+	}
+	info.IdleLock, info.HardLock = wireTime(idle), wireTime(hard)
+	x := s.index.Load()
+	info.Accounts = len(x.list)
+	for _, a := range x.list {
+		if a.Class == tokens.ClassTouch {
+			info.Touch++
+		}
+	}
+}
+
+// told is an error as a part of an answer: without its cause.
+func told(e *ipc.Error) *ipc.Error {
+	c := *e
+	c.Err = nil
+	return &c
+}
+
+// warnings is what the user should know of and can mend, each with the command
+// that does.
+func (u *user) warnings(p ipc.Principal) []ipc.Warning {
+	list := []ipc.Warning{}
+	if state := u.d.helper(); state != "ok" {
+		list = append(list, ipc.Warning{Code: "helper", Message: "tokens cannot be used: " + state, Fix: "tokenctl doctor"})
+	}
+	store, err := u.storeIfAny()
+	if err != nil || store == nil || !store.Exists() {
+		return list
+	}
+	if s := u.sess.Load(); s != nil && s.vault.ReadOnly() {
+		list = append(list, warnReadOnly(s.vault))
+	}
+	head, err := store.Head()
+	if err != nil {
+		return append(list, ipc.Warning{
+			Code: "vault-damaged", Message: mapError(err).Message, Fix: "tokenctl vault recover",
+		})
+	}
+	return append(list, u.lockoutWarnings(head, p)...)
+}
+
+// lockoutWarnings is about losing the way back, and about weak tokens.
+func (u *user) lockoutWarnings(head vault.Head, p ipc.Principal) []ipc.Warning {
+	var list []ipc.Warning
+	if head.RecoverySet.IsZero() {
+		if len(head.Slots) == 1 {
+			list = append(list, ipc.Warning{
+				Code: "single-token", Message: "one token is the only way to open the vault",
+				Fix: "tokenctl token enroll --token piv",
+			})
+		}
+		list = append(list, ipc.Warning{
+			Code: "no-recovery-password", Message: "no recovery password is set",
+			Fix: "tokenctl recovery set-password",
+		})
+	}
+	remembered := u.notesOf().get()
+	switch n := len(remembered.Backups); {
+	case remembered.LastBackup.IsZero():
+		list = append(list, ipc.Warning{
+			Code: "no-backup", Message: "no backup was ever made", Fix: "tokenctl backup create FILE",
+		})
+	case n > 0 && (remembered.Backups[n-1].VaultID != head.VaultID || remembered.Backups[n-1].Generation < head.Generation):
+		list = append(list, ipc.Warning{
+			Code: "backup-stale", Message: "the vault was changed since the last backup", Fix: "tokenctl backup create FILE",
+		})
+	}
+	for _, t := range u.tokenList(p) {
+		if t.Enrolled {
+			list = append(list, t.Warnings...)
+		}
+	}
+	return list
+}
+
+func warnReadOnly(v *vault.Vault) ipc.Warning {
+	w := ipc.Warning{
+		Code: "read-only", Message: "the newest generation of the vault is damaged; the one before is open for reading only",
+		Fix: "tokenctl vault recover",
+	}
+	return w
+}
+
+// tokenWarning says what is weak about a token.
+func tokenWarning(w tokens.Warning, t ipc.Token) ipc.Warning {
+	out := ipc.Warning{Code: string(w)}
+	switch w {
+	case tokens.WarnFactoryPIN:
+		out.Message = fmt.Sprintf("token %q still has its factory PIN", t.Label)
+		out.Fix = "tokenctl token pin " + t.ID
+	case tokens.WarnFactoryPUK:
+		out.Message = fmt.Sprintf("token %q still has its factory PUK", t.Label)
+		out.Fix = "tokenctl token pin " + t.ID + " --puk"
+	case tokens.WarnFactoryKey:
+		out.Message = fmt.Sprintf("token %q still has its factory management key", t.Label)
+		out.Fix = "ykman piv access change-management-key --generate --protect"
+	case tokens.WarnUnknownPolicy:
+		out.Message = fmt.Sprintf("token %q does not tell when it asks for a PIN or a touch", t.Label)
+	case tokens.WarnNoTouch:
+		out.Message = fmt.Sprintf("token %q cannot guard accounts by touch", t.Label)
+	case tokens.WarnNotHardware:
+		out.Code = "software-token"
+		out.Message = fmt.Sprintf("token %q is a software token, not hardware", t.Label)
+		out.Fix = "tokenctl token enroll --token piv"
+	default:
+		out.Message = fmt.Sprintf("token %q: %s", t.Label, w)
+	}
+	return out
+}
+
+// Audit implements [ipc.Reporter].
+func (d *Daemon) Audit(_ context.Context, p ipc.Principal) (ipc.AuditLog, error) {
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.AuditLog{}, err
+	}
+	if _, err := u.storeIfAny(); err != nil {
+		return ipc.AuditLog{}, mapError(err)
+	}
+	return u.auditLog()
+}

@@ -1,0 +1,205 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// Access says what a route does to the caller's things, so that a policy can
+// be written without a list of paths.
+type Access string
+
+// The levels of access. All but AccessPublic and AccessAdmin are about the
+// caller's own vault; AccessAdmin is about others' and needs an Admin.
+const (
+	AccessPublic Access = "public" // tells nothing of anybody
+	AccessRead   Access = "read"   // shows the caller's own things, no secret
+	AccessUse    Access = "use"    // makes a code, opens or locks the vault
+	AccessChange Access = "change" // changes accounts, tokens, recovery
+	AccessReveal Access = "reveal" // hands out a secret or a backup
+	AccessAdmin  Access = "admin"
+)
+
+// Health is the answer of GET /v1/health: the daemon answers.
+type Health struct {
+	Version int    `json:"version"`
+	Status  string `json:"status"` // "ok"
+}
+
+// Done is the answer of a call that has nothing to tell but that it succeeded.
+type Done struct {
+	Version int `json:"version"`
+}
+
+// Route is one row of the table of routes.
+type Route struct {
+	Method string
+	// Path is the pattern; {id} stands for one escaped path segment.
+	Path   string
+	Access Access
+	// Polkit is the action that a system daemon asks polkit about.
+	Polkit string
+	// Summary is for the OpenAPI document.
+	Summary string
+	// Query is the name of the one query parameter, which then is required.
+	Query string
+	// MaxBody is the largest request body in bytes; 0 where there is none.
+	MaxBody int64
+	// Stream marks the route that answers with JSON lines.
+	Stream bool
+	// Request and Response are the wire types; Request is nil without a body.
+	Request, Response reflect.Type
+
+	call  call
+	shape *shape
+}
+
+// call runs a backend's method. id is the path's or the query's parameter, body
+// has been checked against the route's shape.
+type call func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, body []byte) (any, error)
+
+// Limits of request bodies in bytes.
+const (
+	maxBody     = 1 << 20
+	maxAccounts = 8 << 20  // an import of some 10,000 accounts in one step
+	maxBackup   = 64 << 20 // base64 included: a backup of 48 MiB
+)
+
+const actions = "io.github.tokenbridge.tokend."
+
+// Routes returns the table of all routes, in the order of the documentation.
+func Routes() []Route {
+	type b = ipc.Backend
+	return []Route{
+		public("health", "Says that the daemon answers", Health{}, health),
+		public("openapi.json", "This document", struct{}{}, nil),
+		read("status", "How the daemon, the caller's vault and tokens are", b.Status),
+		stream("events", "What happens, as JSON lines, the present state first"),
+		read("doctor", "What is wrong, and the commands that mend it", b.Doctor),
+		read("audit", "The caller's audit chain, oldest first", b.Audit),
+
+		with("POST", "vault", AccessChange, "init", "Make the caller's vault", b.Init),
+		with("POST", "vault/unlock", AccessUse, "unlock", "Open the session class", b.Unlock),
+		{Method: "POST", Path: "/v1/vault/lock", Access: AccessUse, Polkit: actions + "lock",
+			Summary: "Drop the session key", Response: reflect.TypeFor[Done](), call: lock},
+		with("POST", "vault/recover", AccessChange, "recover-vault", "Compare a damaged vault with its last good generation, or make that the newest", b.RecoverVault),
+
+		read("accounts", "The caller's accounts in his order", b.Accounts),
+		large(maxAccounts, with("POST", "accounts", AccessChange, "add-account", "Add accounts, all or none", b.AddAccounts)),
+		item("accounts/{id}", AccessRead, "read", "One account", b.Account),
+		itemWith("PUT", "accounts/{id}", AccessChange, "edit-account", "Change an account's settings", b.EditAccount),
+		itemWith("DELETE", "accounts/{id}", AccessChange, "remove-account", "Remove an account for good", b.RemoveAccount),
+		itemWith("POST", "accounts/{id}/move", AccessChange, "edit-account", "Put an account at another place in the order", b.MoveAccount),
+		itemWith("POST", "accounts/{id}/reveal", AccessReveal, "reveal-account", "Hand out an account's secret", b.RevealAccount),
+		itemWith("POST", "accounts/{id}/code", AccessUse, "code", "Make a code", b.Code),
+		query("account", itemWith("POST", "codes", AccessUse, "code", "Make a code for an account named by id, name, issuer or issuer:name", b.Code)),
+
+		read("tokens", "Keyslots, and the tokens present", b.Tokens),
+		with("POST", "tokens", AccessChange, "enroll-token", "Make a keyslot", b.EnrollToken),
+		item("tokens/{id}", AccessRead, "read", "What a token tells now", b.TokenInfo),
+		itemWith("PUT", "tokens/{id}", AccessChange, "rename-token", "Give a keyslot a new label", b.RenameToken),
+		itemWith("POST", "tokens/{id}/revoke", AccessChange, "revoke-token", "Remove a keyslot and rotate the keys", b.RevokeToken),
+		itemWith("POST", "tokens/{id}/test", AccessUse, "test-token", "Open a keyslot once for each of its classes", b.TestToken),
+		pinRoute(),
+		itemWith("POST", "tokens/{id}/wipe", AccessChange, "wipe-token", "Remove from a token what a revoked keyslot left there", b.WipeToken),
+
+		with("POST", "recovery", AccessChange, "set-recovery", "Set the recovery password", b.SetRecoveryPassword),
+		with("POST", "recovery/check", AccessUse, "check-recovery", "Try the recovery password or key; nothing is opened", b.CheckRecovery),
+		with("POST", "recovery/key", AccessReveal, "show-recovery-key", "Hand out the recovery key", b.ShowRecoveryKey),
+		with("POST", "recovery/rotate", AccessChange, "rotate-recovery", "Make a new recovery key", b.RotateRecovery),
+
+		createBackup(),
+		large(maxBackup, with("POST", "backups/inspect", AccessRead, "inspect-backup", "Say what a restore of a backup would bring", b.InspectBackup)),
+		large(maxBackup, with("POST", "backups/restore", AccessChange, "restore-backup", "Make the caller's vault from a backup", b.RestoreBackup)),
+	}
+}
+
+func health(context.Context, ipc.Backend, ipc.Principal, string, []byte) (any, error) {
+	return &Health{Version: ipc.Version, Status: "ok"}, nil
+}
+
+func lock(ctx context.Context, b ipc.Backend, p ipc.Principal, _ string, _ []byte) (any, error) {
+	return &Done{Version: ipc.Version}, b.Lock(ctx, p)
+}
+
+func public(path, summary string, out any, c call) Route {
+	return Route{Method: http.MethodGet, Path: prefix + path, Access: AccessPublic, Summary: summary, Response: reflect.TypeOf(out), call: c}
+}
+
+func stream(path, summary string) Route {
+	return Route{Method: http.MethodGet, Path: prefix + path, Access: AccessRead, Polkit: actions + "read", Summary: summary,
+		Response: reflect.TypeFor[ipc.Event](), Stream: true}
+}
+
+func read[Out any](path, summary string, f func(ipc.Backend, context.Context, ipc.Principal) (Out, error)) Route {
+	return Route{Method: http.MethodGet, Path: prefix + path, Access: AccessRead, Polkit: actions + "read", Summary: summary,
+		Response: reflect.TypeFor[Out](), call: plain(f)}
+}
+
+func plain[Out any](f func(ipc.Backend, context.Context, ipc.Principal) (Out, error)) call {
+	return func(ctx context.Context, b ipc.Backend, p ipc.Principal, _ string, _ []byte) (any, error) {
+		out, err := f(b, ctx, p)
+		return &out, err
+	}
+}
+
+func createBackup() Route {
+	return Route{Method: http.MethodPost, Path: prefix + "backups", Access: AccessReveal, Polkit: actions + "create-backup",
+		Summary: "Make a backup; works while locked", Response: reflect.TypeFor[ipc.Backup](), call: plain(ipc.Backend.CreateBackup)}
+}
+
+func item[Out any](path string, a Access, action, summary string,
+	f func(ipc.Backend, context.Context, ipc.Principal, string) (Out, error),
+) Route {
+	return Route{Method: http.MethodGet, Path: prefix + path, Access: a, Polkit: actions + action, Summary: summary,
+		Response: reflect.TypeFor[Out](),
+		call: func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, _ []byte) (any, error) {
+			out, err := f(b, ctx, p, id)
+			return &out, err
+		}}
+}
+
+func with[In, Out any](method, path string, a Access, action, summary string,
+	f func(ipc.Backend, context.Context, ipc.Principal, In) (Out, error),
+) Route {
+	return itemWith(method, path, a, action, summary,
+		func(b ipc.Backend, ctx context.Context, p ipc.Principal, _ string, in In) (Out, error) {
+			return f(b, ctx, p, in)
+		})
+}
+
+func itemWith[In, Out any](method, path string, a Access, action, summary string,
+	f func(ipc.Backend, context.Context, ipc.Principal, string, In) (Out, error),
+) Route {
+	return Route{Method: method, Path: prefix + path, Access: a, Polkit: actions + action, Summary: summary, MaxBody: maxBody,
+		Request: reflect.TypeFor[In](), Response: reflect.TypeFor[Out](),
+		call: func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, body []byte) (any, error) {
+			var in In
+			defer wipe(reflect.ValueOf(&in))
+			if err := unmarshal(body, &in); err != nil {
+				return nil, err
+			}
+			out, err := f(b, ctx, p, id, in)
+			return &out, err
+		}}
+}
+
+func pinRoute() Route {
+	return itemWith("POST", "tokens/{id}/pin", AccessChange, "change-pin", "Change a token's PIN or PUK",
+		func(b ipc.Backend, ctx context.Context, p ipc.Principal, id string, in ipc.ChangePINRequest) (Done, error) {
+			return Done{Version: ipc.Version}, b.ChangePIN(ctx, p, id, in)
+		})
+}
+
+func large(limit int64, r Route) Route {
+	r.MaxBody = limit
+	return r
+}
+
+func query(name string, r Route) Route {
+	r.Query = name
+	return r
+}

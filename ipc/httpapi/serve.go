@@ -1,0 +1,366 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"reflect"
+	"runtime/debug"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// envelope is how errors travel.
+type envelope struct {
+	Version int        `json:"version"`
+	Error   *ipc.Error `json:"error"`
+}
+
+// refusal is an error with a status of its own, for what goes wrong before a
+// backend is asked.
+type refusal struct {
+	status int
+	e      *ipc.Error
+}
+
+func refuse(status int, kind ipc.Kind, message string) *refusal {
+	return &refusal{status: status, e: &ipc.Error{Kind: kind, Message: message}}
+}
+
+func (r *refusal) Error() string { return r.e.Error() }
+
+func (r *refusal) Unwrap() error { return r.e }
+
+// exchange is one request on its way.
+type exchange struct {
+	s     *Server
+	w     http.ResponseWriter
+	r     *http.Request
+	c     *conn
+	route *Route
+	id    string
+	begun bool // the stream's head is out: no error can be told any more
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	x := &exchange{s: s, w: w, r: r, c: c}
+	status := 200
+	defer func() {
+		v := recover()
+		if v != nil && v != http.ErrAbortHandler {
+			status = 500
+			x.panicked(v)
+		}
+		x.log(status, start)
+		if v != nil && x.begun {
+			panic(http.ErrAbortHandler) // ends the connection: the answer is not whole
+		}
+	}()
+	if err := x.run(); err != nil {
+		status = x.fail(err)
+	}
+}
+
+// run does the request and writes its answer, or returns why not.
+func (x *exchange) run() error {
+	if err := x.vet(); err != nil {
+		return err
+	}
+	if err := x.find(); err != nil {
+		return err
+	}
+	if err := x.s.cfg.Authorize(x.r.Context(), x.c.principal, *x.route); err != nil {
+		return err
+	}
+	if x.route.Stream {
+		return x.stream()
+	}
+	if x.route.call == nil {
+		x.write(200, OpenAPI())
+		return nil
+	}
+	out, err := x.call()
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(out)
+	if err != nil {
+		return fmt.Errorf("cannot encode the answer: %w", err)
+	}
+	body = append(body, '\n')
+	x.write(200, body)
+	if x.route.Access == AccessReveal {
+		wipe(reflect.ValueOf(out))
+		clear(body)
+	}
+	return nil
+}
+
+// vet refuses what no client of ours sends: callers the kernel does not name,
+// and web pages that have got hold of a way to the socket.
+func (x *exchange) vet() error {
+	r := x.r
+	if x.c == nil || x.c.refusal != nil {
+		return ipc.Errorf(ipc.NotAuthorized, "cannot tell who is calling")
+	}
+	if !r.ProtoAtLeast(1, 1) {
+		return refuse(505, ipc.Unsupported, "only HTTP/1.1 is spoken here")
+	}
+	if _, ok := r.Header["Origin"]; ok {
+		return ipc.Errorf(ipc.NotAuthorized, "web pages may not call")
+	}
+	switch r.Host {
+	case "tokend", "localhost", "":
+	default:
+		return ipc.Errorf(ipc.NotAuthorized, "the host must be tokend or localhost")
+	}
+	n := 0
+	for _, values := range r.Header {
+		n += len(values)
+	}
+	if n > x.s.limits.HeaderFields {
+		return refuse(431, ipc.InvalidArgument, "too many header fields")
+	}
+	return nil
+}
+
+// find looks the route up and reads the parameter.
+func (x *exchange) find() error {
+	methods, segment := x.s.lookup(x.r.URL)
+	if methods == nil {
+		return ipc.Errorf(ipc.NotFound, "there is nothing at this path")
+	}
+	route := methods[x.r.Method]
+	if route == nil {
+		allow := make([]string, 0, len(methods))
+		for m := range methods {
+			allow = append(allow, m)
+		}
+		sort.Strings(allow)
+		x.w.Header().Set("Allow", strings.Join(allow, ", "))
+		return refuse(405, ipc.Unsupported, "this path has no such method")
+	}
+	x.route = route
+	id, err := route.parameter(segment, x.r.URL.RawQuery)
+	x.id = id
+	return err
+}
+
+// lookup finds the methods of a path; segment is what stands for {id}, escaped.
+func (s *Server) lookup(u *url.URL) (methods map[string]*Route, segment string) {
+	path, ok := strings.CutPrefix(u.EscapedPath(), prefix)
+	if !ok {
+		return nil, ""
+	}
+	if m := s.routes[path]; m != nil {
+		return m, ""
+	}
+	collection, rest, ok := strings.Cut(path, "/")
+	if !ok {
+		return nil, ""
+	}
+	segment, action, ok := strings.Cut(rest, "/")
+	pattern := collection + "/{id}"
+	if ok {
+		pattern += "/" + action
+	}
+	if segment == "" || rest == "{id}" {
+		return nil, ""
+	}
+	return s.routes[pattern], segment
+}
+
+// maxID is the longest id, label or name in a path, in bytes.
+const maxID = 1024
+
+func (r *Route) parameter(segment, rawQuery string) (string, error) {
+	var id string
+	var err error
+	if r.Query == "" {
+		if rawQuery != "" {
+			return "", ipc.Errorf(ipc.InvalidArgument, "this path takes no query")
+		}
+		id, err = url.PathUnescape(segment)
+	} else {
+		id, err = r.queryValue(rawQuery)
+	}
+	if err != nil || !utf8.ValidString(id) || len(id) > maxID {
+		return "", ipc.Errorf(ipc.InvalidArgument, "the path or the query cannot be read")
+	}
+	return id, nil
+}
+
+func (r *Route) queryValue(raw string) (string, error) {
+	q, err := url.ParseQuery(raw)
+	if err != nil {
+		return "", err
+	}
+	v := q[r.Query]
+	if len(q) != 1 || len(v) != 1 || v[0] == "" {
+		return "", errors.New("not the one parameter")
+	}
+	return v[0], nil
+}
+
+// call reads the body and asks the backend.
+func (x *exchange) call() (any, error) {
+	body, err := x.body()
+	defer clear(body)
+	if err != nil {
+		return nil, err
+	}
+	if e := x.route.shape.check(body); e != nil {
+		return nil, e
+	}
+	return x.route.call(x.r.Context(), x.s.cfg.Backend, x.c.principal, x.id, body)
+}
+
+func (x *exchange) body() ([]byte, error) {
+	if x.r.ContentLength == 0 {
+		return nil, nil
+	}
+	limit := x.route.MaxBody
+	if x.r.Method == http.MethodGet {
+		return nil, refuse(400, ipc.InvalidArgument, "a GET has no body")
+	}
+	if limit == 0 {
+		limit = 2 // a courtesy for clients that cannot send nothing: {}
+	}
+	switch x.r.Header.Get("Content-Type") {
+	case "application/json", "application/json; charset=utf-8", "application/json;charset=utf-8":
+	default:
+		return nil, refuse(415, ipc.InvalidArgument, "the body must be application/json")
+	}
+	if _, ok := x.r.Header["Content-Encoding"]; ok {
+		return nil, refuse(415, ipc.InvalidArgument, "the body must not be encoded")
+	}
+	if limit > maxAccounts {
+		if !x.s.bodies.take(x.c.principal.UID) {
+			x.w.Header().Set("Connection", "close")
+			return nil, &ipc.Error{Kind: ipc.Busy, Message: "too many large requests at one time", RetryAfter: 1}
+		}
+		defer x.s.bodies.give(x.c.principal.UID)
+	}
+	return x.receive(limit)
+}
+
+func (x *exchange) receive(limit int64) ([]byte, error) {
+	if err := x.c.SetReadDeadline(time.Now().Add(x.s.limits.BodyTime)); err != nil {
+		return nil, fmt.Errorf("cannot limit the time for the body: %w", err)
+	}
+	body, err := readBody(x.r.Body, x.r.ContentLength, limit)
+	if err != nil {
+		// What is left of the body would be taken for the next request.
+		x.w.Header().Set("Connection", "close")
+		if errors.Is(err, errTooLarge) {
+			return body, refuse(413, ipc.InvalidArgument, "the body is larger than "+strconv.FormatInt(limit, 10)+" bytes")
+		}
+		return body, refuse(408, ipc.InvalidArgument, "the body did not arrive whole and in time")
+	}
+	// From here on net/http reads on to notice when the caller goes away, for
+	// as long as the backend needs.
+	if err := x.c.SetReadDeadline(time.Time{}); err != nil {
+		return body, fmt.Errorf("cannot lift the limit of time: %w", err)
+	}
+	return body, nil
+}
+
+func (x *exchange) header(contentType string) http.Header {
+	h := x.w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	return h
+}
+
+func (x *exchange) write(status int, body []byte) {
+	x.header("application/json").Set("Content-Length", strconv.Itoa(len(body)))
+	x.w.WriteHeader(status)
+	_, _ = x.w.Write(body) // the caller is gone: nobody is left to be told
+}
+
+// fail answers with err and returns the status.
+func (x *exchange) fail(err error) int {
+	if x.begun {
+		return 200
+	}
+	status := 0
+	var e *ipc.Error
+	var r *refusal
+	switch {
+	case errors.As(err, &r):
+		status, e = r.status, r.e
+	case errors.As(err, &e):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		e = &ipc.Error{Kind: ipc.Cancelled, Message: "the call was cancelled"}
+	default:
+		e = &ipc.Error{Kind: ipc.Internal, Message: "internal error", Err: err}
+	}
+	if status == 0 {
+		if status = e.Kind.Info().HTTP; status < 400 {
+			status = 500 // a kind that is no error over HTTP
+		}
+	}
+	if status >= 500 && e.Err != nil {
+		x.s.cfg.Log.LogAttrs(x.r.Context(), slog.LevelError, "request failed",
+			slog.String("kind", string(e.Kind)), slog.Any("error", e.Err))
+	}
+	if e.RetryAfter > 0 {
+		x.w.Header().Set("Retry-After", strconv.Itoa(e.RetryAfter))
+	}
+	body, err := json.Marshal(envelope{Version: ipc.Version, Error: e})
+	if err != nil {
+		body = []byte(`{"version":1,"error":{"kind":"internal","message":"internal error"}}`)
+	}
+	x.write(status, append(body, '\n'))
+	return status
+}
+
+// panicked tells the caller no more than that, and the log where: the values
+// in a panic can be anybody's.
+func (x *exchange) panicked(v any) {
+	x.s.cfg.Log.LogAttrs(context.Background(), slog.LevelError, "panic in a request",
+		slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
+	if !x.begun {
+		x.fail(&ipc.Error{Kind: ipc.Internal, Message: "internal error"})
+	}
+}
+
+// log says that there was a request, without anything that a caller chose: no
+// path, no query, no body.
+func (x *exchange) log(status int, start time.Time) {
+	level, method, route := slog.LevelDebug, "other", "none"
+	if x.route != nil {
+		method, route = x.route.Method, x.route.Path
+		if x.route.Access == AccessChange || x.route.Access == AccessReveal || x.route.Access == AccessAdmin {
+			level = slog.LevelInfo
+		}
+	}
+	if status == 403 {
+		level = slog.LevelInfo
+	}
+	if status == 500 {
+		level = slog.LevelError
+	}
+	ctx := x.r.Context()
+	if !x.s.cfg.Log.Enabled(ctx, level) {
+		return
+	}
+	uid := ""
+	if x.c != nil {
+		uid = x.c.principal.UID
+	}
+	x.s.cfg.Log.LogAttrs(ctx, level, "request", slog.String("method", method), slog.String("route", route),
+		slog.Int("status", status), slog.String("uid", uid), slog.Duration("took", time.Since(start)))
+}

@@ -1,0 +1,210 @@
+// Package helper makes the tokend-helper program look like any token driver.
+//
+// As with OpenSSH's ssh-sk-helper, every operation is a process of its own,
+// with its PIN on standard input and nothing else of the caller's: no
+// environment but an allow-list, no descriptors, a process group to be killed
+// by. So a driver that hangs, leaks or crashes in C costs one operation, and a
+// touch can be called off at any moment.
+package helper
+
+import (
+	"context"
+	"crypto/ecdh"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tokenbridge/tokend/tokens"
+	"github.com/tokenbridge/tokend/tokens/helper/wire"
+)
+
+// Default limits of a Client.
+const (
+	// DefaultTimeout is for operations that may wait for a touch (15 s on a
+	// YubiKey) after having waited for another program to let go of the token.
+	DefaultTimeout = 60 * time.Second
+	// DefaultListTimeout is for reading what is there.
+	DefaultListTimeout = 30 * time.Second
+)
+
+// A card goes on waiting for a touch after the program that asked has been
+// killed, for 15 s on a YubiKey; until then nobody else can have it.
+const (
+	abandonedFor      = 16 * time.Second
+	abandonedPatience = 20 * time.Second
+)
+
+// Config says how a Client runs the program.
+type Config struct {
+	// Path is the absolute path of tokend-helper.
+	Path string
+	// Kind is the family of tokens that the Client drives.
+	Kind tokens.Kind
+	// Env is the program's whole environment, "NAME=value"; nil means what
+	// Environment returns.
+	Env []string
+	// Timeout and ListTimeout bound an operation; zero means the defaults.
+	Timeout, ListTimeout time.Duration
+	// Log gets what the program writes to its standard error and how it ended;
+	// nil means nobody does.
+	Log *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Client is a token driver whose operations run in the tokend-helper program.
+// It is safe for concurrent use; operations on one token are the caller's to
+// queue. Every error is a *tokens.Error.
+type Client struct {
+	cfg Config
+
+	mu        sync.Mutex
+	abandoned map[string]time.Time // by locator: when an operation was killed
+}
+
+var (
+	_ tokens.Driver     = (*Client)(nil)
+	_ tokens.Inspector  = (*Client)(nil)
+	_ tokens.PINChanger = (*Client)(nil)
+	_ tokens.Wiper      = (*Client)(nil)
+	_ tokens.Watcher    = (*Client)(nil)
+)
+
+// New returns a Client. Whether the program is there and of the right version
+// is Check's question.
+func New(cfg Config) *Client {
+	if cfg.Env == nil {
+		cfg.Env = Environment()
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.ListTimeout <= 0 {
+		cfg.ListTimeout = DefaultListTimeout
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Client{cfg: cfg, abandoned: make(map[string]time.Time)}
+}
+
+// List implements tokens.Driver.
+func (c *Client) List(ctx context.Context) ([]tokens.Token, error) {
+	var out []tokens.Token
+	req := wire.Request{Op: wire.OpList}
+	if err := c.call(ctx, req, call{timeout: c.cfg.ListTimeout}, &out); err != nil {
+		return nil, err
+	}
+	if len(out) > wire.MaxTokens {
+		return nil, protocolError("it listed too many tokens")
+	}
+	for i := range out {
+		if err := c.checkToken(&out[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Enroll implements tokens.Driver.
+func (c *Client) Enroll(ctx context.Context, r tokens.EnrollRequest) (tokens.Enrollment, error) {
+	var out tokens.Enrollment
+	req := wire.Request{Op: wire.OpEnroll, Enroll: &r}
+	if err := c.call(ctx, req, call{locator: r.Locator, timeout: c.cfg.Timeout, onTouch: r.OnTouch}, &out); err != nil {
+		return tokens.Enrollment{}, err
+	}
+	if err := c.checkEnrollment(&out, r); err != nil {
+		return tokens.Enrollment{}, err
+	}
+	return out, nil
+}
+
+// Agree implements tokens.Driver.
+func (c *Client) Agree(ctx context.Context, r tokens.AgreeRequest) ([]byte, error) {
+	var out wire.AgreeResult
+	curve := curveOf(r.Key.Algorithm)
+	if curve == nil {
+		return nil, tokens.Errorf(tokens.CodeInvalid, "the key's algorithm is not known")
+	}
+	// Checked here too: a helper that has been taken over must not choose what
+	// the token multiplies.
+	if _, err := curve.NewPublicKey(r.Peer); err != nil {
+		return nil, tokens.Errorf(tokens.CodeInvalid, "the peer's key is not a point of %s", r.Key.Algorithm)
+	}
+	req := wire.Request{Op: wire.OpAgree, Agree: &r}
+	if err := c.call(ctx, req, call{locator: r.Locator, timeout: c.cfg.Timeout, onTouch: r.OnTouch}, &out); err != nil {
+		return nil, err
+	}
+	if len(out.Shared) != sharedSize(r.Key.Algorithm) {
+		clear(out.Shared)
+		return nil, protocolError("its shared secret has the wrong size")
+	}
+	return out.Shared, nil
+}
+
+// Inspect implements tokens.Inspector.
+func (c *Client) Inspect(ctx context.Context, locator string) (tokens.Details, error) {
+	var out tokens.Details
+	req := wire.Request{Op: wire.OpInspect, Locator: locator}
+	if err := c.call(ctx, req, call{locator: locator, timeout: c.cfg.ListTimeout}, &out); err != nil {
+		return tokens.Details{}, err
+	}
+	if err := c.checkToken(&out.Token); err != nil {
+		return tokens.Details{}, err
+	}
+	checkAttestation(out.Attestation)
+	return out, nil
+}
+
+// ChangePIN implements tokens.PINChanger.
+func (c *Client) ChangePIN(ctx context.Context, r tokens.PINRequest) ([]byte, error) {
+	var out wire.PINResult
+	req := wire.Request{Op: wire.OpPIN, PIN: &r}
+	if err := c.call(ctx, req, call{locator: r.Locator, timeout: c.cfg.Timeout}, &out); err != nil {
+		return nil, err
+	}
+	if len(out.KeyFile) > wire.MaxKeyFile {
+		return nil, protocolError("its key file is too large")
+	}
+	return out.KeyFile, nil
+}
+
+// Wipe implements tokens.Wiper.
+func (c *Client) Wipe(ctx context.Context, r tokens.WipeRequest) ([]string, error) {
+	var out []string
+	req := wire.Request{Op: wire.OpWipe, Wipe: &r}
+	if err := c.call(ctx, req, call{locator: r.Locator, timeout: c.cfg.Timeout}, &out); err != nil {
+		return nil, err
+	}
+	if len(out) > wire.MaxKeys {
+		return nil, protocolError("it named too many places")
+	}
+	for i := range out {
+		out[i] = wire.Text(out[i])
+	}
+	return out, nil
+}
+
+// curveOf returns the curve of an algorithm, nil when the algorithm is not known.
+func curveOf(a tokens.Algorithm) ecdh.Curve {
+	switch a {
+	case tokens.P256:
+		return ecdh.P256()
+	case tokens.P384:
+		return ecdh.P384()
+	case tokens.X25519:
+		return ecdh.X25519()
+	}
+	return nil
+}
+
+// sharedSize is the length of an ECDH result, in bytes.
+func sharedSize(a tokens.Algorithm) int {
+	if a == tokens.P384 {
+		return 48
+	}
+	return 32
+}

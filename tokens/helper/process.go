@@ -1,0 +1,252 @@
+package helper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tokenbridge/tokend/tokens"
+	"github.com/tokenbridge/tokend/tokens/helper/wire"
+)
+
+// endGrace is how long a process that has answered may take to end.
+const endGrace = 2 * time.Second
+
+// maxStderr is how much of a process's standard error is kept, in bytes.
+const maxStderr = 8 << 10
+
+// Environment returns what the program may know of this process's environment:
+// where the PC/SC service listens and the language of messages. (Windows cannot
+// load its libraries without SystemRoot.)
+func Environment() []string {
+	allowed := []string{"PCSCLITE_CSOCK_NAME", "LANG", "LC_ALL", "SystemRoot", "SystemDrive"}
+	env := []string{}
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		if slices.Contains(allowed, name) {
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
+// call is what an operation's process needs beside its request.
+type call struct {
+	locator string
+	timeout time.Duration
+	onTouch func()
+}
+
+// call runs one operation and decodes its result into out. Every error is a
+// *tokens.Error.
+func (c *Client) call(ctx context.Context, req wire.Request, k call, out any) error {
+	req.Kind = c.cfg.Kind
+	req.PatienceMS = int(c.patience(k.locator).Milliseconds())
+	limit, stop := context.WithTimeout(ctx, k.timeout)
+	defer stop()
+	p, err := c.start(limit, req, "op")
+	if err != nil {
+		return c.explain(ctx, limit, err)
+	}
+	result, err := p.answer(k.onTouch)
+	defer clear(result)
+	// After an answer nothing is left to wait for, and a process that gave no
+	// answer has lost its right to finish: either way it ends here.
+	ended := p.end(err != nil && !errors.Is(err, io.EOF))
+	if err == nil {
+		if derr := wire.Decode(result, out); derr != nil {
+			return protocolError("its result has another form")
+		}
+		return nil
+	}
+	var told *tokens.Error
+	if errors.As(err, &told) && limit.Err() == nil {
+		return told
+	}
+	if limit.Err() != nil {
+		c.abandon(k.locator)
+	}
+	if errors.Is(err, io.EOF) {
+		err = endedEarly(ended)
+	}
+	return c.explain(ctx, limit, err)
+}
+
+// endedEarly says that a process ended before it had answered, and how.
+func endedEarly(how error) error {
+	return &tokens.Error{Code: tokens.CodeProtocol, Tries: -1, Detail: "the token helper ended without an answer", Err: how}
+}
+
+// explain turns the failure of an operation into a *tokens.Error.
+func (c *Client) explain(ctx, limit context.Context, err error) error {
+	var told *tokens.Error
+	switch {
+	case ctx.Err() != nil:
+		return &tokens.Error{Code: tokens.CodeCancelled, Tries: -1, Detail: "the operation was cancelled", Err: ctx.Err()}
+	case limit.Err() != nil:
+		return tokens.Errorf(tokens.CodeTimeout, "the token did not answer in time")
+	case errors.As(err, &told):
+		return told
+	case errors.Is(err, wire.ErrFormat):
+		return &tokens.Error{Code: tokens.CodeProtocol, Tries: -1, Detail: "the token helper answered nonsense", Err: err}
+	}
+	return &tokens.Error{Code: tokens.CodeProtocol, Tries: -1, Detail: "cannot work with the token helper", Err: err}
+}
+
+func (c *Client) abandon(locator string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.cfg.Now()
+	for l, t := range c.abandoned {
+		if now.Sub(t) > abandonedFor {
+			delete(c.abandoned, l)
+		}
+	}
+	if locator != "" {
+		c.abandoned[locator] = now
+	}
+}
+
+// patience is how long an operation may wait for the token to come free; zero
+// leaves that to the driver.
+func (c *Client) patience(locator string) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t, ok := c.abandoned[locator]; ok && c.cfg.Now().Sub(t) <= abandonedFor {
+		return abandonedPatience
+	}
+	return 0
+}
+
+// process is one running tokend-helper.
+type process struct {
+	cmd     *exec.Cmd
+	stdin   io.WriteCloser
+	answers *wire.Answers
+	out     *os.File
+	tail    *tail
+	client  *Client
+	sent    chan error
+	kill    context.CancelFunc // ends the process and its group
+}
+
+// start runs the program and sends it the request; when ctx ends, the whole
+// process group is killed.
+func (c *Client) start(ctx context.Context, req wire.Request, mode string) (*process, error) {
+	if !filepath.IsAbs(c.cfg.Path) {
+		return nil, fmt.Errorf("the path of the token helper is not absolute: %q", c.cfg.Path)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	ctx, kill := context.WithCancel(ctx)
+	p := &process{client: c, tail: &tail{}, sent: make(chan error, 1), kill: kill}
+	if err := p.launch(ctx, req, mode); err != nil {
+		kill()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *process) launch(ctx context.Context, req wire.Request, mode string) error {
+	cmd := exec.CommandContext(ctx, p.client.cfg.Path, mode)
+	cmd.Env = append([]string{}, p.client.cfg.Env...)
+	cmd.Dir = rootDir()
+	cmd.SysProcAttr = attributes()
+	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	// A grandchild could hold the pipes open for ever.
+	cmd.WaitDelay = time.Second
+	cmd.Stderr = p.tail
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return fmt.Errorf("cannot make a pipe: %w", err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		in.Close()
+		return fmt.Errorf("cannot make a pipe: %w", err)
+	}
+	cmd.Stdout = w
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		r.Close()
+		in.Close()
+		return fmt.Errorf("cannot start the token helper: %w", err)
+	}
+	p.cmd, p.stdin, p.out = cmd, in, r
+	p.answers = wire.NewAnswers(r, mode == "op")
+	// A killed process closes its end of the pipe; should something else hold
+	// that end, reading stops all the same. What it has written is still read.
+	context.AfterFunc(ctx, func() { r.SetReadDeadline(time.Now().Add(200 * time.Millisecond)) })
+	// In a goroutine, because a program that reads nothing must not keep us.
+	go func() { p.sent <- wire.WriteRequest(in, req) }()
+	return nil
+}
+
+// answer reads until the result or the error, calling onTouch at a touch event.
+func (p *process) answer(onTouch func()) ([]byte, error) {
+	for {
+		a, err := p.answers.Next()
+		switch {
+		case err != nil:
+			return nil, err
+		case a.Event == wire.EventTouch:
+			if onTouch != nil {
+				onTouch()
+			}
+		case a.Error != nil:
+			return nil, checkError(a.Error)
+		case a.Result != nil:
+			return a.Result, nil
+		default:
+			return nil, protocolError("an event of a watch")
+		}
+	}
+}
+
+// end makes sure that the process is gone, logs what it had to say, and returns
+// how it ended. With now it is not given the time to finish by itself.
+func (p *process) end(now bool) error {
+	if now {
+		p.kill()
+	}
+	p.stdin.Close()
+	grace := time.AfterFunc(endGrace, p.kill)
+	err := p.cmd.Wait()
+	grace.Stop()
+	p.kill()
+	p.out.Close()
+	<-p.sent
+	if text := p.tail.String(); text != "" || err != nil {
+		p.client.cfg.Log.Debug("token helper ended", "kind", p.client.cfg.Kind, "how", p.cmd.ProcessState.String(), "stderr", text)
+	}
+	return err
+}
+
+// tail keeps the first maxStderr bytes written to it and swallows the rest.
+type tail struct {
+	mu   sync.Mutex
+	kept []byte
+}
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.kept = append(t.kept, b[:min(len(b), maxStderr-len(t.kept))]...)
+	return len(b), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.Join(strings.Fields(strings.ToValidUTF8(string(t.kept), "?")), " ")
+}

@@ -1,0 +1,118 @@
+package helper
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/tokenbridge/tokend/tokens"
+	"github.com/tokenbridge/tokend/tokens/helper/wire"
+)
+
+// The helper reads from devices, so its word is checked as foreign input is.
+
+func protocolError(what string) *tokens.Error {
+	return tokens.Errorf(tokens.CodeProtocol, "the token helper answered nonsense: %s", what)
+}
+
+var knownCodes = []tokens.Code{
+	tokens.CodeNotPresent, tokens.CodeWrongToken, tokens.CodePINRequired, tokens.CodePINInvalid, tokens.CodePINBlocked,
+	tokens.CodeLastTry, tokens.CodeTouchTimeout, tokens.CodeTouchDenied, tokens.CodeCancelled, tokens.CodeRemoved,
+	tokens.CodeBusy, tokens.CodeOccupied, tokens.CodeNoKey, tokens.CodeManagement, tokens.CodeNoService,
+	tokens.CodeUnsupported, tokens.CodeInvalid, tokens.CodeTimeout, tokens.CodeProtocol,
+}
+
+// checkError makes a foreign error fit to be passed on.
+func checkError(e *tokens.Error) *tokens.Error {
+	if !slices.Contains(knownCodes, e.Code) {
+		return protocolError("an error of no known kind")
+	}
+	return &tokens.Error{Code: e.Code, Tries: min(max(e.Tries, -1), 255), Detail: wire.Text(e.Detail)}
+}
+
+func checkAttestation(a *tokens.Attestation) {
+	if a != nil {
+		a.Serial, a.Firmware = wire.Text(a.Serial), wire.Text(a.Firmware)
+	}
+}
+
+func (c *Client) checkToken(t *tokens.Token) error {
+	if t.Kind != c.cfg.Kind {
+		return protocolError("a token of another kind")
+	}
+	if len(t.Locator) > wire.MaxText || len(t.Keys) > wire.MaxKeys {
+		return protocolError("a token's description is too large")
+	}
+	t.ID, t.Model, t.Serial, t.Firmware = wire.Text(t.ID), wire.Text(t.Model), wire.Text(t.Serial), wire.Text(t.Firmware)
+	if t.Problem != nil {
+		t.Problem = checkError(t.Problem)
+	}
+	for i := range t.Keys {
+		k := &t.Keys[i]
+		k.Slot = wire.Text(k.Slot)
+		if !validPublic(k.Algorithm, k.Public) || !validPolicy(k.PINPolicy) || !validPolicy(k.TouchPolicy) {
+			return protocolError("a token's key is malformed")
+		}
+	}
+	return nil
+}
+
+func validPublic(a tokens.Algorithm, public []byte) bool {
+	curve := curveOf(a)
+	if curve == nil {
+		return false
+	}
+	_, err := curve.NewPublicKey(public)
+	return err == nil
+}
+
+func validPolicy(p tokens.Policy) bool {
+	switch p {
+	case tokens.PolicyUnknown, tokens.PolicyNever, tokens.PolicyOnce, tokens.PolicyAlways, tokens.PolicyCached:
+		return true
+	}
+	return false
+}
+
+func (c *Client) checkEnrollment(e *tokens.Enrollment, r tokens.EnrollRequest) error {
+	if err := c.checkToken(&e.Token); err != nil {
+		return err
+	}
+	if len(e.KeyFile) > wire.MaxKeyFile || len(e.Warnings) > 16 {
+		return protocolError("an enrolment is too large")
+	}
+	for i := range e.Warnings {
+		e.Warnings[i] = tokens.Warning(wire.Text(string(e.Warnings[i])))
+	}
+	checkAttestation(e.Attestation)
+	if len(e.Keys) == 0 || len(e.Keys) > len(r.Classes) {
+		return protocolError("an enrolment has the wrong number of keys")
+	}
+	seen := map[tokens.Class]bool{}
+	for _, k := range e.Keys {
+		switch {
+		case k.Kind != c.cfg.Kind, !slices.Contains(r.Classes, k.Class), seen[k.Class]:
+			return protocolError("an enrolment has a key that was not asked for")
+		case !validPublic(k.Algorithm, k.Public):
+			return protocolError("an enrolled key is malformed")
+		case len(k.Params) > wire.MaxParams, k.Params != nil && !json.Valid(k.Params):
+			return protocolError("an enrolled key's parameters are malformed")
+		}
+		seen[k.Class] = true
+	}
+	return nil
+}
+
+func (c *Client) checkEvent(e *tokens.Event) error {
+	e.Detail = wire.Text(e.Detail)
+	if e.Kind != c.cfg.Kind {
+		return protocolError("an event of another kind")
+	}
+	switch e.Type {
+	case tokens.EventReady, tokens.EventServiceLost:
+		e.Token = tokens.Token{}
+		return nil
+	case tokens.EventInserted, tokens.EventRemoved:
+		return c.checkToken(&e.Token)
+	}
+	return protocolError("an event of no known type")
+}

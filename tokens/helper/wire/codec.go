@@ -1,0 +1,193 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/tokenbridge/tokend/tokens"
+)
+
+// ErrFormat is wrapped by every error about bytes that are not of this
+// protocol. No error of this package holds any of the bytes read.
+var ErrFormat = errors.New("not the helper's protocol")
+
+// WriteRequest writes r in both its lines and leaves no copy of its secrets
+// behind but those in r.
+func WriteRequest(w io.Writer, r Request) error {
+	r.Version = Version
+	open, secrets := split(r)
+	line, err := json.Marshal(open)
+	if err != nil {
+		return fmt.Errorf("cannot encode the request: %w", err)
+	}
+	if len(line)+1 > MaxRequest {
+		return tokens.Errorf(tokens.CodeInvalid, "the request is too large")
+	}
+	hidden, err := secrets.encode()
+	if err != nil {
+		return err
+	}
+	defer clear(hidden)
+	if _, err := w.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("cannot send the request: %w", err)
+	}
+	if _, err := w.Write(hidden); err != nil {
+		return fmt.Errorf("cannot send the request: %w", err)
+	}
+	return nil
+}
+
+// encode writes the line by hand, into memory that the caller can wipe.
+func (s *Secrets) encode() ([]byte, error) {
+	members := []struct {
+		name  string
+		value []byte
+	}{{"pin", s.PIN}, {"old", s.Old}, {"new", s.New}, {"management_key", s.ManagementKey}}
+	size := 3
+	for _, m := range members {
+		if len(m.value) > MaxSecret {
+			return nil, tokens.Errorf(tokens.CodeInvalid, "the PIN, passphrase or key is too long")
+		}
+		size += len(m.name) + 6 + base64.StdEncoding.EncodedLen(len(m.value))
+	}
+	line := make([]byte, 0, size)
+	sep := byte('{')
+	for _, m := range members {
+		if m.value == nil {
+			continue
+		}
+		line = append(line, sep, '"')
+		line = append(line, m.name...)
+		line = append(line, '"', ':', '"')
+		line = base64.StdEncoding.AppendEncode(line, m.value)
+		line = append(line, '"')
+		sep = ','
+	}
+	if sep == '{' {
+		line = append(line, '{')
+	}
+	return append(line, '}', '\n'), nil
+}
+
+// ReadRequest reads both lines of a request and no byte more. It wipes what it
+// read but for what the request holds.
+func ReadRequest(in *bufio.Reader) (*Request, error) {
+	line, err := readLine(in, MaxRequest)
+	if err != nil {
+		return nil, err
+	}
+	r := new(Request)
+	if err := strict(line, r); err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	if r.Version != Version {
+		return nil, fmt.Errorf("request: version %d is not %d: %w", r.Version, Version, ErrFormat)
+	}
+	if !r.complete() || r.PatienceMS < 0 {
+		return nil, fmt.Errorf("request: operation and parameters do not match: %w", ErrFormat)
+	}
+	hidden, err := readLine(in, MaxRequest)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(hidden)
+	var s Secrets
+	if err := strict(hidden, &s); err != nil {
+		return nil, fmt.Errorf("secrets of the request: %w", err)
+	}
+	join(r, s)
+	return r, nil
+}
+
+// Answers reads the lines of an answer.
+type Answers struct {
+	in    *bufio.Reader
+	bound bool
+	left  int
+}
+
+// NewAnswers reads from r; with bound, no more than MaxAnswer bytes in all.
+func NewAnswers(r io.Reader, bound bool) *Answers {
+	return &Answers{in: bufio.NewReaderSize(r, 4096), bound: bound, left: MaxAnswer}
+}
+
+// Next returns the next line. It fails with io.EOF at the end, with an error
+// that wraps ErrFormat when the line is not of the protocol, and otherwise as
+// reading fails.
+func (a *Answers) Next() (Answer, error) {
+	limit := MaxLine
+	if a.bound {
+		limit = min(limit, a.left)
+	}
+	line, err := readLine(a.in, limit)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer clear(line)
+	a.left -= len(line) + 1
+	var out Answer
+	if err := strict(line, &out); err != nil {
+		return Answer{}, fmt.Errorf("answer: %w", err)
+	}
+	n := 0
+	for _, present := range []bool{out.Event != "", out.Watch != nil, out.Result != nil, out.Error != nil} {
+		if present {
+			n++
+		}
+	}
+	if n != 1 || out.Event != "" && out.Event != EventTouch {
+		return Answer{}, fmt.Errorf("answer: not one event, result or error: %w", ErrFormat)
+	}
+	return out, nil
+}
+
+// Decode reads a result strictly into v.
+func Decode(result json.RawMessage, v any) error { return strict(result, v) }
+
+// readLine returns one line without its end, in memory of its own. The reader's
+// buffer keeps no copy that outlives the line by more than the next read.
+func readLine(in *bufio.Reader, limit int) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		if len(line)+len(part) > limit {
+			clear(line)
+			clear(part)
+			return nil, fmt.Errorf("line longer than %d bytes: %w", limit, ErrFormat)
+		}
+		grown := append(make([]byte, 0, len(line)+len(part)), line...)
+		grown = append(grown, part...)
+		clear(line)
+		clear(part)
+		line = grown
+		switch {
+		case err == nil:
+			return line[:len(line)-1], nil
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF) && len(line) > 0:
+			clear(line)
+			return nil, fmt.Errorf("line without end: %w", ErrFormat)
+		default:
+			return nil, err
+		}
+	}
+}
+
+// strict decodes exactly one JSON value without unknown members. The decoder's
+// own errors quote what they read, so they are replaced.
+func strict(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("malformed JSON: %w", ErrFormat)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("more than one JSON value: %w", ErrFormat)
+	}
+	return nil
+}
