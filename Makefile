@@ -50,6 +50,11 @@ virtual-tokens: ## start virtual PIV cards on a private pcscd, to try things by 
 	@mkdir -p build && $$(packaging/go.sh) build -o build/virtual-token ./tokens/tokentest/cmd/virtual-token
 	@build/virtual-token $(ARGS)
 
+demo: ## draw docs/demo.svg anew, from what the programs really say
+	@packaging/setup.sh test
+	@packaging/build.sh
+	@$$(packaging/go.sh) run ./packaging/demo -bin bin -o docs/demo.svg
+
 clean: stop ## remove what was built (ends what runs)
 	@rm -rf bin build
 

@@ -19,29 +19,31 @@ const module = "github.com/tokenbridge/tokend"
 // be added, with a thought for the direction.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"cmd/tokend":        {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/httpapi"},
-		"cmd/tokenctl":      {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/secret"},
-		"cmd/tokend-helper": {"tokens", "tokens/piv", "tokens/soft", "tokens/helper/...", "daemon/secret"},
-		"daemon":            {"daemon/vault", "daemon/archive", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
-		"daemon/archive":    {"daemon/secret"},
-		"daemon/audit":      {},
-		"daemon/otp":        {},
-		"daemon/secret":     {},
-		"daemon/vault":      {"daemon/archive", "daemon/secret", "tokens"},
-		"ipc":               {},
-		"ipc/client":        {"ipc", "ipc/local"},
-		"ipc/httpapi":       {"ipc", "ipc/local"},
-		"ipc/local":         {"ipc"},
-		"tokens":            {},
-		"tokens/helper":     {"tokens"},
-		"tokens/piv":        {"tokens"},
-		"tokens/soft":       {"tokens"},
+		"cmd/tokend":         {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/httpapi"},
+		"cmd/tokenctl":       {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/secret"},
+		"cmd/tokend-helper":  {"tokens", "tokens/piv/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
+		"daemon":             {"daemon/vault", "daemon/archive", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
+		"daemon/archive":     {"daemon/secret"},
+		"daemon/audit":       {},
+		"daemon/otp":         {},
+		"daemon/secret":      {},
+		"daemon/vault":       {"daemon/archive", "daemon/secret", "tokens"},
+		"ipc":                {},
+		"ipc/client":         {"ipc", "ipc/local"},
+		"ipc/httpapi":        {"ipc", "ipc/local"},
+		"ipc/local":          {"ipc"},
+		"tokens":             {},
+		"tokens/helper":      {"tokens", "tokens/helper/wire"},
+		"tokens/helper/wire": {"tokens"},
+		"tokens/piv":         {"tokens", "tokens/piv/pcsc"},
+		"tokens/piv/pcsc":    {},
+		"tokens/soft":        {"tokens"},
 	}
 }
 
 // anything may be imported by what is no part of a shipped program.
 func anything(pkg string) bool {
-	return under(pkg, "tokens/tokentest") || under(pkg, "packaging")
+	return under(pkg, "tokens/tokentest") || under(pkg, "packaging") || under(pkg, "cmd/internal/e2e")
 }
 
 func under(pkg, folder string) bool {

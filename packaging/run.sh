@@ -129,11 +129,15 @@ fi
 if hasvault; then
 	"$bin/tokenctl" --socket "$socket" --no-input status || true
 else
-	sample=--sample
-	[ ! -t 0 ] || [ ! -t 1 ] || sample=
 	code=0
-	# shellcheck disable=SC2086 # empty at a terminal
-	"$bin/tokenctl" --socket "$socket" quickstart $sample || code=$?
+	if [ -t 0 ] && [ -t 1 ]; then
+		"$bin/tokenctl" --socket "$socket" quickstart || code=$?
+	else
+		# The sample's backup goes with the rest of it.
+		backup=$folder/sample.tokend
+		rm -f "$backup"
+		"$bin/tokenctl" --socket "$socket" quickstart --sample --backup "$backup" || code=$?
+	fi
 	if [ "$code" -ne 0 ]; then
 		echo "The quickstart ended with exit code $code. tokend is still there: \"make run\" tries again." >&2
 		echo "Its log: $folder/tokend.log" >&2

@@ -44,7 +44,6 @@ test  unshare                                    util-linux            yes gives
 test  ip                                         iproute2              yes brings up the loopback device in there
 test  curl                                       curl                  yes speaks to the socket as a foreign client
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
-test  gdb                                        gdb                   yes looks for secrets in a daemon's memory
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with
 bench /usr/lib/password-store/extensions/otp.bash pass-otp/pass-extension-otp yes to compare with
