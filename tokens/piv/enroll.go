@@ -335,4 +335,3 @@ func (e *enrollment) finish(ctx context.Context) (tokens.Enrollment, error) {
 	}
 	return out, nil
 }
-

@@ -121,10 +121,10 @@ type seen struct {
 	retry    time.Time     // when to read the card next; zero for never
 }
 
-// settled says that every card that is there has been reported.
+// settled says that every card that is there has been reported, or is hopeless.
 func (w *watch) settled() bool {
 	for _, s := range w.cards {
-		if s.state.Present() && s.reported == nil {
+		if s.reported == nil && !s.retry.IsZero() {
 			return false
 		}
 	}
