@@ -1,0 +1,136 @@
+package archive
+
+import (
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// The values of an account's fields.
+const (
+	ThirdParty = "third-party"
+	Managed    = "managed"
+)
+
+// Account is an account without its secret, all fields set.
+type Account struct {
+	ID        string // 16 hexadecimal digits
+	Issuer    string
+	Name      string
+	Note      string
+	Kind      string // ThirdParty or Managed
+	Class     string // ClassSession or ClassTouch
+	Type      string // "totp", "hotp", "steam"
+	Algorithm string // "SHA1", "SHA256", "SHA512"
+	Digits    int
+	Period    int    // seconds; 0 for hotp
+	Counter   uint64 // the next one; hotp only
+	Created   time.Time
+	// Inactive says that the secret is not in the container: a managed
+	// account's in a backup.
+	Inactive bool
+}
+
+// Record is an account with what stands for its secret: Secret for the session
+// class, Touch (an age file to the touch key) for the touch class, neither when
+// it is inactive.
+type Record struct {
+	Account
+	Secret []byte
+	Touch  []byte
+}
+
+// Defaults fills in what is zero.
+func (a *Account) Defaults() {
+	def := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	def(&a.Kind, ThirdParty)
+	def(&a.Class, ClassSession)
+	def(&a.Type, "totp")
+	def(&a.Algorithm, "SHA1")
+	if a.Digits == 0 {
+		a.Digits = 6
+		if a.Type == "steam" {
+			a.Digits = 5
+		}
+	}
+	if a.Period == 0 && a.Type != "hotp" {
+		a.Period = 30
+	}
+}
+
+// Check says what of an account is outside the format's bounds. The message
+// quotes no secret and no name.
+func (a *Account) Check() error {
+	switch {
+	case !isHex(a.ID, 8):
+		return fmt.Errorf("account: no id")
+	case a.Name == "" || !text(a.Name, MaxName):
+		return fmt.Errorf("account: a name has 1 to %d bytes of plain text", MaxName)
+	case !text(a.Issuer, MaxName):
+		return fmt.Errorf("account: an issuer has at most %d bytes of plain text", MaxName)
+	case !note(a.Note):
+		return fmt.Errorf("account: a note has at most %d bytes of text", MaxNote)
+	case a.Kind != ThirdParty && a.Kind != Managed:
+		return fmt.Errorf("account: unknown kind")
+	case a.Class != ClassSession && a.Class != ClassTouch:
+		return fmt.Errorf("account: unknown class")
+	case a.Created.Unix() < 0:
+		return fmt.Errorf("account: no time of creation")
+	}
+	return a.checkParams()
+}
+
+func (a *Account) checkParams() error {
+	switch {
+	case a.Algorithm != "SHA1" && a.Algorithm != "SHA256" && a.Algorithm != "SHA512":
+		return fmt.Errorf("account: unknown algorithm")
+	case a.Digits < 5 || a.Digits > 10:
+		return fmt.Errorf("account: %d digits, not 5 to 10", a.Digits)
+	}
+	switch a.Type {
+	case "totp", "steam":
+		if a.Period < 1 || a.Period > 86_400 || a.Counter != 0 {
+			return fmt.Errorf("account: a period of %d s, or a counter that it cannot have", a.Period)
+		}
+	case "hotp":
+		if a.Period != 0 {
+			return fmt.Errorf("account: a period that hotp does not have")
+		}
+	default:
+		return fmt.Errorf("account: unknown type")
+	}
+	return nil
+}
+
+// text says that s is valid UTF-8 of at most n bytes without control characters.
+func text(s string, n int) bool {
+	if len(s) > n || !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+			return false
+		}
+	}
+	return true
+}
+
+// note is text in which lines and tabs are allowed.
+func note(s string) bool {
+	if len(s) > MaxNote || !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if r < 0x20 && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Label is text that may be empty: what the user calls a token.
+func Label(s string) bool { return text(s, MaxName) }
