@@ -48,41 +48,52 @@ func (s readerState) present() bool { return s.State&statePresent != 0 && s.ATRB
 
 // readerStates asks pcscd for its readers, sorted by name.
 func readerStates(ctx context.Context, socket string) ([]readerState, error) {
+	all, minor, err := askStates(ctx, socket, protocolMinor)
+	if err != nil && minor != protocolMinor {
+		// Another version of pcscd, which told its own: what is asked here has
+		// been the same in all of them.
+		all, _, err = askStates(ctx, socket, minor)
+	}
+	return all, err
+}
+
+// askStates also returns the minor protocol version that pcscd speaks.
+func askStates(ctx context.Context, socket string, minor uint32) ([]readerState, uint32, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", socket)
 	if err != nil {
-		return nil, err
+		return nil, minor, err
 	}
 	defer func() { _ = conn.Close() }() // nothing is left to be written
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
-			return nil, err
+			return nil, minor, err
 		}
 	}
-	version := struct{ Size, Command, Major, Minor, Result uint32 }{12, cmdVersion, protocolMajor, protocolMinor, 0}
+	version := struct{ Size, Command, Major, Minor, Result uint32 }{12, cmdVersion, protocolMajor, minor, 0}
 	if err := binary.Write(conn, binary.NativeEndian, version); err != nil {
-		return nil, err
+		return nil, minor, err
 	}
 	var agreed struct{ Major, Minor, Result uint32 }
 	if err := binary.Read(conn, binary.NativeEndian, &agreed); err != nil {
-		return nil, err
+		return nil, minor, err
 	}
 	if agreed.Result != 0 {
-		return nil, fmt.Errorf("pcscd speaks protocol %d.%d, not %d.%d", agreed.Major, agreed.Minor, protocolMajor, protocolMinor)
+		return nil, agreed.Minor, fmt.Errorf("pcscd speaks protocol %d.%d, not %d.%d", agreed.Major, agreed.Minor, protocolMajor, minor)
 	}
 	if err := binary.Write(conn, binary.NativeEndian, [2]uint32{0, cmdReaderStates}); err != nil {
-		return nil, err
+		return nil, minor, err
 	}
 	all := make([]readerState, maxReaders)
 	if err := binary.Read(conn, binary.NativeEndian, all); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, errors.New("pcscd answered too little")
+			return nil, minor, errors.New("pcscd answered too little")
 		}
-		return nil, err
+		return nil, minor, err
 	}
 	all = slices.DeleteFunc(all, func(s readerState) bool { return s.name() == "" })
 	slices.SortFunc(all, func(a, b readerState) int { return bytes.Compare(a.Name[:], b.Name[:]) })
-	return all, nil
+	return all, minor, nil
 }
 
 // poll repeats check until it is content or ctx ends.

@@ -110,6 +110,10 @@ func New(ctx context.Context, o Options) (*Rig, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newRig(ctx, o, p)
+}
+
+func newRig(ctx context.Context, o Options, p programs) (*Rig, error) {
 	r := &Rig{opts: o, slots: make([]slot, o.Readers)}
 	if err := r.start(ctx, p); err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -154,7 +158,7 @@ func makeDir() (string, error) {
 
 // configure writes a reader.conf(5) for each pair of readers.
 func (r *Rig) configure(driver string) error {
-	for _, d := range []string{"conf", "ipc", "none"} {
+	for _, d := range []string{"conf", "ipc", "dbus", "none"} {
 		if err := os.Mkdir(filepath.Join(r.dir, d), 0o755); err != nil {
 			return fmt.Errorf("cannot make a folder for pcscd: %w", err)
 		}
