@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,5 +115,35 @@ func BenchmarkCodeCold(b *testing.B) {
 			b.Fatal(err)
 		}
 		c.Close()
+	}
+}
+
+// BenchmarkCode8Clients tells the 99th percentile of a call's time while eight
+// clients ask as fast as they can.
+func BenchmarkCode8Clients(b *testing.B) {
+	socket := serveCoder(b)
+	const clients = 8
+	took := make([][]time.Duration, clients)
+	var wg sync.WaitGroup
+	n := max(1, b.N/clients)
+	for i := range clients {
+		wg.Go(func() {
+			c := client.New(socket)
+			defer c.Close()
+			for range n {
+				start := time.Now()
+				if _, err := c.Code(context.Background(), "a1", ipc.CodeRequest{}); err != nil {
+					b.Error(err)
+					return
+				}
+				took[i] = append(took[i], time.Since(start))
+			}
+		})
+	}
+	wg.Wait()
+	all := slices.Concat(took...)
+	slices.Sort(all)
+	if len(all) > 0 {
+		b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
 	}
 }
