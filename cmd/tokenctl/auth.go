@@ -231,6 +231,9 @@ func (c *cli) announcer() func(ipc.Event) error {
 	return func(e ipc.Event) error {
 		text := announcement(e)
 		key := e.Type + e.Operation + text
+		if e.Type == ipc.EventWorking { // one call may derive several keys
+			key = text
+		}
 		if text != "" && !told[key] {
 			told[key] = true
 			c.say("%s", text)
