@@ -47,7 +47,7 @@ const fakePIN = "123456"
 
 func newFake() *fake {
 	f := &fake{pin: fakePIN, tries: 3, password: "correct horse battery", subs: map[chan ipc.Event]bool{}, secrets: map[string][]byte{}, left: make(chan struct{})}
-	f.status = ipc.Status{Version: 1, Daemon: ipc.Daemon{Version: "(devel)", Mode: "user", PID: 4711, Helper: "ok"}, Vault: ipc.Vault{State: ipc.VaultNone}, Warnings: []ipc.Warning{}}
+	f.status = ipc.Status{Version: 1, Daemon: ipc.Daemon{Version: "devel", Mode: "user", PID: 4711, Helper: "ok"}, Vault: ipc.Vault{State: ipc.VaultNone}, Warnings: []ipc.Warning{}}
 	f.tokens = []ipc.Token{{ID: "piv-1", Kind: "piv", Label: "YubiKey", Present: true, Hardware: true, Classes: []string{}}}
 	return f
 }
