@@ -31,13 +31,13 @@ func adviseToken(e *ipc.Error) []string {
 		return []string{"nothing was changed; plug " + name + " in again and repeat"}
 	case ipc.NoKeyslot:
 		return []string{"the token that is plugged in is not enrolled in this vault: plug another in",
-			"or unlock with one that is, then enrol this one: `tokenctl token enroll`"}
+			"or use the recovery password (--recovery), then enrol this one: `tokenctl token enroll`"}
 	case ipc.TokenUnsupported:
 		return []string{"`tokenctl token info` says what this token can do; `tokenctl doctor` checks the rest"}
 	case ipc.PINRequired:
-		return []string{"run the command at a terminal to be asked, or give the PIN of " + name + " with --pin-file FILE (- is standard input)"}
+		return []string{"run the command at a terminal to be asked, or give the " + pinWord(e.Token) + " of " + name + " with --pin-file FILE (- is standard input)"}
 	case ipc.PINInvalid:
-		a := []string{"nothing was changed; the PIN of " + name + " was not the one given"}
+		a := []string{"nothing was changed; the " + pinWord(e.Token) + " of " + name + " is another one"}
 		if e.TriesLeft != nil {
 			a = append(a, fmt.Sprintf("%s left before it is blocked", plural(*e.TriesLeft, "try")))
 		}
@@ -131,6 +131,14 @@ func adviseRest(e *ipc.Error) []string {
 		return []string{"nothing was changed; wait " + waitText(e.RetryAfter) + " and repeat"}
 	}
 	return []string{"nothing more is known here; the daemon's log has the cause, `tokenctl doctor` looks for it"}
+}
+
+// pinWord is what guards a token.
+func pinWord(t *ipc.TokenRef) string {
+	if t != nil && t.Kind == "soft" {
+		return "passphrase"
+	}
+	return "PIN"
 }
 
 func waitText(seconds int) string {

@@ -137,7 +137,7 @@ func (c *cli) withPIN(ctx context.Context, auth *ipc.Auth, how attempt, call fun
 		}
 		if !c.canAsk() {
 			if e.Kind == ipc.PINRequired {
-				return noTerminal("the PIN of "+tokenName(e.Token), "--pin-file FILE")
+				return noTerminal("the "+pinWord(e.Token)+" of "+tokenName(e.Token), "--pin-file FILE")
 			}
 			return err
 		}
@@ -177,10 +177,7 @@ func pinError(err error) *ipc.Error {
 func (c *cli) askPIN(ctx context.Context, e *ipc.Error, word string) (pin ipc.Secret, spend bool, err error) {
 	name := tokenName(e.Token)
 	if word == "" {
-		word = "PIN"
-	}
-	if e.Token != nil && e.Token.Kind == "soft" {
-		word = "Passphrase"
+		word = upperFirst(pinWord(e.Token))
 	}
 	tries := ""
 	if e.TriesLeft != nil {

@@ -55,10 +55,12 @@ those, and they are named.`,
 		for _, b := range res.OldBackups {
 			c.say("this old backup it still opens, destroy it: %s", clean(b))
 		}
-		for _, a := range adviceRevoked() {
-			c.say("%s", a)
-		}
 		c.warn(res.Warnings)
+		if len(res.Warnings) == 0 {
+			for _, a := range adviceRevoked() {
+				c.say("%s", a)
+			}
+		}
 		return nil
 	}
 	return cmd
