@@ -458,4 +458,3 @@ func (f *fake) touch(ctx context.Context, a ipc.Account, r ipc.CodeRequest) erro
 	}
 	return nil
 }
-
