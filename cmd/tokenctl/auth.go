@@ -188,7 +188,7 @@ func (c *cli) askPIN(ctx context.Context, e *ipc.Error, word string) (pin ipc.Se
 	}
 	if e.Kind == ipc.PINLastTry || e.TriesLeft != nil && *e.TriesLeft == 1 {
 		q := fmt.Sprintf("This is the last try: a wrong %s blocks %s.", lowerFirst(word), name)
-		if err := c.confirm(ctx, q, "yes", "--spend-last-try"); err != nil {
+		if err := c.confirm(ctx, q, "--spend-last-try"); err != nil {
 			return nil, false, err
 		}
 		spend, tries = true, " (last try)"

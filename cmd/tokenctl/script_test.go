@@ -204,8 +204,8 @@ func installClip(ts *testscript.TestScript, _ bool, _ []string) {
 func fakeClipboard() {
 	file := os.Args[1]
 	var err error
-	switch {
-	case os.Args[2] == "wl-paste":
+	switch os.Args[2] {
+	case "wl-paste":
 		var b []byte
 		if b, err = os.ReadFile(file); err == nil {
 			_, err = os.Stdout.Write(b)

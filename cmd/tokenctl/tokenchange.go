@@ -36,7 +36,7 @@ those, and they are named.`,
 		doing := "revoke " + tokenLabel(t)
 		if !yes {
 			c.say("%s will not open the vault any more. This cannot be undone, but it can be enrolled again.", tokenLabel(t))
-			if err := c.confirm(ctx, "Revoke "+tokenLabel(t)+"?", "yes", "--yes"); err != nil {
+			if err := c.confirm(ctx, "Revoke "+tokenLabel(t)+"?", "--yes"); err != nil {
 				return fail(doing, err)
 			}
 		}
@@ -260,7 +260,7 @@ that are not of a revoked keyslot of this vault are never touched.`,
 		}
 		doing := "wipe " + tokenLabel(t)
 		if !yes {
-			if err := c.confirm(ctx, "The keys of the revoked keyslot are destroyed on "+tokenLabel(t)+".", "yes", "--yes"); err != nil {
+			if err := c.confirm(ctx, "The keys of the revoked keyslot are destroyed on "+tokenLabel(t)+".", "--yes"); err != nil {
 				return fail(doing, err)
 			}
 		}
