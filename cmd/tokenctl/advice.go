@@ -30,7 +30,7 @@ func adviseToken(e *ipc.Error) []string {
 	case ipc.TokenRemoved:
 		return []string{"nothing was changed; plug " + name + " in again and repeat"}
 	case ipc.NoKeyslot:
-		return []string{"the token that is plugged in is not enrolled in this vault: plug another in",
+		return []string{"plug in a token that is enrolled for it: `tokenctl token list` shows which are",
 			"or use the recovery password (--recovery), then enrol this one: `tokenctl token enroll`"}
 	case ipc.TokenUnsupported:
 		return []string{"`tokenctl token info` says what this token can do; `tokenctl doctor` checks the rest"}
@@ -105,7 +105,7 @@ func adviseRest(e *ipc.Error) []string {
 	case ipc.Ambiguous:
 		return []string{"give more of the name, `issuer:name`, or the id at the beginning of the line"}
 	case ipc.Cancelled:
-		return []string{"nothing was changed by this command after that point; repeat it when you like"}
+		return []string{"what was asked for was not done; repeat it when you like"}
 	case ipc.PasscodeInvalid:
 		return []string{"use the passcode that the fob shows now"}
 	case ipc.PasscodeReused:

@@ -53,7 +53,7 @@ those, and they are named.`,
 		}
 		c.say("revoked %s; the vault has new keys", tokenLabel(t))
 		for _, b := range res.OldBackups {
-			c.say("this old backup it still opens, destroy it: %s", clean(b))
+			c.say("an old backup that it still opens, to be destroyed: %s", clean(b))
 		}
 		c.warn(res.Warnings)
 		if len(res.Warnings) == 0 {
