@@ -35,6 +35,12 @@ type terminal struct {
 // at starts tokenctl on a terminal, with f as its daemon.
 func at(t *testing.T, f *fake, args ...string) *terminal {
 	t.Helper()
+	return atRunning(t, f, "tokenctl", args...)
+}
+
+// atRunning starts any program there.
+func atRunning(t *testing.T, f *fake, program string, args ...string) *terminal {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "tctl")
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +49,7 @@ func at(t *testing.T, f *fake, args ...string) *terminal {
 	if f.status.Daemon.Socket == "" {
 		f.status.Daemon.Socket = serve(t, f, dir)
 	}
-	cmd := exec.Command("tokenctl", args...)
+	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "TOKEND_SOCKET="+f.status.Daemon.Socket, "HOME="+dir)
 	cmd.Dir = dir
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 60, Cols: 100})
@@ -179,8 +185,8 @@ func TestLastTryIsAsked(t *testing.T) {
 func TestCtrlCAtPrompt(t *testing.T) {
 	f := opened()
 	f.status.Vault.State = ipc.VaultIsLocked
-	x := at(t, f, "unlock")
-	x.sees("PIN for YubiKey").types("\x03").sees("cancelled").ends(15)
+	x := atRunning(t, f, "sh", "-c", "trap : INT; tokenctl unlock; echo code $?; stty -a")
+	x.sees("PIN for YubiKey").types("\x03").sees("cancelled").sees("code 15").sees(`[^-]echo\b`).ends(0)
 	if len(f.spent) != 0 {
 		t.Fatal("a PIN was tried")
 	}
