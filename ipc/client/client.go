@@ -150,9 +150,13 @@ func (c *Client) broken(ctx context.Context, cn *conn, err error) error {
 	if errors.As(err, &e) {
 		return e
 	}
+	message := "cannot get an answer: the daemon broke the connection"
+	if errors.Is(err, errNotHTTP) || errors.Is(err, errTooBig) {
+		message = "cannot understand what answers at the socket"
+	}
 	return &ipc.Error{
 		Kind:    ipc.Unreachable,
-		Message: "cannot get an answer: the daemon broke the connection",
+		Message: message,
 		Items:   []ipc.Item{{Name: cn.path, Reason: err.Error()}},
 		Err:     err,
 	}
@@ -244,7 +248,12 @@ func (r request) encode() (head, body []byte, err error) {
 		if err != nil {
 			return nil, nil, &ipc.Error{Kind: ipc.InvalidArgument, Message: "cannot put the request into words", Err: err}
 		}
-		head = append(head, "Content-Type: application/json\r\n"...)
+		// An empty object need not be said, and costs the daemon a body to read.
+		if string(body) == "{}" {
+			body = nil
+		} else {
+			head = append(head, "Content-Type: application/json\r\n"...)
+		}
 	}
 	if r.method != "GET" {
 		head = append(head, "Content-Length: "...)
