@@ -291,7 +291,7 @@ you may lock yourself out there.`,
 			name := accountName(a.Issuer, a.Name)
 			if !yes {
 				c.say("Removing %s is final: no code for it can be made any more, and only a backup can bring it back.", name)
-				if err := c.confirm(ctx, "Remove "+name+"?", "yes", "--yes"); err != nil {
+				if err := c.confirm(ctx, "Remove "+name+"?", "--yes"); err != nil {
 					return fail("remove "+name, err)
 				}
 			}

@@ -44,7 +44,7 @@ func (c *cli) reveal(ctx context.Context, f *authFlags, a ipc.Account, qr, yes b
 	doing := "show the secret of " + name
 	if !yes {
 		c.say("Whoever sees the secret of %s, also on a photograph or in the terminal's history, can make its codes for ever.", name)
-		if err := c.confirm(ctx, "Show it?", "yes", "--yes"); err != nil {
+		if err := c.confirm(ctx, "Show it?", "--yes"); err != nil {
 			return fail(doing, err)
 		}
 	}

@@ -30,8 +30,8 @@ func adviseToken(e *ipc.Error) []string {
 	case ipc.TokenRemoved:
 		return []string{"nothing was changed; plug " + name + " in again and repeat"}
 	case ipc.NoKeyslot:
-		return []string{"the token that is plugged in is not enrolled in this vault: plug another in",
-			"or unlock with one that is, then enrol this one: `tokenctl token enroll`"}
+		return []string{"plug in a token that is enrolled for it: `tokenctl token list` shows which are",
+			"or use the recovery password (--recovery), then enrol this one: `tokenctl token enroll`"}
 	case ipc.TokenUnsupported:
 		return []string{"`tokenctl token info` says what this token can do; `tokenctl doctor` checks the rest"}
 	case ipc.TokenFailed:
@@ -41,9 +41,9 @@ func adviseToken(e *ipc.Error) []string {
 		return []string{"nothing was changed; start the smart card service (`systemctl start pcscd.socket`) and repeat, tokend need not be restarted",
 			"without any token: `tokenctl unlock --recovery` takes the recovery password"}
 	case ipc.PINRequired:
-		return []string{"run the command at a terminal to be asked, or give the PIN of " + name + " with --pin-file FILE (- is standard input)"}
+		return []string{"run the command at a terminal to be asked, or give the " + pinWord(e.Token) + " of " + name + " with --pin-file FILE (- is standard input)"}
 	case ipc.PINInvalid:
-		a := []string{"nothing was changed; the PIN of " + name + " was not the one given"}
+		a := []string{"nothing was changed; the " + pinWord(e.Token) + " of " + name + " is another one"}
 		if e.TriesLeft != nil {
 			a = append(a, fmt.Sprintf("%s left before it is blocked", plural(*e.TriesLeft, "try")))
 		}
@@ -111,7 +111,7 @@ func adviseRest(e *ipc.Error) []string {
 	case ipc.Ambiguous:
 		return []string{"give more of the name, `issuer:name`, or the id at the beginning of the line"}
 	case ipc.Cancelled:
-		return []string{"nothing was changed by this command after that point; repeat it when you like"}
+		return []string{"what was asked for was not done; repeat it when you like"}
 	case ipc.PasscodeInvalid:
 		return []string{"use the passcode that the fob shows now"}
 	case ipc.PasscodeReused:
@@ -137,6 +137,14 @@ func adviseRest(e *ipc.Error) []string {
 		return []string{"nothing was changed; wait " + waitText(e.RetryAfter) + " and repeat"}
 	}
 	return []string{"nothing more is known here; the daemon's log has the cause, `tokenctl doctor` looks for it"}
+}
+
+// pinWord is what guards a token.
+func pinWord(t *ipc.TokenRef) string {
+	if t != nil && t.Kind == "soft" {
+		return "passphrase"
+	}
+	return "PIN"
 }
 
 func waitText(seconds int) string {

@@ -137,7 +137,7 @@ func (c *cli) withPIN(ctx context.Context, auth *ipc.Auth, how attempt, call fun
 		}
 		if !c.canAsk() {
 			if e.Kind == ipc.PINRequired {
-				return noTerminal("the PIN of "+tokenName(e.Token), "--pin-file FILE")
+				return noTerminal("the "+pinWord(e.Token)+" of "+tokenName(e.Token), "--pin-file FILE")
 			}
 			return err
 		}
@@ -177,10 +177,7 @@ func pinError(err error) *ipc.Error {
 func (c *cli) askPIN(ctx context.Context, e *ipc.Error, word string) (pin ipc.Secret, spend bool, err error) {
 	name := tokenName(e.Token)
 	if word == "" {
-		word = "PIN"
-	}
-	if e.Token != nil && e.Token.Kind == "soft" {
-		word = "Passphrase"
+		word = upperFirst(pinWord(e.Token))
 	}
 	tries := ""
 	if e.TriesLeft != nil {
@@ -191,7 +188,7 @@ func (c *cli) askPIN(ctx context.Context, e *ipc.Error, word string) (pin ipc.Se
 	}
 	if e.Kind == ipc.PINLastTry || e.TriesLeft != nil && *e.TriesLeft == 1 {
 		q := fmt.Sprintf("This is the last try: a wrong %s blocks %s.", lowerFirst(word), name)
-		if err := c.confirm(ctx, q, "yes", "--spend-last-try"); err != nil {
+		if err := c.confirm(ctx, q, "--spend-last-try"); err != nil {
 			return nil, false, err
 		}
 		spend, tries = true, " (last try)"

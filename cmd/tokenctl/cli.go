@@ -143,10 +143,10 @@ func (c *cli) printJSON(doc any) error {
 
 // buildVersion is what the Go tool stamped into the program.
 func buildVersion() string {
-	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" {
+	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" && b.Main.Version != "(devel)" {
 		return b.Main.Version
 	}
-	return "(devel)"
+	return "devel"
 }
 
 // warn shows what the daemon says is weak, each with the command that mends it.

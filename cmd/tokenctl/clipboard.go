@@ -104,7 +104,7 @@ func (c *cli) copyToClipboard(ctx context.Context, b *clipboard, code ipc.Code, 
 	switch {
 	case clearAfter <= 0:
 		c.say("the code of %s is in the clipboard, and stays there", name)
-	case c.clearLater(code.Code, clearAfter) != nil:
+	case c.clearLater(ctx, code.Code, clearAfter) != nil:
 		c.say("the code of %s is in the clipboard; it could not be arranged that it is emptied", name)
 	default:
 		c.say("the code of %s is in the clipboard; emptied in %s if it is still there", name, span(clearAfter))
@@ -114,12 +114,13 @@ func (c *cli) copyToClipboard(ctx context.Context, b *clipboard, code ipc.Code, 
 
 // clearLater starts this program again, to outlive this one. It is given a
 // digest of the code, on its standard input.
-func (c *cli) clearLater(code string, after time.Duration) error {
+func (c *cli) clearLater(ctx context.Context, code string, after time.Duration) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, clearClipboardUse, "--after", after.String())
+	// Not ended with this command, which is over in a moment.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), self, clearClipboardUse, "--after", after.String())
 	cmd.SysProcAttr = detached()
 	in, err := cmd.StdinPipe()
 	if err != nil {

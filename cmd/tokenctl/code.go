@@ -23,7 +23,7 @@ const codeExamples = `  tokenctl code github
   tokenctl code github --copy             into the clipboard, for 30 s
   tokenctl code github --min-remaining 10 valid for 10 s at least
   tokenctl code --watch                   all codes, live
-  oathtool-like scripts: code=$(tokenctl code github --no-input) || exit`
+  code=$(tokenctl code github) || exit    in a script`
 
 type codeFlags struct {
 	auth         authFlags

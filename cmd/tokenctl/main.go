@@ -21,6 +21,8 @@ func main() { os.Exit(run(context.Background(), os.Args[1:], newCLI())) }
 func run(ctx context.Context, args []string, c *cli) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// A second Ctrl-C ends whatever does not heed the first.
+	context.AfterFunc(ctx, stop)
 	root := c.root(args)
 	root.SetArgs(args)
 	return c.report(ctx, root.ExecuteContext(ctx))

@@ -46,14 +46,14 @@ func (c *cli) ask(ctx context.Context, question, def, flag string) (string, erro
 	return def, nil
 }
 
-// confirm asks for the word yes, or for another word that has to be typed.
-func (c *cli) confirm(ctx context.Context, question, word, flag string) error {
-	answer, err := c.ask(ctx, fmt.Sprintf("%s Type %s to go on", question, word), "", flag)
+// confirm asks for the word yes: a key pressed by mistake is no consent.
+func (c *cli) confirm(ctx context.Context, question, flag string) error {
+	answer, err := c.ask(ctx, question+" Type yes to go on", "", flag)
 	if err != nil {
 		return err
 	}
-	if !strings.EqualFold(answer, word) {
-		return cancelled(fmt.Sprintf("cancelled: %s was not typed", word))
+	if !strings.EqualFold(answer, "yes") {
+		return cancelled("cancelled: yes was not typed")
 	}
 	return nil
 }
@@ -192,4 +192,9 @@ func lowerFirst(s string) string {
 	}
 	r, n := utf8.DecodeRuneInString(s)
 	return strings.ToLower(string(r)) + s[n:]
+}
+
+func upperFirst(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return strings.ToUpper(string(r)) + s[n:]
 }

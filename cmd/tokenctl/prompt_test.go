@@ -35,6 +35,12 @@ type terminal struct {
 // at starts tokenctl on a terminal, with f as its daemon.
 func at(t *testing.T, f *fake, args ...string) *terminal {
 	t.Helper()
+	return atRunning(t, f, "tokenctl", args...)
+}
+
+// atRunning starts any program there.
+func atRunning(t *testing.T, f *fake, program string, args ...string) *terminal {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "tctl")
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +49,7 @@ func at(t *testing.T, f *fake, args ...string) *terminal {
 	if f.status.Daemon.Socket == "" {
 		f.status.Daemon.Socket = serve(t, f, dir)
 	}
-	cmd := exec.Command("tokenctl", args...)
+	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "TOKEND_SOCKET="+f.status.Daemon.Socket, "HOME="+dir)
 	cmd.Dir = dir
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 60, Cols: 100})
@@ -160,6 +166,20 @@ func TestNoInputAsksNothing(t *testing.T) {
 	}
 }
 
+// A PIN from a file is tried once, also where somebody could be asked.
+func TestPINFileIsTriedOnce(t *testing.T) {
+	f := opened("GitHub me session totp")
+	f.status.Vault.State = ipc.VaultIsLocked
+	path := filepath.Join(t.TempDir(), "pin")
+	if err := os.WriteFile(path, []byte("000000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at(t, f, "code", "github", "--pin-file", path).sees("2 tries left before it is blocked").ends(14)
+	if got := strings.Join(f.spent, " "); got != "000000" {
+		t.Fatalf("tried: %s", got)
+	}
+}
+
 // The last try is spent only after a word.
 func TestLastTryIsAsked(t *testing.T) {
 	f := opened()
@@ -179,8 +199,8 @@ func TestLastTryIsAsked(t *testing.T) {
 func TestCtrlCAtPrompt(t *testing.T) {
 	f := opened()
 	f.status.Vault.State = ipc.VaultIsLocked
-	x := at(t, f, "unlock")
-	x.sees("PIN for YubiKey").types("\x03").sees("cancelled").ends(15)
+	x := atRunning(t, f, "sh", "-c", "trap : INT; tokenctl unlock; echo code $?; stty -a")
+	x.sees("PIN for YubiKey").types("\x03").sees("cancelled").sees("code 15").sees(`[^-]echo\b`).ends(0)
 	if len(f.spent) != 0 {
 		t.Fatal("a PIN was tried")
 	}

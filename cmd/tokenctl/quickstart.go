@@ -214,7 +214,7 @@ func (q *quickstart) recovery(ctx context.Context) error {
 		password, err = q.readSecret(ctx, "--recovery-password-file", q.f.passwordFile)
 	case q.f.sample:
 		password = ipc.Secret(samplePassword())
-		q.print("sample recovery password: %s", string(password))
+		q.say("sample recovery password: %s", string(password))
 	default:
 		var yes bool
 		if yes, err = q.yesNo(ctx, "Set one now?", true, "--recovery-password-file FILE"); err == nil && !yes {

@@ -194,8 +194,11 @@ func (q *quickstart) findBackups() []string {
 	for _, dir := range []string{".", home, filepath.Join(home, "Documents"), filepath.Join(home, "Downloads"),
 		filepath.Join("/media", user, "*"), filepath.Join("/run/media", user, "*"), "/Volumes/*"} {
 		matches, err := filepath.Glob(filepath.Join(dir, "*"+backupName))
-		if err == nil {
-			found = append(found, matches...)
+		for _, m := range matches {
+			// The present folder may be one of the others.
+			if full, pathErr := filepath.Abs(m); err == nil && pathErr == nil && !slices.Contains(found, full) {
+				found = append(found, full)
+			}
 		}
 	}
 	age := func(path string) int64 {

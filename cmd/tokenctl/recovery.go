@@ -91,7 +91,7 @@ with a backup, may be in wrong hands. The old ones open no later vault or
 backup; old backups stay as they are.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !yes {
-				if err := c.confirm(cmd.Context(), "The old recovery key and password will open no later backup.", "yes", "--yes"); err != nil {
+				if err := c.confirm(cmd.Context(), "The old recovery key and password will open no later backup.", "--yes"); err != nil {
 					return fail("rotate the recovery key", err)
 				}
 			}
@@ -160,7 +160,7 @@ the vault, without the password. For paper in a safe place.`,
 		const doing = "show the recovery key"
 		if !yes {
 			c.say("Whoever sees the recovery key and gets a backup has every secret in it.")
-			if err := c.confirm(ctx, "Show it?", "yes", "--yes"); err != nil {
+			if err := c.confirm(ctx, "Show it?", "--yes"); err != nil {
 				return fail(doing, err)
 			}
 		}

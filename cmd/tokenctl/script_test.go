@@ -53,7 +53,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon": daemonCommand, "picture": pictureCommand, "installclip": installClip, "tried": triedCommand,
-			"flip": flipCommand, "same": sameCommand, "exits": exitsCommand, "sleep": sleepCommand,
+			"flip": flipCommand, "same": sameCommand, "exits": exitsCommand, "awaits": awaitsCommand,
 		},
 	})
 }
@@ -98,10 +98,18 @@ func exitsCommand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func sleepCommand(ts *testscript.TestScript, _ bool, args []string) {
-	n, err := strconv.Atoi(args[0])
+// awaitsCommand waits until a file holds a text the given number of times.
+func awaitsCommand(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[2])
 	ts.Check(err)
-	time.Sleep(time.Duration(n) * time.Second)
+	for range 400 {
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && strings.Count(string(b), args[1]) >= n {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("%s does not hold %q %d times", args[0], args[1], n)
 }
 
 // triedCommand checks which PINs reached the token.
@@ -122,11 +130,11 @@ func flipCommand(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
 }
 
-// sameCommand compares the clipboard file with what is expected, until a
-// second has passed: the clipboard is emptied by a process of its own.
+// sameCommand compares the clipboard file with what is expected, for up
+// to 20 s: the clipboard is emptied by a process of its own.
 func sameCommand(ts *testscript.TestScript, neg bool, args []string) {
 	want := strings.TrimSpace(args[1])
-	for range 40 {
+	for range 400 {
 		b, err := os.ReadFile(ts.MkAbs(args[0]))
 		if err == nil && strings.TrimSpace(string(b)) == want {
 			return
@@ -196,8 +204,8 @@ func installClip(ts *testscript.TestScript, _ bool, _ []string) {
 func fakeClipboard() {
 	file := os.Args[1]
 	var err error
-	switch {
-	case os.Args[2] == "wl-paste":
+	switch os.Args[2] {
+	case "wl-paste":
 		var b []byte
 		if b, err = os.ReadFile(file); err == nil {
 			_, err = os.Stdout.Write(b)

@@ -306,7 +306,7 @@ func (c *cli) auditCommand() *cobra.Command {
 			t := &table{head: []string{"#", "TIME", "ACTION", "OBJECT", "BY", "DONE", "DETAIL"}, flexible: 6}
 			for _, e := range log.Entries {
 				t.add(strconv.FormatUint(e.Seq, 10), e.Time.Local().Format("2006-01-02 15:04:05"), e.Action,
-					orDash(e.Object), orDash(e.By), either(e.OK, "yes", "no"), e.Detail)
+					orDash(e.Object), orDash(e.By), either(e.OK, "yes", "no"), orDash(e.Detail))
 			}
 			c.show(t)
 			return auditProblem(log)

@@ -36,7 +36,7 @@ those, and they are named.`,
 		doing := "revoke " + tokenLabel(t)
 		if !yes {
 			c.say("%s will not open the vault any more. This cannot be undone, but it can be enrolled again.", tokenLabel(t))
-			if err := c.confirm(ctx, "Revoke "+tokenLabel(t)+"?", "yes", "--yes"); err != nil {
+			if err := c.confirm(ctx, "Revoke "+tokenLabel(t)+"?", "--yes"); err != nil {
 				return fail(doing, err)
 			}
 		}
@@ -53,12 +53,14 @@ those, and they are named.`,
 		}
 		c.say("revoked %s; the vault has new keys", tokenLabel(t))
 		for _, b := range res.OldBackups {
-			c.say("this old backup it still opens, destroy it: %s", clean(b))
-		}
-		for _, a := range adviceRevoked() {
-			c.say("%s", a)
+			c.say("an old backup that it still opens, to be destroyed: %s", clean(b))
 		}
 		c.warn(res.Warnings)
+		if len(res.Warnings) == 0 {
+			for _, a := range adviceRevoked() {
+				c.say("%s", a)
+			}
+		}
 		return nil
 	}
 	return cmd
@@ -126,66 +128,79 @@ func (c *cli) tokenRenameCommand() *cobra.Command {
 const pinHelp = `Change a token's PIN, or the passphrase of a software token. --puk changes the
 PUK; --unblock sets a new PIN with the PUK, when the PIN is forgotten or blocked.`
 
+type pinFlags struct {
+	pinFile, pukFile, newFile string
+	puk, unblock, lastTry     bool
+}
+
 func (c *cli) tokenPINCommand() *cobra.Command {
-	var pinFile, pukFile, newFile string
-	var puk, unblock, lastTry bool
+	f := &pinFlags{}
 	cmd := &cobra.Command{
 		Use: "pin [TOKEN]", Short: "Change a token's PIN or PUK, or unblock it", Long: pinHelp, Args: cobra.MaximumNArgs(1),
 		Example: "  tokenctl token pin\n  tokenctl token pin --unblock",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := c.pickToken(cmd.Context(), args, isPresent)
+			if err != nil {
+				return fail("change the PIN", err)
+			}
+			return c.changePIN(cmd.Context(), f, t)
+		},
 	}
 	fl := cmd.Flags()
-	fl.BoolVar(&puk, "puk", false, "change the PUK")
-	fl.BoolVar(&unblock, "unblock", false, "set a new PIN with the PUK")
-	fl.StringVar(&pinFile, "pin-file", "", "read the present PIN from `FILE` (- is standard input)")
-	fl.StringVar(&pukFile, "puk-file", "", "read the present PUK from `FILE` (- is standard input)")
-	fl.StringVar(&newFile, "new-pin-file", "", "read the new PIN or PUK from `FILE` (- is standard input)")
-	fl.BoolVar(&lastTry, "spend-last-try", false, "allow the last try to be spent")
+	fl.BoolVar(&f.puk, "puk", false, "change the PUK")
+	fl.BoolVar(&f.unblock, "unblock", false, "set a new PIN with the PUK")
+	fl.StringVar(&f.pinFile, "pin-file", "", "read the present PIN from `FILE` (- is standard input)")
+	fl.StringVar(&f.pukFile, "puk-file", "", "read the present PUK from `FILE` (- is standard input)")
+	fl.StringVar(&f.newFile, "new-pin-file", "", "read the new PIN or PUK from `FILE` (- is standard input)")
+	fl.BoolVar(&f.lastTry, "spend-last-try", false, "allow the last try to be spent")
 	cmd.MarkFlagsMutuallyExclusive("puk", "unblock")
 	cmd.MarkFlagsMutuallyExclusive("pin-file", "puk-file")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ctx := cmd.Context()
-		t, err := c.pickToken(ctx, args, isPresent)
-		if err != nil {
-			return fail("change the PIN", err)
-		}
-		which, word, newWord := "pin", "PIN", "PIN"
-		switch {
-		case puk:
-			which, word, newWord = "puk", "PUK", "PUK"
-		case unblock:
-			which, word = "unblock", "PUK"
-		case t.Kind == "soft":
-			word, newWord = "Passphrase", "passphrase"
-		}
-		flag, file := "--pin-file", pinFile
-		if word == "PUK" {
-			flag, file = "--puk-file", pukFile
-		}
-		if file == "" && (pinFile != "" || pukFile != "") {
-			return usage("this needs the " + word + ": " + flag)
-		}
-		r := ipc.ChangePINRequest{Which: which, SpendLastTry: lastTry}
-		doing := fmt.Sprintf("change the %s of %s", newWord, tokenLabel(t))
-		if r.Old, err = c.secretOrAsk(ctx, fmt.Sprintf("Present %s of %s", word, tokenLabel(t)), flag, file); err != nil {
-			return fail(doing, err)
-		}
-		if r.New, err = c.newPIN(ctx, t, newWord, newFile); err != nil {
-			return fail(doing, err)
-		}
-		defer r.New.Wipe()
-		auth := ipc.Auth{PIN: r.Old, SpendLastTry: lastTry}
-		defer wipeAuth(&auth)
-		err = c.withPIN(ctx, &auth, attempt{given: file != "", word: word}, func(ctx context.Context, a ipc.Auth) error {
-			r.Old, r.SpendLastTry = a.PIN, a.SpendLastTry
-			return c.daemon().ChangePIN(ctx, t.ID, r)
-		})
-		if err != nil {
-			return fail(doing, err)
-		}
-		c.say("changed the %s of %s", newWord, tokenLabel(t))
-		return nil
-	}
 	return cmd
+}
+
+// words are what is changed, what the old secret is called, and the new one.
+func (f *pinFlags) words(t ipc.Token) (which, old, fresh string) {
+	switch {
+	case f.puk:
+		return "puk", "PUK", "PUK"
+	case f.unblock:
+		return "unblock", "PUK", "PIN"
+	case t.Kind == "soft":
+		return "pin", "Passphrase", "passphrase"
+	}
+	return "pin", "PIN", "PIN"
+}
+
+func (c *cli) changePIN(ctx context.Context, f *pinFlags, t ipc.Token) error {
+	which, word, newWord := f.words(t)
+	flag, file := "--pin-file", f.pinFile
+	if word == "PUK" {
+		flag, file = "--puk-file", f.pukFile
+	}
+	if file == "" && (f.pinFile != "" || f.pukFile != "") {
+		return usage("this needs the " + word + ": " + flag)
+	}
+	r := ipc.ChangePINRequest{Which: which, SpendLastTry: f.lastTry}
+	doing := fmt.Sprintf("change the %s of %s", newWord, tokenLabel(t))
+	var err error
+	if r.Old, err = c.secretOrAsk(ctx, fmt.Sprintf("Present %s of %s", lowerFirst(word), tokenLabel(t)), flag, file); err != nil {
+		return fail(doing, err)
+	}
+	auth := ipc.Auth{PIN: r.Old, SpendLastTry: f.lastTry}
+	defer wipeAuth(&auth)
+	if r.New, err = c.newPIN(ctx, t, newWord, f.newFile); err != nil {
+		return fail(doing, err)
+	}
+	defer r.New.Wipe()
+	err = c.withPIN(ctx, &auth, attempt{given: file != "", word: word}, func(ctx context.Context, a ipc.Auth) error {
+		r.Old, r.SpendLastTry = a.PIN, a.SpendLastTry
+		return c.daemon().ChangePIN(ctx, t.ID, r)
+	})
+	if err != nil {
+		return fail(doing, err)
+	}
+	c.say("changed the %s of %s", newWord, tokenLabel(t))
+	return nil
 }
 
 // secretOrAsk reads a secret from the file that flag names, or asks for it.
@@ -245,7 +260,7 @@ that are not of a revoked keyslot of this vault are never touched.`,
 		}
 		doing := "wipe " + tokenLabel(t)
 		if !yes {
-			if err := c.confirm(ctx, "The keys of the revoked keyslot are destroyed on "+tokenLabel(t)+".", "yes", "--yes"); err != nil {
+			if err := c.confirm(ctx, "The keys of the revoked keyslot are destroyed on "+tokenLabel(t)+".", "--yes"); err != nil {
 				return fail(doing, err)
 			}
 		}
