@@ -114,7 +114,7 @@ func (b *bench) fsync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer d.stop()
+	defer func() { _ = d.stop() }()
 	if err := d.vault(ctx, 10); err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (b *bench) enroll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer d.stop()
+	defer func() { _ = d.stop() }()
 	if err := d.vault(ctx, 10); err != nil {
 		return err
 	}
