@@ -60,13 +60,14 @@ func (b *bench) memory(ctx context.Context) error {
 		return err
 	}
 	// Started anew and unlocked: what a day begins with.
+	token := d.token
 	if err := d.stop(); err != nil {
 		return err
 	}
 	if d, err = b.tokend("memory"); err != nil {
 		return err
 	}
-	if err := d.open(ctx); err != nil {
+	if err := d.open(ctx, token); err != nil {
 		return err
 	}
 	if _, err := d.Code(ctx, "user500@example.org", ipc.CodeRequest{}); err != nil {
