@@ -150,9 +150,9 @@ func (u *user) audit(e entry) {
 	if log == nil {
 		return
 	}
-	by := e.by.Program
-	if by == "" && e.by.UID != "" {
-		by = "uid " + e.by.UID
+	by := e.by.UID
+	if by == "" {
+		by = "tokend"
 	}
 	err := log.Append(audit.Entry{
 		Action: e.action, Object: e.object, By: by, OK: e.ok, Detail: e.detail, Sync: e.sync,

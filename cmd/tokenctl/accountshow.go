@@ -63,7 +63,7 @@ func (c *cli) reveal(ctx context.Context, f *authFlags, a ipc.Account, qr, yes b
 	case qr:
 		lines, err := drawQR(string(res.URI), c.outTTY)
 		if err != nil {
-			return local(ipc.Internal, "draw the QR code", err)
+			return problem(ipc.Internal, "draw the QR code", err)
 		}
 		if w := c.outWidth(); w > 0 && len(lines) > 0 && columns(stripColour(lines[0])) > w {
 			return failWith("draw the QR code", &ipc.Error{Kind: ipc.Unsupported, Message: "the terminal is too narrow"}, adviceNarrow()...)

@@ -136,7 +136,7 @@ func (c *cli) printJSON(doc any) error {
 		enc.SetIndent("", "  ")
 	}
 	if err := enc.Encode(doc); err != nil {
-		return local(ipc.Internal, "write the answer", err)
+		return problem(ipc.Internal, "write the answer", err)
 	}
 	return nil
 }

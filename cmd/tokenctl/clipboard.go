@@ -98,7 +98,7 @@ func digestOf(s string) string {
 
 func (c *cli) copyToClipboard(ctx context.Context, b *clipboard, code ipc.Code, clearAfter time.Duration) error {
 	if err := b.put(ctx, code.Code); err != nil {
-		return fail("copy the code", local(ipc.Internal, "copy the code", err, adviceNoClipboard()...))
+		return fail("copy the code", problem(ipc.Internal, "copy the code", err, adviceNoClipboard()...))
 	}
 	name := accountName(code.Account.Issuer, code.Account.Name)
 	switch {
@@ -144,7 +144,7 @@ func (c *cli) clearClipboardCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			digest, err := readBounded(c.in, 2*sha256.Size+2)
 			if err != nil {
-				return fail("read the digest", local(ipc.InvalidArgument, "read the digest", err))
+				return fail("read the digest", problem(ipc.InvalidArgument, "read the digest", err))
 			}
 			b, err := c.findClipboard()
 			if err != nil {
@@ -174,7 +174,7 @@ func (c *cli) clearClipboardCommand() *cobra.Command {
 func (c *cli) copyThroughTerminal(code ipc.Code) error {
 	_, err := fmt.Fprintf(c.err, "\x1b]52;c;%s\x07", base64.StdEncoding.EncodeToString([]byte(code.Code)))
 	if err != nil {
-		return local(ipc.Internal, "copy the code", err)
+		return problem(ipc.Internal, "copy the code", err)
 	}
 	c.say("the terminal was asked to put the code of %s into the clipboard; whether it did, it does not tell, and it will not be emptied",
 		accountName(code.Account.Issuer, code.Account.Name))

@@ -46,8 +46,8 @@ func failWith(doing string, err error, hints ...string) error {
 	return &failure{doing: doing, err: err, hints: hints}
 }
 
-// local is a failure of this program's own work, not of the daemon's.
-func local(kind ipc.Kind, doing string, err error, hints ...string) error {
+// problem is a failure of this program's own work, not of the daemon's.
+func problem(kind ipc.Kind, doing string, err error, hints ...string) error {
 	return failWith(doing, &ipc.Error{Kind: kind, Message: plain(err)}, hints...)
 }
 
@@ -70,7 +70,7 @@ func fileFailure(doing string, err error) error {
 	case isDiskFull(err):
 		kind = ipc.DiskFull
 	}
-	return local(kind, doing, err, adviceForFile(kind)...)
+	return problem(kind, doing, err, adviceForFile(kind)...)
 }
 
 // plain is an error's text without the operation and path that package os puts

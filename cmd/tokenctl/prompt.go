@@ -156,7 +156,7 @@ func wait(ctx context.Context, c *cli, read func() ([]byte, error)) ([]byte, err
 			return nil, cancelled("cancelled: the input ended")
 		}
 		if a.err != nil {
-			return nil, local(ipc.Internal, "read the answer", a.err)
+			return nil, problem(ipc.Internal, "read the answer", a.err)
 		}
 		return a.b, nil
 	}

@@ -79,7 +79,7 @@ func (c *cli) readFile(path string, limit int64, secret bool) ([]byte, error) {
 		return nil, fileFailure(doing, err)
 	}
 	if info.IsDir() {
-		return nil, local(ipc.InvalidArgument, doing, errors.New("it is a folder"), adviceForFile(ipc.NotFound)...)
+		return nil, problem(ipc.InvalidArgument, doing, errors.New("it is a folder"), adviceForFile(ipc.NotFound)...)
 	}
 	if secret && info.Mode().IsRegular() && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		c.say("warning: %s can be read by other users (mode %04o)", clean(path), info.Mode().Perm())
@@ -87,7 +87,7 @@ func (c *cli) readFile(path string, limit int64, secret bool) ([]byte, error) {
 	}
 	b, err := readBounded(f, limit)
 	if err != nil {
-		return nil, local(ipc.InvalidArgument, doing, err, adviceForFile(ipc.InvalidArgument)...)
+		return nil, problem(ipc.InvalidArgument, doing, err, adviceForFile(ipc.InvalidArgument)...)
 	}
 	return b, nil
 }

@@ -244,7 +244,12 @@ func (r request) encode() (head, body []byte, err error) {
 		if err != nil {
 			return nil, nil, &ipc.Error{Kind: ipc.InvalidArgument, Message: "cannot put the request into words", Err: err}
 		}
-		head = append(head, "Content-Type: application/json\r\n"...)
+		// An empty object need not be said, and costs the daemon a body to read.
+		if string(body) == "{}" {
+			body = nil
+		} else {
+			head = append(head, "Content-Type: application/json\r\n"...)
+		}
 	}
 	if r.method != "GET" {
 		head = append(head, "Content-Length: "...)

@@ -114,7 +114,7 @@ func (x *exchange) vet() error {
 	if x.c == nil || x.c.refusal != nil {
 		return ipc.Errorf(ipc.NotAuthorized, "cannot tell who is calling")
 	}
-	if !r.ProtoAtLeast(1, 1) {
+	if r.ProtoMajor != 1 || r.ProtoMinor != 1 {
 		return refuse(505, ipc.Unsupported, "only HTTP/1.1 is spoken here")
 	}
 	if _, ok := r.Header["Origin"]; ok {
@@ -175,7 +175,7 @@ func (s *Server) lookup(u *url.URL) (methods map[string]*Route, segment string) 
 	if ok {
 		pattern += "/" + action
 	}
-	if segment == "" || rest == "{id}" {
+	if segment == "" {
 		return nil, ""
 	}
 	return s.routes[pattern], segment

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"github.com/spf13/cobra"
+)
+
+// systemConfig is read by the system's daemon when it is there and --config
+// names no other.
+const systemConfig = "/etc/tokend/tokend.toml"
+
+// config is the configuration file. The sample, and so the documentation, is
+// made from these tags.
+type config struct {
+	StateDir string  `toml:"state_dir" doc:"Where the vaults are kept. Absent: /var/lib/tokend for the system's daemon,\n$XDG_STATE_HOME/tokend or ~/.local/state/tokend for a user's own."`
+	Socket   string  `toml:"socket" doc:"The socket to listen at. Absent: /run/tokend/tokend.sock for the system's daemon,\n$XDG_RUNTIME_DIR/tokend/tokend.sock for a user's own."`
+	Helper   string  `toml:"helper" doc:"The absolute path of tokend-helper. Absent: beside tokend, or in a libexec folder."`
+	LogLevel string  `toml:"log_level" doc:"debug, info, warn or error. Reloaded on SIGHUP."`
+	Session  session `toml:"session" doc:"When an open vault locks by itself. Reloaded on SIGHUP."`
+	Tokens   access  `toml:"tokens" doc:"Who may use the tokens of this machine."`
+}
+
+type session struct {
+	IdleLock           duration `toml:"idle_lock" doc:"After this time without use."`
+	HardLock           duration `toml:"hard_lock" doc:"After this time in any case."`
+	LockOnTokenRemoval bool     `toml:"lock_on_token_removal" doc:"When the token that unlocked it is pulled out."`
+}
+
+type access struct {
+	Users []string `toml:"users" doc:"Users (names or numbers) who may use tokens without sitting at the machine.\nRoot and whoever has the active session at a seat always may; it matters to the\nsystem's daemon only."`
+}
+
+// duration is a time.Duration written as "10m".
+type duration time.Duration
+
+func (d *duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as \"10m\"", b)
+	}
+	*d = duration(v)
+	return nil
+}
+
+func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// The bounds of the session limits.
+const (
+	shortestLock = time.Second
+	longestLock  = 30 * 24 * time.Hour
+)
+
+func defaultConfig() config {
+	return config{
+		LogLevel: "info",
+		Session: session{
+			IdleLock: duration(10 * time.Minute), HardLock: duration(12 * time.Hour), LockOnTokenRemoval: true,
+		},
+		Tokens: access{Users: []string{}},
+	}
+}
+
+// readConfig reads the file at path; with an empty path and no file at fallback
+// the defaults hold.
+func readConfig(path, fallback string) (config, error) {
+	named := path != ""
+	if !named {
+		path = fallback
+	}
+	if path == "" {
+		return defaultConfig(), nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		if !named && errors.Is(err, os.ErrNotExist) {
+			return defaultConfig(), nil
+		}
+		return config{}, usageError{fmt.Errorf("cannot read the configuration: %w", err)}
+	}
+	c, err := parseConfig(string(b))
+	if err != nil {
+		return config{}, usageError{fmt.Errorf("%s: %w", path, err)}
+	}
+	return c, nil
+}
+
+// parseConfig reads a configuration strictly: what it does not know it refuses,
+// with the line.
+func parseConfig(text string) (config, error) {
+	c := defaultConfig()
+	meta, err := toml.Decode(text, &c)
+	if err != nil {
+		var parse toml.ParseError
+		if errors.As(err, &parse) {
+			return config{}, fmt.Errorf("line %d: %s", parse.Position.Line, parse.Message)
+		}
+		return config{}, err
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		key := unknown[0].String()
+		return config{}, fmt.Errorf("line %d: there is no setting %q", lineOf(text, unknown[0]), key)
+	}
+	return c, c.check()
+}
+
+// lineOf finds the line of a key that the decoder did not take: it keeps no
+// positions of those. It follows the tables as they open.
+func lineOf(text string, key toml.Key) int {
+	table := ""
+	want := strings.Join(key[:len(key)-1], ".")
+	last := key[len(key)-1]
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "[") {
+			table = strings.Trim(strings.TrimSpace(strings.SplitN(line, "#", 2)[0]), "[] ")
+			if table == key.String() {
+				return i + 1
+			}
+			continue
+		}
+		name := strings.Trim(strings.TrimSpace(strings.SplitN(line, "=", 2)[0]), `"'`)
+		if table == want && (name == last || strings.HasPrefix(name, last+".")) || table == "" && name == key.String() {
+			return i + 1
+		}
+	}
+	return 1
+}
+
+func (c config) check() error {
+	for name, path := range map[string]string{"state_dir": c.StateDir, "helper": c.Helper} {
+		if path != "" && !filepath.IsAbs(path) {
+			return fmt.Errorf("%s must be an absolute path", name)
+		}
+	}
+	if _, err := c.level(); err != nil {
+		return err
+	}
+	for name, d := range map[string]duration{"session.idle_lock": c.Session.IdleLock, "session.hard_lock": c.Session.HardLock} {
+		if time.Duration(d) < shortestLock || time.Duration(d) > longestLock {
+			return fmt.Errorf("%s must lie between %s and %s", name, shortestLock, longestLock)
+		}
+	}
+	return nil
+}
+
+func (c config) level() (slog.Level, error) {
+	var l slog.Level
+	switch c.LogLevel {
+	case "debug", "info", "warn", "error":
+		return l, l.UnmarshalText([]byte(c.LogLevel))
+	}
+	return l, fmt.Errorf("log_level must be debug, info, warn or error, not %q", c.LogLevel)
+}
+
+// writeSample writes a configuration that says the defaults, with every setting
+// explained.
+func writeSample(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("# The configuration of tokend. What is commented out is as it is without this file.\n")
+	sampleTable(&b, "", reflect.ValueOf(defaultConfig()))
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// sampleTable writes a table's own settings first, then its tables.
+func sampleTable(b *strings.Builder, table string, v reflect.Value) {
+	for _, tables := range []bool{false, true} {
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			if (f.Type.Kind() == reflect.Struct) != tables {
+				continue
+			}
+			fmt.Fprintf(b, "\n# %s\n", strings.ReplaceAll(f.Tag.Get("doc"), "\n", "\n# "))
+			name := f.Tag.Get("toml")
+			if tables {
+				fmt.Fprintf(b, "[%s]\n", strings.TrimPrefix(table+"."+name, "."))
+				sampleTable(b, name, v.Field(i))
+				continue
+			}
+			fmt.Fprintf(b, "#%s = %s\n", name, sampleValue(v.Field(i).Interface()))
+		}
+	}
+}
+
+func sampleValue(v any) string {
+	switch v := v.(type) {
+	case bool:
+		return fmt.Sprint(v)
+	case duration:
+		s := time.Duration(v).String()
+		return fmt.Sprintf("%q", strings.TrimSuffix(strings.TrimSuffix(s, "0s"), "0m"))
+	case []string:
+		return "[]"
+	default:
+		return fmt.Sprintf("%q", v)
+	}
+}
+
+func configCommand() *cobra.Command {
+	c := &cobra.Command{Use: "config", Short: "Check or show the configuration", Args: noArguments}
+	var path string
+	check := &cobra.Command{
+		Use: "check", Short: "Read the configuration and say what is wrong with it", Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if path == "" {
+				if _, err := os.Stat(systemConfig); err != nil {
+					return usageError{fmt.Errorf("there is no configuration at %s; name one with --config", systemConfig)}
+				}
+				path = systemConfig
+			}
+			if _, err := readConfig(path, ""); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(c.OutOrStdout(), path+": ok")
+			return err
+		},
+	}
+	check.Flags().StringVar(&path, "config", "", "the file to check (default "+systemConfig+")")
+	sample := &cobra.Command{
+		Use: "sample", Short: "Print a configuration with every setting explained", Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return writeSample(c.OutOrStdout()) },
+	}
+	c.AddCommand(check, sample)
+	return c
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/tokenbridge/tokend/tokens/helper"
+)
+
+// helperCheckPause is how long a helper that cannot be used is left alone
+// before it is looked at again.
+const helperCheckPause = 5 * time.Second
+
+// helperName is the name of the program's file.
+func helperName() string {
+	if runtime.GOOS == "windows" {
+		return "tokend-helper.exe"
+	}
+	return "tokend-helper"
+}
+
+// findHelper is the absolute path of tokend-helper: the one configured, else
+// the first of the usual places that has it.
+func findHelper(configured string) (string, error) {
+	if configured != "" {
+		path, err := filepath.Abs(configured)
+		if err != nil {
+			return "", fmt.Errorf("cannot find the helper: %w", err)
+		}
+		return path, nil
+	}
+	var places []string
+	if own, err := os.Executable(); err == nil {
+		if real, err := filepath.EvalSymlinks(own); err == nil {
+			own = real
+		}
+		dir := filepath.Dir(own)
+		places = append(places, dir, filepath.Join(dir, "..", "libexec", "tokend"), filepath.Join(dir, "..", "libexec"),
+			filepath.Join(dir, "..", "lib", "tokend"))
+	}
+	if runtime.GOOS != "windows" {
+		places = append(places, "/usr/libexec/tokend", "/usr/libexec", "/usr/lib/tokend",
+			"/usr/local/libexec/tokend", "/usr/local/libexec", "/usr/local/lib/tokend")
+	}
+	for _, dir := range places {
+		path := filepath.Join(dir, helperName())
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path, nil
+		}
+	}
+	return "", errors.New("tokend-helper was not found")
+}
+
+// helperState knows whether the helper can be used. It is asked in the
+// background: a daemon answers before its helper has.
+type helperState struct {
+	path string
+
+	mu       sync.Mutex
+	state    string
+	checked  time.Time
+	checking bool
+}
+
+func newHelperState(path string, findErr error) *helperState {
+	h := &helperState{path: path, state: "it has not answered yet"}
+	if findErr != nil {
+		h.state = findErr.Error()
+	}
+	return h
+}
+
+// get is "ok", or what is wrong. While something is, it is looked at again now
+// and then, so that an installed helper is found without a restart.
+func (h *helperState) get() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.state != "ok" && h.path != "" && !h.checking && time.Since(h.checked) > helperCheckPause {
+		h.checking = true
+		go h.check()
+	}
+	return h.state
+}
+
+func (h *helperState) check() {
+	err := helper.Check(h.path)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state, h.checked, h.checking = "ok", time.Now(), false
+	if err != nil {
+		h.state = err.Error()
+	}
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/daemon"
+	"github.com/tokenbridge/tokend/daemon/secret"
+	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/ipc/httpapi"
+	"github.com/tokenbridge/tokend/ipc/local"
+	"github.com/tokenbridge/tokend/tokens"
+	"github.com/tokenbridge/tokend/tokens/helper"
+)
+
+// A daemon that idles is to be small: the collector runs when the heap has
+// grown by half, and harder when the whole process nears the soft limit, which
+// is far above what it needs but for a password's derivation.
+const (
+	gcPercent   = 50
+	memoryLimit = 512 << 20
+)
+
+// options are the flags of serve.
+type options struct {
+	config, stateDir, socket, helper string
+	user                             bool
+}
+
+func serveCommand() *cobra.Command {
+	var o options
+	c := &cobra.Command{
+		Use: "serve", Short: "Run the daemon", Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s, err := newService(o, c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			return s.run(context.Background())
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.config, "config", "", "configuration file (default "+systemConfig+" for the system's daemon)")
+	f.StringVar(&o.stateDir, "state-dir", "", "where the vaults are kept")
+	f.StringVar(&o.socket, "socket", "", "the socket to listen at")
+	f.StringVar(&o.helper, "helper", "", "the path of tokend-helper")
+	f.BoolVar(&o.user, "user", false, "serve the user who runs it (the default but for root)")
+	return c
+}
+
+// service is one run of the daemon.
+type service struct {
+	options  options
+	config   config
+	fallback string // where the configuration is looked for
+	mode     daemon.Mode
+	log      *slog.Logger
+	level    *slog.LevelVar
+	helper   *helperState
+	access   *tokenAccess
+	daemon   *daemon.Daemon
+}
+
+func newService(o options, stderr io.Writer) (*service, error) {
+	s := &service{options: o, mode: daemon.ModeUser, level: new(slog.LevelVar)}
+	s.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
+	if systemUser() && !o.user {
+		s.mode, s.fallback = daemon.ModeSystem, systemConfig
+	}
+	var err error
+	if s.config, err = readConfig(o.config, s.fallback); err != nil {
+		return nil, err
+	}
+	if err := s.override(); err != nil {
+		return nil, err
+	}
+	level, err := s.config.level()
+	if err != nil {
+		return nil, err
+	}
+	s.level.Set(level)
+	return s, nil
+}
+
+// override lets flags stand above the file, and fills in what neither says.
+func (s *service) override() error {
+	c := &s.config
+	for flag, setting := range map[string]*string{s.options.stateDir: &c.StateDir, s.options.socket: &c.Socket} {
+		if flag == "" {
+			continue
+		}
+		path, err := filepath.Abs(flag)
+		if err != nil {
+			return usageError{err}
+		}
+		*setting = path
+	}
+	if s.options.helper != "" {
+		c.Helper = s.options.helper
+	}
+	var err error
+	if c.StateDir == "" {
+		if c.StateDir, err = defaultState(s.mode); err != nil {
+			return err
+		}
+	}
+	if c.Socket == "" {
+		if s.mode == daemon.ModeSystem {
+			c.Socket = local.SystemSocket()
+		} else if c.Socket, err = local.UserSocket(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// defaultState is where vaults are kept when nobody says.
+func defaultState(m daemon.Mode) (string, error) {
+	if m == daemon.ModeSystem {
+		return systemState(), nil
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "tokend"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("cannot tell where to keep the vault: %w", err)
+	}
+	return filepath.Join(home, ".local", "state", "tokend"), nil
+}
+
+func (s *service) limits() daemon.Limits {
+	return daemon.Limits{
+		Idle: time.Duration(s.config.Session.IdleLock), Hard: time.Duration(s.config.Session.HardLock),
+		KeepOnRemoval: !s.config.Session.LockOnTokenRemoval,
+	}
+}
+
+// build makes the daemon of the parts.
+func (s *service) build() error {
+	owner, err := ownUID()
+	if err != nil {
+		return err
+	}
+	path, findErr := findHelper(s.config.Helper)
+	s.helper = newHelperState(path, findErr)
+	s.access = newTokenAccess(s.config.Tokens.Users)
+	cfg := daemon.Config{
+		StateDir: s.config.StateDir, Mode: s.mode, Owner: owner, Version: buildVersion(), Socket: s.config.Socket,
+		Helper: s.helper.get, MayUseTokens: s.access.allowed, Limits: s.limits(), Log: s.log,
+	}
+	if findErr == nil {
+		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Log: s.log})
+		cfg.Drivers = map[tokens.Kind]tokens.Driver{
+			tokens.KindPIV:  piv,
+			tokens.KindSoft: helper.New(helper.Config{Path: path, Kind: tokens.KindSoft, Log: s.log}),
+		}
+		cfg.Watchers = map[tokens.Kind]tokens.Watcher{tokens.KindPIV: piv}
+	}
+	if s.daemon, err = daemon.New(cfg); errors.Is(err, daemon.ErrInUse) {
+		return fmt.Errorf("cannot start: %w (%s)", err, s.config.StateDir)
+	}
+	return err
+}
+
+// run serves until it is told to stop.
+func (s *service) run(ctx context.Context) (err error) {
+	debug.SetGCPercent(gcPercent)
+	debug.SetMemoryLimit(memoryLimit)
+	if err := secret.HardenProcess(); err != nil {
+		s.log.Warn("cannot keep the process's memory out of core files", "err", err)
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := s.build(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.daemon.Close()) }()
+	listeners, err := s.listen()
+	if err != nil {
+		return err
+	}
+	s.log.Info("listening", "socket", s.config.Socket, "mode", string(s.mode), "version", buildVersion())
+	s.notifyReady()
+	s.helper.get()
+	defer s.notify("STOPPING=1")
+	return s.serve(ctx, listeners)
+}
+
+// serve answers on all listeners until ctx ends or one of them fails.
+func (s *service) serve(ctx context.Context, listeners []net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	server := httpapi.New(httpapi.Config{
+		Backend: s.daemon, Log: s.log,
+		Identify: func(c net.Conn) (ipc.Principal, error) {
+			p, err := local.Principal(c)
+			if err != nil {
+				return p, err
+			}
+			return s.daemon.Identify(p)
+		},
+	})
+	var wg sync.WaitGroup
+	wg.Go(func() { s.reloads(ctx) })
+	wg.Go(func() { _ = s.daemon.Run(ctx) })
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		wg.Go(func() { failed <- server.Serve(ctx, l) })
+	}
+	var err error
+	for range listeners {
+		if e := <-failed; e != nil && ctx.Err() == nil {
+			err = e
+		}
+		cancel()
+	}
+	wg.Wait()
+	return err
+}
+
+// listen takes the sockets that the service manager opened, or opens its own.
+func (s *service) listen() ([]net.Listener, error) {
+	given, err := activated()
+	if err != nil {
+		return nil, err
+	}
+	if len(given) > 0 {
+		s.config.Socket = given[0].Addr().String()
+		return given, nil
+	}
+	o := local.Options{}
+	if s.mode == daemon.ModeSystem {
+		// Everybody may connect; who he is the kernel says.
+		o = local.Options{Mode: 0o666, DirMode: 0o755}
+	}
+	l, err := local.Listen(s.config.Socket, o)
+	if err != nil {
+		return nil, err
+	}
+	return []net.Listener{l}, nil
+}
+
+// reload reads the configuration again and takes what can change while running.
+func (s *service) reload() {
+	c, err := readConfig(s.options.config, s.fallback)
+	if err != nil {
+		s.log.Error("the configuration was not reloaded", "err", err)
+		return
+	}
+	level, err := c.level()
+	if err != nil {
+		s.log.Error("the configuration was not reloaded", "err", err)
+		return
+	}
+	old := s.config
+	s.config.Session, s.config.LogLevel, s.config.Tokens = c.Session, c.LogLevel, c.Tokens
+	s.level.Set(level)
+	s.access.set(c.Tokens.Users)
+	s.daemon.SetLimits(s.limits())
+	if c.StateDir != "" && c.StateDir != old.StateDir || c.Socket != "" && c.Socket != old.Socket || c.Helper != old.Helper && s.options.helper == "" {
+		s.log.Warn("state_dir, socket and helper change at the next start")
+	}
+	s.log.Info("the configuration was reloaded")
+}
