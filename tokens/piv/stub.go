@@ -1,4 +1,4 @@
-//go:build !pivnone
+//go:build !windows && !(cgo && (linux || darwin))
 
 package piv
 

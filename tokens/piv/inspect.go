@@ -1,0 +1,119 @@
+//go:build windows || (cgo && (linux || darwin))
+
+package piv
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+
+	gopiv "github.com/go-piv/piv-go/v2/piv"
+
+	"github.com/tokenbridge/tokend/tokens"
+)
+
+// Inspect implements tokens.Inspector. Factory PIN and PUK are told by firmware
+// 5.3 and later alone: nothing is tried that would cost a try. The management
+// key costs none, so the factory's is tried.
+func (d *Driver) Inspect(ctx context.Context, locator string) (out tokens.Details, err error) {
+	s, err := d.read(ctx, locator)
+	if err != nil {
+		return tokens.Details{}, err
+	}
+	defer func() {
+		if cerr := s.close(); cerr != nil && err == nil {
+			err = cerr
+		}
+	}()
+	out = tokens.Details{PUKTries: -1}
+	if out.Token, err = s.token(); err != nil {
+		return out, err
+	}
+	if out.PINTries, err = s.pinTries(); err != nil {
+		return out, err
+	}
+	if err := s.references(&out); err != nil {
+		return out, err
+	}
+	alg, factory, touch, err := s.managementAlgorithm()
+	if err != nil {
+		return out, err
+	}
+	if out.FactoryKey = factory; !factory && !touch {
+		if out.FactoryKey, err = s.authenticate(alg, gopiv.DefaultManagementKey); err != nil {
+			return out, err
+		}
+	}
+	out.Attestation, err = s.vouch(out.Token.Keys)
+	return out, err
+}
+
+// references fills in what metadata tells of PIN and PUK.
+func (s *session) references(out *tokens.Details) error {
+	if !s.atLeast(5, 3) {
+		return nil
+	}
+	pin, err := s.metadata(0x80)
+	if err := s.refused(err); err != nil {
+		return err
+	}
+	if err == nil {
+		out.FactoryPIN = pin.factory
+		if pin.tries >= 0 {
+			out.PINTries = pin.tries
+		}
+	}
+	puk, err := s.metadata(0x81)
+	if err := s.refused(err); err != nil {
+		return err
+	}
+	if err == nil {
+		out.FactoryPUK, out.PUKTries = puk.factory, puk.tries
+	}
+	return nil
+}
+
+// vouch asks the card to attest to its keys, marks those it vouches for, and
+// says whose word that is; nil where the card attests to none.
+func (s *session) vouch(keys []tokens.SlotKey) (*tokens.Attestation, error) {
+	if !s.atLeast(4, 3) {
+		return nil, nil
+	}
+	issuer, err := s.certificate(gopiv.Slot{Key: 0xf9, Object: 0x5fff01})
+	if err != nil || issuer == nil {
+		return nil, s.refused(err)
+	}
+	var out *tokens.Attestation
+	for i := range keys {
+		k := &keys[i]
+		slot, err := parseSlot(k.Slot)
+		if err != nil {
+			return nil, err
+		}
+		cert, err := s.attestation(slot)
+		if err := s.refused(err); err != nil {
+			return nil, err
+		}
+		if err != nil || cert == nil {
+			continue
+		}
+		told, ok := attestedKey(slot, cert)
+		if !ok || !bytes.Equal(told.Public, k.Public) || issuer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) != nil {
+			continue
+		}
+		k.PINPolicy, k.TouchPolicy, k.Attested = told.PINPolicy, told.TouchPolicy, told.Attested
+		if out == nil {
+			out = &tokens.Attestation{}
+		}
+		if a, err := gopiv.Verify(issuer, cert); err == nil {
+			out.Verified = true
+			out.Serial = strconv.FormatUint(uint64(a.Serial), 10)
+			out.Firmware = firmwareOf(a.Version)
+		}
+	}
+	return out, nil
+}
+
+func firmwareOf(v gopiv.Version) string {
+	return strconv.Itoa(v.Major) + "." + strconv.Itoa(v.Minor) + "." + strconv.Itoa(v.Patch)
+}

@@ -1,0 +1,103 @@
+//go:build windows || (cgo && (linux || darwin))
+
+package piv
+
+import (
+	"bytes"
+	"context"
+
+	gopiv "github.com/go-piv/piv-go/v2/piv"
+
+	"github.com/tokenbridge/tokend/tokens"
+)
+
+// Wipe implements tokens.Wiper. From firmware 5.7 on a key can be deleted; on
+// older cards a new key that nobody has use for takes its place, and the slot
+// stays in use.
+func (d *Driver) Wipe(ctx context.Context, r tokens.WipeRequest) (cleared []string, err error) {
+	var slots []gopiv.Slot
+	for _, k := range r.Keys {
+		if k.Kind != tokens.KindPIV {
+			return nil, tokens.Errorf(tokens.CodeInvalid, "not a key of a PIV card")
+		}
+		_, slot, err := parseParams(k.Params)
+		if err != nil {
+			return nil, err
+		}
+		slots = append(slots, slot)
+	}
+	s, err := d.read(ctx, r.Locator)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := s.close(); cerr != nil && err == nil {
+			err = cerr
+		}
+	}()
+	var ours []gopiv.Slot
+	for i, slot := range slots {
+		k, _, _, err := s.occupant(slot)
+		if err != nil {
+			return nil, err
+		}
+		if k != nil && k.Algorithm == r.Keys[i].Algorithm && bytes.Equal(k.Public, r.Keys[i].Public) {
+			ours = append(ours, slot)
+		}
+	}
+	if len(ours) == 0 {
+		return nil, tokens.Errorf(tokens.CodeWrongToken, "the card in the reader holds none of the keys")
+	}
+	if r.PIN != nil {
+		if err := s.verify(r.PIN, r.SpendLastTry); err != nil {
+			return nil, err
+		}
+	}
+	key, err := s.manage(r.ManagementKey, r.PIN != nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key.value)
+	for _, slot := range ours {
+		if err := alive(ctx); err != nil {
+			return cleared, err
+		}
+		if err := s.clear(slot); err != nil {
+			return cleared, err
+		}
+		cleared = append(cleared, slot.String())
+	}
+	return cleared, nil
+}
+
+// clear destroys the key in a slot, and then its certificate: the other way
+// round a card pulled out in between could not be recognised any more. The
+// management key has been shown.
+func (s *session) clear(slot gopiv.Slot) error {
+	if err := s.destroy(byte(slot.Key)); err != nil {
+		return err
+	}
+	name := tlv(0x5c, []byte{byte(slot.Object >> 16), byte(slot.Object >> 8), byte(slot.Object)})
+	_, err := s.card.Send(insPutData, 0x3f, 0xff, append(name, tlv(0x53, nil)...))
+	if err != nil && !missing(err) {
+		return s.d.explain(s.reader, err)
+	}
+	return nil
+}
+
+func (s *session) destroy(slot byte) error {
+	if s.atLeast(5, 7) {
+		_, err := s.card.Send(insMoveKey, 0xff, slot, nil)
+		if err == nil || missing(err) {
+			return nil
+		}
+		if _, refused := status(err); !refused {
+			return s.d.explain(s.reader, err)
+		}
+	}
+	const insGenerate, algP256 = 0x47, 0x11
+	if _, err := s.card.Send(insGenerate, 0, slot, tlv(0xac, tlv(0x80, []byte{algP256}))); err != nil {
+		return s.d.explain(s.reader, err)
+	}
+	return nil
+}
