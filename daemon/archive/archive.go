@@ -40,6 +40,9 @@ const (
 	maxMembers    = 8
 )
 
+// SessionMember is the name of the member that grows with the accounts.
+const SessionMember = nameSession
+
 // The bounds of the format, in bytes or numbers.
 const (
 	MaxSize       = 64 << 20

@@ -70,7 +70,7 @@ func Build(p Parts) ([]byte, Manifest, error) {
 	if err != nil {
 		return nil, m, fmt.Errorf("cannot build a vault: %w", err)
 	}
-	files = append(files, file{nameManifest, manifest}, file{nameSignature, ed25519.Sign(p.SigningKey, manifest)})
+	files = append(files, file{nameManifest, manifest}, file{nameSignature, sign(p.SigningKey, manifest)})
 	out := buildTar(files, m.Time.Unix())
 	if len(out) > MaxSize {
 		return nil, m, fmt.Errorf("cannot build a vault: %w: %d bytes", ErrTooLarge, len(out))

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -104,7 +105,7 @@ func (h *Header) check() error {
 			return damaged("header: keyslot %q twice", k.ID)
 		}
 		seen[k.ID] = true
-		if err := k.check(); err != nil {
+		if err := k.Check(); err != nil {
 			return damaged("header: %w", err)
 		}
 	}
@@ -117,8 +118,8 @@ func (h *Header) check() error {
 	return nil
 }
 
-// check completes and checks a keyslot; also used before writing.
-func (k *Keyslot) check() error {
+// Check completes a keyslot and says what of it is outside the format.
+func (k *Keyslot) Check() error {
 	if !ValidSlotID(k.ID) || !slotKinds(k.Kind) || len(k.Model) > MaxName || len(k.Serial) > MaxName {
 		return fmt.Errorf("keyslot: no id or kind, or too long a model")
 	}
@@ -249,7 +250,15 @@ func successionMessage(vault string, epoch uint64, from, to string) []byte {
 // Succeed signs, with the present signing key, that next signs from epoch on.
 func Succeed(vaultID string, epoch uint64, old, next ed25519.PrivateKey) Succession {
 	from, to := Signer(old), Signer(next)
-	return Succession{epoch, from, to, ed25519.Sign(old, successionMessage(vaultID, epoch, from, to))}
+	return Succession{epoch, from, to, sign(old, successionMessage(vaultID, epoch, from, to))}
+}
+
+// sign signs with a copy of the key: crypto/ed25519 keeps a weak pointer to the
+// one it is given, which crashes for memory that is not the Go heap's.
+func sign(k ed25519.PrivateKey, message []byte) []byte {
+	tmp := slices.Clone(k)
+	defer clear(tmp)
+	return ed25519.Sign(tmp, message)
 }
 
 // Signer is the public half of a signing key in hexadecimal.

@@ -77,7 +77,7 @@ func (a *Archive) recoveryKey(pw []byte) (*RecoveryKey, error) {
 	if !a.HasRecovery() {
 		return nil, ErrNoRecovery
 	}
-	k, err := openRecoveryKey(a.members[nameRecovery], pw)
+	k, err := OpenRecoveryKey(a.members[nameRecovery], pw)
 	if err != nil {
 		return nil, err
 	}
@@ -291,4 +291,34 @@ func (c *Contents) CheckTouch() error {
 		}
 	}
 	return nil
+}
+
+// Salvage reads the accounts of a damaged container as far as that goes; nil
+// when it does not. What it returns was encrypted to the vault's keys but is
+// vouched for by nobody: it is for showing what may be lost.
+func Salvage(data, sessionKey []byte) []Account {
+	i := bytes.Index(data, append([]byte(nameSession), 0))
+	if i < 0 || i%blockSize != 0 || i+blockSize > len(data) {
+		return nil
+	}
+	size, err := octal(data[i+124 : i+135])
+	start := i + blockSize
+	if err != nil || size < 0 || size > int64(len(data)-start) {
+		return nil
+	}
+	raw, err := Decrypt(data[start:start+int(size)], sessionKey)
+	if err != nil {
+		return nil
+	}
+	defer clear(raw)
+	s, err := sessionV1(raw)
+	if err != nil {
+		return nil
+	}
+	out := make([]Account, 0, len(s.Records))
+	for i := range s.Records {
+		out = append(out, s.Records[i].Account)
+		clear(s.Records[i].Secret)
+	}
+	return out
 }

@@ -150,8 +150,10 @@ func SealRecoveryKey(k RecoveryKey, password []byte, logN int) ([]byte, error) {
 	return encrypt(text, []age.Recipient{to})
 }
 
-// openRecoveryKey is slow on purpose: about a second.
-func openRecoveryKey(data, password []byte) (*RecoveryKey, error) {
+// OpenRecoveryKey opens the bytes of recovery-key.age: ErrWrongPassword. It is
+// slow on purpose: about a second. Archive.OpenPassword also checks what the
+// file says of its vault.
+func OpenRecoveryKey(data, password []byte) (*RecoveryKey, error) {
 	id, err := age.NewScryptIdentity(string(NormalizePassword(password)))
 	if err != nil {
 		return nil, ErrWrongPassword // it was empty

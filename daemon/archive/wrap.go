@@ -73,6 +73,20 @@ func (w Wrap) Open(k Key, b Binding, exchange func(peer []byte) ([]byte, error))
 	return out, nil
 }
 
+// Peer is what the keyslot's private key must be combined with to open the wrap,
+// in the encoding of k's algorithm.
+func (w Wrap) Peer(k Key) ([]byte, error) {
+	c, err := k.curve()
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.NewPublicKey(w.Enc)
+	if err != nil {
+		return nil, damaged("keyslot: %w", err)
+	}
+	return p.Bytes(), nil
+}
+
 // exchanger makes a token's Diffie-Hellman look like a key to crypto/hpke.
 type exchanger struct {
 	public   *ecdh.PublicKey

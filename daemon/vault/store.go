@@ -1,78 +1,319 @@
 // Package vault is the live vault of one user: keyslots, classes, accounts,
-// generations and the counter journal, on one folder. The format is
+// generations and the counter journal, in one folder. The format is
 // daemon/archive's; this package decides what is written when, and which file
 // is believed.
 package vault
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/tokenbridge/tokend/daemon/archive"
+	"github.com/tokenbridge/tokend/tokens"
 )
 
-var errUnbuilt = errors.New("not built yet")
+// The names in a vault's folder.
+const (
+	vaultName       = "vault.tokend"
+	journalName     = "counters.journal"
+	lockName        = "lock"
+	generationsName = "generations"
+	keyFilesName    = "soft"
+)
+
+const (
+	defaultKeep  = 8
+	keyFileLimit = 64 << 10
+)
 
 // Store is the folder of one vault, held exclusively by this process. Its
 // methods may be called from several goroutines.
-type Store struct{}
+type Store struct {
+	fs      FS
+	dir     string
+	pinFile string
+	now     func() time.Time
+	rand    io.Reader
+	keep    int
+	logN    int
+
+	mu   sync.RWMutex // held for writing while the vault's file is being replaced
+	lock io.Closer
+}
 
 // OpenStore takes the folder; it fails with ErrBusy when another process has
 // it. A vault need not exist. Files left by an interrupted write are removed.
-func OpenStore(o Options) (*Store, error) { return nil, errUnbuilt }
+func OpenStore(o Options) (*Store, error) {
+	s := &Store{fs: o.FS, dir: o.Dir, pinFile: o.PinFile, now: o.Now, rand: o.Rand, keep: o.KeepGenerations, logN: o.ScryptLogN}
+	if s.dir == "" || s.pinFile == "" {
+		return nil, fmt.Errorf("%w: a store needs a folder and a pin file", ErrInvalid)
+	}
+	if s.fs == nil {
+		s.fs = OS{}
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.rand == nil {
+		s.rand = rand.Reader
+	}
+	if s.keep == 0 {
+		s.keep = defaultKeep
+	}
+	if s.logN == 0 {
+		s.logN = archive.DefaultScryptLogN
+	}
+	for _, d := range []string{s.dir, s.generations(), filepath.Join(s.dir, keyFilesName), filepath.Dir(s.pinFile)} {
+		if err := s.fs.MkdirAll(d, 0o700); err != nil {
+			return nil, diskError("make the vault's folder", err)
+		}
+	}
+	lock, err := s.fs.Lock(filepath.Join(s.dir, lockName))
+	if err != nil {
+		return nil, diskError("take the vault's folder", err)
+	}
+	s.lock = lock
+	// The pin's folder can be shared with other vaults, whose writes are not
+	// ours to clear away: its temporary file is simply written over.
+	for _, d := range []string{s.dir, s.generations(), filepath.Join(s.dir, keyFilesName)} {
+		if err := removeTemps(s.fs, d); err != nil {
+			return nil, errors.Join(diskError("clear the vault's folder", err), lock.Close())
+		}
+	}
+	return s, nil
+}
 
 // Close lets go of the folder. A Vault that is open must be locked before.
-func (s *Store) Close() error { return errUnbuilt }
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lock == nil {
+		return nil
+	}
+	err := s.lock.Close()
+	s.lock = nil
+	return diskError("let go of the vault's folder", err)
+}
+
+func (s *Store) vaultFile() string   { return filepath.Join(s.dir, vaultName) }
+func (s *Store) generations() string { return filepath.Join(s.dir, generationsName) }
+func (s *Store) keyFile(id string) string {
+	return filepath.Join(s.dir, keyFilesName, id+".key")
+}
 
 // Exists says whether there is a vault, damaged or not.
-func (s *Store) Exists() bool { return false }
+func (s *Store) Exists() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, err := readFile(s.fs, s.vaultFile(), 1)
+	return !errors.Is(err, fs.ErrNotExist) || len(s.earlier()) > 0
+}
+
+// loaded is a container that passed the pin, and how it came to be chosen.
+type loaded struct {
+	archive *archive.Archive
+	// problem is why the newest one was not taken; nil when this is it.
+	problem error
+	pin     *pin
+}
+
+// load finds the container to open: the newest, or when that is damaged the
+// newest intact one of the same epoch. A container that is intact but not the
+// pinned vault is refused: falling back would hide what happened.
+func (s *Store) load() (*loaded, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.loadLocked(false)
+}
+
+// loadLocked is load; with search even a replaced or rolled back newest is
+// passed over, which only Recover wants.
+func (s *Store) loadLocked(search bool) (*loaded, error) {
+	a, problem := s.newest()
+	if errors.Is(problem, fs.ErrNotExist) {
+		if len(s.earlier()) == 0 {
+			return nil, ErrNoVault
+		}
+		problem = fmt.Errorf("%w: the vault's file is missing", ErrDamaged)
+	}
+	if errors.Is(problem, ErrNewer) {
+		return nil, problem
+	}
+	p, err := s.readPin()
+	if err != nil {
+		if search && errors.Is(err, ErrNoPin) && a != nil {
+			return &loaded{archive: a, problem: err}, nil
+		}
+		return nil, err
+	}
+	if a != nil {
+		problem = p.admit(a.Manifest, false)
+		if problem == nil {
+			return &loaded{archive: a, pin: p}, nil
+		}
+		if !search {
+			return nil, problem
+		}
+		if p.admit(a.Manifest, true) == nil { // put back, within the epoch
+			return &loaded{archive: a, problem: problem, pin: p}, nil
+		}
+	}
+	for _, g := range s.earlier() {
+		old, err := s.parseFile(filepath.Join(s.generations(), g.name))
+		if err == nil && p.admit(old.Manifest, true) == nil {
+			return &loaded{archive: old, problem: problem, pin: p}, nil
+		}
+	}
+	return nil, problem
+}
+
+func (s *Store) newest() (*archive.Archive, error) { return s.parseFile(s.vaultFile()) }
+
+// parseFile reads one container. A file that cannot be read at all is as good
+// as damaged; one that is missing is fs.ErrNotExist.
+func (s *Store) parseFile(path string) (*archive.Archive, error) {
+	data, err := readFile(s.fs, path, archive.MaxSize+1)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: cannot read it: %w", ErrDamaged, err)
+	}
+	a, err := archive.Parse(data)
+	if errors.Is(err, ErrNotArchive) {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return a, err
+}
 
 // Head reads what can be read without any key; ErrNoVault when there is none.
-func (s *Store) Head() (Head, error) { return Head{}, errUnbuilt }
+func (s *Store) Head() (Head, error) {
+	l, err := s.load()
+	if err != nil {
+		return Head{}, err
+	}
+	h := headOf(l.archive)
+	h.Problem = l.problem
+	s.fillKeyFiles(h.Slots)
+	return h, nil
+}
 
 // HeadOf is Head for the bytes of a backup.
-func HeadOf(data []byte) (Head, error) { return Head{}, errUnbuilt }
-
-// Create makes a vault with one keyslot, a recovery password, or both, and
-// returns it open.
-func (s *Store) Create(ctx context.Context, first *NewSlot, recoveryPassword []byte) (*Vault, error) {
-	return nil, errUnbuilt
+func HeadOf(data []byte) (Head, error) {
+	a, err := archive.Parse(data)
+	if err != nil {
+		return Head{}, fmt.Errorf("cannot read the backup: %w", err)
+	}
+	return headOf(a), nil
 }
 
-// Unlock opens the session class.
-func (s *Store) Unlock(ctx context.Context, w Way) (*Vault, error) { return nil, errUnbuilt }
-
-// Recover tells what is wrong with the vault and opens the last good
-// generation, read-only; with apply it makes that the newest and returns it
-// writable. It also accepts, with apply, a vault whose pin is lost, or one that
-// was put back to an earlier generation of the same epoch.
-func (s *Store) Recover(ctx context.Context, w Way, apply bool) (*Recovery, *Vault, error) {
-	return nil, nil, errUnbuilt
+func headOf(a *archive.Archive) Head {
+	return Head{VaultID: a.Header.VaultID, Epoch: a.Header.Epoch, Generation: a.Manifest.Generation,
+		Written: a.Manifest.Time, Signer: a.Manifest.Signer, Slots: slotsOf(a.Header.Keyslots),
+		RecoverySet: a.Header.RecoverySet}
 }
 
-// Restore makes a vault from a backup and returns it open; ErrExists when there
-// is one. signer, when not empty, is the only signer accepted.
-func (s *Store) Restore(ctx context.Context, data []byte, w Way, signer string) (*Vault, error) {
-	return nil, errUnbuilt
+func slotsOf(list []archive.Keyslot) []Slot {
+	out := make([]Slot, 0, len(list))
+	for _, k := range list {
+		s := Slot{ID: k.ID, Kind: tokens.Kind(k.Kind), Label: k.Label, Description: k.Label,
+			Model: k.Model, Serial: k.Serial, Added: k.Added}
+		for _, key := range k.Keys {
+			s.Keys = append(s.Keys, tokenKey(key))
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
-// Backup returns the newest generation without what must not leave the device.
-// It needs no key.
-func (s *Store) Backup() ([]byte, BackupInfo, error) { return nil, BackupInfo{}, errUnbuilt }
-
-// Inspect opens a backup, this vault's or another's, and changes nothing.
-func (s *Store) Inspect(ctx context.Context, data []byte, w Way) (Contents, error) {
-	return Contents{}, errUnbuilt
+func tokenKey(k archive.Key) tokens.Key {
+	return tokens.Key{Kind: tokens.Kind(k.Kind), Class: tokens.Class(k.Class),
+		Algorithm: tokens.Algorithm(k.Algorithm), Public: k.Public, Params: k.Params}
 }
 
-// CheckRecovery tries a Way with a Password or RecoveryKey against the vault and
-// opens nothing; ErrWrongPassword, ErrNoRecovery.
-func (s *Store) CheckRecovery(ctx context.Context, w Way) error { return errUnbuilt }
-
-// ShowRecoveryKey returns the recovery key, AGE-SECRET-KEY-1…, which the caller
-// wipes.
-func (s *Store) ShowRecoveryKey(ctx context.Context, password []byte) ([]byte, error) {
-	return nil, errUnbuilt
+func (s *Store) fillKeyFiles(slots []Slot) {
+	for i := range slots {
+		if slots[i].Kind != tokens.KindSoft {
+			continue
+		}
+		// A missing file leaves the slot without: it cannot be used here, which
+		// is what a vault restored from a backup is like.
+		data, err := readFile(s.fs, s.keyFile(slots[i].ID), keyFileLimit)
+		if err == nil {
+			slots[i].KeyFile = data
+		}
+	}
 }
 
 // SetKeyFile replaces the sealed key file of a software token's keyslot, after
 // its passphrase was changed.
-func (s *Store) SetKeyFile(slotID string, data []byte) error { return errUnbuilt }
+func (s *Store) SetKeyFile(slotID string, data []byte) error {
+	h, err := s.Head()
+	if err != nil {
+		return err
+	}
+	for _, slot := range h.Slots {
+		if slot.ID == slotID && slot.Kind == tokens.KindSoft {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.writeKeyFile(slotID, data)
+		}
+	}
+	return fmt.Errorf("%w: %s is no software token", ErrNoKeyslot, slotID)
+}
+
+func (s *Store) writeKeyFile(slotID string, data []byte) error {
+	if len(data) == 0 || len(data) > keyFileLimit {
+		return fmt.Errorf("%w: a key file of %d bytes", ErrInvalid, len(data))
+	}
+	_, err := replaceFile(s.fs, s.keyFile(slotID), data)
+	return diskError("write the software token's key file", err)
+}
+
+// Unlock opens the session class. When the newest generation is damaged the one
+// before is opened, and the Vault is read-only.
+func (s *Store) Unlock(ctx context.Context, w Way) (*Vault, error) {
+	l, err := s.load()
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the vault: %w", err)
+	}
+	c, err := open(ctx, l.archive, w)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.newVault(l, c)
+	if err != nil {
+		return nil, err
+	}
+	if l.problem == nil {
+		v.pin = s.settle(l)
+		v.replayJournal()
+	} else {
+		v.replayReadOnly()
+	}
+	return v, nil
+}
+
+// settle finishes what a crash after the last write left: the pin, and the
+// generations of earlier epochs. Where it fails it is done again at the next
+// opening. It returns the pin that goes with the vault.
+func (s *Store) settle(l *loaded) *pin {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := l.archive.Manifest
+	now := l.pin.follow(m)
+	if l.pin.Next != nil || l.pin.Generation != m.Generation {
+		if err := s.writePin(now); err != nil {
+			return &now
+		}
+	}
+	_ = s.prune(m.Epoch, m.Generation)
+	return &now
+}

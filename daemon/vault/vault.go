@@ -2,116 +2,304 @@ package vault
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
 
+	"github.com/tokenbridge/tokend/daemon/archive"
+	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/tokens"
 )
 
 // Vault is an open vault: the session class, until Lock. Its methods may be
 // called from several goroutines; none holds a lock while a token is waited
 // for. After Lock they fail with ErrLocked.
-type Vault struct{}
+type Vault struct {
+	store *Store
+	// write is held by whoever changes the vault, from the first look to the
+	// last; mu, inside it, while the state is replaced.
+	write    sync.Mutex
+	mu       sync.RWMutex
+	st       *state // nil after Lock
+	pin      *pin
+	journal  *journal
+	readOnly error // why; nil when writable
+	fresh    bool  // nothing of it is on disk yet
+	notices  []string
+}
 
-// ID is the vault's id.
-func (v *Vault) ID() string { return "" }
+func (s *Store) newVault(l *loaded, c *archive.Contents) (*Vault, error) {
+	var st *state
+	var err error
+	secret.Do(func() {
+		st, err = newState(l.archive, c)
+		c.Wipe()
+	})
+	if err != nil {
+		return nil, err
+	}
+	v := &Vault{store: s, st: st, pin: l.pin}
+	if l.problem != nil {
+		v.readOnly = l.problem
+	}
+	v.journal = &journal{fs: s.fs, path: filepath.Join(s.dir, journalName), key: st.keys.JournalKey, vaultID: st.parts.Header.VaultID, id: st.journal}
+	return v, nil
+}
+
+// Lock wipes the vault's keys and secrets. It may be called again. It waits for
+// a write that is under way, never for a token.
+func (v *Vault) Lock() {
+	v.write.Lock()
+	defer v.write.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.st == nil {
+		return
+	}
+	v.st.arena.Wipe()
+	v.st.keys.buf.Wipe()
+	v.st, v.journal = nil, nil
+}
+
+// view calls f with the state, which must not be kept.
+func (v *Vault) view(f func(st *state)) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.st == nil {
+		return false
+	}
+	f(v.st)
+	return true
+}
+
+// change lets f make the next state and writes it. Whatever fails, what is in
+// memory is what is on disk.
+func (v *Vault) change(ctx context.Context, f func(d *draft) error) error {
+	v.write.Lock()
+	defer v.write.Unlock()
+	return v.changeHeld(ctx, f)
+}
+
+// changeHeld is change for who holds v.write.
+func (v *Vault) changeHeld(ctx context.Context, f func(d *draft) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("cannot change the vault: %w", err)
+	}
+	v.mu.RLock()
+	st, readOnly := v.st, v.readOnly
+	v.mu.RUnlock()
+	if st == nil {
+		return ErrLocked
+	}
+	if readOnly != nil {
+		return fmt.Errorf("%w: %w", ErrReadOnly, readOnly)
+	}
+	d := st.draft()
+	var err error
+	secret.Do(func() { err = f(d) })
+	if err == nil {
+		err = v.commit(st, d)
+	}
+	if v.now() != &d.state {
+		d.drop()
+	}
+	return err
+}
+
+func (v *Vault) now() *state {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.st
+}
+
+// commit writes a draft and makes it the state. It holds mu for the time of the
+// write, so that no counter is handed out between folding the journal in and
+// starting the next one.
+func (v *Vault) commit(old *state, d *draft) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	d.parts.Generation = v.nextGeneration(old)
+	d.parts.Time = v.store.now()
+	if d.recordsChanged {
+		foldCounters(old, d)
+	}
+	var data []byte
+	var err error
+	secret.Do(func() { data, err = d.build(v.store.rand, v.journal.disk) })
+	if errors.Is(err, archive.ErrTooLarge) {
+		err = fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err != nil {
+		return err
+	}
+	was := replaces{pin: v.pin}
+	if !v.fresh {
+		was.epoch, was.number = old.parts.Header.Epoch, old.parts.Generation
+	}
+	w, err := v.store.write(data, d.manifest, was)
+	if !w.committed {
+		return err
+	}
+	v.pin, v.fresh = w.pin, false
+	if w.warning != nil {
+		v.notices = append(v.notices, w.warning.Error())
+	}
+	v.adopt(old, d)
+	return err
+}
+
+// nextGeneration is above all that were ever written here, also above a damaged
+// one that was passed over.
+func (v *Vault) nextGeneration(old *state) uint64 {
+	g := old.parts.Generation
+	if v.pin != nil && v.pin.VaultID == old.parts.Header.VaultID {
+		g = max(g, v.pin.Generation)
+		if v.pin.Next != nil {
+			g = max(g, v.pin.Next.Generation)
+		}
+	}
+	return g + 1
+}
+
+// foldCounters gives the draft's accounts the counters as they are now: the ones
+// handed out meanwhile, unless the draft sets one.
+func foldCounters(old *state, d *draft) {
+	d.counters = map[string]uint64{}
+	for i := range d.records {
+		r := &d.records[i]
+		if r.Type != "hotp" {
+			continue
+		}
+		if n, ok := d.setCounters[r.ID]; ok {
+			r.Counter = n
+		} else if n, ok := old.counters[r.ID]; ok {
+			r.Counter = n
+		}
+		d.counters[r.ID] = r.Counter
+	}
+}
+
+// adopt makes a written draft the state, wipes what the old one alone had and
+// starts the journal that goes with it.
+func (v *Vault) adopt(old *state, d *draft) {
+	if old.arena != d.arena {
+		old.arena.Wipe()
+	}
+	v.st = &d.state
+	v.journal.key = d.keys.JournalKey
+	if old.keys.buf != d.keys.buf {
+		old.keys.buf.Wipe()
+	}
+	if v.journal.id != d.journal {
+		v.journal.id = d.journal
+		// One that cannot be started now is started before the next counter.
+		_ = v.journal.reset()
+	}
+}
+
+// ID is the vault's id; empty after Lock, as the other values then are zero.
+func (v *Vault) ID() (id string) {
+	v.view(func(st *state) { id = st.parts.Header.VaultID })
+	return id
+}
 
 // Epoch counts the rotations of the vault's keys, from 1.
-func (v *Vault) Epoch() uint64 { return 0 }
+func (v *Vault) Epoch() (n uint64) {
+	v.view(func(st *state) { n = st.parts.Header.Epoch })
+	return n
+}
 
 // Generation counts the vault's writes, from 1.
-func (v *Vault) Generation() uint64 { return 0 }
+func (v *Vault) Generation() (n uint64) {
+	v.view(func(st *state) { n = st.parts.Generation })
+	return n
+}
+
+// Written is when the open generation was written.
+func (v *Vault) Written() (t time.Time) {
+	v.view(func(st *state) { t = st.manifest.Time })
+	return t
+}
 
 // Signer is the public key that signs the vault, hexadecimal.
-func (v *Vault) Signer() string { return "" }
+func (v *Vault) Signer() (s string) {
+	v.view(func(st *state) { s = st.manifest.Signer })
+	return s
+}
+
+// RecoverySet is when the recovery password was set, zero if never.
+func (v *Vault) RecoverySet() (t time.Time) {
+	v.view(func(st *state) { t = st.parts.Header.RecoverySet })
+	return t
+}
 
 // ReadOnly says that an earlier generation is open because the newest is
 // damaged; Problem says why.
-func (v *Vault) ReadOnly() bool { return false }
+func (v *Vault) ReadOnly() bool { return v.Problem() != nil }
 
 // Problem is what is wrong with the newest generation, nil when nothing is.
-func (v *Vault) Problem() error { return nil }
+func (v *Vault) Problem() error {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.readOnly
+}
 
 // Notices are sentences for the user on what happened at opening or since
 // (counters skipped, …), oldest first.
-func (v *Vault) Notices() []string { return nil }
-
-// Lock wipes the vault's keys and secrets. It may be called again.
-func (v *Vault) Lock() {}
-
-// Accounts returns the accounts in the user's order.
-func (v *Vault) Accounts() []Account { return nil }
-
-// Account returns one account.
-func (v *Vault) Account(id string) (Account, error) { return Account{}, errUnbuilt }
-
-// Add adds all accounts at the end, or none.
-func (v *Vault) Add(ctx context.Context, list []NewAccount) ([]Account, error) {
-	return nil, errUnbuilt
+func (v *Vault) Notices() []string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return slices.Clone(v.notices)
 }
-
-// Edit changes an account's Issuer, Name, Note, Type, Algorithm, Digits, Period
-// or Counter; ErrInvalid when change touched anything else.
-func (v *Vault) Edit(ctx context.Context, id string, change func(*Account) error) (Account, error) {
-	return Account{}, errUnbuilt
-}
-
-// SetClass moves an account's secret to another class; from touch it needs w.
-func (v *Vault) SetClass(ctx context.Context, id string, c tokens.Class, w Way) (Account, error) {
-	return Account{}, errUnbuilt
-}
-
-// Move puts an account at position, 0 being first.
-func (v *Vault) Move(ctx context.Context, id string, position int) error { return errUnbuilt }
-
-// Remove removes an account for good.
-func (v *Vault) Remove(ctx context.Context, id string) (Account, error) {
-	return Account{}, errUnbuilt
-}
-
-// Use gives f the account's secret for the time of the call. For a touch
-// account w opens the touch key for this one call; for others w is ignored.
-func (v *Vault) Use(ctx context.Context, id string, w Way, f func(secret []byte) error) error {
-	return errUnbuilt
-}
-
-// NextCounter returns the account's HOTP counter and moves on; when it returns,
-// the next one is on disk.
-func (v *Vault) NextCounter(id string) (uint64, error) { return 0, errUnbuilt }
-
-// Slots returns the keyslots with the user's labels.
-func (v *Vault) Slots() []Slot { return nil }
 
 // HasTouch says that a keyslot can guard accounts by touch.
-func (v *Vault) HasTouch() bool { return false }
-
-// AddSlot makes a keyslot. touch opens the touch class if the slot is to have
-// it and there are touch accounts.
-func (v *Vault) AddSlot(ctx context.Context, n NewSlot, touch Way) (Slot, error) {
-	return Slot{}, errUnbuilt
+func (v *Vault) HasTouch() (yes bool) {
+	v.view(func(st *state) { yes = hasTouchSlot(st.parts.Header.Keyslots) })
+	return yes
 }
 
-// CheckSlot opens a keyslot's class once, to see that it works.
-func (v *Vault) CheckSlot(ctx context.Context, id string, c tokens.Class, x Exchange) error {
-	return errUnbuilt
+// NeedsTouch says that there are touch accounts: what makes new keys for the
+// touch class then needs a Way that opens it.
+func (v *Vault) NeedsTouch() (yes bool) {
+	v.view(func(st *state) { yes = st.touchAccounts() > 0 })
+	return yes
 }
 
-// RenameSlot changes the label of a keyslot.
-func (v *Vault) RenameSlot(ctx context.Context, id, label string) error { return errUnbuilt }
-
-// RevokeSlot removes a keyslot, makes new keys, encrypts everything anew and
-// removes all earlier generations. touch opens the touch class where there are
-// touch accounts.
-func (v *Vault) RevokeSlot(ctx context.Context, id string, touch Way) (RevokeInfo, error) {
-	return RevokeInfo{}, errUnbuilt
+func hasTouchSlot(list []archive.Keyslot) bool {
+	return slices.ContainsFunc(list, func(k archive.Keyslot) bool {
+		_, ok := k.Key(archive.ClassTouch)
+		return ok
+	})
 }
 
-// SetRecovery makes a recovery key under a new password; the old password opens
-// only what was written before. touch as in RevokeSlot.
-func (v *Vault) SetRecovery(ctx context.Context, password []byte, touch Way) error {
-	return errUnbuilt
+// Slots returns the keyslots with the user's labels.
+func (v *Vault) Slots() []Slot {
+	var out []Slot
+	v.view(func(st *state) {
+		out = slotsOf(st.parts.Header.Keyslots)
+		for i := range out {
+			if l := st.keys.Slot(out[i].ID).Label; l != "" {
+				out[i].Label = l
+			}
+		}
+	})
+	v.store.mu.RLock()
+	defer v.store.mu.RUnlock()
+	v.store.fillKeyFiles(out)
+	return out
 }
 
-// RotateRecovery is SetRecovery and a new epoch: new keys throughout, and all
-// earlier generations removed.
-func (v *Vault) RotateRecovery(ctx context.Context, password []byte, touch Way) error {
-	return errUnbuilt
+func accountOf(a archive.Account) Account {
+	return Account{ID: a.ID, Issuer: a.Issuer, Name: a.Name, Note: a.Note, Kind: a.Kind, Class: tokens.Class(a.Class),
+		Type: a.Type, Algorithm: a.Algorithm, Digits: a.Digits, Period: a.Period, Counter: a.Counter,
+		Created: a.Created, Inactive: a.Inactive}
+}
+
+func archiveAccount(a Account) archive.Account {
+	return archive.Account{ID: a.ID, Issuer: a.Issuer, Name: a.Name, Note: a.Note, Kind: a.Kind, Class: string(a.Class),
+		Type: a.Type, Algorithm: a.Algorithm, Digits: a.Digits, Period: a.Period, Counter: a.Counter,
+		Created: a.Created, Inactive: a.Inactive}
 }

@@ -1,0 +1,40 @@
+package vault
+
+import (
+	"io/fs"
+	"os"
+)
+
+// OS is the real file system.
+type OS struct{}
+
+// MkdirAll is os.MkdirAll.
+func (OS) MkdirAll(path string, perm fs.FileMode) error { return os.MkdirAll(path, perm) }
+
+// OpenFile is os.OpenFile.
+func (OS) OpenFile(path string, flag int, perm fs.FileMode) (File, error) {
+	f, err := os.OpenFile(path, flag, perm)
+	if err != nil {
+		return nil, err // a nil *os.File in a File would not be nil
+	}
+	return f, nil
+}
+
+// Link is os.Link.
+func (OS) Link(from, to string) error { return os.Link(from, to) }
+
+// Rename is os.Rename, which replaces to in one step on every system.
+func (OS) Rename(from, to string) error { return os.Rename(from, to) }
+
+// Remove is os.Remove.
+func (OS) Remove(path string) error { return os.Remove(path) }
+
+// ReadDir returns the names in a folder in alphabetical order.
+func (OS) ReadDir(path string) ([]string, error) {
+	entries, err := os.ReadDir(path)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
