@@ -150,9 +150,13 @@ func (c *Client) broken(ctx context.Context, cn *conn, err error) error {
 	if errors.As(err, &e) {
 		return e
 	}
+	message := "cannot get an answer: the daemon broke the connection"
+	if errors.Is(err, errNotHTTP) || errors.Is(err, errTooBig) {
+		message = "cannot understand what answers at the socket"
+	}
 	return &ipc.Error{
 		Kind:    ipc.Unreachable,
-		Message: "cannot get an answer: the daemon broke the connection",
+		Message: message,
 		Items:   []ipc.Item{{Name: cn.path, Reason: err.Error()}},
 		Err:     err,
 	}
