@@ -197,8 +197,14 @@ func sampleValue(v any) string {
 	case bool:
 		return fmt.Sprint(v)
 	case duration:
-		s := time.Duration(v).String()
-		return fmt.Sprintf("%q", strings.TrimSuffix(strings.TrimSuffix(s, "0s"), "0m"))
+		s := time.Duration(v).String() // "10m0s"
+		if strings.HasSuffix(s, "m0s") {
+			s = strings.TrimSuffix(s, "0s")
+		}
+		if strings.HasSuffix(s, "h0m") {
+			s = strings.TrimSuffix(s, "0m")
+		}
+		return fmt.Sprintf("%q", s)
 	case []string:
 		return "[]"
 	default:

@@ -53,7 +53,7 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.config, "config", "", "configuration file (default "+systemConfig+" for the system's daemon)")
+	f.StringVar(&o.config, "config", "", "configuration file (default "+systemConfig+", for a user's own daemon tokend/tokend.toml among his configuration)")
 	f.StringVar(&o.stateDir, "state-dir", "", "where the vaults are kept")
 	f.StringVar(&o.socket, "socket", "", "the socket to listen at")
 	f.StringVar(&o.helper, "helper", "", "the path of tokend-helper")
@@ -79,6 +79,8 @@ func newService(o options, stderr io.Writer) (*service, error) {
 	s.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
 	if systemUser() && !o.user {
 		s.mode, s.fallback = daemon.ModeSystem, systemConfig
+	} else if dir, err := os.UserConfigDir(); err == nil {
+		s.fallback = filepath.Join(dir, "tokend", "tokend.toml")
 	}
 	var err error
 	if s.config, err = readConfig(o.config, s.fallback); err != nil {
@@ -98,15 +100,18 @@ func newService(o options, stderr io.Writer) (*service, error) {
 // override lets flags stand above the file, and fills in what neither says.
 func (s *service) override() error {
 	c := &s.config
-	for flag, setting := range map[string]*string{s.options.stateDir: &c.StateDir, s.options.socket: &c.Socket} {
-		if flag == "" {
+	for _, o := range []struct {
+		flag    string
+		setting *string
+	}{{s.options.stateDir, &c.StateDir}, {s.options.socket, &c.Socket}} {
+		if o.flag == "" {
 			continue
 		}
-		path, err := filepath.Abs(flag)
+		path, err := filepath.Abs(o.flag)
 		if err != nil {
 			return usageError{err}
 		}
-		*setting = path
+		*o.setting = path
 	}
 	if s.options.helper != "" {
 		c.Helper = s.options.helper

@@ -62,9 +62,7 @@ func (s *service) reloads(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-hangup:
-			if state, err := sd.SdNotifyMonotonicUsec(), error(nil); err == nil && state != "" {
-				s.notify(sd.SdNotifyReloading + "\n" + state)
-			}
+			s.notify(sd.SdNotifyReloading + "\n" + sd.SdNotifyMonotonicUsec())
 			s.reload()
 			s.notifyReady()
 		}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// uncommented is the sample with every setting taken out of its comment.
+func uncommented(t *testing.T) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := writeSample(&b); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, line := range strings.Split(b.String(), "\n") {
+		if rest, ok := strings.CutPrefix(line, "#"); ok && !strings.HasPrefix(rest, " ") {
+			line = rest
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestSampleSaysTheDefaults(t *testing.T) {
+	text := uncommented(t)
+	c, err := parseConfig(text)
+	if err != nil {
+		t.Fatalf("the sample does not parse: %v\n%s", err, text)
+	}
+	if !reflect.DeepEqual(c, defaultConfig()) {
+		t.Errorf("the sample says %+v, the defaults are %+v", c, defaultConfig())
+	}
+	for _, name := range []string{"state_dir", "idle_lock = \"10m\"", "hard_lock = \"12h\"", "lock_on_token_removal = true", "[tokens]"} {
+		if !strings.Contains(text, name) {
+			t.Errorf("the sample does not mention %s", name)
+		}
+	}
+}
+
+func TestConfigIsStrict(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"unknown", "log_level = \"info\"\ncolour = 1\n", `line 2: there is no setting "colour"`},
+		{"unknown in table", "[session]\nidle_lock = \"5m\"\nidle = \"5m\"\n", `line 3: there is no setting "session.idle"`},
+		{"unknown table", "\n[sesion]\nidle_lock = \"5m\"\n", "line 2"},
+		{"syntax", "log_level = \"info\"\n=\n", "line 2"},
+		{"type", "log_level = 4\n", "line 1"},
+		{"duration", "[session]\nidle_lock = \"soon\"\n", "duration"},
+		{"too short", "[session]\nidle_lock = \"0s\"\n", "session.idle_lock must lie"},
+		{"level", "log_level = \"loud\"\n", "log_level must be"},
+		{"relative", "state_dir = \"here\"\n", "state_dir must be an absolute path"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := parseConfig(c.text)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want it to say %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestConfigIsTaken(t *testing.T) {
+	c, err := parseConfig("log_level = \"debug\"\n[session]\nidle_lock = \"90s\"\nlock_on_token_removal = false\n[tokens]\nusers = [\"0\"]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if time.Duration(c.Session.IdleLock) != 90*time.Second || c.Session.LockOnTokenRemoval || c.LogLevel != "debug" || len(c.Tokens.Users) != 1 {
+		t.Errorf("got %+v", c)
+	}
+	if time.Duration(c.Session.HardLock) != 12*time.Hour {
+		t.Errorf("an absent setting became %v", time.Duration(c.Session.HardLock))
+	}
+}
