@@ -191,8 +191,13 @@ func (d *Daemon) now() time.Time { return d.clock.Now() }
 // use compares too, so this only bounds how long keys stay in memory unused.
 const expiryCheck = 2 * time.Second
 
-// watchRetry is how long a watcher that failed is left alone.
-const watchRetry = time.Second
+// A watcher that failed is left alone for a second, and longer each time it
+// fails at once, as where the build cannot do it.
+const (
+	watchRetry   = time.Second
+	longestRetry = time.Minute
+	watchedLong  = 10 * time.Second
+)
 
 // Run watches tokens and ends sessions until ctx ends or the daemon is closed.
 func (d *Daemon) Run(ctx context.Context) error {
@@ -221,7 +226,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 }
 
 func (d *Daemon) watch(ctx context.Context, kind tokens.Kind, w tokens.Watcher) {
+	pause := watchRetry
 	for {
+		began := time.Now()
 		err := w.Watch(ctx, d.presence.handle)
 		if ctx.Err() != nil {
 			return
@@ -230,13 +237,17 @@ func (d *Daemon) watch(ctx context.Context, kind tokens.Kind, w tokens.Watcher) 
 		if err != nil {
 			detail = err.Error()
 		}
+		if time.Since(began) > watchedLong {
+			pause = watchRetry
+		}
 		d.log.Warn("token watcher ended", "kind", string(kind), "detail", detail)
 		d.presence.handle(tokens.Event{Type: tokens.EventServiceLost, Kind: kind, Detail: detail})
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(watchRetry):
+		case <-time.After(pause):
 		}
+		pause = min(2*pause, longestRetry)
 	}
 }
 
