@@ -35,6 +35,7 @@ type daemon struct {
 	cmd    *exec.Cmd
 	dir    string
 	socket string
+	token  string // id of the software token
 }
 
 // tokend starts tokend on a folder of its own; env is added to its environment.
@@ -87,13 +88,14 @@ func (d *daemon) stop() error {
 // vault makes a vault with a software token and n accounts of the session
 // class, and leaves it unlocked.
 func (d *daemon) vault(ctx context.Context, n int) error {
-	_, err := d.Init(ctx, ipc.InitRequest{
+	made, err := d.Init(ctx, ipc.InitRequest{
 		Enroll:           &ipc.EnrollRequest{Kind: "soft", Label: "first", PIN: ipc.Secret(passphrase)},
 		RecoveryPassword: ipc.Secret(password),
 	})
 	if err != nil {
 		return fmt.Errorf("cannot make a vault: %w", err)
 	}
+	d.token = made.Token.ID
 	return d.accounts(ctx, n, 0)
 }
 
@@ -130,9 +132,9 @@ func secretOf(i int) string {
 	return base32.StdEncoding.EncodeToString(s[:])
 }
 
-// open unlocks the vault with the software token's passphrase.
-func (d *daemon) open(ctx context.Context) error {
-	_, err := d.Unlock(ctx, ipc.UnlockRequest{Auth: ipc.Auth{Token: "first", PIN: ipc.Secret(passphrase)}})
+// open unlocks the vault with the passphrase of a software token.
+func (d *daemon) open(ctx context.Context, token string) error {
+	_, err := d.Unlock(ctx, ipc.UnlockRequest{Auth: ipc.Auth{Token: token, PIN: ipc.Secret(passphrase)}})
 	if err != nil {
 		return fmt.Errorf("cannot unlock: %w", err)
 	}

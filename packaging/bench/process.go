@@ -38,7 +38,7 @@ func (b *bench) process(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer d.stop()
+	defer func() { _ = d.stop() }()
 	if err := d.vault(ctx, 50); err != nil {
 		return err
 	}

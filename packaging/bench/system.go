@@ -60,13 +60,14 @@ func (b *bench) memory(ctx context.Context) error {
 		return err
 	}
 	// Started anew and unlocked: what a day begins with.
+	token := d.token
 	if err := d.stop(); err != nil {
 		return err
 	}
 	if d, err = b.tokend("memory"); err != nil {
 		return err
 	}
-	if err := d.open(ctx); err != nil {
+	if err := d.open(ctx, token); err != nil {
 		return err
 	}
 	if _, err := d.Code(ctx, "user500@example.org", ipc.CodeRequest{}); err != nil {
@@ -114,7 +115,7 @@ func (b *bench) fsync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer d.stop()
+	defer func() { _ = d.stop() }()
 	if err := d.vault(ctx, 10); err != nil {
 		return err
 	}
@@ -203,7 +204,7 @@ func (b *bench) enroll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer d.stop()
+	defer func() { _ = d.stop() }()
 	if err := d.vault(ctx, 10); err != nil {
 		return err
 	}

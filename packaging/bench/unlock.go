@@ -39,7 +39,7 @@ func (b *bench) unlockSoft(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer d.stop()
+	defer func() { _ = d.stop() }()
 	if err := d.vault(ctx, 1000); err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (b *bench) unlockPIV(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer d.stop()
+	defer func() { _ = d.stop() }()
 	const pin = vpiv.FactoryPIN
 	if _, err := d.Init(ctx, ipc.InitRequest{
 		Enroll:           &ipc.EnrollRequest{Kind: "piv", Label: "card", PIN: ipc.Secret(pin)},

@@ -10,6 +10,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -27,10 +28,12 @@ import (
 // columns is the terminal's width.
 const columns = 92
 
-// The card's PIN and the vault's recovery password guard nothing.
+// The card's secrets and the vault's recovery password guard nothing.
 const (
-	pin      = vpiv.FactoryPIN
-	password = "correct horse battery staple"
+	pin           = "482915"
+	puk           = "73920164"
+	managementKey = "1f2e3d4c5b6a798897a6b5c4d3e2f1001122334455667788"
+	password      = "correct horse battery staple"
 )
 
 // story is what is typed, and what is answered to the prompts that come.
@@ -38,7 +41,7 @@ func story() []step {
 	return []step{
 		{line: "tokenctl token list"},
 		{line: "tokenctl account list", answers: []answer{{"PIN", pin}}},
-		{line: "tokenctl code github", answers: []answer{{"PIN", pin}}},
+		{line: "tokenctl code github"},
 		{line: "tokenctl code mail"},
 		{line: "tokenctl backup create backup.tokend"},
 	}
@@ -85,6 +88,11 @@ func run(bin, out string) (err error) {
 	defer func() { err = errors.Join(err, r.Close()) }()
 	o := vpiv.YubiKey(5, 4, 3)
 	o.Touch = vpiv.TouchAfter(time.Second)
+	// Past its first day: nothing is the factory's any more.
+	o.PIN, o.PUK = pin, puk
+	if o.ManagementKey, err = hex.DecodeString(managementKey); err != nil {
+		return err
+	}
 	card, err := vpiv.New(o)
 	if err != nil {
 		return err
@@ -140,13 +148,13 @@ func (s *stage) daemon(socket string, env []string) (stop func(), err error) {
 // prepare makes the vault and its accounts, and locks it: the story begins in
 // the middle of a day.
 func (s *stage) prepare() error {
-	for name, text := range map[string]string{"pin": pin, "password": password, "touch": accounts, "session": session} {
+	for name, text := range map[string]string{"pin": pin, "password": password, "key": managementKey, "touch": accounts, "session": session} {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
 			return err
 		}
 	}
 	for _, args := range [][]string{
-		{"init", "--token", "piv", "--label", "yubikey", "--pin-file", "pin", "--new-recovery-password-file", "password"},
+		{"init", "--token", "piv", "--label", "yubikey", "--pin-file", "pin", "--management-key-file", "key", "--recovery-password-file", "password"},
 		{"account", "add", "--uri-file", "touch"},
 		{"account", "add", "--uri-file", "session", "--class", "session"},
 		{"lock"},
