@@ -235,6 +235,7 @@ func (u *user) derive(ctx context.Context, wide bool, f func(context.Context) er
 	}
 	u.d.hub.publish(u.uid, u.d.event(ipc.EventWorking))
 	err = f(context.WithValue(ctx, deriving{}, true))
+	u.d.collectSoon() // a derivation takes hundreds of megabytes
 	g.tries.outcome(u.d.clock.Elapsed(), err)
 	return err
 }

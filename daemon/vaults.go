@@ -128,7 +128,9 @@ func (d *Daemon) Unlock(ctx context.Context, p ipc.Principal, r ipc.UnlockReques
 	}
 	s, err := u.unlock(ctx, p, store, r.Auth)
 	if err != nil {
-		u.auditResult(p, "unlock", "", err)
+		if ipc.KindOf(err) != ipc.PINRequired { // a question, not a try
+			u.auditResult(p, "unlock", "", err)
+		}
 		return ipc.UnlockResult{}, err
 	}
 	object := s.slot
