@@ -51,7 +51,8 @@ type journal struct {
 
 // replayed is what a journal's bytes say.
 type replayed struct {
-	id       string // empty when the file is no journal of this vault
+	id       string // empty when the file is no journal under this key
+	claimed  string // the id that it names, whatever its MAC
 	counters map[string]uint64
 	records  int64 // whole records after the first, good or bad
 	broken   int   // records in the middle that are not what was written
@@ -94,6 +95,7 @@ func replay(data, key []byte, vaultID string) replayed {
 		return r
 	}
 	id := hex.EncodeToString(data[8:16])
+	r.claimed = id
 	if !hmac.Equal(journalMAC(key, vaultID, id, data[:journalBody]), data[journalBody:journalRecord]) {
 		return r
 	}
@@ -173,7 +175,15 @@ func (j *journal) append(account string, counter uint64) (err error) {
 	if err != nil {
 		return diskError("write the counter journal", err)
 	}
+	end := (j.records + 1) * journalRecord
+	if end+journalRecord > journalLimit {
+		return errors.Join(fmt.Errorf("%w: it is full and could not be folded in", ErrJournal), f.Close())
+	}
 	defer func() {
+		if err != nil {
+			// Best effort: the record was not answered for, so it need not stay.
+			_ = f.Truncate(end)
+		}
 		if cerr := f.Close(); err == nil {
 			err = diskError("write the counter journal", cerr)
 		}
@@ -182,10 +192,6 @@ func (j *journal) append(account string, counter uint64) (err error) {
 			j.records++
 		}
 	}()
-	end := (j.records + 1) * journalRecord
-	if end+journalRecord > journalLimit {
-		return fmt.Errorf("%w: it is full and could not be folded in", ErrJournal)
-	}
 	if j.dirty {
 		if err := f.Truncate(end); err != nil {
 			return diskError("mend the counter journal", err)

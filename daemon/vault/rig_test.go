@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenbridge/tokend/daemon/archive"
 	"github.com/tokenbridge/tokend/tokens"
 )
 
@@ -172,3 +173,7 @@ func wantErr(tb testing.TB, err, want error) {
 		tb.Fatalf("got %v, want %v", err, want)
 	}
 }
+
+type archiveKeys = archive.Keys
+
+func testContext() context.Context { return context.Background() }
