@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,5 +115,68 @@ func BenchmarkCodeCold(b *testing.B) {
 			b.Fatal(err)
 		}
 		c.Close()
+	}
+}
+
+// BenchmarkCode8Clients and BenchmarkBareNetHTTP8Clients tell the 99th
+// percentile of a call's time while eight clients ask as fast as they can.
+func BenchmarkCode8Clients(b *testing.B) {
+	socket := serveCoder(b)
+	eightClients(b, func() func() error {
+		c := client.New(socket)
+		return func() error {
+			_, err := c.Code(context.Background(), "a1", ipc.CodeRequest{})
+			return err
+		}
+	})
+}
+
+func BenchmarkBareNetHTTP8Clients(b *testing.B) {
+	socket := filepath.Join(b.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		b.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })}
+	go func() { _ = srv.Serve(l) }()
+	defer func() { _ = srv.Close() }()
+	eightClients(b, func() func() error {
+		c := netHTTP(socket)
+		return func() error {
+			r, err := c.Get("http://tokend/")
+			if err != nil {
+				return err
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			return r.Body.Close()
+		}
+	})
+}
+
+func eightClients(b *testing.B, connect func() (call func() error)) {
+	b.Helper()
+	const clients = 8
+	took := make([][]time.Duration, clients)
+	var wg sync.WaitGroup
+	n := max(1, b.N/clients)
+	for i := range clients {
+		wg.Go(func() {
+			call := connect()
+			for range n {
+				start := time.Now()
+				if err := call(); err != nil {
+					b.Error(err)
+					return
+				}
+				took[i] = append(took[i], time.Since(start))
+			}
+		})
+	}
+	wg.Wait()
+	all := slices.Concat(took...)
+	slices.Sort(all)
+	if len(all) > 0 {
+		b.ReportMetric(float64(all[len(all)/2].Microseconds()), "p50-µs")
+		b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
 	}
 }

@@ -1,0 +1,51 @@
+package ipc
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestSecretInJSON(t *testing.T) {
+	for in, want := range map[string]string{
+		`""`: "", `"123456"`: "123456", `"pässwörd"`: "pässwörd", `"a\"b\\c"`: `a"b\c`, `"\u0031"`: "1", `null`: "", "\"\xff\"": "\ufffd",
+	} {
+		var s Secret
+		if err := json.Unmarshal([]byte(in), &s); err != nil || string(s) != want {
+			t.Errorf("%s: %q, %v", in, string(s), err)
+		}
+		out, err := json.Marshal(s)
+		var back string
+		if err != nil || json.Unmarshal(out, &back) != nil || back != want {
+			t.Errorf("%s became %s (%v)", in, out, err)
+		}
+	}
+	for _, in := range []string{`123456`, `["hunter2"]`, `{"a":"hunter2"}`, `true`} {
+		var s Secret
+		err := json.Unmarshal([]byte(in), &s)
+		if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "123456") {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+	// Called past encoding/json, it still takes nothing but one string.
+	for _, in := range []string{`"a"b"`, "\"a\nb\"", `"`, ``} {
+		var s Secret
+		if err := s.UnmarshalJSON([]byte(in)); err == nil {
+			t.Errorf("%q was taken", in)
+		}
+	}
+}
+
+func TestSecretPrintsAsNothing(t *testing.T) {
+	s := Secret("hunter2")
+	for _, got := range []string{fmt.Sprint(s), fmt.Sprintf("%v %s %q %x %d %#v %+v", s, s, s, s, s, s, Auth{PIN: s}), s.String(), s.GoString()} {
+		if strings.Contains(got, "hunter2") || strings.Contains(got, "68756e74") || strings.Contains(got, "104") {
+			t.Errorf("printed %s", got)
+		}
+	}
+	s.Wipe()
+	if string(s) != "\x00\x00\x00\x00\x00\x00\x00" {
+		t.Error("not wiped")
+	}
+}
