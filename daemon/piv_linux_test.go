@@ -177,7 +177,7 @@ func TestPIVWrongAndBlockedPIN(t *testing.T) {
 
 func TestPIVTouchDeniedTimedOutAndClientGone(t *testing.T) {
 	o := vpiv.YubiKey(5, 4, 3)
-	o.TouchTimeout = 2 * time.Second
+	o.TouchTimeout = 11 * time.Second // a sooner answer counts as a refusal
 	b := workbench(t, o, nil)
 	b.init(t)
 	add(t, b.d, b.p, aliceURI)
@@ -212,6 +212,7 @@ func TestPIVTouchDeniedTimedOutAndClientGone(t *testing.T) {
 	}
 
 	// A client that goes away takes its operation and its place with it.
+	b.card.SetTouch(vpiv.TouchAfter(3 * time.Second))
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { _, err := b.d.Code(ctx, b.p, "alice", ipc.CodeRequest{}); waiting <- err }()
 	events.next(t, ipc.EventTouchWanted)
