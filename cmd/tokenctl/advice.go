@@ -1,0 +1,274 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// All advice that tokenctl gives lives in this file. Messages say facts; what
+// follows here says what to do about them.
+
+// advise is what a person can do about an error, one sentence a line. It knows
+// every kind of ipc.Kinds.
+func advise(e *ipc.Error) []string {
+	if a := adviseToken(e); a != nil {
+		return a
+	}
+	if a := adviseVault(e); a != nil {
+		return a
+	}
+	return adviseRest(e)
+}
+
+func adviseToken(e *ipc.Error) []string {
+	name := tokenName(e.Token)
+	switch e.Kind {
+	case ipc.TokenNotPresent:
+		return []string{"plug an enrolled token in and repeat; `tokenctl token list` shows which are enrolled",
+			"without any token: `tokenctl unlock --recovery` takes the recovery password"}
+	case ipc.TokenRemoved:
+		return []string{"nothing was changed; plug " + name + " in again and repeat"}
+	case ipc.NoKeyslot:
+		return []string{"plug in a token that is enrolled for it: `tokenctl token list` shows which are",
+			"or use the recovery password (--recovery), then enrol this one: `tokenctl token enroll`"}
+	case ipc.TokenUnsupported:
+		return []string{"`tokenctl token info` says what this token can do; `tokenctl doctor` checks the rest"}
+	case ipc.PINRequired:
+		return []string{"run the command at a terminal to be asked, or give the " + pinWord(e.Token) + " of " + name + " with --pin-file FILE (- is standard input)"}
+	case ipc.PINInvalid:
+		a := []string{"nothing was changed; the " + pinWord(e.Token) + " of " + name + " is another one"}
+		if e.TriesLeft != nil {
+			a = append(a, fmt.Sprintf("%s left before it is blocked", plural(*e.TriesLeft, "try")))
+		}
+		return a
+	case ipc.PINBlocked:
+		return []string{"set a new PIN with the PUK: `tokenctl token pin --unblock`",
+			"until then another enrolled token opens the vault, or the recovery password: `tokenctl unlock --recovery`"}
+	case ipc.PINLastTry:
+		return []string{"nothing was tried: one more wrong PIN blocks " + name,
+			"if you are sure of the PIN, add --spend-last-try; if not, set a new one with the PUK: `tokenctl token pin --unblock`"}
+	case ipc.TouchTimeout:
+		return []string{"nothing was changed; repeat, and touch " + name + " when it blinks"}
+	case ipc.TouchDenied:
+		return []string{"nothing was changed; the token refused without waiting: plug it in again and repeat"}
+	}
+	return nil
+}
+
+func adviseVault(e *ipc.Error) []string {
+	switch e.Kind {
+	case ipc.NoVault:
+		return []string{"make one: `tokenctl quickstart` asks step by step, `tokenctl init` is for scripts",
+			"or bring one back: `tokenctl backup restore FILE`"}
+	case ipc.VaultLocked:
+		return []string{"unlock it: `tokenctl unlock` (in a script: `tokenctl unlock --pin-file FILE`)"}
+	case ipc.VaultDamaged:
+		return []string{"nothing was overwritten; see what is left: `tokenctl vault recover`",
+			"or bring a backup back: `tokenctl backup restore FILE`"}
+	case ipc.VaultReplaced:
+		return []string{"this is not the vault this daemon knew: somebody put another in its place, or a folder was copied",
+			"nothing of it was used; `tokenctl status` shows both fingerprints, `tokenctl doctor` the way on"}
+	case ipc.VaultRolledBack:
+		return []string{"an older copy of the vault lies where a newer one was (a restored snapshot does that); it was not used",
+			"put the newer one back, or go on from the older one: `tokenctl vault recover`"}
+	case ipc.BackupDamaged:
+		return []string{"the file was changed or cut short, and nothing of it was used; take another copy",
+			"`tokenctl backup inspect FILE` says of any copy whether it is whole"}
+	case ipc.WrongPassword:
+		return []string{"nothing was changed; mind upper case, the keyboard's layout, and passwords from an earlier date",
+			"`tokenctl status` says when the recovery password was set; an enrolled token opens without it"}
+	case ipc.NewerVersion:
+		return []string{"a newer tokend wrote this, and it was left alone; install that version here"}
+	case ipc.LastKeyslot:
+		return []string{"it is the last way to accounts of this vault; add another first: `tokenctl token enroll` or `tokenctl recovery set-password`"}
+	case ipc.BackupStale:
+		return []string{"make one now: `tokenctl backup create FILE`"}
+	}
+	return nil
+}
+
+func adviseRest(e *ipc.Error) []string {
+	switch e.Kind {
+	case ipc.InvalidArgument:
+		return []string{"see `tokenctl help`, or any command with --help"}
+	case ipc.Unsupported:
+		return []string{"this version cannot do it; `tokenctl version` shows which answers"}
+	case ipc.NotAuthorized:
+		return []string{"your user may not do this; at the machine itself, or as root, it may be allowed"}
+	case ipc.ConsentRequired:
+		return []string{"the owner of the vault has to agree first"}
+	case ipc.NotFound:
+		return []string{"see what there is: `tokenctl account list`, `tokenctl token list`"}
+	case ipc.AlreadyExists:
+		return []string{"nothing was overwritten; choose another name, or change what is there"}
+	case ipc.Ambiguous:
+		return []string{"give more of the name, `issuer:name`, or the id at the beginning of the line"}
+	case ipc.Cancelled:
+		return []string{"what was asked for was not done; repeat it when you like"}
+	case ipc.PasscodeInvalid:
+		return []string{"use the passcode that the fob shows now"}
+	case ipc.PasscodeReused:
+		return []string{"wait for the fob's next passcode: each is good for one use"}
+	case ipc.Throttled:
+		return []string{"wait " + waitText(e.RetryAfter) + " and repeat"}
+	case ipc.PolicyDenied:
+		return []string{"your organisation's policy forbids it; ask an administrator which ways it leaves"}
+	case ipc.ActivationBad:
+		return []string{"the activation was used, has expired, or is for something else; ask for a new one"}
+	case ipc.Conflict:
+		return []string{"nothing was changed; look at the items above and say which is meant"}
+	case ipc.RowsSkipped:
+		return []string{"the rest was taken over; mend the rows above and repeat"}
+	case ipc.Unreachable:
+		return []string{"start it for yourself: `tokend serve --user`, or as a service: `systemctl --user start tokend.socket`",
+			"another socket: --socket PATH or TOKEND_SOCKET; `tokenctl doctor` looks for what is wrong"}
+	case ipc.VerifierDown:
+		return []string{"nothing was accepted; the server that verifies has to be reachable: repeat later"}
+	case ipc.DiskFull:
+		return []string{"nothing was lost and nothing was changed; free some space and repeat"}
+	case ipc.Busy:
+		return []string{"nothing was changed; wait " + waitText(e.RetryAfter) + " and repeat"}
+	}
+	return []string{"nothing more is known here; the daemon's log has the cause, `tokenctl doctor` looks for it"}
+}
+
+// pinWord is what guards a token.
+func pinWord(t *ipc.TokenRef) string {
+	if t != nil && t.Kind == "soft" {
+		return "passphrase"
+	}
+	return "PIN"
+}
+
+func waitText(seconds int) string {
+	if seconds <= 0 {
+		return "a moment"
+	}
+	return plural(seconds, "second")
+}
+
+// adviceForFile is what to do when one of the user's files cannot be used.
+func adviceForFile(k ipc.Kind) []string {
+	switch k {
+	case ipc.NotFound:
+		return []string{"check the path; tokenctl reads files with your own rights"}
+	case ipc.AlreadyExists:
+		return []string{"the file was left as it is; choose another name, or move it away first"}
+	case ipc.NotAuthorized:
+		return []string{"your user may not open it; check the permissions of the file and of its folder"}
+	case ipc.DiskFull:
+		return []string{"the unfinished file was removed; free some space and repeat"}
+	}
+	return []string{"nothing was changed"}
+}
+
+// adviceNoTerminal names the flag that takes the place of a question.
+func adviceNoTerminal(flag string) []string {
+	return []string{"there is no terminal to ask at (or --no-input is set); give it with " + flag}
+}
+
+func adviceFilesOnly() []string {
+	return []string{"a file's secret is tried once; correct the file and repeat"}
+}
+
+func adviceTwoFromStdin() []string {
+	return []string{"standard input can carry one secret; put the other into a file"}
+}
+
+func adviceVaultExists() []string {
+	return []string{"nothing was changed; `tokenctl status` shows the vault",
+		"another token for it: `tokenctl token enroll`; the recovery password: `tokenctl recovery set-password`"}
+}
+
+func adviceDuplicate() []string {
+	return []string{"nothing was overwritten; choose another --name, or keep both: --allow-duplicate"}
+}
+
+func adviceNarrow() []string {
+	return []string{"make the window wider, or the letters smaller, and repeat"}
+}
+
+func adviceNoClipboard() []string {
+	return []string{"no code was made; install wl-clipboard, xclip or xsel",
+		"or let the terminal do it, where it can: --copy=terminal"}
+}
+
+func adviceMigrationQR() []string {
+	return []string{"this is the picture of an export of Google Authenticator, which holds many accounts in a form of its own",
+		"show the QR code of a single account instead, or add it by its secret: `tokenctl account add`"}
+}
+
+func adviceNoQR() []string {
+	return []string{"take the picture so that the whole code and the white edge around it are in it, straight and sharp",
+		"or copy the secret that the service shows beside it: `tokenctl account add --issuer … --name …`"}
+}
+
+func adviceManyQR() []string {
+	return []string{"cut the picture so that one code is in it, and repeat for each"}
+}
+
+func adviceAuditBroken() []string {
+	return []string{"entries were changed or lost after they were written; what is shown before that place is whole",
+		"compare with a copy kept elsewhere; accounts and codes are not affected"}
+}
+
+func adviceNotArchive() []string {
+	return []string{"it is no backup of tokend: check that this is the right file, and whether it was copied to the end",
+		"a file in a cloud folder may not have been downloaded yet"}
+}
+
+func adviceWrongBackupPassword() []string {
+	return []string{"a backup opens with the recovery password of the time when it was made, which is shown above",
+		"a token that was enrolled then opens it too: --token"}
+}
+
+func adviceNoRecoveryInBackup() []string {
+	return []string{"no recovery password was set when it was made: only the tokens shown above open it, with --token"}
+}
+
+func adviceVerifyByToken() []string {
+	return []string{"add --token, with the daemon running and a token plugged in"}
+}
+
+func adviceDamagedOnWay() []string {
+	return []string{"nothing was written; repeat, and if it happens again see the daemon's log"}
+}
+
+func adviceBadDisk() []string {
+	return []string{"the bad file was removed; the disk or stick may be failing: write the backup to another"}
+}
+
+func adviceOtherSigner() []string {
+	return []string{"the file is whole, but another vault's key signed it: do not restore it unless you know why"}
+}
+
+func adviceFIDO2() []string {
+	return []string{"use --token piv (a YubiKey has PIV as well) or --token soft"}
+}
+
+func adviceKinds() []string {
+	return []string{"--token piv for a card such as a YubiKey, --token soft for a file sealed by a passphrase"}
+}
+
+// adviceRevoked is what is left to do after a token was lost.
+func adviceRevoked() []string {
+	return []string{"if token, PIN and an old backup may be in one hand: renew the accounts at their services, too",
+		"make a backup now: tokenctl backup create FILE"}
+}
+
+func adviceSample() []string {
+	return []string{"run it at a terminal to be asked, or give --sample to see every step with a throwaway vault and sample input",
+		"a vault for real use in a script: `tokenctl init --token …`"}
+}
+
+// adviceNext is what to type after quickstart.
+func adviceNext() []string {
+	return []string{
+		"tokenctl code NAME          a code",
+		"tokenctl code --watch       all codes, live",
+		"tokenctl account add        another account",
+		"tokenctl token enroll       a second token, so that one can be lost",
+		"tokenctl status             how everything is",
+	}
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// authFlags are the flags by which a command is told how to open the vault.
+type authFlags struct {
+	token        string
+	pinFile      string
+	passwordFile string
+	keyFile      string
+	recovery     bool
+	lastTry      bool
+}
+
+func (f *authFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.token, "token", "", "use this token (label or id)")
+	f.addWithoutToken(cmd)
+}
+
+// addWithoutToken is for commands in which --token means something else.
+func (f *authFlags) addWithoutToken(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.pinFile, "pin-file", "", "read the PIN from `FILE` (- is standard input); it is tried once")
+	fl.BoolVar(&f.lastTry, "spend-last-try", false, "allow the PIN to be tried when one try is left")
+	fl.BoolVar(&f.recovery, "recovery", false, "ask for the recovery password rather than use a token")
+	fl.StringVar(&f.passwordFile, "recovery-password-file", "", "read the recovery password from `FILE` (- is standard input)")
+	fl.StringVar(&f.keyFile, "recovery-key-file", "", "read the recovery key from `FILE` (- is standard input)")
+	cmd.MarkFlagsMutuallyExclusive("pin-file", "recovery", "recovery-password-file", "recovery-key-file")
+}
+
+// given says that a flag supplies a secret, so that nothing is asked.
+func (f *authFlags) given() bool {
+	return f.pinFile != "" || f.passwordFile != "" || f.keyFile != "" || f.recovery
+}
+
+// load reads what the flags name.
+func (f *authFlags) load(ctx context.Context, c *cli) (ipc.Auth, error) {
+	a := ipc.Auth{Token: f.token, SpendLastTry: f.lastTry}
+	var err error
+	switch {
+	case f.pinFile != "":
+		a.PIN, err = c.readSecret(ctx, "--pin-file", f.pinFile)
+	case f.passwordFile != "":
+		a.RecoveryPassword, err = c.readSecret(ctx, "--recovery-password-file", f.passwordFile)
+	case f.keyFile != "":
+		a.RecoveryKey, err = c.readSecret(ctx, "--recovery-key-file", f.keyFile)
+	case f.recovery:
+		a.RecoveryPassword, err = c.askSecret(ctx, "Recovery password", "--recovery-password-file FILE")
+	}
+	return a, err
+}
+
+func wipeAuth(a *ipc.Auth) {
+	a.PIN.Wipe()
+	a.RecoveryPassword.Wipe()
+	a.RecoveryKey.Wipe()
+}
+
+// attempt says how a call is repeated until it has the PIN it wants.
+type attempt struct {
+	// given: the secret came from a file. It is tried once and nothing is asked.
+	given bool
+	// mine says whether an error is about a PIN that this attempt can ask for;
+	// nil means that every one is.
+	mine func(*ipc.Error) bool
+	// word is what is asked for, "PIN" when empty.
+	word string
+	// quiet: somebody further in tells what is waited for.
+	quiet bool
+}
+
+// open runs call with what the flags offer and answers, at a terminal, the
+// questions that its errors put: it unlocks the vault in passing and asks for
+// the PIN of the token that the error names.
+func (c *cli) open(ctx context.Context, f *authFlags, call func(context.Context, ipc.Auth) error) error {
+	return c.openAs(ctx, f, attempt{given: f.given()}, call)
+}
+
+func (c *cli) openAs(ctx context.Context, f *authFlags, how attempt, call func(context.Context, ipc.Auth) error) error {
+	auth, err := f.load(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer wipeAuth(&auth)
+	err = c.withPIN(ctx, &auth, how, call)
+	if ipc.KindOf(err) != ipc.VaultLocked || !f.given() && !c.canAsk() {
+		return err
+	}
+	if err := c.unlockWith(ctx, &auth, f.given()); err != nil {
+		return err
+	}
+	if !f.given() {
+		// The PIN that was typed was for unlocking, and goes no further.
+		wipeAuth(&auth)
+		auth = ipc.Auth{Token: f.token, SpendLastTry: f.lastTry}
+	}
+	return c.withPIN(ctx, &auth, how, call)
+}
+
+// unlockWith opens the session class.
+func (c *cli) unlockWith(ctx context.Context, auth *ipc.Auth, given bool) error {
+	err := c.withPIN(ctx, auth, attempt{given: given}, func(ctx context.Context, a ipc.Auth) error {
+		res, err := c.daemon().Unlock(ctx, ipc.UnlockRequest{Auth: a})
+		if err == nil {
+			c.warn(res.Notices)
+		}
+		return err
+	})
+	return fail("unlock the vault", err)
+}
+
+// withPIN runs call until it succeeds, fails for another reason than a PIN, or
+// no try should be spent any more.
+func (c *cli) withPIN(ctx context.Context, auth *ipc.Auth, how attempt, call func(context.Context, ipc.Auth) error) error {
+	once := func(ctx context.Context) error { return call(ctx, *auth) }
+	for asked := 0; ; asked++ {
+		var err error
+		if how.quiet {
+			err = once(ctx)
+		} else {
+			err = c.announced(ctx, once)
+		}
+		e := pinError(err)
+		if e == nil || how.given || asked >= maxPINs || how.mine != nil && !how.mine(e) {
+			return err
+		}
+		if !c.canAsk() {
+			if e.Kind == ipc.PINRequired {
+				return noTerminal("the "+pinWord(e.Token)+" of "+tokenName(e.Token), "--pin-file FILE")
+			}
+			return err
+		}
+		pin, spend, err := c.askPIN(ctx, e, how.word)
+		if err != nil {
+			return err
+		}
+		auth.PIN.Wipe()
+		auth.PIN, auth.SpendLastTry = pin, spend
+		if e.Token != nil {
+			auth.Token = e.Token.ID
+		}
+	}
+}
+
+// maxPINs is how often a PIN is asked for in one command.
+const maxPINs = 5
+
+// pinError is err if a PIN, typed by a person, could mend it.
+func pinError(err error) *ipc.Error {
+	var e *ipc.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	switch e.Kind {
+	case ipc.PINRequired, ipc.PINInvalid, ipc.PINLastTry:
+		if e.TriesLeft != nil && *e.TriesLeft == 0 {
+			return nil
+		}
+		return e
+	}
+	return nil
+}
+
+// askPIN asks for the PIN that e wants. The last try is never spent without a
+// word.
+func (c *cli) askPIN(ctx context.Context, e *ipc.Error, word string) (pin ipc.Secret, spend bool, err error) {
+	name := tokenName(e.Token)
+	if word == "" {
+		word = upperFirst(pinWord(e.Token))
+	}
+	tries := ""
+	if e.TriesLeft != nil {
+		tries = fmt.Sprintf(" (%s left)", plural(*e.TriesLeft, "try"))
+	}
+	if e.Kind == ipc.PINInvalid {
+		c.say("wrong %s", lowerFirst(word))
+	}
+	if e.Kind == ipc.PINLastTry || e.TriesLeft != nil && *e.TriesLeft == 1 {
+		q := fmt.Sprintf("This is the last try: a wrong %s blocks %s.", lowerFirst(word), name)
+		if err := c.confirm(ctx, q, "--spend-last-try"); err != nil {
+			return nil, false, err
+		}
+		spend, tries = true, " (last try)"
+	}
+	pin, err = c.askSecret(ctx, fmt.Sprintf("%s for %s%s", word, name, tries), "--pin-file FILE")
+	return pin, spend, err
+}
+
+// announced runs call, and when it has not answered after a moment tells the
+// person what it waits for: a touch, its turn, a slow computation.
+func (c *cli) announced(ctx context.Context, call func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- call(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(announceAfter):
+	}
+	listening := make(chan struct{})
+	listen, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(listening)
+		// Whatever goes wrong with the announcement must not disturb the call.
+		_ = c.daemon().Events(listen, c.announcer())
+	}()
+	err := <-done
+	stop()
+	<-listening
+	return err
+}
+
+// announcer tells each thing that is waited for once.
+func (c *cli) announcer() func(ipc.Event) error {
+	told := map[string]bool{}
+	return func(e ipc.Event) error {
+		text := announcement(e)
+		key := e.Type + e.Operation + text
+		if text != "" && !told[key] {
+			told[key] = true
+			c.say("%s", text)
+		}
+		return nil
+	}
+}
+
+// announcement is what a person is told of an event while a call waits.
+func announcement(e ipc.Event) string {
+	switch e.Type {
+	case ipc.EventTouchWanted:
+		s := "touch " + tokenName(e.Token)
+		if e.Account != nil {
+			s += " for " + accountName(e.Account.Issuer, e.Account.Name)
+		}
+		if e.Requester != "" && !strings.HasPrefix(e.Requester, "tokenctl") {
+			s += ", asked by " + clean(e.Requester)
+		}
+		return s + " …"
+	case ipc.EventTokenWaiting:
+		return fmt.Sprintf("waiting for %s, place %d in its queue …", tokenName(e.Token), e.Place)
+	case ipc.EventWorking:
+		return "working: deriving a key from the password takes a moment …"
+	}
+	return ""
+}

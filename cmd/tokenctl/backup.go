@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/daemon/archive"
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+func (c *cli) backupCommand() *cobra.Command {
+	return group("backup", "Make, check and restore backups",
+		c.backupCreateCommand(), c.backupInspectCommand(), c.backupVerifyCommand(), c.backupRestoreCommand())
+}
+
+// createDocument is the --json form of backup create: the daemon's document
+// without the bytes, which are in the file.
+type createDocument struct {
+	Version    int      `json:"version"`
+	File       string   `json:"file"`
+	VaultID    string   `json:"vault_id"`
+	Generation uint64   `json:"generation"`
+	SHA256     string   `json:"sha256"`
+	Bytes      int      `json:"bytes"`
+	Accounts   int      `json:"accounts"`
+	OpenedBy   []string `json:"opened_by"`
+}
+
+func (c *cli) backupCreateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "create FILE", Short: "Write a backup to a new file", Args: cobra.ExactArgs(1),
+		Long: `Write a backup of the vault to a new file, or into a folder under a name of its
+own. It needs no token and works while the vault is locked. A file that is there
+is never overwritten. What opens the backup is what opens the vault now.`,
+		Example: "  tokenctl backup create ~/vault-backup.tokend\n  tokenctl backup create /media/usb",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			doc, err := c.createBackup(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(doc)
+			}
+			c.print("%s  %s", doc.SHA256, clean(doc.File))
+			c.sayBackup(doc)
+			return nil
+		},
+	}
+}
+
+func (c *cli) sayBackup(doc createDocument) {
+	accounts := ""
+	if doc.Accounts >= 0 {
+		accounts = ", " + plural(doc.Accounts, "account")
+	}
+	c.say("wrote and read back %s%s: state %d of vault %s", plural(doc.Bytes, "byte"), accounts, doc.Generation, clean(doc.VaultID))
+	c.say("it opens with: %s", clean(orDash(strings.Join(doc.OpenedBy, ", "))))
+	c.say("keep a copy on another machine or stick; try it there: tokenctl backup verify %s", clean(filepath.Base(doc.File)))
+}
+
+// createBackup gets a backup and writes it as a new file of the user's.
+func (c *cli) createBackup(ctx context.Context, path string) (createDocument, error) {
+	doing := "write the backup " + path
+	isFolder := func(p string) bool { info, err := os.Stat(p); return err == nil && info.IsDir() }
+	if _, err := os.Lstat(path); err == nil && !isFolder(path) {
+		// Before the daemon makes one in vain.
+		return createDocument{}, fileFailure(doing, fs.ErrExist)
+	}
+	b, err := c.daemon().CreateBackup(ctx)
+	if err != nil {
+		return createDocument{}, fail(doing, err)
+	}
+	sum := sha256.Sum256(b.Data)
+	if got := hex.EncodeToString(sum[:]); got != b.SHA256 {
+		return createDocument{}, failWith(doing, &ipc.Error{Kind: ipc.BackupDamaged, Message: "it was damaged on its way from the daemon"}, adviceDamagedOnWay()...)
+	}
+	if isFolder(path) {
+		path = filepath.Join(path, safeName(b.Name))
+	}
+	if err := writeNew(path, b.Data); err != nil {
+		return createDocument{}, fileFailure(doing, err)
+	}
+	if err := c.readBack(path, b.SHA256); err != nil {
+		return createDocument{}, err
+	}
+	return createDocument{Version: ipc.Version, File: path, VaultID: b.VaultID, Generation: b.Generation,
+		SHA256: b.SHA256, Bytes: len(b.Data), Accounts: b.Accounts, OpenedBy: b.OpenedBy}, nil
+}
+
+// safeName is a file name from the daemon that cannot lead out of the folder.
+func safeName(name string) string {
+	name = filepath.Base(filepath.Clean("/" + strings.ReplaceAll(name, `\`, "/")))
+	if name == "/" || name == "." || name == string(filepath.Separator) {
+		return "vault-backup.tokend"
+	}
+	return name
+}
+
+// writeNew writes a file that must not exist, so that it is either complete and
+// on the disk, or not there.
+func writeNew(path string, data []byte) (err error) {
+	dir := filepath.Dir(path)
+	tmp, err := os.CreateTemp(dir, ".tokenctl-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }()
+	_, err = tmp.Write(data)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return err
+	}
+	// A link fails where the name is taken; a rename would overwrite it.
+	if err = os.Link(tmp.Name(), path); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err = reserveAndRename(tmp.Name(), path); err != nil {
+			return err
+		}
+	}
+	return syncFolder(dir)
+}
+
+// reserveAndRename is for file systems without links (FAT on a stick): the name
+// is taken first, and what is overwritten is our own empty file.
+func reserveAndRename(from, to string) error {
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(from, to); err != nil {
+		return errors.Join(err, os.Remove(to))
+	}
+	return nil
+}
+
+// readBack compares what is in the file with what was to be written.
+func (c *cli) readBack(path, want string) error {
+	data, err := c.readFile(path, maxBackupFile, false)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(data)
+	if got := hex.EncodeToString(sum[:]); got != want {
+		_ = os.Remove(path)
+		return failWith("write the backup "+path, &ipc.Error{Kind: ipc.BackupDamaged, Message: "what was read back is not what was written"},
+			adviceBadDisk()...)
+	}
+	return nil
+}
+
+func (c *cli) backupRestoreCommand() *cobra.Command {
+	var f authFlags
+	var signer string
+	cmd := &cobra.Command{
+		Use: "restore FILE", Short: "Make your vault from a backup", Args: cobra.ExactArgs(1),
+		Long: `Make a vault from a backup, on this or any machine, with a token that was
+enrolled when it was made, or with the recovery password of that time. There
+must be no vault yet: nothing is overwritten.`,
+		Example: "  tokenctl backup restore backup.tokend\n  tokenctl backup restore backup.tokend --recovery",
+	}
+	cmd.Flags().StringVar(&signer, "signer", "", "accept only a backup signed by `FINGERPRINT`")
+	f.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx := cmd.Context()
+		doing := "restore " + args[0]
+		data, a, err := c.parseBackup(args[0])
+		if err != nil {
+			return fail(doing, err)
+		}
+		if err := c.mustHaveNoVault(ctx, doing); err != nil {
+			return err
+		}
+		c.say("vault %s, state %d, written %s", clean(a.Manifest.VaultID), a.Manifest.Generation, ago(c.now(), a.Manifest.Time))
+		c.say("signed by %s", clean(a.Manifest.Signer))
+		res, err := c.restore(ctx, &f, data, signer)
+		if err != nil {
+			return fail(doing, err)
+		}
+		if c.json {
+			return c.printJSON(res)
+		}
+		c.sayRestored(res)
+		return nil
+	}
+	return cmd
+}
+
+// restore makes the vault. At a terminal, where no token opens the backup, the
+// recovery password is asked for.
+func (c *cli) restore(ctx context.Context, f *authFlags, data []byte, signer string) (ipc.RestoreResult, error) {
+	var res ipc.RestoreResult
+	call := func(ctx context.Context, a ipc.Auth) (err error) {
+		res, err = c.daemon().RestoreBackup(ctx, ipc.RestoreBackupRequest{Auth: a, Data: data, Signer: signer})
+		return err
+	}
+	auth, err := f.load(ctx, c)
+	if err != nil {
+		return res, err
+	}
+	defer wipeAuth(&auth)
+	err = c.withPIN(ctx, &auth, attempt{given: f.given()}, call)
+	switch ipc.KindOf(err) {
+	case ipc.TokenNotPresent, ipc.NoKeyslot:
+		if f.given() || !c.canAsk() {
+			return res, err
+		}
+		c.say("no token that is plugged in opens this backup")
+		if auth.RecoveryPassword, err = c.askSecret(ctx, "Recovery password", "--recovery-password-file FILE"); err != nil {
+			return res, err
+		}
+		err = c.withPIN(ctx, &auth, attempt{given: true}, call)
+	}
+	return res, err
+}
+
+func (c *cli) sayRestored(res ipc.RestoreResult) {
+	c.show(accountTable(res.Accounts))
+	c.say("restored %s; the vault is unlocked%s", plural(len(res.Accounts), "account"), by(res.Vault.UnlockedBy))
+	c.warn(res.Notices)
+}
+
+// parseBackup reads a backup file and checks its structure and signature.
+func (c *cli) parseBackup(path string) ([]byte, *archive.Archive, error) {
+	data, err := c.readFile(path, maxBackupFile, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(data) == 0 {
+		return nil, nil, archiveFailure("read "+path, fmt.Errorf("%w: the file is empty", archive.ErrNotArchive))
+	}
+	a, err := archive.Parse(data)
+	if err != nil {
+		return nil, nil, archiveFailure("read "+path, err)
+	}
+	return data, a, nil
+}
+
+// archiveFailure gives an error of package archive its kind.
+func archiveFailure(doing string, err error) error {
+	e := &ipc.Error{Kind: ipc.Internal, Message: err.Error()}
+	switch {
+	case errors.Is(err, archive.ErrNotArchive):
+		e.Kind = ipc.BackupDamaged
+		return failWith(doing, e, adviceNotArchive()...)
+	case errors.Is(err, archive.ErrNewer):
+		e.Kind = ipc.NewerVersion
+	case errors.Is(err, archive.ErrWrongPassword):
+		e.Kind = ipc.WrongPassword
+		return failWith(doing, e, adviceWrongBackupPassword()...)
+	case errors.Is(err, archive.ErrNoRecovery):
+		e.Kind = ipc.WrongPassword
+		return failWith(doing, e, adviceNoRecoveryInBackup()...)
+	case errors.Is(err, archive.ErrDamaged), archive.IsDamage(err):
+		e.Kind = ipc.BackupDamaged
+	}
+	return fail(doing, e)
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// daemon is what tokenctl needs of the daemon: ipc.Backend without the
+// principal, which the kernel tells the daemon. ipc/client implements it.
+type daemon interface {
+	Status(ctx context.Context) (ipc.Status, error)
+	Events(ctx context.Context, send func(ipc.Event) error) error
+	Doctor(ctx context.Context) (ipc.Findings, error)
+	Audit(ctx context.Context) (ipc.AuditLog, error)
+
+	Init(ctx context.Context, r ipc.InitRequest) (ipc.InitResult, error)
+	Unlock(ctx context.Context, r ipc.UnlockRequest) (ipc.UnlockResult, error)
+	Lock(ctx context.Context) error
+	RecoverVault(ctx context.Context, r ipc.RecoverVaultRequest) (ipc.RecoverVaultResult, error)
+
+	Accounts(ctx context.Context) (ipc.AccountList, error)
+	Account(ctx context.Context, id string) (ipc.Account, error)
+	AddAccounts(ctx context.Context, r ipc.AddAccountsRequest) (ipc.AccountList, error)
+	EditAccount(ctx context.Context, id string, r ipc.EditAccountRequest) (ipc.Account, error)
+	MoveAccount(ctx context.Context, id string, r ipc.MoveAccountRequest) (ipc.AccountList, error)
+	RemoveAccount(ctx context.Context, id string, r ipc.RemoveAccountRequest) (ipc.RemoveAccountResult, error)
+	RevealAccount(ctx context.Context, id string, r ipc.RevealRequest) (ipc.Reveal, error)
+	Code(ctx context.Context, ref string, r ipc.CodeRequest) (ipc.Code, error)
+
+	Tokens(ctx context.Context) (ipc.TokenList, error)
+	TokenInfo(ctx context.Context, id string) (ipc.TokenInfo, error)
+	EnrollToken(ctx context.Context, r ipc.EnrollRequest) (ipc.EnrollResult, error)
+	RevokeToken(ctx context.Context, id string, r ipc.RevokeRequest) (ipc.RevokeResult, error)
+	TestToken(ctx context.Context, id string, r ipc.TestTokenRequest) (ipc.TestTokenResult, error)
+	RenameToken(ctx context.Context, id string, r ipc.RenameTokenRequest) (ipc.Token, error)
+	ChangePIN(ctx context.Context, id string, r ipc.ChangePINRequest) error
+	WipeToken(ctx context.Context, id string, r ipc.WipeTokenRequest) (ipc.WipeTokenResult, error)
+
+	SetRecoveryPassword(ctx context.Context, r ipc.SetRecoveryRequest) (ipc.RecoveryResult, error)
+	CheckRecovery(ctx context.Context, r ipc.CheckRecoveryRequest) (ipc.CheckRecoveryResult, error)
+	ShowRecoveryKey(ctx context.Context, r ipc.ShowRecoveryKeyRequest) (ipc.RecoveryKey, error)
+	RotateRecovery(ctx context.Context, r ipc.SetRecoveryRequest) (ipc.RecoveryResult, error)
+
+	CreateBackup(ctx context.Context) (ipc.Backup, error)
+	InspectBackup(ctx context.Context, r ipc.InspectBackupRequest) (ipc.BackupContents, error)
+	RestoreBackup(ctx context.Context, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error)
+}
+
+// cli is one run of the program: its streams, what the global flags say, and
+// the connection once there is one.
+type cli struct {
+	in     *os.File
+	out    io.Writer
+	err    io.Writer
+	inTTY  bool
+	outTTY bool
+	errTTY bool
+	// outWidth and outHeight are how many columns and lines the terminal on out
+	// has; 0 when not known.
+	outWidth  func() int
+	outHeight func() int
+	getenv    func(string) string
+	now       func() time.Time
+	dial      func(socket string) daemon
+
+	socket  string // --socket
+	json    bool   // --json
+	noInput bool   // --no-input
+
+	// stdinTaken is the flag whose secret was read from standard input.
+	stdinTaken string
+	conn       daemon
+}
+
+// newCLI is a cli on the process's own streams.
+func newCLI() *cli {
+	return &cli{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		inTTY:     term.IsTerminal(int(os.Stdin.Fd())),
+		outTTY:    term.IsTerminal(int(os.Stdout.Fd())),
+		errTTY:    term.IsTerminal(int(os.Stderr.Fd())),
+		outWidth:  func() int { w, _ := screen(); return w },
+		outHeight: func() int { _, h := screen(); return h },
+		getenv:    os.Getenv,
+		now:       time.Now,
+		dial:      dialClient,
+	}
+}
+
+func screen() (w, h int) {
+	w, h, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil {
+		return 0, 0
+	}
+	return w, h
+}
+
+// daemon connects when it is first needed: connecting costs nothing until a
+// call is made, and a command that fails early never comes here.
+func (c *cli) daemon() daemon {
+	if c.conn == nil {
+		c.conn = c.dial(c.socket)
+	}
+	return c.conn
+}
+
+// canAsk says whether there is a person to be asked: both the stream that is
+// read and the one that shows the question must be terminals.
+func (c *cli) canAsk() bool { return c.inTTY && c.errTTY && !c.noInput }
+
+// say writes a line for a person to standard error.
+func (c *cli) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(c.err, format+"\n", args...)
+}
+
+// print writes a line of the result to standard output.
+func (c *cli) print(format string, args ...any) {
+	_, _ = fmt.Fprintf(c.out, format+"\n", args...)
+}
+
+// printJSON writes a document of the API to standard output, indented for a
+// person's eye only on a terminal.
+func (c *cli) printJSON(doc any) error {
+	enc := json.NewEncoder(c.out)
+	enc.SetEscapeHTML(false)
+	if c.outTTY {
+		enc.SetIndent("", "  ")
+	}
+	if err := enc.Encode(doc); err != nil {
+		return problem(ipc.Internal, "write the answer", err)
+	}
+	return nil
+}
+
+// buildVersion is what the Go tool stamped into the program.
+func buildVersion() string {
+	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" && b.Main.Version != "(devel)" {
+		return b.Main.Version
+	}
+	return "devel"
+}
+
+// warn shows what the daemon says is weak, each with the command that mends it.
+func (c *cli) warn(warnings []ipc.Warning) {
+	for _, w := range warnings {
+		c.say("warning: %s", clean(w.Message))
+		if w.Fix != "" {
+			c.say("  mend it: %s", clean(w.Fix))
+		}
+	}
+}
+
+// announceAfter is how long a call may take before the person is told what it
+// waits for: nobody feels a tenth of a second, and most calls need no more
+// than one hundredth of that.
+const announceAfter = 100 * time.Millisecond

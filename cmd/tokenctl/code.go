@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+const codeHelp = `Print the code of an account, alone on standard output.
+
+ACCOUNT is a name, an issuer, issuer:name, a part of one of them that fits one
+account only, or an id. A locked vault is unlocked in passing: at a terminal
+the PIN is asked for; in a script give --pin-file, or unlock before.
+
+Without ACCOUNT the codes of all accounts are listed. An account that needs a
+touch, and one that counts (HOTP), is asked only by name.`
+
+const codeExamples = `  tokenctl code github
+  tokenctl code github --copy             into the clipboard, for 30 s
+  tokenctl code github --min-remaining 10 valid for 10 s at least
+  tokenctl code --watch                   all codes, live
+  code=$(tokenctl code github) || exit    in a script`
+
+type codeFlags struct {
+	auth         authFlags
+	fresh        bool
+	minRemaining int
+	copy         string
+	clearAfter   time.Duration
+	watch        bool
+	noTouchWait  bool
+}
+
+func (c *cli) codeCommand() *cobra.Command {
+	f := &codeFlags{}
+	cmd := &cobra.Command{
+		Use: "code [ACCOUNT]", Short: "Print the code of an account, or of all", Long: codeHelp, Example: codeExamples,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: c.completeAccounts,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(args); err != nil {
+				return err
+			}
+			switch {
+			case len(args) == 0:
+				return c.codeList(cmd.Context(), f)
+			case f.watch:
+				return c.watchOne(cmd.Context(), f, args[0])
+			}
+			return c.codeOne(cmd.Context(), f, args[0])
+		},
+	}
+	fl := cmd.Flags()
+	fl.BoolVar(&f.fresh, "fresh", false, "wait for a time step whose code was never handed out")
+	fl.IntVar(&f.minRemaining, "min-remaining", 0, "wait for the next code if this one has fewer `SECONDS` left")
+	fl.StringVar(&f.copy, "copy", "", "put the code into the clipboard instead of printing it; --copy=terminal lets the terminal do it (OSC 52)")
+	fl.Lookup("copy").NoOptDefVal = copyProgram
+	fl.DurationVar(&f.clearAfter, "clear-after", 30*time.Second, "empty the clipboard after `TIME` if the code is still in it (0: never)")
+	fl.BoolVar(&f.watch, "watch", false, "go on showing the code, with the time it has left, until Ctrl-C")
+	fl.BoolVar(&f.noTouchWait, "no-touch-wait", false, "fail rather than wait for a touch")
+	f.auth.add(cmd)
+	return cmd
+}
+
+func (f *codeFlags) check(args []string) error {
+	switch {
+	case f.minRemaining < 0:
+		return usage("--min-remaining must not be negative")
+	case f.copy != "" && f.copy != copyProgram && f.copy != copyTerminal:
+		return usage(fmt.Sprintf("--copy can be %q or nothing", copyTerminal))
+	case len(args) == 0 && (f.fresh || f.minRemaining > 0 || f.copy != "" || f.noTouchWait):
+		return usage("this flag needs an account: tokenctl code ACCOUNT")
+	case f.watch && (f.fresh || f.minRemaining > 0 || f.copy != ""):
+		return usage("--watch shows codes as they come; it goes with no other choice of code")
+	}
+	return nil
+}
+
+func (f *codeFlags) request(a ipc.Auth) ipc.CodeRequest {
+	return ipc.CodeRequest{Auth: a, Fresh: f.fresh, MinRemaining: f.minRemaining, NoTouchWait: f.noTouchWait}
+}
+
+// codeOne prints one code.
+func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
+	doing := "make a code for " + ref
+	var clip *clipboard
+	if f.copy == copyProgram {
+		// Looked for first: a HOTP code made in vain is a code lost.
+		var err error
+		if clip, err = c.findClipboard(); err != nil {
+			return fail("copy the code", err)
+		}
+	}
+	if f.copy == copyTerminal && !c.errTTY {
+		return usage("--copy=terminal needs a terminal on standard error")
+	}
+	if (f.fresh || f.minRemaining > 0) && c.errTTY {
+		stop := c.sayIfSlow("waiting for the next code …")
+		defer stop()
+	}
+	var code ipc.Code
+	err := c.open(ctx, &f.auth, func(ctx context.Context, a ipc.Auth) (err error) {
+		code, err = c.daemon().Code(ctx, ref, f.request(a))
+		return err
+	})
+	if err != nil {
+		return fail(doing, err)
+	}
+	switch {
+	case clip != nil:
+		return c.copyToClipboard(ctx, clip, code, f.clearAfter)
+	case f.copy == copyTerminal:
+		return c.copyThroughTerminal(code)
+	case c.json:
+		return c.printJSON(code)
+	}
+	c.print("%s", clean(code.Code))
+	return nil
+}
+
+// sayIfSlow says text if it is not stopped soon.
+func (c *cli) sayIfSlow(text string) (stop func()) {
+	// A second: shorter waits need no word, and a touch announces itself.
+	t := time.AfterFunc(time.Second, func() { c.say("%s", text) })
+	return func() { t.Stop() }
+}
+
+// codeDocument is the --json form of a list of codes.
+type codeDocument struct {
+	Version int        `json:"version"`
+	Codes   []ipc.Code `json:"codes"`
+	// NotAsked are accounts that make a code only when asked by name.
+	NotAsked []notAsked `json:"not_asked"`
+}
+
+type notAsked struct {
+	Account ipc.AccountRef `json:"account"`
+	Reason  string         `json:"reason"` // "touch", "counter", or what failed
+}
+
+// row is one account of a list of codes.
+type row struct {
+	account ipc.Account
+	code    ipc.Code
+	reason  string // why there is no code
+}
+
+// codeList prints the codes of all accounts, once or until Ctrl-C.
+func (c *cli) codeList(ctx context.Context, f *codeFlags) error {
+	const doing = "list the codes"
+	var list ipc.AccountList
+	err := c.open(ctx, &f.auth, func(ctx context.Context, _ ipc.Auth) (err error) {
+		list, err = c.daemon().Accounts(ctx)
+		return err
+	})
+	if err != nil {
+		return fail(doing, err)
+	}
+	if f.watch {
+		return fail(doing, c.watchList(ctx, list.Accounts))
+	}
+	rows := make([]row, len(list.Accounts))
+	for i, a := range list.Accounts {
+		rows[i].account = a
+	}
+	if err := c.refresh(ctx, rows); err != nil {
+		return fail(doing, err)
+	}
+	if c.json {
+		return c.printJSON(document(rows))
+	}
+	if len(rows) == 0 {
+		c.say("no accounts yet; add one: tokenctl account add")
+		return nil
+	}
+	c.show(codeTable(rows, c.now()))
+	return nil
+}
+
+// refresh asks for the codes that are not valid any more. Touch and HOTP
+// accounts are left alone: nobody asked for their very code.
+func (c *cli) refresh(ctx context.Context, rows []row) error {
+	now := c.now()
+	for i := range rows {
+		r := &rows[i]
+		switch {
+		case r.account.Class == "touch":
+			r.reason = "touch"
+			continue
+		case r.account.Type == "hotp":
+			r.reason = "counter"
+			continue
+		case now.Before(r.code.ValidUntil):
+			continue
+		}
+		code, err := c.daemon().Code(ctx, r.account.ID, ipc.CodeRequest{Passive: true})
+		switch ipc.KindOf(err) {
+		case ipc.NotFound:
+			r.code, r.reason = ipc.Code{}, "removed"
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		r.code, r.reason = code, ""
+	}
+	return nil
+}
+
+func document(rows []row) codeDocument {
+	d := codeDocument{Version: ipc.Version, Codes: []ipc.Code{}, NotAsked: []notAsked{}}
+	for _, r := range rows {
+		if r.reason != "" {
+			ref := ipc.AccountRef{ID: r.account.ID, Issuer: r.account.Issuer, Name: r.account.Name}
+			d.NotAsked = append(d.NotAsked, notAsked{Account: ref, Reason: r.reason})
+			continue
+		}
+		d.Codes = append(d.Codes, r.code)
+	}
+	return d
+}
+
+func codeTable(rows []row, now time.Time) *table {
+	t := &table{head: []string{"ACCOUNT", "CODE", "LEFT"}}
+	for _, r := range rows {
+		name := accountName(r.account.Issuer, r.account.Name)
+		if r.reason != "" {
+			t.add(name, "-", whyNot(r.reason))
+			continue
+		}
+		t.add(name, r.code.Code, span(r.code.ValidUntil.Sub(now)))
+	}
+	return t
+}
+
+func whyNot(reason string) string {
+	switch reason {
+	case "touch":
+		return "needs a touch: ask by name"
+	case "counter":
+		return "counts each code: ask by name"
+	}
+	return reason
+}

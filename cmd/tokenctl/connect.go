@@ -1,0 +1,24 @@
+package main
+
+import (
+	"github.com/tokenbridge/tokend/ipc/client"
+	"github.com/tokenbridge/tokend/ipc/local"
+)
+
+// dialClient is the daemon behind a socket; an empty path means the usual ones,
+// the user's own first.
+func dialClient(socket string) daemon { return client.New(socket) }
+
+// socketPath is the socket that is spoken with, or would be.
+func (c *cli) socketPath() string {
+	if c.socket != "" {
+		return c.socket
+	}
+	if cl, ok := c.conn.(*client.Client); ok && cl.Socket() != "" {
+		return cl.Socket()
+	}
+	if paths := local.Candidates(); len(paths) > 0 {
+		return paths[0]
+	}
+	return ""
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// failure is how a command fails: what it was doing, why it could not, and what
+// to do next where the general advice for the error's kind is not the best.
+type failure struct {
+	doing string // completes "cannot …"
+	err   error
+	hints []string
+}
+
+func (f *failure) Error() string { return "cannot " + f.doing + ": " + f.err.Error() }
+
+func (f *failure) Unwrap() error { return f.err }
+
+// silent is a failure that has been shown already; only its exit code is left.
+type silent struct{ exit int }
+
+func (s silent) Error() string { return fmt.Sprintf("exit code %d", s.exit) }
+
+// fail names what a call was for. A failure that names it already is left alone.
+func fail(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var f *failure
+	var s silent
+	if errors.As(err, &f) || errors.As(err, &s) {
+		return err
+	}
+	return &failure{doing: doing, err: err}
+}
+
+// failWith is fail with hints of its own in place of the general advice.
+func failWith(doing string, err error, hints ...string) error {
+	return &failure{doing: doing, err: err, hints: hints}
+}
+
+// problem is a failure of this program's own work, not of the daemon's.
+func problem(kind ipc.Kind, doing string, err error, hints ...string) error {
+	return failWith(doing, &ipc.Error{Kind: kind, Message: plain(err)}, hints...)
+}
+
+// usage is a command line that makes no sense, or lacks something. It names
+// what in hints.
+func usage(message string, hints ...string) error {
+	return failWith("", &ipc.Error{Kind: ipc.InvalidArgument, Message: message}, hints...)
+}
+
+// fileFailure is a failure to do something with a file of the user's.
+func fileFailure(doing string, err error) error {
+	kind := ipc.Internal
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		kind = ipc.NotFound
+	case errors.Is(err, fs.ErrExist):
+		kind = ipc.AlreadyExists
+	case errors.Is(err, fs.ErrPermission):
+		kind = ipc.NotAuthorized
+	case isDiskFull(err):
+		kind = ipc.DiskFull
+	}
+	return problem(kind, doing, err, adviceForFile(kind)...)
+}
+
+// plain is an error's text without the operation and path that package os puts
+// before it: the failure names the file already.
+func plain(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	var l *os.LinkError
+	if errors.As(err, &l) {
+		return l.Err.Error()
+	}
+	return err.Error()
+}
+
+// errorDocument is the document an error travels in, on the wire and in --json.
+type errorDocument struct {
+	Version int        `json:"version"`
+	Error   *ipc.Error `json:"error"`
+}
+
+// report shows an error and answers with the exit code.
+func (c *cli) report(ctx context.Context, err error) int {
+	if err == nil {
+		return 0
+	}
+	var s silent
+	if errors.As(err, &s) {
+		return s.exit
+	}
+	err = fromCobra(err)
+	e := asError(ctx, err)
+	if c.json {
+		// Scripts find the same document here as on the socket.
+		_ = c.printJSON(errorDocument{Version: ipc.Version, Error: e})
+	}
+	c.explain(err, e)
+	return e.Kind.Info().Exit
+}
+
+// fromCobra turns cobra's own errors, which are all wrong command lines, into
+// failures. Below their first line they suggest what may be meant.
+func fromCobra(err error) error {
+	var e *ipc.Error
+	if errors.As(err, &e) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	lines := strings.Split(err.Error(), "\n")
+	hints := []string{}
+	for _, l := range lines[1:] {
+		if l = strings.TrimSpace(l); l != "" {
+			hints = append(hints, l)
+		}
+	}
+	return usage(lines[0], append(hints, advise(&ipc.Error{Kind: ipc.InvalidArgument})...)...)
+}
+
+// asError is the ipc.Error in err; whatever fails after Ctrl-C was cancelled.
+func asError(ctx context.Context, err error) *ipc.Error {
+	var e *ipc.Error
+	switch {
+	case ctx.Err() != nil && !errors.As(err, &e), errors.Is(err, context.Canceled),
+		ctx.Err() != nil && e != nil && e.Kind == ipc.Unreachable:
+		return &ipc.Error{Kind: ipc.Cancelled, Message: "cancelled"}
+	case e != nil || errors.As(err, &e):
+		return e
+	}
+	return &ipc.Error{Kind: ipc.Internal, Message: err.Error()}
+}
+
+// explain writes what failed, why, and what to do next to standard error.
+func (c *cli) explain(err error, e *ipc.Error) {
+	var f *failure
+	errors.As(err, &f)
+	head := clean(e.Message)
+	if e.Kind == ipc.Cancelled && head == "" {
+		head = "cancelled"
+	}
+	if f != nil && f.doing != "" {
+		head = "cannot " + clean(f.doing) + ": " + head
+	}
+	c.say("tokenctl: %s", head)
+	for _, i := range e.Items {
+		c.say("  - %s", clean(itemText(i)))
+	}
+	hints := advise(e)
+	if f != nil && f.hints != nil {
+		hints = f.hints
+	}
+	for _, h := range hints {
+		c.say("  %s", clean(h))
+	}
+}
+
+func itemText(i ipc.Item) string {
+	parts := make([]string, 0, 3)
+	if i.ID != "" {
+		parts = append(parts, i.ID)
+	}
+	if i.Name != "" {
+		parts = append(parts, i.Name)
+	}
+	s := strings.Join(parts, "  ")
+	if i.Reason != "" {
+		s += ": " + i.Reason
+	}
+	return s
+}

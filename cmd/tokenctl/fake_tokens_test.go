@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"time"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// The fake's tokens, recovery and backups.
+
+func (f *fake) Tokens(context.Context, ipc.Principal) (ipc.TokenList, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return ipc.TokenList{Version: 1, Tokens: slices.Clone(f.tokens)}, nil
+}
+
+func (f *fake) TokenInfo(context.Context, ipc.Principal, string) (ipc.TokenInfo, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return ipc.TokenInfo{Version: 1, Token: f.tokens[0], PINTries: f.tries, PUKTries: -1, FactoryPIN: true,
+		Keys: []ipc.TokenKey{{Slot: "82", Algorithm: "P-256", PINPolicy: "once", TouchPolicy: "never", Ours: true}}}, nil
+}
+
+func (f *fake) EnrollToken(_ context.Context, _ ipc.Principal, r ipc.EnrollRequest) (ipc.EnrollResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter(true); err != nil {
+		return ipc.EnrollResult{}, err
+	}
+	t := ipc.Token{ID: "slot2", Kind: r.Kind, Label: r.Label, Present: true, Enrolled: true, Hardware: r.Kind == "piv", Classes: []string{"session"}}
+	f.tokens = append(f.tokens, t)
+	return ipc.EnrollResult{Version: 1, Token: t, Warnings: []ipc.Warning{}}, nil
+}
+
+func (f *fake) RevokeToken(_ context.Context, _ ipc.Principal, id string, r ipc.RevokeRequest) (ipc.RevokeResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter(true); err != nil {
+		return ipc.RevokeResult{}, err
+	}
+	if len(f.tokens) == 1 {
+		return ipc.RevokeResult{}, ipc.Errorf(ipc.LastKeyslot, "it is the last keyslot")
+	}
+	i := slices.IndexFunc(f.tokens, func(t ipc.Token) bool { return t.ID == id })
+	t := f.tokens[i]
+	f.tokens = slices.Delete(f.tokens, i, i+1)
+	return ipc.RevokeResult{Version: 1, Revoked: t, OldBackups: []string{"old one"}, Warnings: []ipc.Warning{}}, nil
+}
+
+func (f *fake) TestToken(_ context.Context, _ ipc.Principal, _ string, r ipc.TestTokenRequest) (ipc.TestTokenResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, err := f.openWith(r.Auth); err != nil {
+		return ipc.TestTokenResult{}, err
+	}
+	return ipc.TestTokenResult{Version: 1, Token: f.tokens[0], Opened: []string{"session", "touch"}}, nil
+}
+
+func (f *fake) RenameToken(_ context.Context, _ ipc.Principal, _ string, r ipc.RenameTokenRequest) (ipc.Token, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tokens[0].Label = r.Label
+	return f.tokens[0], nil
+}
+
+func (f *fake) ChangePIN(_ context.Context, _ ipc.Principal, _ string, r ipc.ChangePINRequest) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.usePIN(r.Old, r.SpendLastTry); err != nil {
+		return err
+	}
+	f.pin = string(r.New)
+	return nil
+}
+
+func (f *fake) WipeToken(context.Context, ipc.Principal, string, ipc.WipeTokenRequest) (ipc.WipeTokenResult, error) {
+	return ipc.WipeTokenResult{Version: 1, Cleared: []string{"82", "83"}}, nil
+}
+
+func (f *fake) SetRecoveryPassword(_ context.Context, _ ipc.Principal, r ipc.SetRecoveryRequest) (ipc.RecoveryResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter(true); err != nil {
+		return ipc.RecoveryResult{}, err
+	}
+	f.password, f.status.Vault.RecoverySet = string(r.Password), time.Now()
+	return ipc.RecoveryResult{Version: 1, Set: time.Now(), Vault: f.status.Vault, OldBackups: []string{}}, nil
+}
+
+func (f *fake) CheckRecovery(_ context.Context, _ ipc.Principal, r ipc.CheckRecoveryRequest) (ipc.CheckRecoveryResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if string(r.Password) != f.password {
+		return ipc.CheckRecoveryResult{}, ipc.Errorf(ipc.WrongPassword, "the recovery password is wrong")
+	}
+	return ipc.CheckRecoveryResult{Version: 1, Set: time.Now()}, nil
+}
+
+func (f *fake) ShowRecoveryKey(context.Context, ipc.Principal, ipc.ShowRecoveryKeyRequest) (ipc.RecoveryKey, error) {
+	return ipc.RecoveryKey{Version: 1, Key: ipc.Secret("AGE-SECRET-KEY-1TEST"), VaultID: "v1", Signer: "ab12"}, nil
+}
+
+func (f *fake) RotateRecovery(ctx context.Context, p ipc.Principal, r ipc.SetRecoveryRequest) (ipc.RecoveryResult, error) {
+	return f.SetRecoveryPassword(ctx, p, r)
+}
+
+func (f *fake) CreateBackup(context.Context, ipc.Principal) (ipc.Backup, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.status.Vault.State == ipc.VaultNone {
+		return ipc.Backup{}, ipc.Errorf(ipc.NoVault, "there is no vault")
+	}
+	sum := sha256.Sum256(f.backup)
+	return ipc.Backup{Version: 1, Name: "vault-v1.tokend", VaultID: "v1", Generation: 3, SHA256: hex.EncodeToString(sum[:]),
+		Accounts: len(f.accounts), OpenedBy: []string{"YubiKey"}, Data: f.backup}, nil
+}
+
+func (f *fake) InspectBackup(_ context.Context, _ ipc.Principal, r ipc.InspectBackupRequest) (ipc.BackupContents, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, err := f.openWith(r.Auth); err != nil {
+		return ipc.BackupContents{}, err
+	}
+	return ipc.BackupContents{Version: 1, OpenedBy: []string{"YubiKey"}, Accounts: f.accounts}, nil
+}
+
+func (f *fake) RestoreBackup(_ context.Context, _ ipc.Principal, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	by, err := f.openWith(r.Auth)
+	if err != nil {
+		return ipc.RestoreResult{}, err
+	}
+	f.add("GitHub", "me", "session", "totp")
+	f.status.Vault = ipc.Vault{State: ipc.VaultUnlocked, ID: "v1", UnlockedBy: by}
+	return ipc.RestoreResult{Version: 1, Vault: f.status.Vault, Accounts: f.accounts, Notices: []ipc.Warning{}}, nil
+}

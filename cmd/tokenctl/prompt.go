@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// maxLine bounds what is read for one question.
+const maxLine = 4096
+
+func cancelled(message string) error {
+	return &ipc.Error{Kind: ipc.Cancelled, Message: message}
+}
+
+// noTerminal is the failure of a question that nobody can be asked.
+func noTerminal(what, flag string) error {
+	return usage("cannot ask for "+what, adviceNoTerminal(flag)...)
+}
+
+// ask puts a question and reads one visible line; an empty answer means def.
+// flag is what takes the question's place in a script.
+func (c *cli) ask(ctx context.Context, question, def, flag string) (string, error) {
+	if !c.canAsk() {
+		return "", noTerminal(strings.ToLower(strings.TrimRight(question, "?: ")), flag)
+	}
+	if def != "" {
+		question += " [" + def + "]"
+	}
+	_, _ = fmt.Fprint(c.err, clean(question)+": ")
+	line, err := wait(ctx, c, func() ([]byte, error) { return readLine(c.in) })
+	if err != nil {
+		return "", err
+	}
+	if s := strings.TrimSpace(string(line)); s != "" {
+		return s, nil
+	}
+	return def, nil
+}
+
+// confirm asks for the word yes: a key pressed by mistake is no consent.
+func (c *cli) confirm(ctx context.Context, question, flag string) error {
+	answer, err := c.ask(ctx, question+" Type yes to go on", "", flag)
+	if err != nil {
+		return err
+	}
+	if !strings.EqualFold(answer, "yes") {
+		return cancelled("cancelled: yes was not typed")
+	}
+	return nil
+}
+
+// yesNo asks a question whose empty answer is def.
+func (c *cli) yesNo(ctx context.Context, question string, def bool, flag string) (bool, error) {
+	d := "yes"
+	if !def {
+		d = "no"
+	}
+	for {
+		answer, err := c.ask(ctx, question+" (yes/no)", d, flag)
+		if err != nil {
+			return false, err
+		}
+		switch strings.ToLower(answer) {
+		case "y", "yes":
+			return true, nil
+		case "n", "no":
+			return false, nil
+		}
+		c.say("please answer yes or no")
+	}
+}
+
+// askSecret reads one line without showing it.
+func (c *cli) askSecret(ctx context.Context, prompt, flag string) (ipc.Secret, error) {
+	if !c.canAsk() {
+		return nil, noTerminal(lowerFirst(prompt), flag)
+	}
+	_, _ = fmt.Fprint(c.err, clean(prompt)+": ")
+	b, err := wait(ctx, c, func() ([]byte, error) { return term.ReadPassword(int(c.in.Fd())) })
+	_, _ = fmt.Fprintln(c.err)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) == 0 {
+		return nil, cancelled("cancelled: nothing was typed")
+	}
+	return b, nil
+}
+
+// The length of passwords, in Unicode code points after NFC.
+const (
+	minPassword = 10
+	maxPassword = 128
+)
+
+// askNewPassword asks for a new password twice, until both are the same and of
+// the right length.
+func (c *cli) askNewPassword(ctx context.Context, what, flag string) (ipc.Secret, error) {
+	for {
+		first, err := c.askSecret(ctx, fmt.Sprintf("New %s (%d to %d characters)", what, minPassword, maxPassword), flag)
+		if err != nil {
+			return nil, err
+		}
+		if n := utf8.RuneCount(norm.NFC.Bytes(first)); n < minPassword || n > maxPassword {
+			first.Wipe()
+			c.say("that has %s; it must have %d to %d", plural(n, "character"), minPassword, maxPassword)
+			continue
+		}
+		again, err := c.askSecret(ctx, "Once more", flag)
+		if err != nil {
+			first.Wipe()
+			return nil, err
+		}
+		same := string(first) == string(again)
+		again.Wipe()
+		if same {
+			return first, nil
+		}
+		first.Wipe()
+		c.say("the two are not the same; once more")
+	}
+}
+
+// wait reads from the terminal until ctx ends, and then leaves the terminal as
+// it was: a hidden prompt that Ctrl-C ends must not leave it without echo.
+func wait(ctx context.Context, c *cli, read func() ([]byte, error)) ([]byte, error) {
+	fd := int(c.in.Fd())
+	before, stateErr := term.GetState(fd)
+	type answer struct {
+		b   []byte
+		err error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		b, err := read()
+		done <- answer{b, err}
+	}()
+	select {
+	case <-ctx.Done():
+		if stateErr == nil {
+			_ = term.Restore(fd, before)
+		}
+		_, _ = fmt.Fprintln(c.err)
+		return nil, cancelled("cancelled")
+	case a := <-done:
+		if errors.Is(a.err, io.EOF) {
+			return nil, cancelled("cancelled: the input ended")
+		}
+		if a.err != nil {
+			return nil, problem(ipc.Internal, "read the answer", a.err)
+		}
+		return a.b, nil
+	}
+}
+
+// readLine reads up to a newline and not one byte further: what follows may be
+// meant for a hidden prompt.
+func readLine(r io.Reader) ([]byte, error) {
+	var line []byte
+	b := make([]byte, 1)
+	for {
+		n, err := r.Read(b)
+		switch {
+		case n == 1 && b[0] == '\n':
+			return []byte(strings.TrimSuffix(string(line), "\r")), nil
+		case n == 1 && len(line) >= maxLine:
+			return nil, fmt.Errorf("the line is longer than %d bytes", maxLine)
+		case n == 1:
+			line = append(line, b[0])
+		}
+		if err != nil {
+			if len(line) > 0 && errors.Is(err, io.EOF) {
+				return line, nil
+			}
+			return nil, err
+		}
+	}
+}
+
+func lowerFirst(s string) string {
+	if strings.HasPrefix(s, "PIN") || strings.HasPrefix(s, "PUK") {
+		return s
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	return strings.ToLower(string(r)) + s[n:]
+}
+
+func upperFirst(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	return strings.ToUpper(string(r)) + s[n:]
+}

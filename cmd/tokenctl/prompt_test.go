@@ -1,0 +1,335 @@
+//go:build !windows
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// terminal is tokenctl on a pseudo-terminal, and the person at it.
+type terminal struct {
+	t    *testing.T
+	tty  *os.File
+	cmd  *exec.Cmd
+	mu   sync.Mutex
+	out  bytes.Buffer
+	seen int
+	done chan struct{}
+}
+
+// at starts tokenctl on a terminal, with f as its daemon.
+func at(t *testing.T, f *fake, args ...string) *terminal {
+	t.Helper()
+	return atRunning(t, f, "tokenctl", args...)
+}
+
+// atRunning starts any program there.
+func atRunning(t *testing.T, f *fake, program string, args ...string) *terminal {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if f.status.Daemon.Socket == "" {
+		f.status.Daemon.Socket = serve(t, f, dir)
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), "TOKEND_SOCKET="+f.status.Daemon.Socket, "HOME="+dir)
+	cmd.Dir = dir
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 60, Cols: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	term := &terminal{t: t, tty: tty, cmd: cmd, done: make(chan struct{})}
+	go func() {
+		defer close(term.done)
+		b := make([]byte, 4096)
+		for {
+			n, err := tty.Read(b)
+			term.mu.Lock()
+			term.out.Write(b[:n])
+			term.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = tty.Close() })
+	return term
+}
+
+func (x *terminal) text() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.out.String()
+}
+
+// sees waits until the pattern shows after what was seen before.
+func (x *terminal) sees(pattern string) *terminal {
+	x.t.Helper()
+	re := regexp.MustCompile(pattern)
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if m := re.FindStringIndex(x.text()[x.seen:]); m != nil {
+			x.seen += m[1]
+			return x
+		}
+	}
+	x.t.Fatalf("no %q in:\n%s", pattern, x.text())
+	return x
+}
+
+// types answers; a moment later than a prompt, as a person would, so that the
+// terminal's echo is off by then.
+func (x *terminal) types(s string) *terminal {
+	x.t.Helper()
+	time.Sleep(50 * time.Millisecond)
+	if _, err := fmt.Fprint(x.tty, s); err != nil {
+		x.t.Fatal(err)
+	}
+	return x
+}
+
+// ends waits for the program's end and its exit code.
+func (x *terminal) ends(code int) string {
+	x.t.Helper()
+	end := make(chan error, 1)
+	go func() { end <- x.cmd.Wait() }()
+	select {
+	case err := <-end:
+		got := 0
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			got = exit.ExitCode()
+		}
+		select {
+		case <-x.done:
+		case <-time.After(time.Second):
+		}
+		if got != code {
+			x.t.Fatalf("exit code %d, not %d:\n%s", got, code, x.text())
+		}
+	case <-time.After(10 * time.Second):
+		x.t.Fatalf("it does not end:\n%s", x.text())
+	}
+	return x.text()
+}
+
+func opened(accounts ...string) *fake {
+	f := newFake()
+	f.enrolled(ipc.VaultUnlocked)
+	for _, a := range accounts {
+		p := strings.Split(a, " ")
+		f.add(p[0], p[1], p[2], p[3])
+	}
+	return f
+}
+
+// At a terminal a code unlocks the vault in passing; the PIN does not show.
+func TestCodeUnlocksInPassing(t *testing.T) {
+	f := opened("GitHub me session totp")
+	f.status.Vault.State = ipc.VaultIsLocked
+	x := at(t, f, "code", "github")
+	x.sees(`PIN for YubiKey \(3 tries left\): `).types("000000\n")
+	x.sees(`wrong PIN\r\nPIN for YubiKey \(2 tries left\): `).types(fakePIN + "\n")
+	x.sees(`\r\n[0-9]{6}\r\n`)
+	if out := x.ends(0); strings.Contains(out, fakePIN) || strings.Contains(out, "000000") {
+		t.Fatalf("the PIN shows:\n%s", out)
+	}
+	if got := strings.Join(f.spent, " "); got != "000000 "+fakePIN {
+		t.Fatalf("tried: %s", got)
+	}
+}
+
+// --no-input asks nothing even at a terminal.
+func TestNoInputAsksNothing(t *testing.T) {
+	f := opened()
+	f.status.Vault.State = ipc.VaultIsLocked
+	at(t, f, "--no-input", "unlock").sees("--pin-file").ends(2)
+	if len(f.spent) != 0 {
+		t.Fatal("a PIN was tried")
+	}
+}
+
+// The last try is spent only after a word.
+func TestLastTryIsAsked(t *testing.T) {
+	f := opened()
+	f.status.Vault.State, f.tries = ipc.VaultIsLocked, 1
+	x := at(t, f, "unlock")
+	x.sees("This is the last try: a wrong PIN blocks YubiKey. Type yes to go on: ").types("no\n")
+	x.sees("cancelled: yes was not typed").ends(15)
+	if len(f.spent) != 0 {
+		t.Fatal("the last try was spent")
+	}
+	x = at(t, f, "unlock")
+	x.sees("Type yes to go on: ").types("yes\n").sees(`PIN for YubiKey \(last try\): `).types(fakePIN + "\n")
+	x.sees("unlocked by YubiKey").ends(0)
+}
+
+// Ctrl-C at a prompt ends the program and gives the terminal its echo back.
+func TestCtrlCAtPrompt(t *testing.T) {
+	f := opened()
+	f.status.Vault.State = ipc.VaultIsLocked
+	x := atRunning(t, f, "sh", "-c", "trap : INT; tokenctl unlock; echo code $?; stty -a")
+	x.sees("PIN for YubiKey").types("\x03").sees("cancelled").sees("code 15").sees(`[^-]echo\b`).ends(0)
+	if len(f.spent) != 0 {
+		t.Fatal("a PIN was tried")
+	}
+}
+
+// Ctrl-C in mid-touch ends the program, and the daemon sees its client go.
+func TestCtrlCWhileTouchIsWanted(t *testing.T) {
+	f := opened("Bank me touch totp")
+	f.delay = time.Minute
+	x := at(t, f, "code", "bank")
+	x.sees("touch YubiKey for Bank:me …").types("\x03").sees("cancelled").ends(15)
+	select {
+	case <-f.left:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the daemon did not see the client go")
+	}
+}
+
+func TestInitAsks(t *testing.T) {
+	f := newFake()
+	x := at(t, f, "init")
+	x.sees("YubiKey is plugged in").sees(`Which token \(piv, soft, none\) \[piv\]: `).types("\n")
+	x.sees("opens your vault and its backups without any token")
+	x.sees("New recovery password").types("short\n").sees("must have 10 to 128")
+	x.sees("New recovery password").types("long enough 1\n").sees("Once more: ").types("long enough 2\n").sees("not the same")
+	x.sees("New recovery password").types("long enough 1\n").sees("Once more: ").types("long enough 1\n")
+	x.sees("PIN for YubiKey").types(fakePIN + "\n").sees("made vault v1").ends(0)
+	if f.password != "long enough 1" {
+		t.Fatalf("recovery password %q", f.password)
+	}
+}
+
+func TestRemoveAsks(t *testing.T) {
+	f := opened("GitHub me session totp")
+	at(t, f, "account", "remove", "github").sees("is final").sees("Type yes to go on: ").types("\n").sees("cancelled").ends(15)
+	at(t, f, "account", "remove", "github").sees("Type yes to go on: ").types("yes\n").sees("removed GitHub:me").ends(0)
+}
+
+func TestAddAsks(t *testing.T) {
+	f := opened()
+	x := at(t, f, "account", "add")
+	x.sees("Issuer .*: ").types("GitHub\n").sees("Name .*: ").types("me\n")
+	x.sees("Secret .*: ").types("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n").sees("its code now").sees(`[0-9]{6}`)
+	if out := x.ends(0); strings.Contains(out, "GEZDG") {
+		t.Fatalf("the secret shows:\n%s", out)
+	}
+}
+
+// The QR code on a terminal is black on white, and only after a word.
+func TestShowQR(t *testing.T) {
+	f := opened("GitHub me session totp")
+	x := at(t, f, "account", "show", "github", "--qr")
+	x.sees("Type yes to go on: ").types("yes\n").sees("\x1b\\[30;107m").sees("clear the screen").ends(0)
+}
+
+func TestRestoreAsksForThePassword(t *testing.T) {
+	f := newFake()
+	f.tokens[0].Present = false
+	path := filepath.Join(t.TempDir(), "b.tokend")
+	if err := os.WriteFile(path, sampleBackup(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x := at(t, f, "backup", "restore", path)
+	x.sees("signed by [0-9a-f]{64}").sees("no token that is plugged in opens this backup").sees("Recovery password: ").types(backupPassword + "\n")
+	x.sees("restored 1 account; the vault is unlocked by recovery password").ends(0)
+}
+
+// A list is a table on a terminal.
+func TestTableOnTerminal(t *testing.T) {
+	f := opened("GitHub me session totp", "銀行 私 touch totp")
+	out := at(t, f, "account", "list").ends(0)
+	want := "#  ACCOUNT    CLASS    TYPE  ID\r\n1  GitHub:me  session  totp  id1\r\n2  銀行:私    touch    totp  id2\r\n"
+	if out != want {
+		t.Fatalf("got\n%s\nwant\n%s", out, want)
+	}
+}
+
+// The live list is drawn in place, asks no touch, and ends with Ctrl-C as it
+// is meant to.
+func TestWatch(t *testing.T) {
+	f := opened("GitHub me session totp", "Bank me touch totp")
+	x := at(t, f, "code", "--watch")
+	x.sees(`GitHub:me  [0-9]{6}  [0-9]+ s`).sees("Bank:me +- +needs a touch").sees("\x1b\\[3A").types("\x03").ends(0)
+	x = at(t, f, "code", "--watch", "github")
+	x.sees(`\rGitHub:me  [0-9]{6}  [0-9]+ s`).sees(`\rGitHub:me  [0-9]{6}  [0-9]+ s`).types("\x03").ends(0)
+}
+
+func TestEventsUntilCtrlC(t *testing.T) {
+	f := opened()
+	at(t, f, "events").sees("state  vault unlocked").types("\x03").ends(0)
+}
+
+func TestQuickstartAsks(t *testing.T) {
+	f := newFake()
+	f.backup = sampleBackup(t)
+	x := at(t, f, "quickstart")
+	x.sees(`Type new or restore \[new\]: `).types("\n")
+	x.sees("YubiKey is plugged in").sees(`Use it\? \(yes/no\) \[yes\]: `).types("\n")
+	x.sees("PIN for YubiKey").types(fakePIN + "\n").sees("it opens with YubiKey")
+	x.sees("Set one now").types("\n").sees("New recovery password").types("long enough 1\n").sees("Once more").types("long enough 1\n")
+	x.sees("Type qr, uri, secret, sample, or skip").types("qr\n").sees("Picture").types("/nowhere.png\n").sees("no such file")
+	x.sees("Type qr, uri, secret, sample, or skip").types("sample\n").sees("added Example:sample@example.com").sees(`[0-9]{6}\r\n`)
+	x.sees(`New file \(or skip\) \[.*/vault-.*\.tokend\]: `).types("\n").sees("wrote and read back").sees("What next").ends(0)
+}
+
+func TestQuickstartRestores(t *testing.T) {
+	f := newFake()
+	path := filepath.Join(t.TempDir(), "b.tokend")
+	if err := os.WriteFile(path, sampleBackup(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x := at(t, f, "quickstart")
+	x.sees("Type new or restore").types("restore\n").sees("Path of the backup").types(path + "\n").sees("PIN for YubiKey").types(fakePIN + "\n")
+	x.sees("restored 1 account").sees("Set one now").types("no\n").sees("once the token is lost").sees("New file").types("skip\n").sees("What next").ends(0)
+}
+
+// Ctrl-C in a pipe without a terminal is the same as at one.
+func TestSignalWithoutTerminal(t *testing.T) {
+	f := opened("Bank me touch totp")
+	f.delay = time.Minute
+	cmd := exec.Command("tokenctl", "code", "bank")
+	dir, err := os.MkdirTemp("", "tctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	cmd.Env = append(os.Environ(), "TOKEND_SOCKET="+serve(t, f, dir))
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, 256)
+	if _, err := stderr.Read(line); err != nil || !bytes.Contains(line, []byte("touch YubiKey")) {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 15 {
+		t.Fatalf("it ended with %v", err)
+	}
+}

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/ipc/local"
+)
+
+const quickstartHelp = `Set everything up, step by step: a new vault or one from a backup, the token, the
+recovery password, a first account with its code, a backup. Steps that are done
+already are passed over, so it can be run again.
+
+With --sample nothing is asked: a throwaway vault with a software token, random
+passwords (printed, since they guard nothing) and a sample account is made, and
+each step is shown. Never use that vault for accounts of your own.`
+
+type quickstartFlags struct {
+	sample       bool
+	token        string
+	reader       string
+	pinFile      string
+	passwordFile string
+	backup       string
+}
+
+// quickstart is one run: what the flags say, and what was found and done.
+type quickstart struct {
+	*cli
+	f    *quickstartFlags
+	step int
+	// made says that this run made the vault, so that --sample may set its
+	// passwords.
+	made bool
+}
+
+func (c *cli) quickstartCommand() *cobra.Command {
+	f := &quickstartFlags{}
+	cmd := &cobra.Command{
+		Use: "quickstart", Short: "Set everything up, step by step", Long: quickstartHelp, Args: cobra.NoArgs,
+		Example: "  tokenctl quickstart\n  tokenctl quickstart --sample",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !f.sample && !c.canAsk() {
+				return usage("quickstart asks questions, and there is no terminal: --sample is missing", adviceSample()...)
+			}
+			q := &quickstart{cli: c, f: f}
+			return fail("finish quickstart", q.run(cmd.Context()))
+		},
+	}
+	fl := cmd.Flags()
+	fl.BoolVar(&f.sample, "sample", false, "ask nothing: a throwaway vault with sample input")
+	fl.StringVar(&f.token, "token", "", "`KIND` of token for a new vault: piv or soft")
+	fl.StringVar(&f.reader, "reader", "", "the token's reader, or a part of its name")
+	fl.StringVar(&f.pinFile, "pin-file", "", "read the PIN, or the software token's passphrase, from `FILE`")
+	fl.StringVar(&f.passwordFile, "recovery-password-file", "", "read the recovery password from `FILE`")
+	fl.StringVar(&f.backup, "backup", "", "write the backup to this new `FILE`")
+	return cmd
+}
+
+func (q *quickstart) heading(text string) {
+	q.step++
+	q.say("")
+	q.say("%d. %s", q.step, text)
+}
+
+func (q *quickstart) run(ctx context.Context) error {
+	st, err := q.daemon().Status(ctx)
+	if err != nil {
+		return err
+	}
+	q.say("tokend %s answers (%s) at %s", clean(st.Daemon.Version), modeText(st.Daemon.Mode), clean(st.Daemon.Socket))
+	for _, step := range []func(context.Context) error{q.vault, q.recovery, q.account, q.code, q.backupStep} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return q.next(ctx)
+}
+
+// vault makes, restores or unlocks the vault.
+func (q *quickstart) vault(ctx context.Context) error {
+	st, err := q.daemon().Status(ctx)
+	if err != nil {
+		return err
+	}
+	switch st.Vault.State {
+	case ipc.VaultNone:
+		return q.newOrRestore(ctx)
+	case ipc.VaultBroken:
+		q.heading("Your vault")
+		if st.Vault.Problem != nil {
+			return st.Vault.Problem
+		}
+		return &ipc.Error{Kind: ipc.VaultDamaged, Message: "the vault cannot be used"}
+	case ipc.VaultIsLocked:
+		q.heading("Your vault is there, and locked: unlock it")
+		auth, err := (&authFlags{pinFile: q.f.pinFile, passwordFile: either(q.f.pinFile == "", q.f.passwordFile, "")}).load(ctx, q.cli)
+		if err != nil {
+			return err
+		}
+		defer wipeAuth(&auth)
+		given := q.f.sample || len(auth.PIN)+len(auth.RecoveryPassword) > 0
+		if err := q.unlockWith(ctx, &auth, given); err != nil {
+			return err
+		}
+		q.say("unlocked")
+		return nil
+	}
+	q.heading("Your vault is there, and open")
+	q.say("going on with what is missing")
+	return nil
+}
+
+func (q *quickstart) newOrRestore(ctx context.Context) error {
+	if !q.f.sample {
+		q.heading("A new vault, or one from a backup?")
+		answer, err := q.ask(ctx, "Type new or restore", "new", "--sample")
+		if err != nil {
+			return err
+		}
+		if strings.EqualFold(answer, "restore") {
+			return q.restoreStep(ctx)
+		}
+	}
+	q.heading("The token that opens the vault")
+	r, given, err := q.tokenStep(ctx)
+	if err != nil {
+		return err
+	}
+	res, err := q.makeVault(ctx, r, given)
+	if err != nil {
+		return fail("make the vault", err)
+	}
+	q.made = true
+	q.sayVaultMade(ipc.InitResult{Vault: res.Vault, Token: res.Token})
+	return nil
+}
+
+// tokenStep chooses the token and its PIN. The recovery password is a step of
+// its own; it is set right after.
+func (q *quickstart) tokenStep(ctx context.Context) (ipc.InitRequest, bool, error) {
+	ef := enrollFlags{kind: q.f.token, reader: q.f.reader, pinFile: q.f.pinFile}
+	if ef.kind == "" && !q.f.sample {
+		if err := q.proposeToken(ctx, &ef); err != nil {
+			return ipc.InitRequest{}, false, err
+		}
+	}
+	if ef.kind == "" {
+		ef.kind = "soft"
+	}
+	if ef.kind == "soft" {
+		q.say("A software token is a file on this machine, sealed by a passphrase. It is not hardware:")
+		q.say("whoever copies the file and learns the passphrase has the vault. Enrol a real token later.")
+	}
+	if q.f.sample && ef.pinFile == "" && ef.kind == "soft" {
+		phrase := samplePassword()
+		q.say("sample passphrase: %s", phrase)
+		return ipc.InitRequest{Enroll: &ipc.EnrollRequest{Kind: "soft", Label: "sample", PIN: ipc.Secret(phrase)}}, true, nil
+	}
+	r, err := ef.request(ctx, q.cli)
+	return ipc.InitRequest{Enroll: r}, ef.pinFile != "", err
+}
+
+// proposeToken looks for a hardware token; without one it waits, if the user
+// wants, until one is plugged in.
+func (q *quickstart) proposeToken(ctx context.Context, ef *enrollFlags) error {
+	for {
+		list, err := q.daemon().Tokens(ctx)
+		if err != nil {
+			return err
+		}
+		for _, t := range list.Tokens {
+			switch {
+			case !t.Present || !t.Hardware:
+			case t.Problem != nil:
+				q.say("%s is plugged in and cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
+			default:
+				q.say("%s is plugged in (%s)", tokenLabel(t), clean(t.Locator))
+				yes, err := q.yesNo(ctx, "Use it?", true, "--token piv")
+				if err != nil {
+					return err
+				}
+				if yes {
+					ef.kind, ef.reader = t.Kind, t.Locator
+					return nil
+				}
+			}
+		}
+		answer, err := q.ask(ctx, "Plug a token in and press Enter, or type soft for a software token (not hardware)", "", "--token soft")
+		if err != nil || strings.EqualFold(answer, "soft") {
+			ef.kind = "soft"
+			return err
+		}
+	}
+}
+
+// recovery sets a recovery password where there is none. A user may decline.
+func (q *quickstart) recovery(ctx context.Context) error {
+	st, err := q.daemon().Status(ctx)
+	if err != nil || !st.Vault.RecoverySet.IsZero() || q.f.sample && !q.made {
+		return err
+	}
+	q.heading("The recovery password")
+	q.explainRecovery()
+	var password ipc.Secret
+	switch {
+	case q.f.passwordFile != "":
+		password, err = q.readSecret(ctx, "--recovery-password-file", q.f.passwordFile)
+	case q.f.sample:
+		password = ipc.Secret(samplePassword())
+		q.say("sample recovery password: %s", string(password))
+	default:
+		var yes bool
+		if yes, err = q.yesNo(ctx, "Set one now?", true, "--recovery-password-file FILE"); err == nil && !yes {
+			q.say("Without it nobody can open the vault or a backup once the token is lost or broken.")
+			q.say("Later: tokenctl recovery set-password")
+			return nil
+		}
+		if err == nil {
+			password, err = q.askNewPassword(ctx, "recovery password", "--recovery-password-file FILE")
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer password.Wipe()
+	err = q.open(ctx, &authFlags{}, func(ctx context.Context, a ipc.Auth) error {
+		_, err := q.daemon().SetRecoveryPassword(ctx, ipc.SetRecoveryRequest{Auth: a, Password: password})
+		return err
+	})
+	if err == nil {
+		q.say("the recovery password is set")
+	}
+	return fail("set the recovery password", err)
+}
+
+// next says what to type from here on.
+func (q *quickstart) next(ctx context.Context) error {
+	st, err := q.daemon().Status(ctx)
+	if err != nil {
+		return err
+	}
+	q.heading("What next")
+	q.warn(st.Warnings)
+	q.say("The daemon goes on listening at %s", clean(st.Daemon.Socket))
+	if q.socket != "" || q.getenv(local.EnvSocket) != "" {
+		q.say("so that tokenctl finds it there: export %s=%s", local.EnvSocket, clean(st.Daemon.Socket))
+	}
+	for _, line := range adviceNext() {
+		q.say("  %s", line)
+	}
+	return nil
+}
+
+// restoreStep makes the vault from a backup file.
+func (q *quickstart) restoreStep(ctx context.Context) error {
+	q.heading("The backup")
+	found := q.findBackups()
+	def := ""
+	if len(found) > 0 {
+		q.say("found, newest first:")
+		for _, f := range found {
+			q.say("  %s", clean(f))
+		}
+		def = found[0]
+	}
+	path, err := q.ask(ctx, "Path of the backup", def, "tokenctl backup restore FILE")
+	if err != nil {
+		return err
+	}
+	data, a, err := q.parseBackup(expandHome(path))
+	if err != nil {
+		return err
+	}
+	q.say("vault %s, state %d, written %s", clean(a.Manifest.VaultID), a.Manifest.Generation, ago(q.now(), a.Manifest.Time))
+	q.say("signed by %s", clean(a.Manifest.Signer))
+	res, err := q.restore(ctx, &authFlags{}, data, "")
+	if err != nil {
+		return fail("restore "+path, err)
+	}
+	q.sayRestored(res)
+	return nil
+}
+
+// backupName is the ending by which backups are looked for and proposed.
+const backupName = ".tokend"
+
+func expandHome(path string) string {
+	if home, err := os.UserHomeDir(); err == nil && (path == "~" || strings.HasPrefix(path, "~/")) {
+		return filepath.Join(home, strings.TrimPrefix(path, "~"))
+	}
+	return path
+}
+
+// homeOr is the user's home folder, or where there is none the present one.
+func homeOr() string {
+	if home, err := os.UserHomeDir(); err == nil {
+		return home
+	}
+	return "."
+}
+
+// proposal is a path for a backup at which nothing is yet.
+func (q *quickstart) proposal() string {
+	base := filepath.Join(homeOr(), "vault-"+q.now().Format("2006-01-02"))
+	path := base + backupName
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(path); err != nil {
+			return path
+		}
+		path = fmt.Sprintf("%s-%d%s", base, n, backupName)
+	}
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// sampleURI is the account of RFC 6238's test vectors: everybody knows its
+// secret, so nobody can take it for one to rely on.
+const sampleURI = "otpauth://totp/Example:sample@example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Example"
+
+// samplePassword is a random password for a vault that guards nothing.
+func samplePassword() string {
+	t := strings.ToLower(rand.Text())
+	return strings.Join([]string{t[:5], t[5:10], t[10:15], t[15:20]}, "-")
+}
+
+// account adds a first account where there is none.
+func (q *quickstart) account(ctx context.Context) error {
+	list, err := q.daemon().Accounts(ctx)
+	if err != nil {
+		return fail("list the accounts", err)
+	}
+	if n := len(list.Accounts); n > 0 {
+		q.say("%s in the vault", plural(n, "account"))
+		return nil
+	}
+	q.heading("The first account")
+	f := &addFlags{}
+	var accounts []ipc.NewAccount
+	for accounts == nil {
+		if accounts, err = q.askAccount(ctx, f); err == nil && accounts == nil {
+			return nil // declined
+		}
+		var e *ipc.Error
+		if err != nil && (q.f.sample || !errors.As(err, &e) || e.Kind == ipc.Cancelled) {
+			return err
+		}
+		if err != nil {
+			q.explain(err, e)
+		}
+	}
+	var res ipc.AccountList
+	err = q.open(ctx, &f.auth, func(ctx context.Context, _ ipc.Auth) (err error) {
+		res, err = q.daemon().AddAccounts(ctx, ipc.AddAccountsRequest{Accounts: accounts})
+		return err
+	})
+	if err != nil {
+		return fail("add the account", err)
+	}
+	for _, a := range res.Accounts {
+		q.say("added %s, class %s", accountName(a.Issuer, a.Name), classText(a.Class))
+	}
+	return nil
+}
+
+// askAccount asks where the first account comes from; nil means none.
+func (q *quickstart) askAccount(ctx context.Context, f *addFlags) ([]ipc.NewAccount, error) {
+	from := "sample"
+	if !q.f.sample {
+		q.say("The service shows a QR code or a secret as text when two-factor login is set up there.")
+		var err error
+		if from, err = q.ask(ctx, "Type qr, uri, secret, sample, or skip", "sample", "--sample"); err != nil {
+			return nil, err
+		}
+	}
+	switch strings.ToLower(from) {
+	case "sample":
+		// Session class, so that its code shows without a touch.
+		return []ipc.NewAccount{{URI: ipc.Secret(sampleURI), Class: "session"}}, nil
+	case "qr":
+		path, err := q.ask(ctx, "Picture of the QR code (PNG or JPEG)", "", "tokenctl account add --qr FILE")
+		if err != nil {
+			return nil, err
+		}
+		one := &addFlags{qr: expandHome(path)}
+		return q.newAccounts(ctx, one)
+	case "uri":
+		uri, err := q.askSecret(ctx, "otpauth:// address (not shown)", "tokenctl account add --uri-file FILE")
+		if err != nil {
+			return nil, err
+		}
+		return f.fromURIs([]string{string(uri)})
+	case "secret":
+		return q.newAccounts(ctx, &addFlags{})
+	case "skip":
+		return nil, nil
+	}
+	return nil, usage("please type one of the words")
+}
+
+// code shows a live code of the first account that makes one.
+func (q *quickstart) code(ctx context.Context) error {
+	list, err := q.daemon().Accounts(ctx)
+	if err != nil {
+		return fail("list the accounts", err)
+	}
+	// One without a touch first, one that counts last: its code would be spent.
+	rank := func(a ipc.Account) int {
+		switch {
+		case a.Type == "hotp":
+			return 2
+		case a.Class == "touch":
+			return 1
+		}
+		return 0
+	}
+	accounts := slices.Clone(list.Accounts)
+	slices.SortStableFunc(accounts, func(a, b ipc.Account) int { return rank(a) - rank(b) })
+	if len(accounts) == 0 || rank(accounts[0]) == 2 || q.f.sample && rank(accounts[0]) > 0 {
+		return nil
+	}
+	a := accounts[0]
+	q.heading("Its code")
+	var code ipc.Code
+	err = q.open(ctx, &authFlags{}, func(ctx context.Context, auth ipc.Auth) (err error) {
+		code, err = q.daemon().Code(ctx, a.ID, ipc.CodeRequest{Auth: auth})
+		return err
+	})
+	if err != nil {
+		return fail("make a code for "+accountName(a.Issuer, a.Name), err)
+	}
+	q.say("%s, valid for %s:", accountName(a.Issuer, a.Name), span(code.ValidUntil.Sub(q.now())))
+	q.print("%s", clean(code.Code))
+	return nil
+}
+
+// backupStep writes a first backup.
+func (q *quickstart) backupStep(ctx context.Context) error {
+	st, err := q.daemon().Status(ctx)
+	if err != nil {
+		return err
+	}
+	if !st.Vault.LastBackup.IsZero() && q.f.backup == "" {
+		q.say("last backup: %s", ago(q.now(), st.Vault.LastBackup))
+		return nil
+	}
+	q.heading("A backup")
+	for {
+		path, err := q.backupPath(ctx)
+		if err != nil || path == "" {
+			return err
+		}
+		doc, err := q.createBackup(ctx, path)
+		if err == nil {
+			q.print("%s  %s", doc.SHA256, clean(doc.File))
+			q.sayBackup(doc)
+			return nil
+		}
+		var e *ipc.Error
+		if !errors.As(err, &e) || e.Kind == ipc.Cancelled || q.f.sample || q.f.backup != "" {
+			return err
+		}
+		q.explain(err, e)
+	}
+}
+
+// backupPath is where the backup goes; empty when the user wants none.
+func (q *quickstart) backupPath(ctx context.Context) (string, error) {
+	switch {
+	case q.f.backup != "":
+		return expandHome(q.f.backup), nil
+	case q.f.sample:
+		dir, err := os.MkdirTemp("", "tokend-sample-")
+		if err != nil {
+			return "", fileFailure("make a folder for the sample's backup", err)
+		}
+		return filepath.Join(dir, "vault"+backupName), nil
+	}
+	q.say("Best on another disk, a stick, or a folder that is copied to another machine.")
+	path, err := q.ask(ctx, "New file (or skip)", q.proposal(), "--backup FILE")
+	if err != nil || strings.EqualFold(path, "skip") {
+		if err == nil {
+			q.say("Later: tokenctl backup create FILE")
+		}
+		return "", err
+	}
+	return expandHome(path), nil
+}
+
+// findBackups looks for backups where people put them, newest first.
+func (q *quickstart) findBackups() []string {
+	home := homeOr()
+	user := filepath.Base(home)
+	var found []string
+	for _, dir := range []string{".", home, filepath.Join(home, "Documents"), filepath.Join(home, "Downloads"),
+		filepath.Join("/media", user, "*"), filepath.Join("/run/media", user, "*"), "/Volumes/*"} {
+		matches, err := filepath.Glob(filepath.Join(dir, "*"+backupName))
+		for _, m := range matches {
+			// The present folder may be one of the others.
+			if full, pathErr := filepath.Abs(m); err == nil && pathErr == nil && !slices.Contains(found, full) {
+				found = append(found, full)
+			}
+		}
+	}
+	age := func(path string) int64 {
+		info, err := os.Stat(path)
+		if err != nil {
+			return 0
+		}
+		return -info.ModTime().UnixNano()
+	}
+	slices.SortStableFunc(found, func(a, b string) int {
+		return int(max(-1, min(1, age(a)-age(b))))
+	})
+	const most = 10
+	if len(found) > most {
+		q.say("(%s more)", fmt.Sprint(len(found)-most))
+		found = found[:most]
+	}
+	return found
+}

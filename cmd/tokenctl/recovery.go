@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+func (c *cli) recoveryCommand() *cobra.Command {
+	return group("recovery", "The way back without a token: set, check and print it",
+		c.recoverySetCommand(), c.recoveryCheckCommand(), c.recoveryShowCommand(), c.recoveryRotateCommand())
+}
+
+// recoveryFlags are those of the commands that set a new recovery password. The
+// old one agrees under a name of its own.
+type recoveryFlags struct {
+	auth    authFlags
+	newFile string
+}
+
+func (f *recoveryFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.newFile, "recovery-password-file", "", "read the new recovery password from `FILE` (- is standard input)")
+	fl.StringVar(&f.auth.passwordFile, "old-recovery-password-file", "", "agree with the old recovery password from `FILE`")
+	fl.StringVar(&f.auth.token, "token", "", "agree with this `TOKEN`, where accounts need a touch")
+	fl.StringVar(&f.auth.pinFile, "pin-file", "", "read its PIN from `FILE`; it is tried once")
+	fl.BoolVar(&f.auth.lastTry, "spend-last-try", false, "allow the PIN to be tried when one try is left")
+	fl.StringVar(&f.auth.keyFile, "recovery-key-file", "", "agree with the old recovery key from `FILE`")
+	cmd.MarkFlagsMutuallyExclusive("pin-file", "old-recovery-password-file", "recovery-key-file")
+}
+
+type setRecovery func(context.Context, ipc.SetRecoveryRequest) (ipc.RecoveryResult, error)
+
+func (c *cli) setRecovery(ctx context.Context, f *recoveryFlags, doing string, set setRecovery) error {
+	var password ipc.Secret
+	var err error
+	if f.newFile != "" {
+		password, err = c.readSecret(ctx, "--recovery-password-file", f.newFile)
+	} else {
+		if c.canAsk() {
+			c.explainRecovery()
+		}
+		password, err = c.askNewPassword(ctx, "recovery password", "--recovery-password-file FILE")
+	}
+	if err != nil {
+		return fail(doing, err)
+	}
+	defer password.Wipe()
+	var res ipc.RecoveryResult
+	err = c.open(ctx, &f.auth, func(ctx context.Context, a ipc.Auth) (err error) {
+		res, err = set(ctx, ipc.SetRecoveryRequest{Auth: a, Password: password})
+		return err
+	})
+	if err != nil {
+		return fail(doing, err)
+	}
+	if c.json {
+		return c.printJSON(res)
+	}
+	c.say("the recovery password is set; older backups keep the one they were made with")
+	for _, b := range res.OldBackups {
+		c.say("the former password still opens: %s", clean(b))
+	}
+	c.say("make a backup now: tokenctl backup create FILE")
+	return nil
+}
+
+func (c *cli) recoverySetCommand() *cobra.Command {
+	var f recoveryFlags
+	cmd := &cobra.Command{
+		Use: "set-password", Short: "Set or change the recovery password", Args: cobra.NoArgs,
+		Long: `Set the password that opens the vault and its later backups without any token:
+10 to 128 characters. It is asked for twice.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.setRecovery(cmd.Context(), &f, "set the recovery password", c.daemon().SetRecoveryPassword)
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func (c *cli) recoveryRotateCommand() *cobra.Command {
+	var f recoveryFlags
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "rotate", Short: "Make a new recovery key and give the vault new keys", Args: cobra.NoArgs,
+		Long: `Replace the recovery key itself, when the old key, or the old password together
+with a backup, may be in wrong hands. The old ones open no later vault or
+backup; old backups stay as they are.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !yes {
+				if err := c.confirm(cmd.Context(), "The old recovery key and password will open no later backup.", "--yes"); err != nil {
+					return fail("rotate the recovery key", err)
+				}
+			}
+			return c.setRecovery(cmd.Context(), &f, "rotate the recovery key", c.daemon().RotateRecovery)
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	f.add(cmd)
+	return cmd
+}
+
+func (c *cli) recoveryCheckCommand() *cobra.Command {
+	var passwordFile, keyFile string
+	cmd := &cobra.Command{
+		Use: "check", Short: "Check that you still know the recovery password", Args: cobra.NoArgs,
+		Long: "Try the recovery password, or a printed recovery key, against the vault. Nothing is opened.",
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&passwordFile, "recovery-password-file", "", "read the password from `FILE` (- is standard input)")
+	fl.StringVar(&keyFile, "recovery-key-file", "", "try the recovery key from `FILE` instead (- is standard input)")
+	cmd.MarkFlagsMutuallyExclusive("recovery-password-file", "recovery-key-file")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx := cmd.Context()
+		const doing = "check the recovery password"
+		var r ipc.CheckRecoveryRequest
+		var err error
+		if keyFile != "" {
+			r.Key, err = c.readSecret(ctx, "--recovery-key-file", keyFile)
+		} else {
+			r.Password, err = c.secretOrAsk(ctx, "Recovery password", "--recovery-password-file", passwordFile)
+		}
+		if err != nil {
+			return fail(doing, err)
+		}
+		defer r.Password.Wipe()
+		defer r.Key.Wipe()
+		var res ipc.CheckRecoveryResult
+		err = c.announced(ctx, func(ctx context.Context) (err error) {
+			res, err = c.daemon().CheckRecovery(ctx, r)
+			return err
+		})
+		if err != nil {
+			return fail(doing, err)
+		}
+		if c.json {
+			return c.printJSON(res)
+		}
+		c.say("it is right; set %s", ago(c.now(), res.Set))
+		return nil
+	}
+	return cmd
+}
+
+func (c *cli) recoveryShowCommand() *cobra.Command {
+	var passwordFile string
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "show-key", Short: "Print the recovery key, for paper", Args: cobra.NoArgs,
+		Long: `Print the recovery key itself: whoever has it and a backup has all secrets of
+the vault, without the password. For paper in a safe place.`,
+	}
+	cmd.Flags().StringVar(&passwordFile, "recovery-password-file", "", "read the password from `FILE` (- is standard input)")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx := cmd.Context()
+		const doing = "show the recovery key"
+		if !yes {
+			c.say("Whoever sees the recovery key and gets a backup has every secret in it.")
+			if err := c.confirm(ctx, "Show it?", "--yes"); err != nil {
+				return fail(doing, err)
+			}
+		}
+		password, err := c.secretOrAsk(ctx, "Recovery password", "--recovery-password-file", passwordFile)
+		if err != nil {
+			return fail(doing, err)
+		}
+		defer password.Wipe()
+		var res ipc.RecoveryKey
+		err = c.announced(ctx, func(ctx context.Context) (err error) {
+			res, err = c.daemon().ShowRecoveryKey(ctx, ipc.ShowRecoveryKeyRequest{Password: password})
+			return err
+		})
+		if err != nil {
+			return fail(doing, err)
+		}
+		defer res.Key.Wipe()
+		if c.json {
+			return c.printJSON(res)
+		}
+		c.say("vault %s, signed by %s", clean(res.VaultID), clean(res.Signer))
+		c.print("%s", clean(string(res.Key)))
+		return nil
+	}
+	return cmd
+}

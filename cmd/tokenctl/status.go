@@ -1,0 +1,395 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+func (c *cli) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show how daemon, vault, tokens and backups are", Args: cobra.NoArgs,
+		Long: `Show which daemon answers, how the vault is and when it locks, the tokens, the
+recovery password and the last backup, and what is weak, each with the command
+that mends it.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			st, err := c.daemon().Status(cmd.Context())
+			if err != nil {
+				return fail("read the status", err)
+			}
+			if c.json {
+				return c.printJSON(st)
+			}
+			c.showPairs(c.statusTable(st))
+			c.sayVaultProblem(st.Vault)
+			for _, t := range st.Tokens {
+				if t.Problem != nil {
+					c.say("%s cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
+				}
+			}
+			c.warn(st.Warnings)
+			return nil
+		},
+	}
+}
+
+func (c *cli) statusTable(st ipc.Status) *table {
+	t := &table{head: []string{"", ""}, flexible: 1}
+	t.add("daemon", fmt.Sprintf("tokend %s, %s, process %d", st.Daemon.Version, modeText(st.Daemon.Mode), st.Daemon.PID))
+	t.add("socket", st.Daemon.Socket)
+	if st.Daemon.Helper != "" && st.Daemon.Helper != "ok" {
+		t.add("tokens", "cannot be used: "+st.Daemon.Helper)
+	}
+	v := st.Vault
+	t.add("vault", vaultText(v))
+	if v.State == ipc.VaultUnlocked || v.State == ipc.VaultReadOnly {
+		if v.UnlockedBy != "" {
+			t.add("unlocked by", v.UnlockedBy)
+		}
+		t.add("locks", locksText(v, c.now()))
+		t.add("accounts", fmt.Sprintf("%d (%d need a touch)", v.Accounts, v.Touch))
+	}
+	for _, k := range st.Tokens {
+		t.add("token", fmt.Sprintf("%s, %s, %s", tokenLabel(k), either(k.Enrolled, "enrolled", "not enrolled"),
+			either(k.Present, "present", "not present")))
+	}
+	if v.State != ipc.VaultNone {
+		t.add("recovery password", either(v.RecoverySet.IsZero(), "not set", "set "+ago(c.now(), v.RecoverySet)))
+		t.add("last backup", ago(c.now(), v.LastBackup))
+	}
+	if v.Signer != "" {
+		t.add("signed by", v.Signer)
+	}
+	return t
+}
+
+func modeText(mode string) string {
+	switch mode {
+	case "user":
+		return "your own"
+	case "system":
+		return "the system's"
+	}
+	return mode
+}
+
+func vaultText(v ipc.Vault) string {
+	switch v.State {
+	case ipc.VaultNone:
+		return "none yet"
+	case ipc.VaultIsLocked:
+		return "locked"
+	case ipc.VaultUnlocked:
+		return "unlocked"
+	case ipc.VaultReadOnly:
+		return "unlocked, read-only: the newest state is damaged, the one before is open"
+	case ipc.VaultBroken:
+		return "cannot be used"
+	}
+	return string(v.State)
+}
+
+// locksText says when the vault locks by itself, whichever limit comes first.
+func locksText(v ipc.Vault, now time.Time) string {
+	switch {
+	case v.IdleLock.IsZero() && v.HardLock.IsZero():
+		return "only on request"
+	case v.IdleLock.IsZero() || !v.HardLock.IsZero() && v.HardLock.Before(v.IdleLock):
+		return "in " + span(v.HardLock.Sub(now))
+	}
+	s := "in " + span(v.IdleLock.Sub(now)) + " if idle"
+	if !v.HardLock.IsZero() {
+		s += ", in " + span(v.HardLock.Sub(now)) + " in any case"
+	}
+	return s
+}
+
+func (c *cli) sayVaultProblem(v ipc.Vault) {
+	if v.Problem != nil {
+		c.say("the vault: %s", clean(v.Problem.Message))
+		for _, h := range advise(v.Problem) {
+			c.say("  %s", clean(h))
+		}
+	}
+	if v.State == ipc.VaultNone {
+		c.say("make a vault, or bring one back: tokenctl quickstart")
+	}
+}
+
+func (c *cli) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Look for what is wrong, and name the command that mends it", Args: cobra.NoArgs,
+		Long: "Check this program's side and the daemon's. The exit code is not 0 when an error was found.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			found, exit := c.examine(cmd.Context())
+			if c.json {
+				if err := c.printJSON(ipc.Findings{Version: ipc.Version, Findings: found}); err != nil {
+					return err
+				}
+			} else {
+				c.showFindings(found)
+			}
+			if exit != 0 {
+				return silent{exit}
+			}
+			return nil
+		},
+	}
+}
+
+// Levels of a finding.
+const (
+	levelOK      = "ok"
+	levelNote    = "note"
+	levelWarning = "warning"
+	levelError   = "error"
+)
+
+// examine checks this side, and what the daemon says of its own.
+func (c *cli) examine(ctx context.Context) (found []ipc.Finding, exit int) {
+	found = c.examineHere()
+	st, err := c.daemon().Status(ctx)
+	if err != nil {
+		e := asError(ctx, err)
+		return append(found, ipc.Finding{Code: string(e.Kind), Level: levelError,
+			Message: "the daemon does not answer: " + e.Message, Fix: "tokend serve --user"}), e.Kind.Info().Exit
+	}
+	found = append(found, ipc.Finding{Code: "daemon", Level: levelOK,
+		Message: fmt.Sprintf("tokend %s answers at %s (%s)", st.Daemon.Version, st.Daemon.Socket, modeText(st.Daemon.Mode))})
+	found = append(found, sameVersion(buildVersion(), st.Daemon.Version), clockFinding(c.now(), st.Daemon.Time))
+	theirs, err := c.daemon().Doctor(ctx)
+	if err != nil {
+		e := asError(ctx, err)
+		found = append(found, ipc.Finding{Code: string(e.Kind), Level: levelError, Message: "the daemon cannot examine itself: " + e.Message})
+	}
+	found = append(found, theirs.Findings...)
+	for _, f := range found {
+		if f.Level == levelError {
+			exit = 1
+		}
+	}
+	return found, exit
+}
+
+func sameVersion(mine, theirs string) ipc.Finding {
+	if mine == theirs {
+		return ipc.Finding{Code: "version", Level: levelOK, Message: "tokenctl and tokend have the same version, " + mine}
+	}
+	return ipc.Finding{Code: "version", Level: levelNote,
+		Message: fmt.Sprintf("tokenctl has version %s, tokend %s", mine, theirs), Fix: "restart tokend, if it was updated"}
+}
+
+// clockFinding compares the clocks of both programs, which are one machine's.
+func clockFinding(here, there time.Time) ipc.Finding {
+	d := here.Sub(there).Abs()
+	if there.IsZero() || d < 5*time.Second {
+		return ipc.Finding{Code: "clock", Level: levelOK, Message: "the daemon's clock is " + here.UTC().Format(time.RFC3339)}
+	}
+	return ipc.Finding{Code: "clock", Level: levelWarning, Message: "the daemon's clock differs by " + span(d) + " from this program's"}
+}
+
+// examineHere checks what can be seen without the daemon.
+func (c *cli) examineHere() []ipc.Finding {
+	var found []ipc.Finding
+	path := c.socketPath()
+	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+		found = append(found, ipc.Finding{Code: "socket", Level: levelOK, Message: fmt.Sprintf("the socket is %s (mode %04o)", path, info.Mode().Perm())})
+	} else if !strings.HasPrefix(path, `\\`) {
+		found = append(found, ipc.Finding{Code: "socket", Level: levelWarning, Message: "there is no socket at " + path, Fix: "tokend serve --user"})
+	}
+	if c.getenv("TOKEND_SOCKET") != "" && c.socket == "" {
+		found = append(found, ipc.Finding{Code: "socket-environment", Level: levelNote, Message: "TOKEND_SOCKET chooses the socket"})
+	}
+	if c.canAsk() {
+		found = append(found, ipc.Finding{Code: "terminal", Level: levelOK, Message: "there is a terminal to ask for PINs at"})
+	} else {
+		found = append(found, ipc.Finding{Code: "terminal", Level: levelNote, Message: "there is no terminal: nothing can be asked, PINs have to come from files"})
+	}
+	return found
+}
+
+func (c *cli) showFindings(found []ipc.Finding) {
+	t := &table{head: []string{"LEVEL", "FOUND"}, flexible: 1}
+	for _, level := range []string{levelError, levelWarning, levelNote, levelOK} {
+		for _, f := range found {
+			if f.Level == level {
+				text := f.Message
+				if f.Fix != "" {
+					text += " - mend it: " + f.Fix
+				}
+				t.add(f.Level, text)
+			}
+		}
+	}
+	// Not cut: the end is where the command stands.
+	if c.outTTY {
+		for _, line := range t.lines(0)[1:] {
+			c.print("%s", line)
+		}
+		return
+	}
+	c.show(t)
+}
+
+func (c *cli) eventsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "events", Short: "Show what happens, as it happens, until Ctrl-C", Args: cobra.NoArgs,
+		Long: "Show the present state, then each change. With --json each event is a document on a line.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			enc := json.NewEncoder(c.out)
+			enc.SetEscapeHTML(false)
+			err := c.daemon().Events(ctx, func(e ipc.Event) error {
+				if c.json {
+					return enc.Encode(e)
+				}
+				c.print("%s", eventLine(e))
+				return nil
+			})
+			if ctx.Err() != nil {
+				return nil // Ctrl-C is how it ends
+			}
+			return fail("follow the events", err)
+		},
+	}
+}
+
+// eventLine is one event: time, type, and what is known of it.
+func eventLine(e ipc.Event) string {
+	parts := []string{e.Time.Local().Format("15:04:05"), e.Type}
+	if e.Vault != nil {
+		parts = append(parts, "vault "+vaultText(*e.Vault))
+	}
+	if e.Token != nil {
+		parts = append(parts, tokenName(e.Token))
+	}
+	if e.Account != nil {
+		parts = append(parts, "for "+accountName(e.Account.Issuer, e.Account.Name))
+	}
+	if e.Requester != "" {
+		parts = append(parts, "asked by "+e.Requester)
+	}
+	if e.Place > 0 {
+		parts = append(parts, "place "+strconv.Itoa(e.Place))
+	}
+	if e.OK != nil {
+		parts = append(parts, either(*e.OK, "ok", "failed"))
+	}
+	if e.Detail != "" {
+		parts = append(parts, e.Detail)
+	}
+	for i := range parts {
+		parts[i] = clean(parts[i])
+	}
+	return strings.Join(parts, "  ")
+}
+
+func (c *cli) auditCommand() *cobra.Command {
+	list := &cobra.Command{
+		Use: "list", Short: "Show what was done with your vault, and by which program", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := c.daemon().Audit(cmd.Context())
+			if err != nil {
+				return fail("read the audit log", err)
+			}
+			if c.json {
+				return c.printJSON(log)
+			}
+			t := &table{head: []string{"#", "TIME", "ACTION", "OBJECT", "BY", "DONE", "DETAIL"}, flexible: 6}
+			for _, e := range log.Entries {
+				t.add(strconv.FormatUint(e.Seq, 10), e.Time.Local().Format("2006-01-02 15:04:05"), e.Action,
+					orDash(e.Object), orDash(e.By), either(e.OK, "yes", "no"), orDash(e.Detail))
+			}
+			c.show(t)
+			return auditProblem(log)
+		},
+	}
+	verify := &cobra.Command{
+		Use: "verify", Short: "Check that the log was not changed afterwards", Args: cobra.NoArgs,
+		Long: `Check the chain of the log. It finds accidental and partial changes; somebody
+with your rights can still rewrite the whole of it.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := c.daemon().Audit(cmd.Context())
+			if err != nil {
+				return fail("read the audit log", err)
+			}
+			if c.json {
+				if err := c.printJSON(log); err != nil {
+					return err
+				}
+			} else if log.Intact {
+				c.say("%s, unchanged", plural(len(log.Entries), "entry"))
+			}
+			return auditProblem(log)
+		},
+	}
+	return group("audit", "Show and check the log of what was done", list, verify)
+}
+
+func auditProblem(log ipc.AuditLog) error {
+	if log.Intact {
+		return nil
+	}
+	return failWith("verify the audit log", &ipc.Error{Kind: ipc.VaultDamaged, Message: orDash(log.Problem)}, adviceAuditBroken()...)
+}
+
+// versionDocument is the --json form of version.
+type versionDocument struct {
+	Version  int         `json:"version"`
+	Tokenctl string      `json:"tokenctl"`
+	Daemon   *ipc.Daemon `json:"daemon,omitempty"`
+}
+
+func (c *cli) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Show the version of tokenctl and of the daemon that answers", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			doc := versionDocument{Version: ipc.Version, Tokenctl: buildVersion()}
+			st, err := c.daemon().Status(cmd.Context())
+			if err == nil {
+				doc.Daemon = &st.Daemon
+			}
+			if c.json {
+				return c.printJSON(doc)
+			}
+			c.print("tokenctl %s", doc.Tokenctl)
+			if doc.Daemon == nil {
+				c.say("no daemon answers")
+				return nil
+			}
+			c.print("tokend %s", clean(doc.Daemon.Version))
+			return nil
+		},
+	}
+}
+
+func (c *cli) completionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "completion bash|zsh|fish|powershell", Short: "Print the completion script of a shell",
+		Long: "Print a script that makes the shell complete commands, flags and the names of accounts.",
+		Example: `  tokenctl completion bash > ~/.local/share/bash-completion/completions/tokenctl
+  tokenctl completion fish > ~/.config/fish/completions/tokenctl.fish`,
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			root := cmd.Root()
+			switch args[0] {
+			case "bash":
+				return root.GenBashCompletionV2(c.out, true)
+			case "zsh":
+				return root.GenZshCompletion(c.out)
+			case "fish":
+				return root.GenFishCompletion(c.out, true)
+			}
+			return root.GenPowerShellCompletionWithDesc(c.out)
+		},
+	}
+}

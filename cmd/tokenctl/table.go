@@ -1,0 +1,109 @@
+package main
+
+import (
+	"strings"
+)
+
+// table is a list for standard output. On a terminal it has a heading and
+// aligned columns cut to the terminal's width; elsewhere it is one line a row,
+// fields between tabs, nothing cut and no heading, so that programs can read
+// it. Cells are cleaned, so a tab or newline in a name cannot make a field.
+type table struct {
+	head []string
+	rows [][]string
+	// flexible is the column that is cut first when the terminal is narrow.
+	flexible int
+}
+
+func (t *table) add(cells ...string) {
+	row := make([]string, len(cells))
+	for i, s := range cells {
+		row[i] = clean(s)
+	}
+	t.rows = append(t.rows, row)
+}
+
+const columnGap = 2
+
+// show prints the table.
+func (c *cli) show(t *table) {
+	if !c.outTTY {
+		for _, r := range t.rows {
+			c.print("%s", strings.Join(r, "\t"))
+		}
+		return
+	}
+	for _, line := range t.lines(c.outWidth()) {
+		c.print("%s", line)
+	}
+}
+
+// lines lays the table out in at most screen columns; 0 means no limit.
+func (t *table) lines(screen int) []string {
+	widths := t.widths(screen)
+	out := make([]string, 0, len(t.rows)+1)
+	for _, row := range append([][]string{t.head}, t.rows...) {
+		var b strings.Builder
+		for i, cell := range row {
+			cell = truncate(cell, widths[i])
+			b.WriteString(cell)
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", widths[i]-columns(cell)+columnGap))
+			}
+		}
+		line := strings.TrimRight(b.String(), " ")
+		if screen > 0 {
+			line = truncate(line, screen)
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+const narrowest = 8 // a column cut further than this tells nothing
+
+func (t *table) widths(screen int) []int {
+	w := make([]int, len(t.head))
+	for _, row := range append([][]string{t.head}, t.rows...) {
+		for i, cell := range row {
+			w[i] = max(w[i], columns(cell))
+		}
+	}
+	if screen <= 0 {
+		return w
+	}
+	over := columnGap*(len(w)-1) - screen
+	for _, n := range w {
+		over += n
+	}
+	// First the flexible column gives way, then whichever is the widest.
+	if cut := min(over, w[t.flexible]-2*narrowest); cut > 0 {
+		w[t.flexible] -= cut
+		over -= cut
+	}
+	for over > 0 {
+		widest := 0
+		for i := range w {
+			if w[i] > w[widest] {
+				widest = i
+			}
+		}
+		if w[widest] <= narrowest {
+			break
+		}
+		w[widest]--
+		over--
+	}
+	return w
+}
+
+// showPairs prints a table of names and values, which needs no heading.
+func (c *cli) showPairs(t *table) {
+	if !c.outTTY {
+		c.show(t)
+		return
+	}
+	for _, line := range t.lines(c.outWidth())[1:] {
+		c.print("%s", line)
+	}
+}

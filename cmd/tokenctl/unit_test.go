@@ -1,0 +1,406 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// Every kind of error has advice of its own, on one line each, without the
+// full stop that would end up in a copied command.
+func TestAdviceCoversEveryKind(t *testing.T) {
+	general := fmt.Sprint(advise(&ipc.Error{Kind: ipc.Internal}))
+	for _, k := range ipc.Kinds() {
+		a := advise(&ipc.Error{Kind: k.Kind})
+		if len(a) == 0 {
+			t.Errorf("%s: no advice", k.Kind)
+		}
+		if k.Kind != ipc.Internal && fmt.Sprint(a) == general {
+			t.Errorf("%s: only the advice for an unknown error", k.Kind)
+		}
+		for _, line := range a {
+			if line == "" || strings.Contains(line, "\n") || strings.HasSuffix(line, ".") {
+				t.Errorf("%s: %q", k.Kind, line)
+			}
+		}
+	}
+	if a := advise(&ipc.Error{Kind: "from-the-future"}); len(a) == 0 {
+		t.Error("no advice for an unknown kind")
+	}
+}
+
+// Advice names commands: each has to exist, with its flags.
+func TestAdviceNamesCommandsThatExist(t *testing.T) {
+	source, err := os.ReadFile("advice.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, m := range regexp.MustCompile("`tokenctl ([^`]*)`").FindAllStringSubmatch(string(source), -1) {
+		words := strings.Fields(m[1])
+		cmd, rest, err := newCLI().root(nil).Find(words)
+		if words[0] != "help" && (err != nil || cmd.Name() == "tokenctl") {
+			t.Errorf("there is no %q", m[1])
+			continue
+		}
+		for _, w := range rest {
+			if name, ok := strings.CutPrefix(w, "--"); ok && cmd.Flags().Lookup(name) == nil {
+				t.Errorf("%q: no flag --%s", m[1], name)
+			}
+		}
+		found++
+	}
+	if found < 20 {
+		t.Fatalf("only %d commands were found in advice.go", found)
+	}
+}
+
+// Every kind travels to the exit code of the table, and into the document.
+func TestExitCodes(t *testing.T) {
+	for _, k := range ipc.Kinds() {
+		var out, errOut bytes.Buffer
+		c := &cli{out: &out, err: &errOut, json: true}
+		got := c.report(context.Background(), fail("do it", &ipc.Error{Kind: k.Kind, Message: "as ordered"}))
+		if got != k.Exit {
+			t.Errorf("%s: exit code %d, not %d", k.Kind, got, k.Exit)
+		}
+		if !strings.HasPrefix(errOut.String(), "tokenctl: cannot do it: as ordered\n  ") {
+			t.Errorf("%s: %q", k.Kind, errOut.String())
+		}
+		if !strings.HasPrefix(out.String(), `{"version":1,"error":{"kind":"`+string(k.Kind)+`"`) {
+			t.Errorf("%s: %q", k.Kind, out.String())
+		}
+	}
+}
+
+func TestFileErrorsHaveKinds(t *testing.T) {
+	for err, want := range map[error]ipc.Kind{
+		fs.ErrNotExist: ipc.NotFound, fs.ErrExist: ipc.AlreadyExists, fs.ErrPermission: ipc.NotAuthorized, errors.New("x"): ipc.Internal,
+	} {
+		if got := ipc.KindOf(fileFailure("read", &fs.PathError{Op: "open", Path: "p", Err: err})); got != want {
+			t.Errorf("%v: %s", err, got)
+		}
+	}
+}
+
+func TestClean(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain":           "plain",
+		"日本 é 👩\u200d💻":   "日本 é 👩\u200d💻",
+		"a\x1b[31mb":      `a\x1b[31mb`,
+		"line\nline\ttab": `line\x0aline\x09tab`,
+		"\x7f":            `\x7f`,
+		"\u0085":          `\x85`,
+		"a\u202eb":        `a\u202eb`,
+		"a\u2066b\u2069":  `a\u2066b\u2069`,
+		"a\u200bb\ufeff":  `a\u200bb\ufeff`,
+		"a\u2028b":        `a\u2028b`,
+		"a\xffb":          `a\xffb`,
+		"\U000e0041":      `\U000e0041`,
+		"\ufffd":          "\ufffd",
+	} {
+		if got := clean(in); got != want {
+			t.Errorf("%q: %q, not %q", in, got, want)
+		}
+	}
+}
+
+func FuzzClean(f *testing.F) {
+	f.Add("a\x1b[31mb\u202e\xff")
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, r := range clean(s) {
+			if unsafeRune(r) {
+				t.Fatalf("%q leaves %q", s, r)
+			}
+		}
+	})
+}
+
+func TestColumnsAndTruncate(t *testing.T) {
+	for s, want := range map[string]int{"abc": 3, "銀行": 4, "e\u0301": 1, "": 0, "😀": 2} {
+		if got := columns(s); got != want {
+			t.Errorf("%q has %d columns, not %d", s, got, want)
+		}
+	}
+	for _, c := range []struct {
+		in   string
+		n    int
+		want string
+	}{{"abcdef", 6, "abcdef"}, {"abcdef", 4, "abc…"}, {"銀行口座", 5, "銀行…"}, {"銀行口座", 4, "銀…"}, {"ab", 0, ""}, {"ab", 1, "…"}} {
+		if got := truncate(c.in, c.n); got != c.want || columns(got) > c.n {
+			t.Errorf("truncate(%q, %d) = %q, not %q", c.in, c.n, got, c.want)
+		}
+	}
+}
+
+func TestTableFitsTheScreen(t *testing.T) {
+	tab := &table{head: []string{"#", "ACCOUNT", "ID"}, flexible: 1}
+	tab.add("1", strings.Repeat("long ", 30), "id1")
+	tab.add("2", "銀行:私", "id2")
+	for screen := 5; screen < 200; screen += 7 {
+		for _, line := range tab.lines(screen) {
+			if columns(line) > screen {
+				t.Fatalf("%d columns on a screen of %d: %q", columns(line), screen, line)
+			}
+		}
+	}
+	got := tab.lines(40)
+	if !strings.HasSuffix(got[1], "…  id1") || !strings.HasSuffix(got[2], "  id2") {
+		t.Fatalf("the id is cut: %q", got)
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0 s", 0: "0 s", 29 * time.Second: "29 s", time.Minute: "1 min", 598 * time.Second: "9 min 58 s",
+		12 * time.Hour: "12 h", 90 * time.Minute: "1 h 30 min", 72 * time.Hour: "3 days",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%v: %q, not %q", d, got, want)
+		}
+	}
+	for n, want := range map[int]string{1: "1 try", 2: "2 tries"} {
+		if got := plural(n, "try"); got != want {
+			t.Errorf("%q", got)
+		}
+	}
+	if got := plural(3, "key") + plural(2, "address"); got != "3 keys2 addresses" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestLocksText(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for want, v := range map[string]ipc.Vault{
+		"only on request":                        {},
+		"in 10 min if idle, in 12 h in any case": {IdleLock: now.Add(10 * time.Minute), HardLock: now.Add(12 * time.Hour)},
+		"in 1 min":                               {IdleLock: now.Add(10 * time.Minute), HardLock: now.Add(time.Minute)},
+		"in 10 min if idle":                      {IdleLock: now.Add(10 * time.Minute)},
+	} {
+		if got := locksText(v, now); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
+func TestAnnouncement(t *testing.T) {
+	tok := &ipc.TokenRef{ID: "x", Label: "Key\x1b"}
+	for want, e := range map[string]ipc.Event{
+		`touch Key\x1b for A:b …`:                     {Type: ipc.EventTouchWanted, Token: tok, Account: &ipc.AccountRef{Issuer: "A", Name: "b"}, Requester: "tokenctl"},
+		`touch Key\x1b, asked by vpn …`:               {Type: ipc.EventTouchWanted, Token: tok, Requester: "vpn"},
+		`waiting for Key\x1b, place 2 in its queue …`: {Type: ipc.EventTokenWaiting, Token: tok, Place: 2},
+		"": {Type: ipc.EventAccountAdded},
+	} {
+		if got := announcement(e); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
+// What is drawn can be read again, in both colours of terminal.
+func TestQRRoundTrip(t *testing.T) {
+	const uri = "otpauth://totp/Example:alice@example.com?secret=JBSWY3DPEHPK3PXP&issuer=Example"
+	lines, err := drawQR(uri, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const scale = 4
+	img := image.NewGray(image.Rect(0, 0, scale*columns(lines[0]), scale*2*len(lines)))
+	for i := range img.Pix {
+		img.Pix[i] = 255
+	}
+	for row, line := range lines {
+		col := 0
+		for _, r := range line {
+			for half := range 2 {
+				if r == '█' || r == '▀' && half == 0 || r == '▄' && half == 1 {
+					for i := range scale * scale {
+						img.SetGray(col*scale+i%scale, (2*row+half)*scale+i/scale, color.Gray{})
+					}
+				}
+			}
+			col++
+		}
+	}
+	if got := scan(img); len(got) != 1 || got[0] != uri {
+		t.Fatalf("read back: %q", got)
+	}
+	coloured, err := drawQR(uri, true)
+	if err != nil || stripColour(coloured[0]) != lines[0] || !strings.HasPrefix(coloured[0], blackOnWhite) {
+		t.Fatalf("coloured: %q, %v", coloured[0], err)
+	}
+	for _, edge := range []string{lines[0], lines[1], lines[len(lines)-1]} {
+		if strings.TrimSpace(edge) != "" {
+			t.Fatalf("no quiet zone: %q", edge)
+		}
+	}
+}
+
+// An inverted picture (a dark theme) is read, too.
+func TestQRInverted(t *testing.T) {
+	img, _, err := image.Decode(bytes.NewReader(qrPicture(t, "otpauth://totp/A:b?secret=GEZDGNBVGY3TQOJQ")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := img.(*image.Gray)
+	for i := range g.Pix {
+		g.Pix[i] = 255 - g.Pix[i]
+	}
+	if got := scan(g); len(got) != 1 {
+		t.Fatalf("%q", got)
+	}
+}
+
+// A picture that claims to be huge is refused before it is unpacked.
+func TestQRBomb(t *testing.T) {
+	b := qrPicture(t, "otpauth://x")
+	b[16], b[17], b[20], b[21] = 0x7f, 0xff, 0x7f, 0xff
+	if _, err := readQR(b); err == nil {
+		t.Fatal("taken")
+	}
+}
+
+func FuzzReadQR(f *testing.F) {
+	whole := qrPicture(f, "otpauth://totp/A:b?secret=GEZDGNBVGY3TQOJQ")
+	f.Add(whole)
+	f.Add(whole[:len(whole)/2])
+	f.Add([]byte("\xff\xd8\xff\xe0JFIF"))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		text, err := readQR(b)
+		if err == nil && !isURI(text) {
+			t.Fatalf("took %q", text)
+		}
+		if err != nil && ipc.KindOf(err) == ipc.Internal {
+			t.Fatalf("an error of no kind: %v", err)
+		}
+	})
+}
+
+func FuzzFromURIs(f *testing.F) {
+	f.Add("otpauth://totp/A:b?secret=GEZDGNBVGY3TQOJQ\n\notpauth-migration://offline?data=x")
+	f.Fuzz(func(t *testing.T, s string) {
+		list, err := (&addFlags{}).fromURIs(strings.Split(s, "\n"))
+		if (err == nil) == (len(list) == 0) {
+			t.Fatalf("%d accounts, %v", len(list), err)
+		}
+	})
+}
+
+// A file is never overwritten, not even one that appears in the last moment,
+// and nothing is left lying about.
+func TestWriteNew(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "b")
+	if err := writeNew(path, []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeNew(path, []byte("two")); !errors.Is(err, fs.ErrExist) {
+		t.Fatalf("a second time: %v", err)
+	}
+	if err := reserveAndRename(path, path); !errors.Is(err, fs.ErrExist) {
+		t.Fatalf("without links: %v", err)
+	}
+	other := filepath.Join(dir, "c")
+	if err := reserveAndRename(path, other); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(other)
+	if err != nil || string(b) != "one" {
+		t.Fatalf("%q, %v", b, err)
+	}
+	info, err := os.Stat(other)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info.Mode(), err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("left in the folder: %v, %v", entries, err)
+	}
+}
+
+func TestSafeName(t *testing.T) {
+	for in, want := range map[string]string{"a.tokend": "a.tokend", "../../etc/passwd": "passwd", `..\..\x`: "x", "": "vault-backup.tokend", "..": "vault-backup.tokend", "/": "vault-backup.tokend"} {
+		if got := safeName(in); got != want {
+			t.Errorf("%q: %q, not %q", in, got, want)
+		}
+	}
+}
+
+// Every command has help that a person can use, and no flag takes a secret
+// itself: the name of such a flag ends in -file.
+func TestHelpAndFlags(t *testing.T) {
+	n := 0
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		n++
+		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
+			t.Errorf("%s: %q", cmd.CommandPath(), cmd.Short)
+		}
+		for _, line := range strings.Split(cmd.Long+"\n"+cmd.Example, "\n") {
+			if len(line) > 100 {
+				t.Errorf("%s: a line of %d", cmd.CommandPath(), len(line))
+			}
+		}
+		for _, secret := range []string{"pin", "password", "recovery-password", "recovery-key", "secret", "uri-text", "management-key", "puk-text"} {
+			if f := cmd.Flags().Lookup(secret); f != nil && f.Value.Type() != "bool" {
+				t.Errorf("%s takes a secret as --%s", cmd.CommandPath(), secret)
+			}
+		}
+		for _, child := range cmd.Commands() {
+			walk(child)
+		}
+	}
+	walk(newCLI().root(nil))
+	if n < 40 {
+		t.Fatalf("only %d commands", n)
+	}
+}
+
+// The help text of every command, as it stands. UPDATE_GOLDEN=1 writes it anew.
+func TestGoldenHelp(t *testing.T) {
+	var got bytes.Buffer
+	var walk func(path []string, cmd *cobra.Command)
+	walk = func(path []string, cmd *cobra.Command) {
+		var out bytes.Buffer
+		c := newCLI()
+		c.out, c.err = &out, &out
+		if code := run(context.Background(), append(path, "--help"), c); code != 0 {
+			t.Errorf("%v --help ends with %d", path, code)
+		}
+		fmt.Fprintf(&got, "==== tokenctl %s\n%s\n", strings.Join(path, " "), out.String())
+		for _, child := range cmd.Commands() {
+			if !child.Hidden {
+				walk(append(path[:len(path):len(path)], child.Name()), child)
+			}
+		}
+	}
+	walk(nil, newCLI().root(nil))
+	const golden = "testdata/help.txt"
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("the help differs from %s; UPDATE_GOLDEN=1 writes it anew, then look at the difference", golden)
+	}
+}
