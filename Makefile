@@ -1,0 +1,62 @@
+# "make run" and "make test" need nothing done before. "make help" lists the rest.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# How long "make fuzz" stays with each target.
+FUZZTIME ?= 30s
+# Flags for "make bench" and "make virtual-tokens".
+ARGS ?=
+# Which packages "make test" tests.
+PKGS ?= ./...
+
+.PHONY: run stop test build bench fuzz lint golden virtual-tokens demo clean help
+
+run: ## build, start tokend on a throwaway vault, and be shown around (installs what is missing)
+	@packaging/setup.sh run
+	@packaging/build.sh
+	@packaging/run.sh
+
+stop: ## end what "make run" started and remove its throwaway vault
+	@packaging/run.sh stop
+
+test: ## run every test, on the real pcscd with virtual cards (installs what is missing)
+	@packaging/setup.sh test
+	@PKGS='$(PKGS)' packaging/test.sh
+
+build: ## build bin/tokend, bin/tokenctl and bin/tokend-helper as they are shipped
+	@packaging/setup.sh build
+	@packaging/build.sh
+	@ls -l bin
+
+bench: ## measure, and compare with oathtool, pass and a bare round trip
+	@packaging/setup.sh bench
+	@packaging/build.sh
+	@ARGS='$(ARGS)' packaging/bench.sh
+
+fuzz: ## run each fuzz target for FUZZTIME (30s)
+	@FUZZTIME='$(FUZZTIME)' PKGS='$(PKGS)' packaging/fuzz.sh
+
+lint: ## gofmt, go vet, golangci-lint, govulncheck
+	@packaging/setup.sh build
+	@packaging/lint.sh
+
+golden: ## write the golden files of the vault format anew
+	@$$(packaging/go.sh) test ./daemon/archive ./daemon/vault -run Golden -update
+
+virtual-tokens: ## start virtual PIV cards on a private pcscd, to try things by hand
+	@packaging/setup.sh test
+	@packaging/build.sh
+	@mkdir -p build && $$(packaging/go.sh) build -o build/virtual-token ./tokens/tokentest/cmd/virtual-token
+	@build/virtual-token $(ARGS)
+
+demo: ## draw docs/demo.svg anew, from what the programs really say
+	@packaging/setup.sh test
+	@packaging/build.sh
+	@$$(packaging/go.sh) run ./packaging/demo -bin bin -o docs/demo.svg
+
+clean: stop ## remove what was built (ends what runs)
+	@rm -rf bin build
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,64 @@
+#!/bin/sh
+# Builds tokend, tokenctl and tokend-helper as they are shipped.
+#
+#   packaging/build.sh [FOLDER]     (default: bin)
+#
+# GO names the go command.
+set -eu
+cd "$(dirname "$0")/.."
+out=${1:-bin}
+go=${GO:-$(packaging/go.sh)}
+
+# Go stamps the version and the commit into the programs where git can tell
+# them: not in a source archive, nor in a tree that git does not trust.
+vcs=false
+if [ -e .git ] && git status --porcelain >/dev/null 2>&1; then
+	vcs=true
+fi
+
+# With this, what runtime/secret.Do covers is erased: registers, stack, heap.
+# Where the platform cannot, the flag changes nothing.
+GOEXPERIMENT=runtimesecret
+export GOEXPERIMENT
+
+build() { # build CGO PROGRAM
+	CGO_ENABLED=$1 "$go" build -trimpath -buildvcs=$vcs -ldflags "-s -w" -o "$out/" "./cmd/$2"
+}
+
+# cgo says why the helper cannot be linked with the smart card library, or
+# nothing when it can.
+cgo() {
+	if [ "${CGO_ENABLED:-1}" = 0 ]; then
+		echo "CGO_ENABLED is 0"
+		return
+	fi
+	cc=$("$go" env CC)
+	if ! command -v "${cc%% *}" >/dev/null 2>&1; then
+		echo "there is no C compiler (${cc%% *})"
+		return
+	fi
+	case $("$go" env GOOS) in
+	linux)
+		if ! command -v pkg-config >/dev/null 2>&1; then
+			echo "there is no pkg-config"
+		elif ! pkg-config --exists libpcsclite; then
+			echo "libpcsclite's development files are missing"
+		elif [ "$("$go" env CGO_ENABLED)" = 0 ]; then
+			echo "cgo is off"
+		fi
+		;;
+	esac
+}
+
+mkdir -p "$out"
+build 0 tokend
+build 0 tokenctl
+why=$(cgo)
+if [ -z "$why" ]; then
+	build 1 tokend-helper
+else
+	build 0 tokend-helper
+	if [ "$("$go" env GOOS)" != windows ]; then
+		echo "tokend-helper was built without smart cards, with the software token only: $why." >&2
+	fi
+fi

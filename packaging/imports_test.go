@@ -1,0 +1,143 @@
+// Package packaging_test holds what the layout of the tree promises.
+package packaging_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tokenbridge/tokend"
+
+// mayImport says which of our packages each of our packages may import, tests
+// aside. "x/..." is x and all below it. A package that is not named here must
+// be added, with a thought for the direction.
+func mayImport() map[string][]string {
+	return map[string][]string{
+		"cmd/tokend":         {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/httpapi"},
+		"cmd/tokenctl":       {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/secret"},
+		"cmd/tokend-helper":  {"tokens", "tokens/piv/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
+		"daemon":             {"daemon/vault", "daemon/archive", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
+		"daemon/archive":     {"daemon/secret"},
+		"daemon/audit":       {},
+		"daemon/otp":         {},
+		"daemon/secret":      {},
+		"daemon/vault":       {"daemon/archive", "daemon/secret", "tokens"},
+		"ipc":                {},
+		"ipc/client":         {"ipc", "ipc/local"},
+		"ipc/httpapi":        {"ipc", "ipc/local"},
+		"ipc/local":          {"ipc"},
+		"tokens":             {},
+		"tokens/helper":      {"tokens", "tokens/helper/wire"},
+		"tokens/helper/wire": {"tokens"},
+		"tokens/piv":         {"tokens", "tokens/piv/pcsc"},
+		"tokens/piv/pcsc":    {},
+		"tokens/soft":        {"tokens"},
+	}
+}
+
+// anything may be imported by what is no part of a shipped program.
+func anything(pkg string) bool {
+	return under(pkg, "tokens/tokentest") || under(pkg, "packaging") || under(pkg, "cmd/internal/e2e")
+}
+
+func under(pkg, folder string) bool {
+	return pkg == folder || strings.HasPrefix(pkg, folder+"/")
+}
+
+func allowed(pkg string, list []string) bool {
+	for _, a := range list {
+		if folder, tree := strings.CutSuffix(a, "/..."); tree && under(pkg, folder) || pkg == a {
+			return true
+		}
+	}
+	return false
+}
+
+// pkg is what "go list" tells of a package.
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	CgoFiles   []string
+}
+
+// list asks go for packages as a build for system would have them.
+func list(t *testing.T, system string, args ...string) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,CgoFiles"}, args...)...)
+	cmd.Dir = ".."
+	cmd.Env = append(os.Environ(), "GOOS="+system)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v\n%s", args, err, stderr.String())
+	}
+	var all []pkg
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		if err := d.Decode(&p); err == io.EOF {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestImportDirections(t *testing.T) {
+	table := mayImport()
+	for _, system := range []string{"linux", "darwin", "windows"} {
+		for _, p := range list(t, system, "./...") {
+			name := strings.TrimPrefix(p.ImportPath, module+"/")
+			if anything(name) {
+				continue
+			}
+			rule, known := table[name]
+			for folder := path.Dir(name); !known && folder != "."; folder = path.Dir(folder) {
+				// What lies below a program belongs to it.
+				if strings.HasPrefix(folder, "cmd/") {
+					rule, known = table[folder]
+				}
+			}
+			if !known {
+				t.Errorf("%s: say in mayImport what it may import", name)
+				continue
+			}
+			for _, i := range p.Imports {
+				ours, is := strings.CutPrefix(i, module+"/")
+				if is && !allowed(ours, rule) {
+					t.Errorf("%s (%s): %s must not import %s", name, system, name, ours)
+				}
+			}
+		}
+	}
+}
+
+// TestLinkage holds what each program is linked with: only the helper has code
+// of device libraries in it, and none has code of tests.
+func TestLinkage(t *testing.T) {
+	for program, forbidden := range map[string][]string{
+		"cmd/tokend":        {module + "/ipc/client", module + "/tokens/piv", "github.com/go-piv/", module + "/tokens/tokentest", "testing"},
+		"cmd/tokenctl":      {module + "/tokens", module + "/daemon/vault", module + "/daemon/otp", "github.com/go-piv/", "testing"},
+		"cmd/tokend-helper": {module + "/daemon/vault", module + "/ipc", module + "/tokens/tokentest", "net/http", "testing"},
+	} {
+		for _, system := range []string{"linux", "darwin", "windows"} {
+			for _, p := range list(t, system, "-deps", "./"+program) {
+				for _, f := range forbidden {
+					if p.ImportPath == f || strings.HasPrefix(p.ImportPath, strings.TrimSuffix(f, "/")+"/") {
+						t.Errorf("%s (%s) is linked with %s", program, system, p.ImportPath)
+					}
+				}
+				if strings.HasPrefix(p.ImportPath, module) && len(p.CgoFiles) > 0 && program != "cmd/tokend-helper" {
+					t.Errorf("%s (%s) has cgo in %s", program, system, p.ImportPath)
+				}
+			}
+		}
+	}
+}

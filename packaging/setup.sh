@@ -1,0 +1,144 @@
+#!/bin/sh
+# Installs what building, running, testing or measuring tokend lacks, and says
+# what and why. Does nothing, in a few milliseconds, where nothing is missing.
+#
+#   packaging/setup.sh build|run|test|bench
+#
+# Exit status: 0 all there, or only things missing that can be done without;
+# 1 something is missing that cannot be done without.
+set -eu
+
+purpose=${1:-build}
+case $purpose in
+build) parts='build' ;;
+run) parts='build run' ;;
+test) parts='build run test' ;;
+bench) parts='build run test bench' ;;
+*)
+	echo "usage: $0 build|run|test|bench" >&2
+	exit 2
+	;;
+esac
+
+# One line a thing: part, how to see that it is there (a command's name, or an
+# absolute path), Debian's and Ubuntu's package (a/b: the first that exists),
+# yes when the purpose fails without it, and what it is for. Header files lie
+# in the compiler's multiarch folders too, hence the patterns.
+things() {
+	cat <<'LIST'
+build gcc                                        gcc                   no  compiles the part of tokend-helper that talks to smart cards
+build /usr/include/stdlib.h                      libc6-dev             no  C headers for the same
+build pkg-config                                 pkg-config/pkgconf    no  finds the smart card library
+build /usr/include/PCSC/winscard.h               libpcsclite-dev       no  the smart card library that tokend-helper is linked with
+run   /usr/sbin/pcscd                            pcscd                 no  the smart card service, for a real token
+run   /usr/lib/pcsc/drivers/ifd-ccid.bundle      libccid               no  its driver for USB tokens
+test  /usr/lib/pcsc/drivers/serial/libifdvpcd.so vsmartcard-vpcd       yes virtual card readers, on the real pcscd (adds two to this machine's own)
+test  ykman                                      yubikey-manager       yes independent check of the virtual card, and proof that cards are shared
+test  yubico-piv-tool                            yubico-piv-tool       yes independent check of the virtual card
+test  opensc-tool                                opensc                yes independent check of the virtual card
+test  oathtool                                   oathtool              yes independent check of every code
+test  age                                        age                   yes independent check of vault and backup files
+test  /usr/bin/python3                           python3               yes runs the second reader of the vault format
+test  /usr/lib/python3/dist-packages/cryptography python3-cryptography yes cryptography for the second reader
+test  unshare                                    util-linux            yes gives each test's pcscd a namespace of its own
+test  ip                                         iproute2              yes brings up the loopback device in there
+test  curl                                       curl                  yes speaks to the socket as a foreign client
+test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
+bench pass                                       pass                  yes to compare with
+bench gpg                                        gnupg                 yes to compare with
+bench /usr/lib/password-store/extensions/otp.bash pass-otp/pass-extension-otp yes to compare with
+LIST
+}
+
+there() {
+	case $1 in
+	/usr/include/stdlib.h) # or the C library's headers are somewhere else and gcc knows
+		[ -e "$1" ] || [ -n "$(ls -d /usr/include/*/stdlib.h 2>/dev/null)" ] || printf '#include <stdlib.h>\n' | cc -E - >/dev/null 2>&1
+		;;
+	/usr/include/PCSC/winscard.h)
+		[ -e "$1" ] || pkg-config --exists libpcsclite 2>/dev/null || [ "$(uname -s)" = Darwin ]
+		;;
+	/*) [ -e "$1" ] ;;
+	*) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ] ;;
+	esac
+}
+
+# missing prints the lines of things that are wanted and not there.
+missing() {
+	things | while read -r part check package required why; do
+		case " $parts " in *" $part "*) ;; *) continue ;; esac
+		there "$check" || echo "$package|$required|$why"
+	done
+}
+
+list() { # list LINES: for people
+	echo "$1" | while IFS='|' read -r package required why; do
+		printf '  %-22s %s\n' "${package%%/*}" "$why"
+	done
+}
+
+# finish answers by what is still missing.
+finish() {
+	left=$(missing)
+	[ -n "$left" ] || exit 0
+	echo "Still missing for \"make $purpose\":" >&2
+	list "$left" >&2
+	if echo "$left" | grep -q '|yes|'; then
+		exit 1
+	fi
+	echo "Going on without: what needs it is left out and says so." >&2
+	exit 0
+}
+
+lacking=$(missing)
+[ -n "$lacking" ] || exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+	echo "This is not Debian or Ubuntu: please install what these packages of theirs hold." >&2
+	finish
+fi
+
+echo "Installing with apt-get what \"make $purpose\" lacks:"
+list "$lacking"
+
+root=
+if [ "$(id -u)" -ne 0 ]; then
+	root=sudo
+	# Without a terminal a question for a password would wait for ever.
+	[ -t 0 ] || root='sudo -n'
+	if ! command -v sudo >/dev/null 2>&1 || ! $root true 2>/dev/null; then
+		echo "That needs root, and this is neither root nor may it use sudo. As root:" >&2
+		echo "  apt-get install $(echo "$lacking" | cut -d'|' -f1 | cut -d/ -f1 | tr '\n' ' ')" >&2
+		finish
+	fi
+fi
+
+apt() {
+	# shellcheck disable=SC2086 # $root is a command with its flag, or nothing
+	$root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" </dev/null
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! apt update >"$log" 2>&1; then
+	echo "apt-get update failed; trying with the package lists that are there:" >&2
+	grep -E '^(E|W|Err)' "$log" | head -n 5 >&2 || tail -n 5 "$log" >&2
+fi
+
+# The first name of each that this release has.
+packages=$(echo "$lacking" | cut -d'|' -f1 | while IFS=/ read -r first second; do
+	if [ -n "$second" ] && ! apt-cache show "$first" >/dev/null 2>&1; then
+		first=$second
+	fi
+	echo "$first"
+done)
+# shellcheck disable=SC2086 # one word a package
+if ! apt install --no-install-recommends $packages >"$log" 2>&1; then
+	echo "Not all could be installed at once; trying one by one." >&2
+	for package in $packages; do
+		if ! apt install --no-install-recommends "$package" >"$log" 2>&1; then
+			echo "  $package: $(grep -E '^E:' "$log" | head -n 1)" >&2
+		fi
+	done
+fi
+finish

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Everything "make test" checks, in the order of how soon it tells something.
+# PKGS chooses packages for the tests proper (default ./...).
+#
+# A test that is skipped fails the run where CI is set: there, all that the
+# tests need can be installed.
+# shellcheck disable=SC2086 # PKGS is a list of words
+set -eu
+cd "$(dirname "$0")/.."
+go=$(packaging/go.sh)
+# Tests start "go build" and the like: they get the same Go.
+PATH=$(dirname "$go"):$PATH
+export PATH
+PKGS=${PKGS:-./...}
+mkdir -p build
+began=$(date +%s)
+say() { echo "== $*"; }
+
+say "gofmt"
+unformatted=$(find . -name '*.go' -not -path './build/*' -exec gofmt -l {} +)
+if [ -n "$unformatted" ]; then
+	echo "not formatted: $unformatted"
+	exit 1
+fi
+
+say "vet: this system with cgo; linux, darwin and windows without"
+go vet $PKGS
+for system in linux darwin windows; do
+	GOOS=$system CGO_ENABLED=0 go vet $PKGS
+done
+
+say "the programs as they are shipped, and \"make run\" without a terminal"
+packaging/build.sh build/test/bin
+packaging/run_test.sh build/test/bin
+
+say "tests: with the race detector; hardened as shipped; without cgo"
+go build -o build/testreport ./packaging/testreport
+noskip=
+[ -z "${CI:-}" ] || noskip=-noskip
+rm -f build/test-failed
+{
+	go test -race -count=1 -timeout 13m -json $PKGS || touch build/test-failed
+	# What only differs by how it is built is tested again as it is built.
+	if [ "$PKGS" = ./... ]; then
+		GOEXPERIMENT=runtimesecret go test -count=1 -timeout 5m -json ./daemon/secret ./daemon/otp ./daemon/archive || touch build/test-failed
+		CGO_ENABLED=0 go test -count=1 -timeout 5m -json ./tokens/soft ./tokens/helper ./cmd/tokend-helper || touch build/test-failed
+	fi
+} | build/testreport $noskip || touch build/test-failed
+
+took=$(($(date +%s) - began))
+if [ -e build/test-failed ]; then
+	echo "make test: FAILED after $((took / 60)) min $((took % 60)) s"
+	exit 1
+fi
+echo "make test: all is well after $((took / 60)) min $((took % 60)) s"
