@@ -23,21 +23,21 @@ func keyOf(t tokens.Token) tokens.Key {
 	return tokens.Key{Kind: t.Kind, Algorithm: t.Keys[0].Algorithm, Public: t.Keys[0].Public}
 }
 
-// told is what a presence told of.
-type told struct {
+// reports is what a presence told of.
+type reports struct {
 	mu   sync.Mutex
 	list []string
 }
 
-func (t *told) get() []string {
+func (t *reports) get() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.list)
 }
 
 // watching is a presence and what it told of.
-func watching() (*presence, *told) {
-	var all told
+func watching() (*presence, *reports) {
+	var all reports
 	p := newPresence([]tokens.Kind{tokens.KindPIV}, removalGrace, func(inserted bool, t tokens.Token) {
 		all.mu.Lock()
 		defer all.mu.Unlock()
