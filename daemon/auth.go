@@ -239,6 +239,7 @@ func (u *user) derive(ctx context.Context, wide bool, f func(context.Context) er
 	u.wait(working)
 	defer u.waits.remove(working.Operation)
 	err = f(context.WithValue(ctx, deriving{}, true))
+	u.d.collectSoon() // a derivation takes hundreds of megabytes
 	g.tries.outcome(u.d.clock.Elapsed(), err)
 	return err
 }

@@ -101,10 +101,10 @@ func (u *user) backupsBefore(vaultID string, epoch uint64) []string {
 
 // foreignWay is how a backup will be opened: by its own keyslots, which need not
 // be those of the caller's vault.
-func (u *user) foreignWay(ctx context.Context, p ipc.Principal, a ipc.Auth, data []byte) (opening, vault.Head, error) {
+func (u *user) foreignWay(ctx context.Context, p ipc.Principal, a ipc.Auth, data []byte) (opening, error) {
 	head, err := vault.HeadOf(data)
 	if err != nil {
-		return opening{}, vault.Head{}, backupError(err)
+		return opening{}, backupError(err)
 	}
 	// A software token's key file is in no backup. Where the caller's own vault
 	// has that keyslot, its key file serves.
@@ -117,8 +117,7 @@ func (u *user) foreignWay(ctx context.Context, p ipc.Principal, a ipc.Auth, data
 			head.Slots[i].KeyFile = files[s.ID]
 		}
 	}
-	o, err := u.way(ctx, a, tokens.ClassSession, head.Slots, cause{who: p})
-	return o, head, err
+	return u.way(ctx, a, tokens.ClassSession, head.Slots, cause{who: p})
 }
 
 // InspectBackup implements [ipc.Backups].
@@ -128,7 +127,7 @@ func (d *Daemon) InspectBackup(ctx context.Context, p ipc.Principal, r ipc.Inspe
 	if err != nil {
 		return ipc.BackupContents{}, err
 	}
-	o, _, err := u.foreignWay(ctx, p, r.Auth, r.Data)
+	o, err := u.foreignWay(ctx, p, r.Auth, r.Data)
 	if err != nil {
 		return ipc.BackupContents{}, err
 	}
@@ -168,7 +167,7 @@ func (d *Daemon) RestoreBackup(ctx context.Context, p ipc.Principal, r ipc.Resto
 	if err != nil {
 		return ipc.RestoreResult{}, backupError(err)
 	}
-	d.tellVault(u, ipc.EventUnlocked, "the vault was restored from a backup")
+	d.tellUnlocked(u, "the vault was restored from a backup")
 	return ipc.RestoreResult{
 		Version: ipc.Version, Vault: u.vaultInfo(), Accounts: wireAccounts(s.vault.Accounts()), Notices: notices(s.vault),
 	}, nil
@@ -180,7 +179,7 @@ func (u *user) restore(ctx context.Context, p ipc.Principal, r ipc.RestoreBackup
 	} else if store != nil && store.Exists() {
 		return nil, mapError(vault.ErrExists)
 	}
-	o, _, err := u.foreignWay(ctx, p, r.Auth, r.Data)
+	o, err := u.foreignWay(ctx, p, r.Auth, r.Data)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,13 +23,27 @@ func keyOf(t tokens.Token) tokens.Key {
 	return tokens.Key{Kind: t.Kind, Algorithm: t.Keys[0].Algorithm, Public: t.Keys[0].Public}
 }
 
+// reports is what a presence told of.
+type reports struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (t *reports) get() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.list)
+}
+
 // watching is a presence and what it told of.
-func watching() (*presence, *[]string) {
-	var told []string
+func watching() (*presence, *reports) {
+	var all reports
 	p := newPresence([]tokens.Kind{tokens.KindPIV}, removalGrace, func(inserted bool, t tokens.Token) {
-		told = append(told, fmt.Sprintf("%v %s", inserted, t.ID))
+		all.mu.Lock()
+		defer all.mu.Unlock()
+		all.list = append(all.list, fmt.Sprintf("%v %s", inserted, t.ID))
 	})
-	return p, &told
+	return p, &all
 }
 
 func report(p *presence, kind tokens.EventType, t tokens.Token) {
@@ -47,8 +62,8 @@ func TestPresenceTellsAPullAtOnce(t *testing.T) {
 	if _, ok := p.holder(keyOf(a)); ok {
 		t.Error("a removed token is present")
 	}
-	if want := []string{"true piv-1", "false piv-1"}; !slices.Equal(*told, want) {
-		t.Errorf("told %v, want %v", *told, want)
+	if want := []string{"true piv-1", "false piv-1"}; !slices.Equal(told.get(), want) {
+		t.Errorf("told %v, want %v", told.get(), want)
 	}
 }
 
@@ -60,7 +75,7 @@ func TestPresenceForgivesARestartOfTheService(t *testing.T) {
 			report(p, tokens.EventInserted, c)
 		}
 		report(p, tokens.EventReady, tokens.Token{})
-		*told = nil
+		before := len(told.get())
 		p.handle(tokens.Event{Type: tokens.EventServiceLost, Kind: tokens.KindPIV, Detail: "gone"})
 		if ok, detail := p.service(tokens.KindPIV); ok || detail != "gone" {
 			t.Errorf("a lost service is told as %v %q", ok, detail)
@@ -73,13 +88,13 @@ func TestPresenceForgivesARestartOfTheService(t *testing.T) {
 		moves.Locator = "r7"
 		report(p, tokens.EventInserted, moves)
 		report(p, tokens.EventReady, tokens.Token{})
-		if len(*told) != 0 {
-			t.Errorf("a restart told %v", *told)
+		if got := told.get()[before:]; len(got) != 0 {
+			t.Errorf("a restart told %v", got)
 		}
 		time.Sleep(removalGrace)
 		synctest.Wait()
-		if want := []string{"false piv-3"}; !slices.Equal(*told, want) {
-			t.Errorf("after the grace it told %v, want %v", *told, want)
+		if got, want := told.get()[before:], []string{"false piv-3"}; !slices.Equal(got, want) {
+			t.Errorf("after the grace it told %v, want %v", got, want)
 		}
 		if len(p.all()) != 2 {
 			t.Errorf("%d tokens are left", len(p.all()))
@@ -93,13 +108,13 @@ func TestPresenceSeesAnotherTokenInThePlace(t *testing.T) {
 		report(p, tokens.EventInserted, card("r0", 1))
 		p.handle(tokens.Event{Type: tokens.EventServiceLost, Kind: tokens.KindPIV})
 		report(p, tokens.EventInserted, card("r0", 2))
-		if want := []string{"true piv-1", "false piv-1", "true piv-2"}; !slices.Equal(*told, want) {
-			t.Errorf("told %v, want %v", *told, want)
+		if want := []string{"true piv-1", "false piv-1", "true piv-2"}; !slices.Equal(told.get(), want) {
+			t.Errorf("told %v, want %v", told.get(), want)
 		}
 		time.Sleep(2 * removalGrace)
 		synctest.Wait()
-		if len(*told) != 3 || len(p.all()) != 1 {
-			t.Errorf("the grace took the new token: %v", *told)
+		if len(told.get()) != 3 || len(p.all()) != 1 {
+			t.Errorf("the grace took the new token: %v", told.get())
 		}
 	})
 }

@@ -113,7 +113,7 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 		return list
 	}
 	if s := u.sess.Load(); s != nil && s.vault.ReadOnly() {
-		list = append(list, warnReadOnly(s.vault))
+		list = append(list, warnReadOnly())
 	}
 	head, err := store.Head()
 	if err != nil {
@@ -158,12 +158,11 @@ func (u *user) lockoutWarnings(head vault.Head, p ipc.Principal) []ipc.Warning {
 	return list
 }
 
-func warnReadOnly(v *vault.Vault) ipc.Warning {
-	w := ipc.Warning{
+func warnReadOnly() ipc.Warning {
+	return ipc.Warning{
 		Code: "read-only", Message: "the newest generation of the vault is damaged; the one before is open for reading only",
 		Fix: "tokenctl vault recover",
 	}
-	return w
 }
 
 // tokenWarning says what is weak about a token.

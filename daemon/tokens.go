@@ -265,9 +265,9 @@ func (d *Daemon) RenameToken(ctx context.Context, p ipc.Principal, id string, r 
 	if r.Label == "" {
 		return ipc.Token{}, ipc.Errorf(ipc.InvalidArgument, "a token needs a label")
 	}
-	label := slot.Label
 	if r.Label != slot.Label {
-		if label, err = u.newLabel(r.Label, tokens.Token{}); err != nil {
+		label, err := u.newLabel(r.Label, tokens.Token{})
+		if err != nil {
 			return ipc.Token{}, err
 		}
 		if err := s.vault.RenameSlot(ctx, slot.ID, label); err != nil {

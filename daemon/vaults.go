@@ -61,7 +61,7 @@ func (d *Daemon) Init(ctx context.Context, p ipc.Principal, r ipc.InitRequest) (
 			}
 		}
 	}
-	d.tellVault(u, ipc.EventUnlocked, "the vault was made")
+	d.tellUnlocked(u, "the vault was made")
 	return result, nil
 }
 
@@ -128,7 +128,9 @@ func (d *Daemon) Unlock(ctx context.Context, p ipc.Principal, r ipc.UnlockReques
 	}
 	s, err := u.unlock(ctx, p, store, r.Auth)
 	if err != nil {
-		u.auditResult(p, "unlock", "", err)
+		if ipc.KindOf(err) != ipc.PINRequired { // a question, not a try
+			u.auditResult(p, "unlock", "", err)
+		}
 		return ipc.UnlockResult{}, err
 	}
 	object := s.slot
@@ -136,7 +138,7 @@ func (d *Daemon) Unlock(ctx context.Context, p ipc.Principal, r ipc.UnlockReques
 		object = "recovery"
 	}
 	u.audit(entry{action: "unlock", object: object, by: p, ok: true})
-	d.tellVault(u, ipc.EventUnlocked, "")
+	d.tellUnlocked(u, "")
 	return ipc.UnlockResult{Version: ipc.Version, Vault: u.vaultInfo(), Notices: notices(s.vault)}, nil
 }
 
@@ -215,14 +217,14 @@ func notices(v *vault.Vault) []ipc.Warning {
 		list = append(list, ipc.Warning{Code: "vault-notice", Message: n})
 	}
 	if v.ReadOnly() {
-		list = append(list, warnReadOnly(v))
+		list = append(list, warnReadOnly())
 	}
 	return list
 }
 
-// tellVault publishes an event about the vault with its state.
-func (d *Daemon) tellVault(u *user, kind, detail string) {
-	e := d.event(kind)
+// tellUnlocked publishes that the vault is open now.
+func (d *Daemon) tellUnlocked(u *user, detail string) {
+	e := d.event(ipc.EventUnlocked)
 	v := u.vaultInfo()
 	e.Vault, e.Detail = &v, detail
 	d.hub.publish(u.uid, e)
@@ -261,7 +263,7 @@ func (d *Daemon) RecoverVault(ctx context.Context, p ipc.Principal, r ipc.Recove
 	if r.Apply && v != nil {
 		u.problem.Store(nil)
 		u.replace(v, o.slot, u.labelOf(v, o))
-		d.tellVault(u, ipc.EventUnlocked, "the vault was recovered")
+		d.tellUnlocked(u, "the vault was recovered")
 	} else if v != nil {
 		v.Lock()
 	}

@@ -52,8 +52,6 @@ func (d *duration) UnmarshalText(b []byte) error {
 	return nil
 }
 
-func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
-
 // The bounds of the session limits.
 const (
 	shortestLock = time.Second

@@ -52,7 +52,7 @@ func (s *service) notify(state string) {
 
 func (s *service) notifyReady() { s.notify(sd.SdNotifyReady) }
 
-// reloads reloads the configuration at each SIGHUP.
+// reloads reads the configuration again at each SIGHUP.
 func (s *service) reloads(ctx context.Context) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
