@@ -305,7 +305,13 @@ func TestStockTools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opened := 0
+	if n := touchWithAge(t, dir, s, c, key); n < 2 {
+		t.Fatalf("%d touch secrets", n)
+	}
+}
+
+// touchWithAge opens each touch secret with age and touch.txt.
+func touchWithAge(t *testing.T, dir string, s sessionDoc, c *Contents, key []byte) (opened int) {
 	for i, r := range c.Session().Records {
 		if r.Touch == nil {
 			continue
@@ -319,9 +325,7 @@ func TestStockTools(t *testing.T) {
 		}
 		opened++
 	}
-	if opened < 2 {
-		t.Fatalf("%d touch secrets", opened)
-	}
+	return opened
 }
 
 func wantErr(tb testing.TB, err, want error) {
