@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package e2e starts the built programs and drives them as their users do. It
 // holds the harness; its tests are the whole-program tests.
 package e2e
