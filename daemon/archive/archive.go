@@ -92,8 +92,8 @@ type Archive struct {
 	Manifest Manifest
 	// Version is the format version that the container was written in.
 	Version int
-	members  map[string][]byte
-	dialect  dialect
+	members map[string][]byte
+	dialect dialect
 }
 
 // Parse reads a container: ErrNotArchive, ErrDamaged, ErrNewer. The Archive
