@@ -215,7 +215,7 @@ func (c *checkup) clock() {
 func (c *checkup) vault() {
 	info := c.u.vaultInfo()
 	if info.State == ipc.VaultNone {
-		c.found(levelNote, "vault", "tokenctl init", "there is no vault")
+		c.found(levelNote, "vault", "tokenctl quickstart", "there is no vault")
 		return
 	}
 	if info.Problem != nil {

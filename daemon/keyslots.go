@@ -143,10 +143,10 @@ func (u *user) revoke(ctx context.Context, p ipc.Principal, s *session, slot vau
 		info, err = s.vault.RevokeSlot(ctx, slot.ID, touch.way)
 		return err
 	})
+	s.reindex()
 	if err != nil {
 		return vault.RevokeInfo{}, err
 	}
-	s.reindex()
 	if noteErr := u.notesOf().update(true, func(n *notesData) {
 		delete(n.Slots, slot.ID)
 		for _, k := range slot.Keys {

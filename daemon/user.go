@@ -157,11 +157,12 @@ func (u *user) audit(e entry) {
 	err := log.Append(audit.Entry{
 		Action: e.action, Object: e.object, By: by, OK: e.ok, Detail: e.detail, Sync: e.sync,
 	})
-	if err != nil {
+	u.mu.Lock()
+	was := u.logErr
+	u.logErr = err
+	u.mu.Unlock()
+	if err != nil && was == nil { // once, not for every code
 		u.d.log.Error("cannot write the audit log", "uid", u.uid, "err", err)
-		u.mu.Lock()
-		u.logErr = err
-		u.mu.Unlock()
 	}
 }
 
