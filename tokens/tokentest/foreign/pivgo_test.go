@@ -82,55 +82,13 @@ func pivGo(t *testing.T, v vpiv.Version) {
 	if serial, err := yk.Serial(); err != nil || serial != card.Options().Serial {
 		t.Errorf("serial %d, %v", serial, err)
 	}
-	key := vpiv.FactoryManagementKey()
 	session, ok := piv.RetiredKeyManagementSlot(0x82)
 	touch, ok2 := piv.RetiredKeyManagementSlot(0x83)
 	if !ok || !ok2 {
 		t.Fatal("piv-go has no retired slots")
 	}
-	t.Run("session key", func(t *testing.T) {
-		pub, err := yk.GenerateKey(key, session, piv.Key{Algorithm: piv.AlgorithmEC256, PINPolicy: piv.PINPolicyOnce, TouchPolicy: piv.TouchPolicyNever})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := pub.(*ecdsa.PublicKey)
-		if err := agree(t, yk, session, p, piv.KeyAuth{PINPolicy: piv.PINPolicyNever}); err == nil {
-			t.Error("the key was used without its PIN")
-		}
-		if err := agree(t, yk, session, p, piv.KeyAuth{PIN: vpiv.FactoryPIN, PINPolicy: piv.PINPolicyOnce}); err != nil {
-			t.Error(err)
-		}
-		if err := agree(t, yk, session, p, piv.KeyAuth{PINPolicy: piv.PINPolicyNever}); err != nil {
-			t.Errorf("the PIN was not remembered: %v", err)
-		}
-		attested(t, yk, card, session, p, piv.PINPolicyOnce, piv.TouchPolicyNever)
-	})
-	t.Run("touch key", func(t *testing.T) {
-		pub, err := yk.GenerateKey(key, touch, piv.Key{Algorithm: piv.AlgorithmEC384, PINPolicy: piv.PINPolicyNever, TouchPolicy: piv.TouchPolicyAlways})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := pub.(*ecdsa.PublicKey)
-		if p.Curve != elliptic.P384() {
-			t.Error("wrong curve")
-		}
-		before := card.Counts()
-		if err := agree(t, yk, touch, p, piv.KeyAuth{PINPolicy: piv.PINPolicyNever}); err != nil {
-			t.Error(err)
-		}
-		card.SetTouch(vpiv.TouchNo)
-		err = agree(t, yk, touch, p, piv.KeyAuth{PINPolicy: piv.PINPolicyNever})
-		var status interface{ Status() uint16 }
-		if !errors.As(err, &status) || status.Status() != 0x6982 {
-			t.Errorf("a touch refused: %v", err)
-		}
-		card.SetTouch(vpiv.TouchYes)
-		after := card.Counts()
-		if after.TouchesAsked-before.TouchesAsked != 2 || after.ECDHs-before.ECDHs != 1 || after.PINsSeen != before.PINsSeen {
-			t.Errorf("counts went from %+v to %+v", before, after)
-		}
-		attested(t, yk, card, touch, p, piv.PINPolicyNever, piv.TouchPolicyAlways)
-	})
+	t.Run("session key", func(t *testing.T) { sessionKey(t, yk, card, session) })
+	t.Run("touch key", func(t *testing.T) { touchKey(t, yk, card, touch) })
 	t.Run("metadata", func(t *testing.T) {
 		info, err := yk.KeyInfo(session)
 		if !v.AtLeast(5, 3, 0) {
@@ -146,6 +104,53 @@ func pivGo(t *testing.T, v vpiv.Version) {
 			t.Errorf("metadata %+v", info)
 		}
 	})
+}
+
+func sessionKey(t *testing.T, yk *piv.YubiKey, card *vpiv.Card, slot piv.Slot) {
+	pub, err := yk.GenerateKey(vpiv.FactoryManagementKey(), slot,
+		piv.Key{Algorithm: piv.AlgorithmEC256, PINPolicy: piv.PINPolicyOnce, TouchPolicy: piv.TouchPolicyNever})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pub.(*ecdsa.PublicKey)
+	if err := agree(t, yk, slot, p, piv.KeyAuth{PINPolicy: piv.PINPolicyNever}); err == nil {
+		t.Error("the key was used without its PIN")
+	}
+	if err := agree(t, yk, slot, p, piv.KeyAuth{PIN: vpiv.FactoryPIN, PINPolicy: piv.PINPolicyOnce}); err != nil {
+		t.Error(err)
+	}
+	if err := agree(t, yk, slot, p, piv.KeyAuth{PINPolicy: piv.PINPolicyNever}); err != nil {
+		t.Errorf("the PIN was not remembered: %v", err)
+	}
+	attested(t, yk, card, slot, p, piv.PINPolicyOnce, piv.TouchPolicyNever)
+}
+
+func touchKey(t *testing.T, yk *piv.YubiKey, card *vpiv.Card, slot piv.Slot) {
+	pub, err := yk.GenerateKey(vpiv.FactoryManagementKey(), slot,
+		piv.Key{Algorithm: piv.AlgorithmEC384, PINPolicy: piv.PINPolicyNever, TouchPolicy: piv.TouchPolicyAlways})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pub.(*ecdsa.PublicKey)
+	if p.Curve != elliptic.P384() {
+		t.Error("wrong curve")
+	}
+	before := card.Counts()
+	if err := agree(t, yk, slot, p, piv.KeyAuth{PINPolicy: piv.PINPolicyNever}); err != nil {
+		t.Error(err)
+	}
+	card.SetTouch(vpiv.TouchNo)
+	err = agree(t, yk, slot, p, piv.KeyAuth{PINPolicy: piv.PINPolicyNever})
+	var status interface{ Status() uint16 }
+	if !errors.As(err, &status) || status.Status() != 0x6982 {
+		t.Errorf("a touch refused: %v", err)
+	}
+	card.SetTouch(vpiv.TouchYes)
+	after := card.Counts()
+	if after.TouchesAsked-before.TouchesAsked != 2 || after.ECDHs-before.ECDHs != 1 || after.PINsSeen != before.PINsSeen {
+		t.Errorf("counts went from %+v to %+v", before, after)
+	}
+	attested(t, yk, card, slot, p, piv.PINPolicyNever, piv.TouchPolicyAlways)
 }
 
 // attested checks the attestation of a slot against the card's own root.

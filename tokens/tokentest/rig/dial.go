@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -88,6 +89,7 @@ func (h *holder) dialRelay(port int) (io.ReadWriteCloser, error) {
 	}
 	args = append(args, lookUp("bash"), "-c", relay, "vpcd-relay", strconv.Itoa(port))
 	cmd := exec.Command(args[0], args[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as for the holder
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

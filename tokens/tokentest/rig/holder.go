@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -65,8 +66,8 @@ while read -r verb arg; do
 	esac
 done
 end KILL 2>/dev/null
-rm -f "$dir"/conf/* "$dir"/ipc/* "$dir/log"
-rmdir "$dir"/conf "$dir"/ipc "$dir"/dbus "$dir"/none "$dir"
+rm -f "$dir"/conf/* "$dir"/ipc/* "$dir"/lib/* "$dir/log"
+rmdir "$dir"/lib "$dir"/conf "$dir"/ipc "$dir"/dbus "$dir"/none "$dir"
 `
 
 // holder is the script at work.
@@ -86,6 +87,9 @@ func startHolder(ctx context.Context, p programs, dir string) (*holder, error) {
 	h := &holder{programs: p, cmd: exec.Command(args[0], args[1:]...), lines: make(chan string), stderr: &lockedBuffer{}}
 	h.cmd.Dir = "/"
 	h.cmd.Stderr = h.stderr
+	// A terminal's interrupt must not end the script before its program: it
+	// has to tidy up.
+	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := h.cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("cannot start pcscd: %w", err)
@@ -110,13 +114,12 @@ func startHolder(ctx context.Context, p programs, dir string) (*holder, error) {
 	return h, nil
 }
 
-// command has the script do something.
-func (h *holder) command(ctx context.Context, line string) error {
+// command has the script do something and returns what it says to that.
+func (h *holder) command(ctx context.Context, line string) (string, error) {
 	if _, err := io.WriteString(h.stdin, line+"\n"); err != nil {
-		return err
+		return "", err
 	}
-	_, err := h.reply(ctx)
-	return err
+	return h.reply(ctx)
 }
 
 func (h *holder) reply(ctx context.Context) (string, error) {

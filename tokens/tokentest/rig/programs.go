@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -41,7 +42,9 @@ func findPrograms() (programs, error) {
 	missing := &MissingError{}
 	miss := func(what, pkg string) {
 		missing.What = append(missing.What, what)
-		missing.Package = append(missing.Package, pkg)
+		if !slices.Contains(missing.Package, pkg) {
+			missing.Package = append(missing.Package, pkg)
+		}
 	}
 	if path := lookUp("pcscd"); path == "" {
 		miss("pcscd", "pcscd")

@@ -30,7 +30,8 @@ type Options struct {
 	// Readers is how many readers there are at least, 1 to 16; 0 means 2. The
 	// number is rounded up to an even one, because vpcd makes them in pairs.
 	Readers int
-	// FriendlyName is what readers are called, without pcscd's numbers.
+	// FriendlyName is what readers are called, without pcscd's numbers. The
+	// third and fourth reader have " 2" behind it, and so on.
 	FriendlyName string
 	// Timeout is how long one step may take (the daemon's start, a card being
 	// seen); 0 means 10 s.
@@ -47,6 +48,7 @@ type Rig struct {
 
 	mu      sync.Mutex
 	slots   []slot
+	daemon  string // pcscd's process id
 	running bool
 	closed  bool
 }
@@ -158,21 +160,42 @@ func makeDir() (string, error) {
 
 // configure writes a reader.conf(5) for each pair of readers.
 func (r *Rig) configure(driver string) error {
-	for _, d := range []string{"conf", "ipc", "dbus", "none"} {
+	for _, d := range []string{"conf", "ipc", "dbus", "lib", "none"} {
 		if err := os.Mkdir(filepath.Join(r.dir, d), 0o755); err != nil {
 			return fmt.Errorf("cannot make a folder for pcscd: %w", err)
 		}
 	}
 	for pair := range r.opts.Readers / 2 {
 		port := firstPort + 2*pair
+		// pcscd counts readers of different drivers only: the same name twice
+		// would be the same reader's name twice.
+		friendly, library := r.opts.FriendlyName, driver
+		if pair > 0 {
+			friendly += fmt.Sprintf(" %d", pair+1)
+			var err error
+			if library, err = r.copyDriver(driver, pair); err != nil {
+				return fmt.Errorf("cannot configure pcscd: %w", err)
+			}
+		}
 		text := fmt.Sprintf("FRIENDLYNAME %q\nDEVICENAME /dev/null:0x%04X\nLIBPATH %s\nCHANNELID 0x%04X\n",
-			r.opts.FriendlyName, port, driver, port)
+			friendly, port, library, port)
 		name := filepath.Join(r.dir, "conf", fmt.Sprintf("vpcd%02d", pair))
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			return fmt.Errorf("cannot configure pcscd: %w", err)
 		}
 	}
 	return nil
+}
+
+// copyDriver makes another library of vpcd: it keeps its two readers in static
+// variables.
+func (r *Rig) copyDriver(driver string, pair int) (string, error) {
+	b, err := os.ReadFile(driver)
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join(r.dir, "lib", fmt.Sprintf("vpcd%02d.so", pair))
+	return name, os.WriteFile(name, b, 0o755)
 }
 
 // Socket is the path of pcscd's socket; it stays the same when pcscd is
@@ -320,9 +343,11 @@ func (r *Rig) RestartPCSCD() error {
 }
 
 func (r *Rig) startPCSCD(ctx context.Context) error {
-	if err := r.holder.command(ctx, "start"); err != nil {
+	pid, err := r.holder.command(ctx, "start")
+	if err != nil {
 		return fmt.Errorf("cannot start pcscd: %w", err)
 	}
+	r.daemon = pid
 	r.running = true
 	if err := r.waitReaders(ctx); err != nil {
 		return err
@@ -353,7 +378,7 @@ func (r *Rig) endPCSCD(signal string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), r.opts.Timeout)
 	defer cancel()
-	if err := r.holder.command(ctx, "end "+signal); err != nil {
+	if _, err := r.holder.command(ctx, "end "+signal); err != nil {
 		return fmt.Errorf("cannot end pcscd: %w", err)
 	}
 	r.running = false

@@ -1,7 +1,11 @@
 package vpiv
 
 import (
+	"bytes"
+	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
@@ -84,11 +88,52 @@ func (c *Card) attest(cmd command) ([]byte, status) {
 		NotAfter:        until,
 		ExtraExtensions: c.attestationExtensions(k),
 	}
-	out, err := x509.CreateCertificate(rand.Reader, t, issuer, k.publicKey(), signer.private)
+	out, err := certify(t, issuer, k.publicKey(), signer.private)
 	if err != nil {
 		return nil, swInternalProblem
 	}
 	return out, swOK
+}
+
+// certify is x509.CreateCertificate, which cannot certify X25519 keys: it makes
+// the certificate for an Ed25519 key of the same bytes, whose encoding differs
+// in the last byte of its object identifier (RFC 8410, section 3), puts that
+// right and signs again.
+func certify(t, issuer *x509.Certificate, public crypto.PublicKey, signer crypto.Signer) ([]byte, error) {
+	x, ok := public.(*ecdh.PublicKey)
+	if !ok {
+		return x509.CreateCertificate(rand.Reader, t, issuer, public, signer)
+	}
+	raw := x.Bytes()
+	der, err := x509.CreateCertificate(rand.Reader, t, issuer, ed25519.PublicKey(raw), signer)
+	if err != nil {
+		return nil, err
+	}
+	var cert struct {
+		TBS       asn1.RawValue
+		Algorithm asn1.RawValue
+		Signature asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &cert); err != nil {
+		return nil, err
+	}
+	const before = "\x06\x03\x2B\x65" // the object identifier but for its end
+	spki := func(last byte) []byte {
+		return append([]byte(before), append([]byte{last, 0x03, 0x21, 0x00}, raw...)...)
+	}
+	cert.TBS.FullBytes = bytes.Replace(cert.TBS.FullBytes, spki(0x70), spki(0x6E), 1)
+	hash := crypto.SHA256
+	if k, ok := signer.Public().(*ecdsa.PublicKey); ok && k.Curve == elliptic.P384() {
+		hash = crypto.SHA384
+	}
+	digest := hash.New()
+	digest.Write(cert.TBS.FullBytes)
+	signature, err := signer.Sign(rand.Reader, digest.Sum(nil), hash)
+	if err != nil {
+		return nil, err
+	}
+	cert.Signature = asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}
+	return asn1.Marshal(cert)
 }
 
 // attestationExtensions are Yubico's: firmware, serial number, policies, form

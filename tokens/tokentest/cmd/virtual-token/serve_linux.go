@@ -1,0 +1,252 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tokenbridge/tokend/tokens/tokentest/rig"
+	"github.com/tokenbridge/tokend/tokens/tokentest/vpiv"
+)
+
+// firstSerial is the serial number of the first card; the others follow.
+const firstSerial = 90000001
+
+// stand is the rig with its cards and whoever sits before it.
+type stand struct {
+	rig   *rig.Rig
+	cards []*vpiv.Card
+
+	mu     sync.Mutex
+	out    io.Writer
+	asking chan bool // non-nil while a touch waits for Enter
+}
+
+// serve runs until quit, the end of in, or the end of ctx.
+func serve(ctx context.Context, o options, in io.Reader, out io.Writer) (err error) {
+	if o.cards < 1 || o.cards > 4 {
+		return fmt.Errorf("cannot make %d cards: 1 to 4 are possible", o.cards)
+	}
+	s := &stand{out: out}
+	for i := range o.cards {
+		card, err := newCard(o, i)
+		if err != nil {
+			return err
+		}
+		s.cards = append(s.cards, card)
+	}
+	if err := s.setTouch(o.touch); err != nil {
+		return err
+	}
+	if s.rig, err = rig.New(ctx, rig.Options{Readers: o.cards}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.rig.Close()) }()
+	for i, card := range s.cards {
+		if err := s.rig.Insert(card, i); err != nil {
+			return err
+		}
+	}
+	s.say("export %s", strings.Join(s.rig.Env(), " "))
+	for i := range s.cards {
+		s.say("reader %d: %s", i, s.rig.Readers()[i])
+	}
+	s.say("PIN %s, PUK %s, management key %x", vpiv.FactoryPIN, vpiv.FactoryPUK, vpiv.FactoryManagementKey())
+	s.help()
+	return s.loop(ctx, in)
+}
+
+func newCard(o options, n int) (*vpiv.Card, error) {
+	if o.plain {
+		return vpiv.New(vpiv.PlainPIV())
+	}
+	var v vpiv.Version
+	if c, err := fmt.Sscanf(o.firmware, "%d.%d.%d", &v[0], &v[1], &v[2]); c != 3 || err != nil {
+		return nil, fmt.Errorf("cannot understand the firmware version %q", o.firmware)
+	}
+	options := vpiv.YubiKey(v[0], v[1], v[2])
+	options.Serial = firstSerial + uint32(n)
+	return vpiv.New(options)
+}
+
+func (s *stand) help() {
+	s.say("commands: insert [N], remove [N], touch yes|no|never|ask|MILLISECONDS, pin, status, restart, quit")
+}
+
+// loop does what the lines of in say.
+func (s *stand) loop(ctx context.Context, in io.Reader) error {
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for r := bufio.NewScanner(in); r.Scan(); {
+			select {
+			case lines <- r.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case line, ok := <-lines:
+			if !ok {
+				return nil
+			}
+			if s.touched(line) {
+				continue
+			}
+			words := strings.Fields(line)
+			if len(words) == 0 {
+				continue
+			}
+			if words[0] == "quit" {
+				return nil
+			}
+			if err := s.do(words); err != nil {
+				s.say("%v", err)
+			}
+		}
+	}
+}
+
+func (s *stand) do(words []string) error {
+	switch words[0] {
+	case "insert", "remove":
+		n, err := s.number(words[1:])
+		if err != nil {
+			return err
+		}
+		if words[0] == "remove" {
+			err = s.rig.Remove(n)
+		} else {
+			err = s.rig.Insert(s.cards[n], n)
+		}
+		if err == nil {
+			s.say("card %d: %sed", n, strings.TrimSuffix(words[0], "e"))
+		}
+		return err
+	case "touch":
+		if len(words) != 2 {
+			return errors.New("touch what: yes, no, never, ask, or a number of milliseconds")
+		}
+		return s.setTouch(words[1])
+	case "pin":
+		for i, c := range s.cards {
+			s.say("card %d: PIN tries %d, PUK tries %d", i, c.PINTries(), c.PUKTries())
+		}
+	case "status":
+		s.status()
+	case "restart":
+		return s.rig.RestartPCSCD()
+	case "help":
+		s.help()
+	default:
+		return fmt.Errorf("unknown command %q", words[0])
+	}
+	return nil
+}
+
+func (s *stand) number(args []string) (int, error) {
+	if len(args) == 0 {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil || len(args) > 1 || n < 0 || n >= len(s.cards) {
+		return 0, fmt.Errorf("there is no card %q", strings.Join(args, " "))
+	}
+	return n, nil
+}
+
+func (s *stand) status() {
+	for i, c := range s.cards {
+		where := "removed"
+		if s.rig.Card(i) != nil {
+			where = "inserted"
+		}
+		n := c.Counts()
+		s.say("card %d: %s, firmware %s, serial number %d, keys in %x, PIN verified %v", i, where,
+			c.Options().Version, c.Options().Serial, c.Slots(), c.PINVerified())
+		s.say("card %d: %d commands, %d with a PIN, %d key agreements, %d other uses of keys, %d of %d touches given",
+			i, n.Commands, n.PINsSeen, n.ECDHs, n.PrivateUses, n.TouchesGiven, n.TouchesAsked)
+	}
+}
+
+// setTouch sets how all cards answer to touches; each touch is announced.
+func (s *stand) setTouch(how string) error {
+	var touch vpiv.TouchFunc
+	switch how {
+	case "yes":
+		touch = vpiv.TouchYes
+	case "no":
+		touch = vpiv.TouchNo
+	case "never":
+		touch = vpiv.TouchNever
+	case "ask":
+		touch = s.ask
+	default:
+		ms, err := strconv.Atoi(how)
+		if err != nil || ms < 0 {
+			return fmt.Errorf("cannot understand the touch %q", how)
+		}
+		touch = vpiv.TouchAfter(time.Duration(ms) * time.Millisecond)
+	}
+	for i, c := range s.cards {
+		c.SetTouch(func(ctx context.Context, slot byte) bool {
+			s.say("card %d wants a touch for slot %02x (%s)", i, slot, how)
+			ok := touch(ctx, slot)
+			s.say("card %d: touched %v", i, ok)
+			return ok
+		})
+	}
+	return nil
+}
+
+// ask waits for Enter, which is a touch, or another line, which is a refusal.
+func (s *stand) ask(ctx context.Context, _ byte) bool {
+	answer := make(chan bool, 1)
+	s.mu.Lock()
+	s.asking = answer
+	s.mu.Unlock()
+	s.say("touch? (Enter for a touch, n for none)")
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.asking == answer {
+			s.asking = nil
+		}
+	}()
+	select {
+	case ok := <-answer:
+		return ok
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// touched takes a line as the answer to a waiting touch, if it can be one.
+func (s *stand) touched(line string) bool {
+	line = strings.TrimSpace(line)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asking == nil || line != "" && line != "n" && line != "y" {
+		return false
+	}
+	s.asking <- line != "n"
+	s.asking = nil
+	return true
+}
+
+// say prints a line; nobody is left to be told when that fails.
+func (s *stand) say(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, _ = fmt.Fprintf(s.out, format+"\n", args...)
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// session runs the program with pipes and returns what writes to it, its
+// lines, and its end.
+func session(t *testing.T, args ...string) (io.WriteCloser, <-chan string, <-chan int) {
+	t.Helper()
+	inR, inW := io.Pipe()
+	outR, outW := io.Pipe()
+	lines, code := make(chan string, 100), make(chan int, 1)
+	go func() {
+		var errOut bytes.Buffer
+		c := run(args, inR, outW, &errOut)
+		if errOut.Len() > 0 {
+			lines <- errOut.String()
+		}
+		_ = outW.Close()
+		code <- c
+	}()
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(outR); s.Scan(); {
+			lines <- s.Text()
+		}
+	}()
+	return inW, lines, code
+}
+
+// await returns the first line that matches.
+func await(t *testing.T, lines <-chan string, pattern string) []string {
+	t.Helper()
+	re, limit := regexp.MustCompile(pattern), time.After(20*time.Second)
+	var seen []string
+	for {
+		select {
+		case l, ok := <-lines:
+			if !ok {
+				t.Fatalf("no line like %q in %q", pattern, seen)
+			}
+			seen = append(seen, l)
+			if m := re.FindStringSubmatch(l); m != nil {
+				return m
+			}
+		case <-limit:
+			t.Fatalf("no line like %q in %q", pattern, seen)
+		}
+	}
+}
+
+func say(t *testing.T, w io.Writer, line string) {
+	t.Helper()
+	if _, err := io.WriteString(w, line+"\n"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestByHand(t *testing.T) {
+	in, lines, code := session(t, "-cards", "2", "-firmware", "5.4.3", "-touch", "ask")
+	env := await(t, lines, `^export (PCSCLITE_CSOCK_NAME=.*)$`)[1]
+	reader := await(t, lines, `^reader 1: (.*)$`)[1]
+	await(t, lines, `^commands:`)
+	tool := func(name string, args ...string) ([]byte, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, name, append([]string{"-r", reader}, args...)...)
+		cmd.Env = append(os.Environ(), env)
+		return cmd.CombinedOutput()
+	}
+	if out, err := tool("yubico-piv-tool", "-a", "status"); err != nil || !strings.Contains(string(out), "5.4.3") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	const key = "010203040506070801020304050607080102030405060708"
+	public := filepath.Join(t.TempDir(), "public.pem")
+	if out, err := tool("ykman", "piv", "keys", "generate", "-m", key, "-P", "123456",
+		"-a", "ECCP256", "--touch-policy", "ALWAYS", "9e", public); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	sign := func() error {
+		out, err := tool("ykman", "piv", "certificates", "generate", "-m", key, "-P", "123456", "-s", "CN=x", "9e", public)
+		t.Logf("%s", out)
+		return err
+	}
+	for answer, want := range map[string]bool{"": true, "n": false} {
+		done := make(chan error)
+		go func() { done <- sign() }()
+		await(t, lines, `^touch\?`)
+		say(t, in, answer)
+		if err := <-done; (err == nil) != want {
+			t.Errorf("the answer %q: %v", answer, err)
+		}
+	}
+	say(t, in, "status")
+	await(t, lines, `^card 1: inserted, .* keys in 9e`)
+	await(t, lines, `^card 1: .* 1 of 2 touches given`)
+	say(t, in, "remove 1")
+	await(t, lines, `^card 1: removed`)
+	say(t, in, "pin")
+	await(t, lines, `^card 0: PIN tries 3, PUK tries 3`)
+	say(t, in, "insert 1")
+	await(t, lines, `^card 1: inserted`)
+	for _, bad := range []string{"insert 7", "touch", "touch maybe", "dance"} {
+		say(t, in, bad)
+		await(t, lines, `no card|touch what|cannot understand|unknown command`)
+	}
+	say(t, in, "quit")
+	if c := <-code; c != 0 {
+		t.Errorf("exit code %d", c)
+	}
+}
+
+func TestWrongCalls(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"-nonsense"}, 2}, {[]string{"x"}, 2}, {[]string{"-cards", "9"}, 1},
+		{[]string{"-firmware", "new"}, 1}, {[]string{"-touch", "maybe"}, 1},
+	} {
+		var out, errOut bytes.Buffer
+		if c := run(tt.args, strings.NewReader(""), &out, &errOut); c != tt.code || errOut.Len() == 0 {
+			t.Errorf("%q: exit code %d, %q", tt.args, c, errOut.String())
+		}
+	}
+}
