@@ -47,6 +47,9 @@ func Build(p Parts) ([]byte, Manifest, error) {
 	if err != nil {
 		return nil, Manifest{}, fmt.Errorf("cannot build a vault: %w", err)
 	}
+	if _, err := headerV1(header); err != nil {
+		return nil, Manifest{}, fmt.Errorf("cannot build a vault: %w", err)
+	}
 	m := Manifest{Format: formatManifest, Version: 1, VaultID: h.VaultID, Epoch: h.Epoch, Generation: p.Generation,
 		Time: p.Time.UTC().Truncate(time.Second), Signer: Signer(p.SigningKey)}
 	var files []file

@@ -135,12 +135,26 @@ func (k *Keyslot) Check() error {
 		if _, err := key.public(); err != nil {
 			return fmt.Errorf("keyslot %s: %w", k.ID, err)
 		}
-		if len(key.Params) > MaxParams {
-			return fmt.Errorf("keyslot %s: parameters of more than %d bytes", k.ID, MaxParams)
+		if err := checkParams(key.Params); err != nil {
+			return fmt.Errorf("keyslot %s: %w", k.ID, err)
 		}
 	}
 	if !classes[ClassSession] {
 		return fmt.Errorf("keyslot %s: no key for the session class", k.ID)
+	}
+	return nil
+}
+
+// paramsDepth is how deep params stand in the header.
+const paramsDepth = 6
+
+func checkParams(raw []byte) error {
+	if len(raw) == 0 {
+		return nil
+	}
+	s := scanner{data: raw}
+	if len(raw) > MaxParams || !json.Valid(raw) || s.value(paramsDepth, true) != nil {
+		return fmt.Errorf("parameters of more than %d bytes, or not strict JSON", MaxParams)
 	}
 	return nil
 }

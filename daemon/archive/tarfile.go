@@ -89,4 +89,8 @@ func readTar(data []byte) ([]file, int64, error) {
 	return files, unix, nil
 }
 
-func octal(b []byte) (int64, error) { return strconv.ParseInt(string(b), 8, 64) }
+// octal reads a field of eleven digits; a sign is none of them.
+func octal(b []byte) (int64, error) {
+	n, err := strconv.ParseUint(string(b), 8, 62)
+	return int64(n), err
+}

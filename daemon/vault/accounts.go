@@ -85,7 +85,7 @@ func (v *Vault) newRecord(d *draft, n NewAccount) (archive.Record, error) {
 		return r, fmt.Errorf("%w: an account id was drawn twice", ErrConflict)
 	}
 	r.ID, r.Inactive, r.Created = id, false, v.store.now().UTC().Truncate(time.Second)
-	r.Defaults()
+	tidy(&r.Account)
 	if err := r.Account.Check(); err != nil {
 		return r, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
@@ -93,6 +93,16 @@ func (v *Vault) newRecord(d *draft, n NewAccount) (archive.Record, error) {
 		return r, fmt.Errorf("%w: a secret has 1 to %d bytes", ErrInvalid, archive.MaxSecret)
 	}
 	return r, sealSecret(d, &r, n.Secret)
+}
+
+// tidy fills in defaults and drops what the type does not have.
+func tidy(a *archive.Account) {
+	a.Defaults()
+	if a.Type == "hotp" {
+		a.Period = 0
+	} else {
+		a.Counter = 0
+	}
 }
 
 // sealSecret gives a record its secret in the form that its class wants.
@@ -111,7 +121,7 @@ func sealSecret(d *draft, r *archive.Record, s []byte) error {
 
 // Edit changes an account's Issuer, Name, Note, Type, Algorithm, Digits, Period
 // or Counter; ErrInvalid when change touched anything else. Fields that change
-// makes zero become the defaults.
+// makes zero become the defaults. change must not call v.
 func (v *Vault) Edit(ctx context.Context, id string, change func(*Account) error) (Account, error) {
 	err := v.change(ctx, func(d *draft) error {
 		before, err := v.Account(id)
@@ -127,7 +137,7 @@ func (v *Vault) Edit(ctx context.Context, id string, change func(*Account) error
 			return fmt.Errorf("%w: id, kind, class and time of an account cannot be edited", ErrInvalid)
 		}
 		a := archiveAccount(after)
-		a.Defaults()
+		tidy(&a)
 		if err := a.Check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}

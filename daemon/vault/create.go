@@ -36,11 +36,26 @@ func (s *Store) Create(ctx context.Context, first *NewSlot, recoveryPassword []b
 	if err != nil {
 		return nil, err
 	}
-	if err := v.populate(ctx, first, pw); err != nil {
+	if err := v.made(v.populate(ctx, first, pw)); err != nil {
 		v.Lock()
+		if first != nil && first.Enrollment.KeyFile != nil && archive.ValidSlotID(first.ID) {
+			_ = remove(s.fs, s.keyFile(first.ID))
+		}
 		return nil, fmt.Errorf("cannot make the vault: %w", err)
 	}
 	return v, nil
+}
+
+// made turns ErrUncertain into a notice: the vault is there, and a caller who got
+// an error would try again and be told so.
+func (v *Vault) made(err error) error {
+	if errors.Is(err, ErrUncertain) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.notices = append(v.notices, err.Error())
+		return nil
+	}
+	return err
 }
 
 // emptyVault is a vault of which nothing is on disk and that nothing opens.
@@ -168,7 +183,7 @@ func (v *Vault) settleCounters(ctx context.Context, why string) error {
 	if len(v.st.counters) > 0 {
 		v.skipCounters(why)
 	}
-	return v.change(ctx, v.foldAll)
+	return v.made(v.change(ctx, v.foldAll))
 }
 
 // Recover tells what is wrong with the vault and opens the last good

@@ -43,17 +43,7 @@ func TestReallyFullDisk(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		t.Fatalf("cannot make the mounts private: %v", err)
-	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=512k,mode=700"); err != nil {
-		t.Fatalf("cannot mount a tmpfs: %v", err)
-	}
-	defer func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Errorf("cannot unmount: %v", err)
-		}
-	}()
+	mountTiny(t, dir)
 	r := newRig(t)
 	if err := r.store.Close(); err != nil {
 		t.Fatal(err)
@@ -66,25 +56,9 @@ func TestReallyFullDisk(t *testing.T) {
 	a := r.add(v, newAccounts(1, tokens.ClassSession, "hotp")...)
 	ballast := filepath.Join(dir, "ballast")
 	writeAll(t, ballast, make([]byte, 160<<10))
-	var full error
-	for i := 0; full == nil; i++ {
-		if i > 1000 {
-			t.Fatal("512 KiB hold a thousand accounts and their generations")
-		}
-		_, full = v.Add(t.Context(), newAccounts(20, tokens.ClassTouch, "totp"))
-	}
-	wantErr(t, full, ErrDiskFull)
-	// Not a byte more for anybody.
-	f, err := os.OpenFile(ballast, os.O_WRONLY|os.O_APPEND, 0)
-	for err == nil {
-		_, err = f.Write(make([]byte, 512))
-	}
-	if !errors.Is(err, unix.ENOSPC) {
-		t.Fatal(err)
-	}
-	_ = f.Close()
+	fillDisk(t, v, ballast)
 	want := v.Accounts()
-	_, err = v.Add(t.Context(), newAccounts(1, tokens.ClassSession, ""))
+	_, err := v.Add(t.Context(), newAccounts(1, tokens.ClassSession, ""))
 	wantErr(t, err, ErrDiskFull)
 	_, err = v.RevokeSlot(t.Context(), "one", passwordWay())
 	wantErr(t, err, ErrDiskFull)
@@ -120,4 +94,40 @@ func TestReallyFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.Lock()
+}
+
+// fillDisk adds accounts until there is no room, and then takes the rest.
+func fillDisk(t *testing.T, v *Vault, ballast string) {
+	var full error
+	for i := 0; full == nil; i++ {
+		if i > 1000 {
+			t.Fatal("512 KiB hold a thousand accounts and their generations")
+		}
+		_, full = v.Add(t.Context(), newAccounts(20, tokens.ClassTouch, "totp"))
+	}
+	wantErr(t, full, ErrDiskFull)
+	// Not a byte more for anybody.
+	f, err := os.OpenFile(ballast, os.O_WRONLY|os.O_APPEND, 0)
+	for err == nil {
+		_, err = f.Write(make([]byte, 512))
+	}
+	if !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+}
+
+// mountTiny mounts a file system of 512 KiB for the time of the test.
+func mountTiny(t *testing.T, dir string) {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatalf("cannot make the mounts private: %v", err)
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=512k,mode=700"); err != nil {
+		t.Fatalf("cannot mount a tmpfs: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Errorf("cannot unmount: %v", err)
+		}
+	})
 }

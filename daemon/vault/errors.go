@@ -62,6 +62,7 @@ var (
 	// ErrBusy: another process has the folder open.
 	ErrBusy = errors.New("another process uses the vault")
 	// ErrUncertain: the change is in the file, but the system could not confirm
-	// that it would survive a power failure. The Vault has the change.
+	// that it would survive a power failure. The Vault has the change. Create,
+	// Restore and Recover turn it into a notice.
 	ErrUncertain = errors.New("the change may not survive a power failure")
 )

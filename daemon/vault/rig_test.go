@@ -28,7 +28,7 @@ type softKey struct {
 
 func newSoftKey(tb testing.TB, alg tokens.Algorithm, classes ...tokens.Class) *softKey {
 	tb.Helper()
-	curve := map[tokens.Algorithm]ecdh.Curve{tokens.P256: ecdh.P256(), tokens.P384: ecdh.P384(), tokens.X25519: ecdh.X25519()}[alg]
+	curve := curveOf(alg)
 	k := &softKey{keys: map[tokens.Class]*ecdh.PrivateKey{}, kind: tokens.KindPIV, alg: alg, calls: map[tokens.Class]int{}}
 	for _, c := range classes {
 		priv, err := curve.GenerateKey(rand.Reader)
@@ -172,6 +172,12 @@ func wantErr(tb testing.TB, err, want error) {
 	if !errors.Is(err, want) {
 		tb.Fatalf("got %v, want %v", err, want)
 	}
+}
+
+type ecdhPrivate = ecdh.PrivateKey
+
+func curveOf(alg tokens.Algorithm) ecdh.Curve {
+	return map[tokens.Algorithm]ecdh.Curve{tokens.P256: ecdh.P256(), tokens.P384: ecdh.P384(), tokens.X25519: ecdh.X25519()}[alg]
 }
 
 type archiveKeys = archive.Keys

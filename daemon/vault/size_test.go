@@ -68,12 +68,12 @@ func BenchmarkAdd(b *testing.B) {
 func BenchmarkEnroll(b *testing.B) {
 	for _, n := range benchSizes {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			_, v := sizedVault(b, n)
+			r, v := sizedVault(b, n)
 			i := 0
 			for b.Loop() {
 				k := newSoftKey(b, tokens.P256, tokens.ClassSession, tokens.ClassTouch)
 				i++
-				if _, err := v.AddSlot(b.Context(), k.slot(fmt.Sprintf("k%d", i), ""), passwordWay()); err != nil {
+				if _, err := v.AddSlot(b.Context(), k.slot(fmt.Sprintf("k%d", i), ""), r.key.way("one")); err != nil {
 					b.Fatal(err)
 				}
 				if i%32 != 0 {

@@ -161,17 +161,29 @@ func (s *Store) loadLocked(search bool) (*loaded, error) {
 		if !search {
 			return nil, problem
 		}
-		if p.admit(a.Manifest, true) == nil { // put back, within the epoch
-			return &loaded{archive: a, problem: problem, pin: p}, nil
+		if p.admit(a.Manifest, true) != nil {
+			a = nil
 		}
 	}
+	if best := s.bestEarlier(p); best != nil && (a == nil || best.Manifest.Generation > a.Manifest.Generation) {
+		a = best
+	}
+	if a == nil {
+		return nil, problem
+	}
+	return &loaded{archive: a, problem: problem, pin: p}, nil
+}
+
+// bestEarlier is the newest intact generation of the pinned epoch among those
+// that were kept, nil when there is none.
+func (s *Store) bestEarlier(p *pin) *archive.Archive {
 	for _, g := range s.earlier() {
-		old, err := s.parseFile(filepath.Join(s.generations(), g.name))
-		if err == nil && p.admit(old.Manifest, true) == nil {
-			return &loaded{archive: old, problem: problem, pin: p}, nil
+		a, err := s.parseFile(filepath.Join(s.generations(), g.name))
+		if err == nil && p.admit(a.Manifest, true) == nil {
+			return a
 		}
 	}
-	return nil, problem
+	return nil
 }
 
 func (s *Store) newest() (*archive.Archive, error) { return s.parseFile(s.vaultFile()) }
@@ -196,6 +208,21 @@ func (s *Store) parseFile(path string) (*archive.Archive, error) {
 // Head reads what can be read without any key; ErrNoVault when there is none.
 func (s *Store) Head() (Head, error) {
 	l, err := s.load()
+	if err != nil {
+		return Head{}, err
+	}
+	h := headOf(l.archive)
+	h.Problem = l.problem
+	s.fillKeyFiles(h.Slots)
+	return h, nil
+}
+
+// RecoverHead is Head for what Recover would open: also where Head fails because
+// the pin is lost, or the newest is another vault or an old one; Problem says so.
+func (s *Store) RecoverHead() (Head, error) {
+	s.mu.RLock()
+	l, err := s.loadLocked(true)
+	s.mu.RUnlock()
 	if err != nil {
 		return Head{}, err
 	}

@@ -236,6 +236,13 @@ func TestSlots(t *testing.T) {
 	_, err = v.AddSlot(t.Context(), n, Way{})
 	wantErr(t, err, ErrWrongKey)
 	v.Lock()
+	r.checkSlots(keys, ids[1].ID, want, stranger)
+}
+
+// checkSlots opens the vault by each of nine keyslots.
+func (r *rig) checkSlots(keys map[string]*softKey, touchID, want string, stranger *softKey) {
+	t := r.tb
+	t.Helper()
 	head, err := r.store.Head()
 	if err != nil || len(head.Slots) != 9 || head.Slots[1].Label == "renamed" || string(head.Slots[1].KeyFile) != "sealed a" {
 		t.Fatalf("%+v, %v", head, err)
@@ -246,7 +253,7 @@ func TestSlots(t *testing.T) {
 			t.Errorf("label %q", v.Slots()[1].Label)
 		}
 		if k.keys[tokens.ClassTouch] != nil {
-			if got := r.secret(v, ids[1].ID, k.way(id)); got != want {
+			if got := r.secret(v, touchID, k.way(id)); got != want {
 				t.Errorf("%s: secret %q", id, got)
 			}
 			if err := v.CheckSlot(t.Context(), id, tokens.ClassTouch, k.exchange); err != nil {
@@ -459,71 +466,4 @@ func TestManagedSecretsStayOnTheDevice(t *testing.T) {
 	if _, err := v.RevokeSlot(t.Context(), "one", passwordWay()); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func TestConcurrentUse(t *testing.T) {
-	r := newRig(t)
-	v := r.create()
-	a := r.add(v, append(newAccounts(1, tokens.ClassSession, "hotp"), newAccounts(1, tokens.ClassSession, "")...)...)
-	const n = 40
-	seen := make(chan uint64, 4*n)
-	done := make(chan error, 6)
-	for range 4 {
-		go func() {
-			for range n {
-				c, err := v.NextCounter(a[0].ID)
-				if err != nil {
-					done <- err
-					return
-				}
-				seen <- c
-			}
-			done <- nil
-		}()
-	}
-	go func() {
-		for i := range n {
-			if _, err := v.Edit(t.Context(), a[1].ID, func(a *Account) error { a.Digits = 6 + i%3; return nil }); err != nil {
-				done <- err
-				return
-			}
-		}
-		done <- nil
-	}()
-	go func() {
-		for range n {
-			if err := v.Use(t.Context(), a[1].ID, Way{}, func([]byte) error { return nil }); err != nil {
-				done <- err
-				return
-			}
-			v.Accounts()
-			v.Slots()
-		}
-		done <- nil
-	}()
-	for range 6 {
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-	}
-	close(seen)
-	had := map[uint64]bool{}
-	for c := range seen {
-		if had[c] {
-			t.Fatalf("counter %d twice", c)
-		}
-		had[c] = true
-	}
-	v.Lock()
-	v = r.unlock(r.key.way("one"))
-	if c, err := v.NextCounter(a[0].ID); err != nil || c != 4*n {
-		t.Fatalf("counter %d, %v", c, err)
-	}
-}
-
-func TestStoreIsExclusive(t *testing.T) {
-	r := newRig(t)
-	_, err := OpenStore(r.opt)
-	wantErr(t, err, ErrBusy)
-	r.reopen()
 }

@@ -1,0 +1,166 @@
+package archive
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/rand"
+	"reflect"
+	"testing"
+)
+
+// testKey makes a key pair and returns its Diffie-Hellman and its public half.
+func testKey(tb testing.TB, alg string) (func([]byte) ([]byte, error), Key) {
+	tb.Helper()
+	k := Key{Kind: "piv", Class: ClassSession, Algorithm: alg}
+	curve, err := k.curve()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var priv *ecdh.PrivateKey
+	if priv, err = curve.GenerateKey(rand.Reader); err != nil {
+		tb.Fatal(err)
+	}
+	k.Public = priv.PublicKey().Bytes()
+	return func(peer []byte) ([]byte, error) {
+		p, err := curve.NewPublicKey(peer)
+		if err != nil {
+			return nil, err
+		}
+		return priv.ECDH(p)
+	}, k
+}
+
+// seed adds the golden files and says how many there were.
+func seedGolden(f *testing.F, add func(data []byte)) {
+	n := 0
+	for _, name := range []string{"full", "rotated", "tokens-only"} {
+		if data := golden(f, name+".tokend"); len(data) > 0 {
+			add(data)
+			n++
+		}
+	}
+	if n == 0 {
+		f.Fatal("no seeds")
+	}
+}
+
+// FuzzParse feeds foreign bytes to Parse: what it accepts is what Build would
+// have written, byte for byte.
+func FuzzParse(f *testing.F) {
+	seedGolden(f, func(data []byte) {
+		f.Add(data)
+		f.Add(data[:len(data)/2])
+	})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a, err := Parse(data)
+		if err != nil {
+			if a != nil {
+				t.Fatal("both an archive and an error")
+			}
+			return
+		}
+		if !a.HasDevice() && !bytes.Equal(a.Backup(), data) {
+			t.Fatal("accepted, but not what would be written")
+		}
+	})
+}
+
+// FuzzHeader feeds foreign bytes to the header's reader, past the signature.
+func FuzzHeader(f *testing.F) {
+	seedGolden(f, func(data []byte) {
+		a, err := Parse(data)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(a.members[nameHeader])
+	})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		h, err := headerV1(data)
+		if err != nil || h.check() != nil {
+			return
+		}
+		for _, k := range h.Keyslots {
+			if _, ok := k.Key(ClassSession); !ok || k.Label == "" {
+				t.Fatalf("keyslot %+v is accepted", k)
+			}
+		}
+		_, _ = h.succeed("")
+	})
+}
+
+// FuzzManifest feeds foreign bytes to the manifest's reader.
+func FuzzManifest(f *testing.F) {
+	seedGolden(f, func(data []byte) {
+		a, err := Parse(data)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(a.members[nameManifest])
+	})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var m Manifest
+		if decodeStrict(data, &m) == nil && m.check() == nil && len(m.Members) > maxMembers {
+			t.Fatalf("%+v is accepted", m)
+		}
+	})
+}
+
+// FuzzSession feeds foreign bytes to the reader of the accounts: what it accepts
+// survives being written and read again.
+func FuzzSession(f *testing.F) {
+	n := 0
+	for _, name := range []string{"full", "rotated"} {
+		a, err := Parse(golden(f, name+".tokend"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		k, err := OpenRecoveryKey(a.members[nameRecovery], goldenPassword(f))
+		if err != nil {
+			f.Fatal(err)
+		}
+		raw, err := Decrypt(a.members[nameSession], k.Identity)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+		n++
+	}
+	if n == 0 {
+		f.Fatal("no seeds")
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := sessionV1(data)
+		if err != nil || len(data) > 1<<20 {
+			return
+		}
+		raw, err := EncodeSession(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := sessionV1(raw)
+		if err != nil || !reflect.DeepEqual(s, again) {
+			t.Fatalf("%v\n%+v\n%+v", err, s, again)
+		}
+	})
+}
+
+// FuzzKeys feeds foreign bytes to the reader of keys.age and device.age.
+func FuzzKeys(f *testing.F) {
+	s := newSample(f)
+	raw, err := EncodeKeys(s.keys)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(raw)
+	f.Add([]byte(`{"format":"tokend-vault-device","version":1,"vault_id":"00","accounts":[{"id":"0011223344556677","secret":"GEZDGNBV"}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if k, err := keysV1(data); err == nil {
+			if raw, err := EncodeKeys(k); err != nil || len(raw) == 0 {
+				t.Fatal(err)
+			}
+		}
+		_, _ = deviceV1(data)
+		_, _ = parseRecoveryKey(data)
+		_ = Salvage(data, s.identity)
+	})
+}
