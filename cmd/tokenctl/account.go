@@ -142,13 +142,13 @@ class "touch" needs the token and a touch.`,
 		ValidArgsFunction: c.completeAccounts,
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&e.issuer, "issuer", "", "who the account is with")
-	fl.StringVar(&e.name, "name", "", "what the account is called")
-	fl.StringVar(&e.note, "note", "", "a note (empty removes it)")
-	fl.StringVar(&e.class, "class", "", "session or touch")
-	fl.IntVar(&e.digits, "digits", 0, "6 to 10")
-	fl.IntVar(&e.period, "period", 0, "in seconds")
-	fl.Uint64Var(&e.counter, "counter", 0, "the next counter (HOTP)")
+	fl.StringVar(&e.issuer, "issuer", "", "`NAME` of whom the account is with")
+	fl.StringVar(&e.name, "name", "", "new `NAME`")
+	fl.StringVar(&e.note, "note", "", "a note: `TEXT` (empty removes it)")
+	fl.StringVar(&e.class, "class", "", "`CLASS`: session or touch")
+	fl.IntVar(&e.digits, "digits", 0, "`N` digits, 6 to 10")
+	fl.IntVar(&e.period, "period", 0, "period in `SECONDS`")
+	fl.Uint64Var(&e.counter, "counter", 0, "next counter `N` (HOTP)")
 	f.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var r ipc.EditAccountRequest

@@ -24,7 +24,7 @@ type authFlags struct {
 
 func (f *authFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&f.token, "token", "", "use this token (label or id)")
+	fl.StringVar(&f.token, "token", "", "use this `TOKEN` (label or id)")
 	f.addWithoutToken(cmd)
 }
 

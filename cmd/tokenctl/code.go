@@ -57,7 +57,7 @@ func (c *cli) codeCommand() *cobra.Command {
 	fl := cmd.Flags()
 	fl.BoolVar(&f.fresh, "fresh", false, "wait for a time step whose code was never handed out")
 	fl.IntVar(&f.minRemaining, "min-remaining", 0, "wait for the next code if this one has fewer `SECONDS` left")
-	fl.StringVar(&f.copy, "copy", "", "put the code into the clipboard instead of printing it; --copy=terminal lets the terminal do it (OSC 52)")
+	fl.StringVar(&f.copy, "copy", "", "put the code into the clipboard instead of printing it; where no program can: --copy=terminal (OSC 52)")
 	fl.Lookup("copy").NoOptDefVal = copyProgram
 	fl.DurationVar(&f.clearAfter, "clear-after", 30*time.Second, "empty the clipboard after `TIME` if the code is still in it (0: never)")
 	fl.BoolVar(&f.watch, "watch", false, "go on showing the code, with the time it has left, until Ctrl-C")

@@ -166,6 +166,20 @@ func TestNoInputAsksNothing(t *testing.T) {
 	}
 }
 
+// A PIN from a file is tried once, also where somebody could be asked.
+func TestPINFileIsTriedOnce(t *testing.T) {
+	f := opened("GitHub me session totp")
+	f.status.Vault.State = ipc.VaultIsLocked
+	path := filepath.Join(t.TempDir(), "pin")
+	if err := os.WriteFile(path, []byte("000000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at(t, f, "code", "github", "--pin-file", path).sees("2 tries left before it is blocked").ends(14)
+	if got := strings.Join(f.spent, " "); got != "000000" {
+		t.Fatalf("tried: %s", got)
+	}
+}
+
 // The last try is spent only after a word.
 func TestLastTryIsAsked(t *testing.T) {
 	f := opened()

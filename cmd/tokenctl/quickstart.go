@@ -56,7 +56,7 @@ func (c *cli) quickstartCommand() *cobra.Command {
 	fl := cmd.Flags()
 	fl.BoolVar(&f.sample, "sample", false, "ask nothing: a throwaway vault with sample input")
 	fl.StringVar(&f.token, "token", "", "`KIND` of token for a new vault: piv or soft")
-	fl.StringVar(&f.reader, "reader", "", "the token's reader, or a part of its name")
+	fl.StringVar(&f.reader, "reader", "", "the token's `READER` or a part of its name")
 	fl.StringVar(&f.pinFile, "pin-file", "", "read the PIN, or the software token's passphrase, from `FILE`")
 	fl.StringVar(&f.passwordFile, "recovery-password-file", "", "read the recovery password from `FILE`")
 	fl.StringVar(&f.backup, "backup", "", "write the backup to this new `FILE`")
