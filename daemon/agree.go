@@ -46,11 +46,11 @@ func (u *user) agree(ctx context.Context, j job) ([]byte, error) {
 		locator = t.Locator
 	}
 	var shared []byte
-	err := u.onToken(ctx, locator, j.ref, j.cause, func(ctx context.Context, touch func()) error {
+	err := u.onToken(ctx, locator, j.ref, j.cause, func(ctx context.Context, tell telling) error {
 		var err error
 		shared, err = driver.Agree(ctx, tokens.AgreeRequest{
 			Locator: locator, Key: j.key, Peer: j.peer,
-			PIN: j.pin, SpendLastTry: j.spendLast, OnTouch: touch,
+			PIN: j.pin, SpendLastTry: j.spendLast, OnTouch: tell.touch, OnBusy: tell.busy,
 		})
 		return err
 	})
@@ -93,20 +93,28 @@ func (u *user) noDriver(kind tokens.Kind, ref ipc.TokenRef) *ipc.Error {
 	return e
 }
 
+// telling is how an operation says what it waits for. Both may be called from
+// any goroutine.
+type telling struct{ touch, busy func() }
+
+// busyToken is what a user is told while somebody else holds the token. A card
+// that was asked for a touch goes on waiting for it when the asker is gone.
+const busyToken = "the token is busy: another program uses it, or it still blinks for a request that was cancelled (a touch ends that)"
+
 // onToken runs one operation on the token at locator when it is free, and tells
-// the user what is being waited for. touch, which the operation calls when the
-// token begins to wait, may be called from any goroutine.
-func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c cause, operate func(ctx context.Context, touch func()) error) error {
+// the user what is being waited for.
+func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c cause, operate func(ctx context.Context, tell telling) error) error {
 	number := strconv.FormatUint(u.d.operation.Add(1), 10)
 	tell := func(kind string) ipc.Event {
 		e := u.d.event(kind)
 		e.Token, e.Account, e.Operation, e.Requester = &ref, c.account, number, requester(c.who)
 		return e
 	}
+	defer u.waits.remove(number)
 	leave, err := u.d.queues.enter(ctx, locator, u.uid, func(place int) {
 		e := tell(ipc.EventTokenWaiting)
 		e.Place = place
-		u.d.hub.publish(u.uid, e)
+		u.wait(e)
 	})
 	if err != nil {
 		return mapError(err)
@@ -115,20 +123,23 @@ func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var touched atomic.Bool
-	err = operate(ctx, func() {
-		if c.noTouch {
-			cancel(errNoTouch)
-			return
-		}
-		if touched.Swap(true) {
-			return
-		}
-		e := tell(ipc.EventTouchWanted)
-		u.waits.add(e)
-		u.d.hub.publish(u.uid, e)
+	err = operate(ctx, telling{
+		touch: func() {
+			if c.noTouch {
+				cancel(errNoTouch)
+				return
+			}
+			if !touched.Swap(true) {
+				u.wait(tell(ipc.EventTouchWanted))
+			}
+		},
+		busy: func() {
+			e := tell(ipc.EventTokenWaiting)
+			e.Detail = busyToken
+			u.wait(e)
+		},
 	})
 	if touched.Load() {
-		u.waits.remove(number)
 		e := tell(ipc.EventTouchDone)
 		e.OK = new(err == nil)
 		u.d.hub.publish(u.uid, e)

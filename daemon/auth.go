@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/vault"
@@ -233,7 +234,10 @@ func (u *user) derive(ctx context.Context, wide bool, f func(context.Context) er
 		}
 		defer leave()
 	}
-	u.d.hub.publish(u.uid, u.d.event(ipc.EventWorking))
+	working := u.d.event(ipc.EventWorking)
+	working.Operation = strconv.FormatUint(u.d.operation.Add(1), 10)
+	u.wait(working)
+	defer u.waits.remove(working.Operation)
 	err = f(context.WithValue(ctx, deriving{}, true))
 	u.d.collectSoon() // a derivation takes hundreds of megabytes
 	g.tries.outcome(u.d.clock.Elapsed(), err)

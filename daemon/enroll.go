@@ -214,8 +214,8 @@ func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
 			err = tokenError(err, e.ref)
 		}
 	} else {
-		err = e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, touch func()) error {
-			r.OnTouch = touch
+		err = e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, tell telling) error {
+			r.OnTouch, r.OnBusy = tell.touch, tell.busy
 			made, err = e.driver.Enroll(ctx, r)
 			return err
 		})
@@ -252,7 +252,7 @@ func (e *enrolling) undo(made *vault.NewSlot) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), undoLimit)
 	defer cancel()
-	err := e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, _ func()) error {
+	err := e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, _ telling) error {
 		_, err := wiper.Wipe(ctx, tokens.WipeRequest{
 			Locator: e.token.Locator, Keys: made.Enrollment.Keys, PIN: e.request.PIN, ManagementKey: e.manage,
 		})

@@ -42,8 +42,12 @@ func (e errLockedMeanwhile) Error() string { return "the vault was locked: " + e
 // tokenKinds maps why a token failed to what a client acts on.
 func tokenKind(c tokens.Code) ipc.Kind {
 	switch c {
-	case tokens.CodeNotPresent, tokens.CodeNoService:
+	case tokens.CodeNotPresent:
 		return ipc.TokenNotPresent
+	case tokens.CodeNoService:
+		return ipc.TokenService
+	case tokens.CodeProtocol, tokens.CodeTimeout:
+		return ipc.TokenFailed
 	case tokens.CodeWrongToken:
 		return ipc.NoKeyslot
 	case tokens.CodePINRequired:
@@ -62,7 +66,7 @@ func tokenKind(c tokens.Code) ipc.Kind {
 		return ipc.Cancelled
 	case tokens.CodeRemoved:
 		return ipc.TokenRemoved
-	case tokens.CodeBusy, tokens.CodeTimeout:
+	case tokens.CodeBusy:
 		return ipc.Busy
 	case tokens.CodeOccupied:
 		return ipc.Conflict
@@ -136,7 +140,7 @@ func tokenError(err error, ref ipc.TokenRef) *ipc.Error {
 		if te.Tries >= 0 {
 			e.TriesLeft = new(te.Tries)
 		}
-	case tokens.CodeBusy, tokens.CodeTimeout:
+	case tokens.CodeBusy:
 		e.RetryAfter = 1
 	}
 	return e

@@ -150,16 +150,29 @@ func (u *user) present(p ipc.Principal) []ipc.Event {
 	return append(events, u.waits.all()...)
 }
 
-// waits remembers the touches that are being waited for, so that an agent that
-// connects late can still tell its user.
+// wait tells the user what an operation waits for, now and whoever connects
+// while it does.
+func (u *user) wait(e ipc.Event) {
+	u.waits.set(e)
+	u.d.hub.publish(u.uid, e)
+}
+
+// waits remembers what is being waited for, one event an operation, so that who
+// connects late can still tell the user.
 type waits struct {
 	mu   sync.Mutex
 	open []ipc.Event
 }
 
-func (w *waits) add(e ipc.Event) {
+func (w *waits) set(e ipc.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for i := range w.open {
+		if w.open[i].Operation == e.Operation {
+			w.open[i] = e
+			return
+		}
+	}
 	w.open = append(w.open, e)
 }
 

@@ -197,7 +197,7 @@ func (u *user) inspect(ctx context.Context, p ipc.Principal, t tokens.Token, ref
 		return tokens.Details{}, u.noDriver(t.Kind, ref)
 	}
 	var details tokens.Details
-	err := u.onToken(ctx, t.Locator, ref, cause{who: p}, func(ctx context.Context, _ func()) error {
+	err := u.onToken(ctx, t.Locator, ref, cause{who: p}, func(ctx context.Context, _ telling) error {
 		var err error
 		details, err = inspector.Inspect(ctx, t.Locator)
 		return err
@@ -326,7 +326,7 @@ func (u *user) changePIN(ctx context.Context, p ipc.Principal, changer tokens.PI
 	if err != nil {
 		return err
 	}
-	err = u.onToken(ctx, seen.Locator, t.ref, cause{who: p}, func(ctx context.Context, _ func()) error {
+	err = u.onToken(ctx, seen.Locator, t.ref, cause{who: p}, func(ctx context.Context, _ telling) error {
 		_, err := changer.ChangePIN(ctx, tokens.PINRequest{
 			Locator: seen.Locator, Which: r.Which, Old: r.Old, New: r.New, SpendLastTry: r.SpendLastTry,
 		})
@@ -430,7 +430,7 @@ func (u *user) wipe(ctx context.Context, p ipc.Principal, t target, r ipc.WipeTo
 		return nil, e
 	}
 	cleared := []string{}
-	err = u.onToken(ctx, seen.Locator, t.ref, cause{who: p}, func(ctx context.Context, _ func()) error {
+	err = u.onToken(ctx, seen.Locator, t.ref, cause{who: p}, func(ctx context.Context, _ telling) error {
 		places, err := wiper.Wipe(ctx, tokens.WipeRequest{
 			Locator: seen.Locator, Keys: keys, PIN: r.PIN, SpendLastTry: r.SpendLastTry, ManagementKey: manage,
 		})

@@ -145,6 +145,9 @@ type EnrollRequest struct {
 	ManagementKey []byte `json:"management_key,omitempty"`
 	// OnTouch, when set, is called right before the token waits for a touch.
 	OnTouch func() `json:"-"`
+	// OnBusy, when set, is called once if the token is held by somebody else, be
+	// it another program or a cancelled operation whose touch it still waits for.
+	OnBusy func() `json:"-"`
 }
 
 // Enrollment is what enrolling made. Nothing in it is secret but to guessing:
@@ -192,6 +195,8 @@ type AgreeRequest struct {
 	KeyFile []byte `json:"key_file,omitempty"`
 	// OnTouch, when set, is called right before the token waits for a touch.
 	OnTouch func() `json:"-"`
+	// OnBusy as in EnrollRequest.
+	OnBusy func() `json:"-"`
 }
 
 // PINRequest asks a token to change a PIN.

@@ -34,6 +34,12 @@ func adviseToken(e *ipc.Error) []string {
 			"or use the recovery password (--recovery), then enrol this one: `tokenctl token enroll`"}
 	case ipc.TokenUnsupported:
 		return []string{"`tokenctl token info` says what this token can do; `tokenctl doctor` checks the rest"}
+	case ipc.TokenFailed:
+		return []string{"nothing was changed; pull " + name + " out, plug it in again and repeat",
+			"if it goes on, `tokenctl token info` and `tokenctl doctor` look closer; another token or the recovery password opens the vault meanwhile"}
+	case ipc.TokenService:
+		return []string{"nothing was changed; start the smart card service (`systemctl start pcscd.socket`) and repeat, tokend need not be restarted",
+			"without any token: `tokenctl unlock --recovery` takes the recovery password"}
 	case ipc.PINRequired:
 		return []string{"run the command at a terminal to be asked, or give the " + pinWord(e.Token) + " of " + name + " with --pin-file FILE (- is standard input)"}
 	case ipc.PINInvalid:

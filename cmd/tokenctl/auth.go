@@ -249,6 +249,9 @@ func announcement(e ipc.Event) string {
 		}
 		return s + " …"
 	case ipc.EventTokenWaiting:
+		if e.Detail != "" {
+			return clean(e.Detail) + " …"
+		}
 		return fmt.Sprintf("waiting for %s, place %d in its queue …", tokenName(e.Token), e.Place)
 	case ipc.EventWorking:
 		return "working: deriving a key from the password takes a moment …"

@@ -24,12 +24,15 @@ func hello() wire.Hello {
 
 const noFIDO2 = "this build cannot work with FIDO2 keys"
 
-func driver(req *wire.Request) (tokens.Driver, error) {
+func driver(req *wire.Request, out *answers) (tokens.Driver, error) {
 	switch req.Kind {
 	case tokens.KindSoft:
 		return soft.New(rand.Reader, soft.DefaultCost()), nil
 	case tokens.KindPIV:
-		return piv.New(piv.Options{Patience: time.Duration(req.PatienceMS) * time.Millisecond}), nil
+		return piv.New(piv.Options{
+			Patience: time.Duration(req.PatienceMS) * time.Millisecond,
+			OnBusy:   func() { out.send(wire.Answer{Event: wire.EventBusy}) },
+		}), nil
 	case tokens.KindFIDO2:
 		return nil, tokens.Errorf(tokens.CodeUnsupported, noFIDO2)
 	}
@@ -38,7 +41,7 @@ func driver(req *wire.Request) (tokens.Driver, error) {
 
 // operate does what req asks for. Touches and events go to out as they come.
 func operate(ctx context.Context, req *wire.Request, out *answers) (any, error) {
-	d, err := driver(req)
+	d, err := driver(req, out)
 	if err != nil {
 		return nil, err
 	}

@@ -113,7 +113,7 @@ func (c *Client) List(ctx context.Context) ([]tokens.Token, error) {
 func (c *Client) Enroll(ctx context.Context, r tokens.EnrollRequest) (tokens.Enrollment, error) {
 	var out tokens.Enrollment
 	req := wire.Request{Op: wire.OpEnroll, Enroll: &r}
-	if err := c.call(ctx, req, call{locator: r.Locator, timeout: c.cfg.Timeout, onTouch: r.OnTouch}, &out); err != nil {
+	if err := c.call(ctx, req, call{locator: r.Locator, timeout: c.cfg.Timeout, onTouch: r.OnTouch, onBusy: r.OnBusy}, &out); err != nil {
 		return tokens.Enrollment{}, err
 	}
 	if err := c.checkEnrollment(&out, r); err != nil {
@@ -135,7 +135,7 @@ func (c *Client) Agree(ctx context.Context, r tokens.AgreeRequest) ([]byte, erro
 		return nil, tokens.Errorf(tokens.CodeInvalid, "the peer's key is not a point of %s", r.Key.Algorithm)
 	}
 	req := wire.Request{Op: wire.OpAgree, Agree: &r}
-	if err := c.call(ctx, req, call{locator: r.Locator, timeout: c.cfg.Timeout, onTouch: r.OnTouch}, &out); err != nil {
+	if err := c.call(ctx, req, call{locator: r.Locator, timeout: c.cfg.Timeout, onTouch: r.OnTouch, onBusy: r.OnBusy}, &out); err != nil {
 		return nil, err
 	}
 	if len(out.Shared) != sharedSize(r.Key.Algorithm) {

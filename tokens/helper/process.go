@@ -43,6 +43,7 @@ type call struct {
 	locator string
 	timeout time.Duration
 	onTouch func()
+	onBusy  func()
 }
 
 // call runs one operation and decodes its result into out. Every error is a
@@ -56,7 +57,7 @@ func (c *Client) call(ctx context.Context, req wire.Request, k call, out any) er
 	if err != nil {
 		return c.explain(ctx, limit, err)
 	}
-	result, err := p.answer(k.onTouch)
+	result, err := p.answer(k)
 	defer clear(result)
 	// After an answer nothing is left to wait for, and a process that gave no
 	// answer has lost its right to finish: either way it ends here.
@@ -192,16 +193,20 @@ func (p *process) launch(ctx context.Context, req wire.Request, mode string) err
 	return nil
 }
 
-// answer reads until the result or the error, calling onTouch at a touch event.
-func (p *process) answer(onTouch func()) ([]byte, error) {
+// answer reads until the result or the error, and hands events on to the caller.
+func (p *process) answer(k call) ([]byte, error) {
 	for {
 		a, err := p.answers.Next()
 		switch {
 		case err != nil:
 			return nil, err
 		case a.Event == wire.EventTouch:
-			if onTouch != nil {
-				onTouch()
+			if k.onTouch != nil {
+				k.onTouch()
+			}
+		case a.Event == wire.EventBusy:
+			if k.onBusy != nil {
+				k.onBusy()
 			}
 		case a.Error != nil:
 			return nil, checkError(a.Error)

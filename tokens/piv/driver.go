@@ -46,6 +46,7 @@ func Missing() string { return "" }
 // patiently repeats f while another program holds the card.
 func (d *Driver) patiently(ctx context.Context, f func() error) error {
 	end := d.o.Now().Add(d.o.Patience)
+	told := false
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		err := f()
 		if err == nil {
@@ -53,6 +54,11 @@ func (d *Driver) patiently(ctx context.Context, f func() error) error {
 		}
 		if code, ok := pcscError(err); !ok || code != pcsc.ErrSharing || !d.o.Now().Before(end) {
 			return err
+		}
+		// A program that is about to let go is not worth telling of.
+		if !told && d.o.OnBusy != nil && pause >= 100*time.Millisecond {
+			told = true
+			d.o.OnBusy()
 		}
 		select {
 		case <-ctx.Done():

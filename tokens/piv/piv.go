@@ -22,6 +22,9 @@ type Options struct {
 	// Patience is how long an operation waits for a card that another program
 	// holds; zero means DefaultPatience.
 	Patience time.Duration
+	// OnBusy, when set, is called when an operation begins to wait for a card
+	// that somebody else holds.
+	OnBusy func()
 	// TouchTimeout is how long a card has waited at the least when its refusal
 	// means that nobody touched it; zero means DefaultTouchTimeout.
 	TouchTimeout time.Duration

@@ -153,12 +153,15 @@ func TestWrongAndBlockedPIN(t *testing.T) {
 
 func TestClientGoneInMidTouch(t *testing.T) {
 	b, session, touch := faultBench(t, yubikey())
-	wanted, over := make(chan struct{}, 1), make(chan struct{}, 1)
+	wanted, touched := make(chan struct{}, 1), make(chan struct{})
 	b.card.SetTouch(func(ctx context.Context, _ byte) bool {
 		wanted <- struct{}{}
-		<-ctx.Done()
-		over <- struct{}{}
-		return false
+		select {
+		case <-touched:
+			return true
+		case <-ctx.Done():
+			return false
+		}
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
@@ -170,13 +173,23 @@ func TestClientGoneInMidTouch(t *testing.T) {
 		t.Errorf("want cancelled: %s", r)
 	}
 	b.card.SetTouch(nil)
+	checkOne(t, b.Daemon, session) // at once: it does not need the card
+	// No program can call a card's wait for a touch off; the next one who asks
+	// is told that the card is still at it, and comes next.
+	done := make(chan Result, 1)
+	go func() { done <- b.Ctl("", "code", touch.name) }()
 	select {
-	case <-over:
+	case r := <-done:
+		t.Fatalf("the card was free too early for this test: %s", r)
 	case <-time.After(time.Second):
-		t.Error("the card still waits for a touch that nobody wants")
 	}
-	b.back("a touch code", func() error { return b.try("code", touch.name) })
-	checkOne(t, b.Daemon, session)
+	close(touched)
+	freed := time.Now()
+	r = <-done
+	if r.Exit != 0 || !strings.Contains(r.Stderr, "busy") || time.Since(freed) > time.Second {
+		t.Errorf("%v after the card was free: %s", time.Since(freed), r)
+	}
+	checkOne(t, b.Daemon, touch)
 }
 
 func TestTouchDeniedAndTimedOut(t *testing.T) {
@@ -209,6 +222,7 @@ func TestTouchDeniedAndTimedOut(t *testing.T) {
 	go func() { done <- b.Ctl("", "code", touch.name) }()
 	<-wanted
 	checkOne(t, b.Daemon, session)
+	time.Sleep(400 * time.Millisecond) // a person is told after a moment of waiting
 	close(release)
 	if r := <-done; r.Exit != 0 || !strings.Contains(r.Stderr, "ouch") {
 		t.Errorf("the touch was not announced, or there is no code: %s", r)
@@ -231,7 +245,8 @@ func TestMuteAndLyingCard(t *testing.T) {
 			b.OK("", "lock")
 			b.card.Inject(f)
 			r := b.Ctl("", "unlock", "--pin-file", b.pin)
-			if r.Exit == 0 || r.Took > 60*time.Second {
+			// What is too long may be taken: the sealed key tells right from wrong.
+			if (r.Exit != 13 && f.Kind != vpiv.FaultLength) || r.Took > 45*time.Second {
 				t.Errorf("%s", r)
 			}
 			t.Logf("%s", r)

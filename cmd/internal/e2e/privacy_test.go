@@ -40,7 +40,7 @@ func TestOtherUsersLearnNothing(t *testing.T) {
 	if needRoot(t) {
 		return
 	}
-	const ann, bob, overflow = 10001, 10002, 65534
+	const zoey, bob, overflow = 10001, 10002, 65534
 	d := NewDaemon(t, programs(t), nil)
 	d.System = true
 	for _, dir := range []string{filepath.Dir(d.Socket), d.Programs.Dir} {
@@ -56,14 +56,14 @@ func TestOtherUsersLearnNothing(t *testing.T) {
 		}
 		return r
 	}
-	ok(d.as(ann, "ann's long passphrase", "init", "--token", "soft", "--pin-file", "-", "--label", "Annstoken", "--no-recovery-password"))
-	a := sample{name: "ann@bank", typ: "totp", alg: "SHA1", digits: 6, period: 30, secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"}
-	uri := strings.ReplaceAll(a.uri(), "Example", "Annsbank")
-	ok(d.as(ann, uri, "account", "add", "--uri-file", "-", "--class", "session"))
-	list := ok(d.as(ann, "", "--json", "account", "list"))
+	ok(d.as(zoey, "zoey's long passphrase", "init", "--token", "soft", "--pin-file", "-", "--label", "Zoeystoken", "--no-recovery-password"))
+	a := sample{name: "zoey@bank", typ: "totp", alg: "SHA1", digits: 6, period: 30, secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"}
+	uri := strings.ReplaceAll(a.uri(), "Example", "Zoeysbank")
+	ok(d.as(zoey, uri, "account", "add", "--uri-file", "-", "--class", "session"))
+	list := ok(d.as(zoey, "", "--json", "account", "list"))
 	id := between(list.Stdout, `"id":"`, `"`)
-	if id == "" || !strings.Contains(list.Stdout, "Annsbank") {
-		t.Fatalf("ann cannot see her own account: %s", list)
+	if id == "" || !strings.Contains(list.Stdout, "Zoeysbank") {
+		t.Fatalf("zoey cannot see her own account: %s", list)
 	}
 
 	compare := func(name string, one, other Result, x, y string) {
@@ -78,12 +78,12 @@ func TestOtherUsersLearnNothing(t *testing.T) {
 		for _, args := range [][]string{{"code"}, {"account", "show"}, {"account", "remove", "--yes"}} {
 			with := func(s string) []string { return append(append([]string{"--no-input"}, args...), s) }
 			compare(strings.Join(args, " "), d.as(bob, "", with(id)...), d.as(bob, "", with(nobodys)...), id, nobodys)
-			compare(strings.Join(args, " "), d.as(bob, "", with("Annsbank")...), d.as(bob, "", with("Zzzsbank")...), "Annsbank", "Zzzsbank")
+			compare(strings.Join(args, " "), d.as(bob, "", with("Zoeysbank")...), d.as(bob, "", with("Qqqqsbank")...), "Zoeysbank", "Qqqqsbank")
 		}
 		for _, args := range [][]string{{"status"}, {"account", "list"}, {"token", "list"}, {"doctor"}, {"audit", "list"}, {"backup", "create", "/dev/null/x"}} {
 			for _, format := range [][]string{nil, {"--json"}} {
 				r := d.as(bob, "", append(format, args...)...)
-				for _, w := range []string{"ann", "Ann", id} {
+				for _, w := range []string{"zoey", "Zoey", id} {
 					if strings.Contains(r.Stdout+r.Stderr, w) {
 						t.Errorf("bob reads %q: %s", w, r)
 					}
@@ -96,10 +96,10 @@ func TestOtherUsersLearnNothing(t *testing.T) {
 	vault() // bob has one, unlocked
 	ok(d.as(bob, "", "lock"))
 	vault() // and locked
-	if r := d.as(bob, "ann's long passphrase", "unlock", "--pin-file", "-"); r.Exit == 0 {
-		t.Errorf("ann's passphrase opens bob's vault: %s", r)
+	if r := d.as(bob, "zoey's long passphrase", "unlock", "--pin-file", "-"); r.Exit == 0 {
+		t.Errorf("zoey's passphrase opens bob's vault: %s", r)
 	}
-	if r := d.as(ann, "", "code", id); r.Exit != 0 {
+	if r := d.as(zoey, "", "code", id); r.Exit != 0 {
 		t.Errorf("bob's doings reached ann: %s", r)
 	}
 	if r := d.as(overflow, "", "status"); r.Exit == 0 {

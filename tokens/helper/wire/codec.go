@@ -140,7 +140,7 @@ func (a *Answers) Next() (Answer, error) {
 			n++
 		}
 	}
-	if n != 1 || out.Event != "" && out.Event != EventTouch {
+	if n != 1 || out.Event != "" && out.Event != EventTouch && out.Event != EventBusy {
 		return Answer{}, fmt.Errorf("answer: not one event, result or error: %w", ErrFormat)
 	}
 	return out, nil

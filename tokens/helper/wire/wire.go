@@ -51,8 +51,11 @@ const (
 	OpWatch   Op = "watch"
 )
 
-// EventTouch is the event that says: the token waits for a touch now.
-const EventTouch = "touch"
+// The events of an operation.
+const (
+	EventTouch = "touch" // the token waits for a touch now
+	EventBusy  = "busy"  // somebody else holds the token; it is waited for
+)
 
 // Request is one operation. Exactly the member that Op names is present.
 type Request struct {
