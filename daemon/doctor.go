@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tokenbridge/tokend/daemon/vault"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
 )
@@ -84,7 +85,11 @@ func (c *checkup) services() {
 			}
 		}
 		if ok, detail := c.u.d.presence.service(kind); !ok {
-			c.found(levelError, "service-"+string(kind), fix, "%s cannot be used: %s", name, detail)
+			level := levelNote // it matters to who has such a token
+			if slices.ContainsFunc(c.u.slots(), func(s vault.Slot) bool { return s.Kind == kind }) {
+				level = levelError
+			}
+			c.found(level, "service-"+string(kind), fix, "%s cannot be used: %s", name, detail)
 		} else {
 			c.found(levelOK, "service-"+string(kind), "", "%s works", name)
 		}
