@@ -152,6 +152,16 @@ func explainOpen(err error) error {
 	return fail(tokens.CodeProtocol, "cannot connect to the card", err)
 }
 
+// explainOpenIn is explainOpen, but tells a card that is being pulled out from
+// one that answers nonsense.
+func (d *Driver) explainOpenIn(reader string, err error) error {
+	told := explainOpen(err)
+	if errors.Is(told, &tokens.Error{Code: tokens.CodeProtocol}) && d.leaves(reader) {
+		return fail(tokens.CodeRemoved, "the card was removed during the operation", err)
+	}
+	return told
+}
+
 const noExtensions = "the card does not have Yubico's extensions of PIV, which tokend needs"
 
 // explain turns a failure in the middle of an operation into an error.

@@ -100,6 +100,7 @@ func TestBusy(t *testing.T) {
 func TestRemovalInMidOperation(t *testing.T) {
 	card := insert(t, vpiv.YubiKey(5, 4, 3), 0)
 	e := mustEnroll(t, enrollRequest())
+	whole := t
 	for _, c := range []struct {
 		name   string
 		key    tokens.Key
@@ -132,7 +133,7 @@ func TestRemovalInMidOperation(t *testing.T) {
 			_, err = c.driver.Agree(t.Context(), sessionRequest(t, e, vpiv.FactoryPIN))
 			conformance.Code(t, err, tokens.CodeNotPresent)
 			card.SetTouch(vpiv.TouchYes)
-			plug(t, card, 0)
+			plug(whole, card, 0)
 			worksSoon(t, c.driver, e)
 		})
 	}
@@ -147,6 +148,7 @@ func TestRemovalInMidOperation(t *testing.T) {
 			t.Errorf("pulled out after %d commands: %v", after, err)
 		}
 		card.ClearFaults()
+		time.Sleep(700 * time.Millisecond) // pcscd has to notice, or it is no removal
 		plug(t, card, 0)
 	}
 	worksSoon(t, client(), e)
