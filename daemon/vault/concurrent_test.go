@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/tokenbridge/tokend/tokens"
@@ -73,4 +74,55 @@ func TestStoreIsExclusive(t *testing.T) {
 	_, err := OpenStore(r.opt)
 	wantErr(t, err, ErrBusy)
 	r.reopen()
+}
+
+// TestOlderFormatIsWrittenAnew changes a label only, which in today's format
+// leaves the accounts' member as it is, but not in an older one.
+func TestOlderFormatIsWrittenAnew(t *testing.T) {
+	r := newRig(t)
+	v := r.create()
+	r.add(v, newAccounts(1, tokens.ClassSession, "")...)
+	before := v.st.parts.Session
+	if err := v.RenameSlot(t.Context(), "one", "renamed"); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(v.st.parts.Session, before) {
+		t.Fatal("a label costs encrypting all accounts")
+	}
+	v.st.older = true
+	if err := v.RenameSlot(t.Context(), "one", "again"); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(v.st.parts.Session, before) || v.st.older {
+		t.Fatal("the accounts are still of the older format")
+	}
+	v.Lock()
+	r.unlock(r.key.way("one")).Lock()
+}
+
+// TestLockWipes holds on to a vault's memory and looks at it after Lock.
+func TestLockWipes(t *testing.T) {
+	r := newRig(t)
+	v := r.create()
+	r.add(v, newAccounts(3, tokens.ClassSession, "")...)
+	var held [][]byte
+	for _, rec := range v.st.records {
+		held = append(held, rec.Secret)
+	}
+	k := v.st.keys
+	held = append(held, k.SessionKey, k.SigningKey, k.JournalKey)
+	old := v.st.arena
+	r.add(v, newAccounts(1, tokens.ClassSession, "")...)
+	if old.Bytes() != nil {
+		t.Error("a write left the former secrets")
+	}
+	v.Lock()
+	for i, b := range held {
+		if len(b) == 0 || !allZero(b) {
+			t.Errorf("%d: %d bytes are still there", i, len(b))
+		}
+	}
+	if k.buf.Bytes() != nil || v.Accounts() != nil || v.ID() != "" || v.Signer() != "" {
+		t.Error("a locked vault tells something")
+	}
 }
