@@ -26,13 +26,9 @@ import (
 	"github.com/tokenbridge/tokend/tokens/helper"
 )
 
-// A daemon that idles is to be small: the collector runs when the heap has
-// grown by half, and harder when the whole process nears the soft limit, which
-// is far above what it needs but for a password's derivation.
-const (
-	gcPercent   = 50
-	memoryLimit = 512 << 20
-)
+// memoryLimit is where the collector begins to work harder, in bytes: far above
+// what the daemon needs but for a password's derivation.
+const memoryLimit = 512 << 20
 
 // options are the flags of serve.
 type options struct {
@@ -191,7 +187,6 @@ func (s *service) build() error {
 
 // run serves until it is told to stop.
 func (s *service) run(ctx context.Context) (err error) {
-	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
 	if err := secret.HardenProcess(); err != nil {
 		s.log.Warn("cannot keep the process's memory out of core files", "err", err)
