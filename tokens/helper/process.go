@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -136,6 +137,7 @@ type process struct {
 	client  *Client
 	sent    chan error
 	kill    context.CancelFunc // ends the process and its group
+	ended   chan struct{}      // closed when the process has been waited for
 }
 
 // start runs the program and sends it the request; when ctx ends, the whole
@@ -148,7 +150,7 @@ func (c *Client) start(ctx context.Context, req wire.Request, mode string) (*pro
 		return nil, err
 	}
 	ctx, kill := context.WithCancel(ctx)
-	p := &process{client: c, tail: &tail{}, sent: make(chan error, 1), kill: kill}
+	p := &process{client: c, tail: &tail{}, sent: make(chan error, 1), kill: kill, ended: make(chan struct{})}
 	if err := p.launch(ctx, req, mode); err != nil {
 		kill()
 		return nil, err
@@ -175,7 +177,7 @@ func (p *process) launch(ctx context.Context, req wire.Request, mode string) err
 		return fmt.Errorf("cannot make a pipe: %w", err)
 	}
 	cmd.Stdout = w
-	err = cmd.Start()
+	err = p.startHeld(cmd)
 	w.Close()
 	if err != nil {
 		r.Close()
@@ -190,6 +192,23 @@ func (p *process) launch(ctx context.Context, req wire.Request, mode string) err
 	// In a goroutine, because a program that reads nothing must not keep us.
 	go func() { p.sent <- wire.WriteRequest(in, req) }()
 	return nil
+}
+
+// startHeld starts cmd from a thread that lives until the process has ended: the
+// kernel kills the process when that thread ends (see attributes), and a thread
+// ends when a goroutine does that was locked to it.
+func (p *process) startHeld(cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			<-p.ended
+		}
+	}()
+	return <-started
 }
 
 // answer reads until the result or the error, calling onTouch at a touch event.
@@ -222,6 +241,7 @@ func (p *process) end(now bool) error {
 	p.stdin.Close()
 	grace := time.AfterFunc(endGrace, p.kill)
 	err := p.cmd.Wait()
+	close(p.ended)
 	grace.Stop()
 	p.kill()
 	p.out.Close()
