@@ -126,3 +126,40 @@ func TestLockWipes(t *testing.T) {
 		t.Error("a locked vault tells something")
 	}
 }
+
+// TestOpenedAgain opens a vault that is open: only the later one may write, so
+// that neither writes over the other and no counter comes twice.
+func TestOpenedAgain(t *testing.T) {
+	r := newRig(t)
+	first := r.create()
+	id := r.add(first, newAccounts(1, tokens.ClassSession, "hotp")...)[0].ID
+	if _, err := first.NextCounter(id); err != nil {
+		t.Fatal(err)
+	}
+	// Looking at a sound vault takes nothing away.
+	rec, look, err := r.store.Recover(t.Context(), r.key.way("one"), false)
+	if err != nil || rec.Problem != nil || rec.Damaged || len(rec.Accounts) != 1 || rec.Accounts[0].Counter != 1 {
+		t.Fatalf("%+v, %v", rec, err)
+	}
+	_, err = look.NextCounter(id)
+	wantErr(t, err, ErrConflict)
+	look.Lock()
+	if _, err := first.NextCounter(id); err != nil {
+		t.Fatal(err)
+	}
+	second := r.unlock(r.key.way("one"))
+	_, err = first.NextCounter(id)
+	wantErr(t, err, ErrConflict)
+	_, err = first.Add(t.Context(), newAccounts(1, tokens.ClassSession, ""))
+	wantErr(t, err, ErrConflict)
+	if n, err := second.NextCounter(id); err != nil || n != 2 {
+		t.Fatalf("counter %d, %v", n, err)
+	}
+	r.add(second, newAccounts(1, tokens.ClassSession, "")...)
+	first.Lock()
+	second.Lock()
+	third := r.unlock(r.key.way("one"))
+	if n, err := third.NextCounter(id); err != nil || n != 3 || len(third.Accounts()) != 2 || len(third.Notices()) > 0 {
+		t.Fatalf("counter %d, %v", n, err)
+	}
+}
