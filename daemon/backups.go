@@ -35,7 +35,7 @@ func (d *Daemon) CreateBackup(_ context.Context, p ipc.Principal) (ipc.Backup, e
 	}
 	// A full disk must not keep anybody from taking his backup elsewhere; then
 	// status goes on saying that there is none.
-	if noteErr := u.notesOf().update(true, func(n *notesData) {
+	if noteErr := u.notesOf().update(func(n *notesData) {
 		n.LastBackup = made
 		n.Backups = append(n.Backups, backupNote{
 			Name: b.Name, Made: made, VaultID: info.VaultID, Epoch: info.Epoch, Generation: info.Generation,

@@ -142,7 +142,7 @@ func (u *user) revoke(ctx context.Context, p ipc.Principal, s *session, slot vau
 	if err != nil {
 		return vault.RevokeInfo{}, err
 	}
-	if noteErr := u.notesOf().update(true, func(n *notesData) {
+	if noteErr := u.notesOf().update(func(n *notesData) {
 		delete(n.Slots, slot.ID)
 		for _, k := range slot.Keys {
 			if k.Kind != tokens.KindSoft {

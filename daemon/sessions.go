@@ -131,6 +131,9 @@ func (u *user) end(s *session, reason string, tell bool) bool {
 	s.cancel(errLockedMeanwhile{reason})
 	s.vault.Lock()
 	u.d.collectSoon()
+	if err := u.notesOf().flush(); err != nil {
+		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
+	}
 	if !tell {
 		return true
 	}
