@@ -171,7 +171,7 @@ func (u *user) unlock(ctx context.Context, p ipc.Principal, store *vault.Store, 
 	s := u.begin(v, o.slot, u.labelOf(v, o))
 	// The token may have been pulled out between its answer and now.
 	if !u.stillThere(s) {
-		u.end(s, "the token that unlocked it was pulled out", true)
+		u.end(s, pulledOut, true)
 		return nil, ipc.Errorf(ipc.TokenRemoved, "token %q was pulled out", s.by)
 	}
 	return s, nil
