@@ -123,12 +123,16 @@ func TestImportDirections(t *testing.T) {
 // of device libraries in it, and none has code of tests.
 func TestLinkage(t *testing.T) {
 	for program, forbidden := range map[string][]string{
-		"cmd/tokend":        {module + "/ipc/client", module + "/tokens/piv", "github.com/go-piv/", module + "/tokens/tokentest", "testing"},
-		"cmd/tokenctl":      {module + "/tokens", module + "/daemon/vault", module + "/daemon/otp", "github.com/go-piv/", "testing"},
+		"cmd/tokend":        {module + "/ipc/client", module + "/tokens/piv", "github.com/go-piv/", "github.com/keys-pub/", module + "/tokens/tokentest", "testing"},
+		"cmd/tokenctl":      {module + "/tokens", module + "/daemon/vault", module + "/daemon/otp", module + "/ipc/httpapi", "github.com/go-piv/", "github.com/keys-pub/", "testing"},
 		"cmd/tokend-helper": {module + "/daemon/vault", module + "/ipc", module + "/tokens/tokentest", "net/http", "testing"},
 	} {
 		for _, system := range []string{"linux", "darwin", "windows"} {
-			for _, p := range list(t, system, "-deps", "./"+program) {
+			linked := list(t, system, "-deps", "./"+program)
+			if len(linked) < 20 {
+				t.Errorf("%s (%s): go list names only %d packages", program, system, len(linked))
+			}
+			for _, p := range linked {
 				for _, f := range forbidden {
 					if p.ImportPath == f || strings.HasPrefix(p.ImportPath, strings.TrimSuffix(f, "/")+"/") {
 						t.Errorf("%s (%s) is linked with %s", program, system, p.ImportPath)

@@ -39,9 +39,17 @@ type fake struct {
 	waiting  *ipc.Event
 	left     chan struct{} // closed when a client went away in mid-touch
 	n        int
+	socket   string // where it is served; empty before
 }
 
 const fakePIN = "123456"
+
+// tried is the PINs that reached the token, in order.
+func (f *fake) tried() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.Join(f.spent, " ")
+}
 
 func newFake() *fake {
 	f := &fake{pin: fakePIN, tries: 3, password: "correct horse battery", subs: map[chan ipc.Event]bool{}, secrets: map[string][]byte{}, left: make(chan struct{})}
@@ -58,7 +66,7 @@ func serve(tb testing.TB, f *fake, dir string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f.status.Daemon.Socket = path
+	f.socket, f.status.Daemon.Socket = path, path
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	s := httpapi.New(httpapi.Config{Backend: f})
@@ -147,7 +155,7 @@ func (f *fake) Status(context.Context, ipc.Principal) (ipc.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st := f.status
-	st.Tokens, st.Daemon.Time = f.tokens, time.Now()
+	st.Tokens, st.Daemon.Time = slices.Clone(f.tokens), time.Now()
 	st.Vault.Accounts = len(f.accounts)
 	return st, f.enter(false)
 }
@@ -211,7 +219,8 @@ func (f *fake) Init(_ context.Context, _ ipc.Principal, r ipc.InitRequest) (ipc.
 		if err := f.enroll(*r.Enroll); err != nil {
 			return res, err
 		}
-		res.Token = &f.tokens[0]
+		made := f.tokens[0]
+		res.Token = &made
 	}
 	f.status.Vault = ipc.Vault{State: ipc.VaultUnlocked, ID: "v1", Generation: 1, Signer: "ab12"}
 	if len(r.RecoveryPassword) > 0 {
@@ -268,7 +277,7 @@ func (f *fake) RecoverVault(_ context.Context, _ ipc.Principal, r ipc.RecoverVau
 		return ipc.RecoverVaultResult{}, err
 	}
 	return ipc.RecoverVaultResult{Version: 1, Damaged: true, Problem: "its signature is wrong", Generation: 2,
-		Accounts: f.accounts, Lost: []string{"one change"}, Applied: r.Apply, Kept: "/state/damaged"}, nil
+		Accounts: slices.Clone(f.accounts), Lost: []string{"one change"}, Applied: r.Apply, Kept: "/state/damaged"}, nil
 }
 
 func (f *fake) Accounts(context.Context, ipc.Principal) (ipc.AccountList, error) {
@@ -347,7 +356,7 @@ func (f *fake) AddAccounts(_ context.Context, _ ipc.Principal, r ipc.AddAccounts
 		f.add(n.Issuer, n.Name, class, kind)
 		f.secrets[f.accounts[len(f.accounts)-1].ID] = raw
 	}
-	return ipc.AccountList{Version: 1, Accounts: f.accounts[start:]}, nil
+	return ipc.AccountList{Version: 1, Accounts: slices.Clone(f.accounts[start:])}, nil
 }
 
 func (f *fake) EditAccount(_ context.Context, _ ipc.Principal, id string, r ipc.EditAccountRequest) (ipc.Account, error) {
@@ -375,7 +384,7 @@ func (f *fake) MoveAccount(_ context.Context, _ ipc.Principal, id string, r ipc.
 	}
 	a := f.accounts[i]
 	f.accounts = slices.Insert(slices.Delete(f.accounts, i, i+1), r.Position, a)
-	return ipc.AccountList{Version: 1, Accounts: f.accounts}, nil
+	return ipc.AccountList{Version: 1, Accounts: slices.Clone(f.accounts)}, nil
 }
 
 func (f *fake) RemoveAccount(_ context.Context, _ ipc.Principal, id string, r ipc.RemoveAccountRequest) (ipc.RemoveAccountResult, error) {

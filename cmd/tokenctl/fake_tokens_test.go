@@ -125,7 +125,7 @@ func (f *fake) InspectBackup(_ context.Context, _ ipc.Principal, r ipc.InspectBa
 	if _, err := f.openWith(r.Auth); err != nil {
 		return ipc.BackupContents{}, err
 	}
-	return ipc.BackupContents{Version: 1, OpenedBy: []string{"YubiKey"}, Accounts: f.accounts}, nil
+	return ipc.BackupContents{Version: 1, OpenedBy: []string{"YubiKey"}, Accounts: slices.Clone(f.accounts)}, nil
 }
 
 func (f *fake) RestoreBackup(_ context.Context, _ ipc.Principal, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error) {
@@ -137,5 +137,5 @@ func (f *fake) RestoreBackup(_ context.Context, _ ipc.Principal, r ipc.RestoreBa
 	}
 	f.add("GitHub", "me", "session", "totp")
 	f.status.Vault = ipc.Vault{State: ipc.VaultUnlocked, ID: "v1", UnlockedBy: by}
-	return ipc.RestoreResult{Version: 1, Vault: f.status.Vault, Accounts: f.accounts, Notices: []ipc.Warning{}}, nil
+	return ipc.RestoreResult{Version: 1, Vault: f.status.Vault, Accounts: slices.Clone(f.accounts), Notices: []ipc.Warning{}}, nil
 }

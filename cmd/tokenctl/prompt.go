@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -84,8 +85,21 @@ func (c *cli) askSecret(ctx context.Context, prompt, flag string) (ipc.Secret, e
 	if !c.canAsk() {
 		return nil, noTerminal(lowerFirst(prompt), flag)
 	}
-	_, _ = fmt.Fprint(c.err, clean(prompt)+": ")
-	b, err := wait(ctx, c, func() ([]byte, error) { return term.ReadPassword(int(c.in.Fd())) })
+	fd := int(c.in.Fd())
+	shown, read := make(chan struct{}), make(chan struct{})
+	shows, stateErr := term.GetState(fd)
+	go func() {
+		defer close(shown)
+		if stateErr == nil {
+			untilChanged(fd, shows, read)
+		}
+		_, _ = fmt.Fprint(c.err, clean(prompt)+": ")
+	}()
+	b, err := wait(ctx, c, func() ([]byte, error) {
+		defer close(read)
+		return term.ReadPassword(fd)
+	})
+	<-shown
 	_, _ = fmt.Fprintln(c.err)
 	if err != nil {
 		return nil, err
@@ -94,6 +108,22 @@ func (c *cli) askSecret(ctx context.Context, prompt, flag string) (ipc.Secret, e
 		return nil, cancelled("cancelled: nothing was typed")
 	}
 	return b, nil
+}
+
+// untilChanged returns when the terminal is no longer as it was, because what is
+// typed does not show any more: who answers a prompt at once, as a script does,
+// must not be shown. It gives up after a second, or when read is closed.
+func untilChanged(fd int, was *term.State, read <-chan struct{}) {
+	for range 1000 {
+		if now, err := term.GetState(fd); err != nil || *now != *was {
+			return
+		}
+		select {
+		case <-read:
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 // The length of passwords, in Unicode code points after NFC.

@@ -114,10 +114,7 @@ func awaitsCommand(ts *testscript.TestScript, _ bool, args []string) {
 
 // triedCommand checks which PINs reached the token.
 func triedCommand(ts *testscript.TestScript, _ bool, args []string) {
-	f := ts.Value(fakeKey{}).(*fake)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if got := strings.Join(f.spent, " "); got != strings.Join(args, " ") {
+	if got := ts.Value(fakeKey{}).(*fake).tried(); got != strings.Join(args, " ") {
 		ts.Fatalf("PINs tried: %q", got)
 	}
 }

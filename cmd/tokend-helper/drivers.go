@@ -31,7 +31,7 @@ func driver(req *wire.Request, out *answers) (tokens.Driver, error) {
 	case tokens.KindPIV:
 		return piv.New(piv.Options{
 			Patience: time.Duration(req.PatienceMS) * time.Millisecond,
-			OnBusy:   func() { out.send(wire.Answer{Event: wire.EventBusy}) },
+			OnBusy:   func() { out.event(wire.Answer{Event: wire.EventBusy}) },
 		}), nil
 	case tokens.KindFIDO2:
 		return nil, tokens.Errorf(tokens.CodeUnsupported, noFIDO2)
@@ -45,8 +45,7 @@ func operate(ctx context.Context, req *wire.Request, out *answers) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	// A line that cannot be written means that nobody reads; serve notices.
-	touch := func() { out.send(wire.Answer{Event: wire.EventTouch}) }
+	touch := func() { out.event(wire.Answer{Event: wire.EventTouch}) }
 	switch req.Op {
 	case wire.OpList:
 		return d.List(ctx)
@@ -69,7 +68,7 @@ func operate(ctx context.Context, req *wire.Request, out *answers) (any, error) 
 		return w.Wipe(ctx, *req.Wipe)
 	}
 	if w, ok := d.(tokens.Watcher); ok && req.Op == wire.OpWatch {
-		return nil, w.Watch(ctx, func(e tokens.Event) { out.send(wire.Answer{Watch: &e}) })
+		return nil, w.Watch(ctx, func(e tokens.Event) { out.event(wire.Answer{Watch: &e}) })
 	}
 	return nil, tokens.Errorf(tokens.CodeUnsupported, "a %s token cannot do that", req.Kind)
 }

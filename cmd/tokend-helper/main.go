@@ -90,6 +90,10 @@ func (a *answers) send(line wire.Answer) error {
 	return err
 }
 
+// event sends what nothing more depends on. A line that cannot be written means
+// that nobody reads; serve notices.
+func (a *answers) event(line wire.Answer) { _ = a.send(line) }
+
 // serve reads one request, and answers it unless its sender goes away.
 func serve(mode string, stdin io.Reader, stdout, stderr io.Writer) int {
 	in := bufio.NewReader(stdin)
@@ -100,15 +104,15 @@ func serve(mode string, stdin io.Reader, stdout, stderr io.Writer) int {
 	out := &answers{w: stdout}
 	if err != nil {
 		fmt.Fprintln(stderr, "tokend-helper:", err)
-		out.send(wire.Answer{Error: tokens.Errorf(tokens.CodeProtocol, "the token helper got a malformed request")})
+		out.event(wire.Answer{Error: tokens.Errorf(tokens.CodeProtocol, "the token helper got a malformed request")})
 		return exitFailed
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	gone := make(chan struct{})
 	go func() {
-		// Nothing more is ever sent; what comes is the end.
-		io.Copy(io.Discard, in)
+		// Nothing more is ever sent; what comes is the end, however it comes.
+		_, _ = io.Copy(io.Discard, in)
 		close(gone)
 		cancel()
 	}()
@@ -139,7 +143,7 @@ func perform(ctx context.Context, req *wire.Request, out *answers, stderr io.Wri
 		if !errors.As(err, &told) {
 			told = tokens.Errorf(tokens.CodeProtocol, "the token driver failed")
 		}
-		out.send(wire.Answer{Error: told})
+		out.event(wire.Answer{Error: told})
 		return exitFailed
 	}
 	defer forget(result)

@@ -277,5 +277,5 @@ func sign(k ed25519.PrivateKey, message []byte) []byte {
 
 // Signer is the public half of a signing key in hexadecimal.
 func Signer(k ed25519.PrivateKey) string {
-	return hex.EncodeToString(k.Public().(ed25519.PublicKey))
+	return hex.EncodeToString(k[ed25519.SeedSize:])
 }

@@ -64,15 +64,13 @@ func (v *Vault) Lock() {
 	v.st, v.journal = nil, nil
 }
 
-// view calls f with the state, which must not be kept.
-func (v *Vault) view(f func(st *state)) bool {
+// view calls f with the state, which must not be kept, unless locked.
+func (v *Vault) view(f func(st *state)) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	if v.st == nil {
-		return false
+	if v.st != nil {
+		f(v.st)
 	}
-	f(v.st)
-	return true
 }
 
 // change lets f make the next state and writes it. Whatever fails, what is in

@@ -15,9 +15,8 @@ import (
 )
 
 var (
-	noon    = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	counter = uint64(7)
-	mail    = ipc.Account{
+	noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	mail = ipc.Account{
 		ID: "a1", Issuer: "Example", Name: "alice@example.com", Kind: "third-party", Class: "session",
 		Type: "totp", Algorithm: "SHA1", Digits: 6, Period: 30, Created: noon,
 	}

@@ -58,7 +58,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	status := 200
 	defer func() {
 		v := recover()
-		if v != nil && v != http.ErrAbortHandler {
+		if err, ok := v.(error); v != nil && (!ok || !errors.Is(err, http.ErrAbortHandler)) {
 			status = 500
 			x.panicked(v)
 		}

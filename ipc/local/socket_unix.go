@@ -73,7 +73,12 @@ func bind(path string, mode fs.FileMode) (net.Listener, error) {
 	if err != nil {
 		return nil, reason(err)
 	}
-	l := &listener{UnixListener: nl.(*net.UnixListener), path: path}
+	ul, ok := nl.(*net.UnixListener)
+	if !ok {
+		_ = nl.Close()
+		return nil, fmt.Errorf("cannot listen with a %T", nl)
+	}
+	l := &listener{UnixListener: ul, path: path}
 	l.SetUnlinkOnClose(false)
 	if err = os.Chmod(path, mode.Perm()); err == nil {
 		l.file, err = os.Lstat(path)
@@ -182,7 +187,7 @@ func removeStale(path string) error {
 	if owner, ok := st.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Geteuid() {
 		return errors.New("a socket of another user is in the way")
 	}
-	c, err := net.DialTimeout("unix", path, probeTime)
+	c, err := (&net.Dialer{Timeout: probeTime}).DialContext(context.Background(), "unix", path)
 	if err == nil {
 		_ = c.Close()
 		return ErrInUse

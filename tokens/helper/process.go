@@ -212,7 +212,7 @@ func (p *process) launch(ctx context.Context, req wire.Request, mode string) err
 	p.answers = wire.NewAnswers(r, mode == "op")
 	// A killed process closes its end of the pipe; should something else hold
 	// that end, reading stops all the same. What it has written is still read.
-	context.AfterFunc(ctx, func() { r.SetReadDeadline(time.Now().Add(200 * time.Millisecond)) })
+	context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now().Add(200 * time.Millisecond)) })
 	// In a goroutine, because a program that reads nothing must not keep us.
 	go func() { p.sent <- wire.WriteRequest(in, req) }()
 	return nil
@@ -273,7 +273,9 @@ func (p *process) end(now bool) error {
 	grace.Stop()
 	p.kill()
 	p.out.Close()
-	<-p.sent
+	if err := <-p.sent; err != nil {
+		p.client.cfg.Log.Debug("the token helper did not take its request", "kind", p.client.cfg.Kind, "error", err)
+	}
 	if text := p.tail.String(); text != "" || err != nil {
 		p.client.cfg.Log.Debug("token helper ended", "kind", p.client.cfg.Kind, "how", p.cmd.ProcessState.String(), "stderr", text)
 	}

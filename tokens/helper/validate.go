@@ -14,16 +14,20 @@ func protocolError(what string) *tokens.Error {
 	return tokens.Errorf(tokens.CodeProtocol, "the token helper answered nonsense: %s", what)
 }
 
-var knownCodes = []tokens.Code{
-	tokens.CodeNotPresent, tokens.CodeWrongToken, tokens.CodePINRequired, tokens.CodePINInvalid, tokens.CodePINBlocked,
-	tokens.CodeLastTry, tokens.CodeTouchTimeout, tokens.CodeTouchDenied, tokens.CodeCancelled, tokens.CodeRemoved,
-	tokens.CodeBusy, tokens.CodeOccupied, tokens.CodeNoKey, tokens.CodeManagement, tokens.CodeNoService,
-	tokens.CodeUnsupported, tokens.CodeInvalid, tokens.CodeTimeout, tokens.CodeProtocol,
+func knownCode(c tokens.Code) bool {
+	switch c {
+	case tokens.CodeNotPresent, tokens.CodeWrongToken, tokens.CodePINRequired, tokens.CodePINInvalid, tokens.CodePINBlocked,
+		tokens.CodeLastTry, tokens.CodeTouchTimeout, tokens.CodeTouchDenied, tokens.CodeCancelled, tokens.CodeRemoved,
+		tokens.CodeBusy, tokens.CodeOccupied, tokens.CodeNoKey, tokens.CodeManagement, tokens.CodeNoService,
+		tokens.CodeUnsupported, tokens.CodeInvalid, tokens.CodeTimeout, tokens.CodeProtocol:
+		return true
+	}
+	return false
 }
 
 // checkError makes a foreign error fit to be passed on.
 func checkError(e *tokens.Error) *tokens.Error {
-	if !slices.Contains(knownCodes, e.Code) {
+	if !knownCode(e.Code) {
 		return protocolError("an error of no known kind")
 	}
 	return &tokens.Error{Code: e.Code, Tries: min(max(e.Tries, -1), 255), Detail: wire.Text(e.Detail)}

@@ -61,7 +61,7 @@ func (c *Client) watchOnce(ctx context.Context, report func(tokens.Event)) error
 	if err != nil {
 		return c.explain(ctx, ctx, err)
 	}
-	defer p.end(true)
+	defer func() { _ = p.end(true) }() // killed, however the watch ended
 	for {
 		a, err := p.answers.Next()
 		switch {

@@ -68,8 +68,12 @@ func (e *enrollment) probeSlot(yk *gopiv.YubiKey, slot gopiv.Slot) error {
 		if err != nil {
 			return fail(tokens.CodeProtocol, "cannot use the slot", err)
 		}
+		key, ok := private.(*gopiv.ECDSAPrivateKey)
+		if !ok {
+			return tokens.Errorf(tokens.CodeProtocol, "cannot use the slot: its key is a %T", private)
+		}
 		stop := announce(tokens.PolicyUnknown, e.r.OnTouch)
-		shared, err := private.(*gopiv.ECDSAPrivateKey).ECDH(point)
+		shared, err := key.ECDH(point)
 		stop()
 		clear(shared)
 		if err != nil {

@@ -4,7 +4,6 @@ package piv_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -107,5 +106,3 @@ func user(card *vpiv.Card, reader string) conformance.Token {
 		PINsSeen: func() int { return card.Counts().PINsSeen },
 	}
 }
-
-func isCode(err error, code tokens.Code) bool { return errors.Is(err, &tokens.Error{Code: code}) }

@@ -4,6 +4,7 @@ package piv
 
 import (
 	"context"
+	"errors"
 
 	"github.com/tokenbridge/tokend/tokens"
 )
@@ -81,8 +82,8 @@ func (d *Driver) tries(ctx context.Context, reader string, puk bool) (n int, err
 
 // naming makes what spend says of a PIN say it of a PUK.
 func naming(what string, err error) error {
-	told, ok := err.(*tokens.Error)
-	if !ok || what == "PIN" {
+	var told *tokens.Error
+	if !errors.As(err, &told) || what == "PIN" {
 		return err
 	}
 	e := *told

@@ -93,7 +93,7 @@ func interrupt(ctx context.Context, x *pcsc.Context) (stop func()) {
 			return
 		}
 		for {
-			x.Cancel()
+			_ = x.Cancel() // what is already over cannot be cancelled
 			select {
 			case <-over:
 				return

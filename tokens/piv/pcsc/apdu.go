@@ -2,7 +2,10 @@
 
 package pcsc
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // maxAnswer is the largest short answer with its status word, in bytes, with
 // room for services that count differently.
@@ -32,8 +35,8 @@ func (c *Card) Send(ins, p1, p2 byte, data []byte) ([]byte, error) {
 	}
 	answer, err := c.one(append(command, 0), nil)
 	for {
-		status, more := err.(Status)
-		if !more || status>>8 != 0x61 {
+		var status Status
+		if !errors.As(err, &status) || status>>8 != 0x61 {
 			return answer, err
 		}
 		if len(answer) > maxChain {

@@ -28,6 +28,7 @@ static LONG wait_for(SCARDCONTEXT c, DWORD ms, char **names, const uint32_t *cur
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -66,7 +67,7 @@ func (x *Context) Readers() ([]string, error) {
 	// A reader that comes between the two calls makes the second fail.
 	for range 3 {
 		err := check(C.SCardListReaders(x.c, nil, nil, &n))
-		if err == ErrNoReaders {
+		if errors.Is(err, ErrNoReaders) {
 			return nil, nil
 		}
 		if err != nil {
@@ -77,7 +78,7 @@ func (x *Context) Readers() ([]string, error) {
 		}
 		b := make([]byte, n)
 		if err := check(C.SCardListReaders(x.c, nil, (*C.char)(unsafe.Pointer(&b[0])), &n)); err != nil {
-			if err == ErrNoReaders {
+			if errors.Is(err, ErrNoReaders) {
 				return nil, nil
 			}
 			continue

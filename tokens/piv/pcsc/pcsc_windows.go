@@ -1,6 +1,7 @@
 package pcsc
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"syscall"
@@ -71,7 +72,7 @@ func (x *Context) Readers() ([]string, error) {
 	// A reader that comes between the two calls makes the second fail.
 	for range 3 {
 		rc, _, _ := x.p.list.Call(x.c, 0, 0, uintptr(unsafe.Pointer(&n)))
-		if err := check(rc); err == ErrNoReaders {
+		if err := check(rc); errors.Is(err, ErrNoReaders) {
 			return nil, nil
 		} else if err != nil {
 			return nil, err

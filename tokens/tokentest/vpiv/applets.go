@@ -70,7 +70,8 @@ func (c *Card) selectApplet(cmd command) ([]byte, status) {
 	if cmd.p1 != 0x04 {
 		return nil, swWrongP1P2
 	}
-	to, out := appletNone, []byte(nil)
+	var to applet
+	var out []byte
 	full := applicationID()
 	short := full[:9] // without the version
 	extra := c.opts.Yubico && !c.opts.NoApplets
