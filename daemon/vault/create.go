@@ -29,6 +29,7 @@ func (s *Store) Create(ctx context.Context, first *NewSlot, recoveryPassword []b
 		}
 		defer clear(pw)
 	}
+	revision := s.standing()
 	if s.Exists() {
 		return nil, ErrExists
 	}
@@ -36,6 +37,7 @@ func (s *Store) Create(ctx context.Context, first *NewSlot, recoveryPassword []b
 	if err != nil {
 		return nil, err
 	}
+	v.revision = revision
 	if err := v.made(v.populate(ctx, first, pw)); err != nil {
 		v.Lock()
 		if first != nil && first.Enrollment.KeyFile != nil && archive.ValidSlotID(first.ID) {
@@ -141,6 +143,7 @@ func (v *Vault) populate(ctx context.Context, first *NewSlot, pw []byte) error {
 // is one. signer, when not empty, is the only signer accepted: only that, or
 // opening by recovery password, tells a backup from a forged one.
 func (s *Store) Restore(ctx context.Context, data []byte, w Way, signer string) (*Vault, error) {
+	revision := s.standing()
 	if s.Exists() {
 		return nil, ErrExists
 	}
@@ -162,7 +165,7 @@ func (s *Store) Restore(ctx context.Context, data []byte, w Way, signer string) 
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.newVault(&loaded{archive: a, pin: p}, c)
+	v, err := s.newVault(&loaded{archive: a, pin: p, revision: revision}, c)
 	if err != nil {
 		return nil, err
 	}

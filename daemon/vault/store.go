@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/archive"
+	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/tokens"
 )
 
@@ -46,6 +47,9 @@ type Store struct {
 
 	mu   sync.RWMutex // held for writing while the vault's file is being replaced
 	lock io.Closer
+	// revision counts what was written to the vault or its journal, under mu. A
+	// Vault knows the one that it stands on, and writes nothing over another's.
+	revision uint64
 }
 
 // OpenStore takes the folder; it fails with ErrBusy when another process has
@@ -116,12 +120,20 @@ func (s *Store) Exists() bool {
 	return !errors.Is(err, fs.ErrNotExist) || len(s.earlier()) > 0
 }
 
+// standing is the revision as it is now.
+func (s *Store) standing() uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.revision
+}
+
 // loaded is a container that passed the pin, and how it came to be chosen.
 type loaded struct {
 	archive *archive.Archive
 	// problem is why the newest one was not taken; nil when this is it.
-	problem error
-	pin     *pin
+	problem  error
+	pin      *pin
+	revision uint64 // the store's when it was read
 }
 
 // load finds the container to open: the newest, or when that is damaged the
@@ -136,6 +148,14 @@ func (s *Store) load() (*loaded, error) {
 // loadLocked is load; with search even a replaced or rolled back newest is
 // passed over, which only Recover wants.
 func (s *Store) loadLocked(search bool) (*loaded, error) {
+	l, err := s.choose(search)
+	if err == nil {
+		l.revision = s.revision
+	}
+	return l, err
+}
+
+func (s *Store) choose(search bool) (*loaded, error) {
 	a, problem := s.newest()
 	if errors.Is(problem, fs.ErrNotExist) {
 		if len(s.earlier()) == 0 {
@@ -305,7 +325,9 @@ func (s *Store) writeKeyFile(slotID string, data []byte) error {
 }
 
 // Unlock opens the session class. When the newest generation is damaged the one
-// before is opened, and the Vault is read-only.
+// before is opened, and the Vault is read-only. What another Vault of this store
+// wrote while the token was waited for is taken in; ErrConflict where its keys
+// were rotated.
 func (s *Store) Unlock(ctx context.Context, w Way) (*Vault, error) {
 	l, err := s.load()
 	if err != nil {
@@ -314,6 +336,9 @@ func (s *Store) Unlock(ctx context.Context, w Way) (*Vault, error) {
 	c, err := open(ctx, l.archive, w)
 	if err != nil {
 		return nil, err
+	}
+	if l, c, err = s.catchUp(l, c); err != nil {
+		return nil, fmt.Errorf("cannot open the vault: %w", err)
 	}
 	v, err := s.newVault(l, c)
 	if err != nil {
@@ -328,6 +353,28 @@ func (s *Store) Unlock(ctx context.Context, w Way) (*Vault, error) {
 	return v, nil
 }
 
+// catchUp replaces what was opened by what is there now, where another Vault of
+// this store wrote in between. c is wiped when another is returned.
+func (s *Store) catchUp(l *loaded, c *archive.Contents) (*loaded, *archive.Contents, error) {
+	if s.standing() == l.revision {
+		return l, c, nil
+	}
+	defer c.Wipe()
+	now, err := s.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	if now.archive.Header.VaultID != l.archive.Header.VaultID || now.archive.Header.Epoch != l.archive.Header.Epoch {
+		return nil, nil, fmt.Errorf("%w: its keys were rotated", ErrConflict)
+	}
+	var fresh *archive.Contents
+	secret.Do(func() { fresh, err = now.archive.OpenSession(c.Keys().SessionKey) })
+	if err != nil {
+		return nil, nil, err
+	}
+	return now, fresh, nil
+}
+
 // settle finishes what a crash after the last write left: the pin, and the
 // generations of earlier epochs. Where it fails it is done again at the next
 // opening. It returns the pin that goes with the vault.
@@ -336,6 +383,9 @@ func (s *Store) settle(l *loaded) *pin {
 	defer s.mu.Unlock()
 	m := l.archive.Manifest
 	now := l.pin.follow(m)
+	if l.revision != s.revision {
+		return &now // no longer the newest: it has nothing to finish
+	}
 	if l.pin.Next != nil || l.pin.Generation != m.Generation {
 		if err := s.writePin(now); err != nil {
 			return &now
