@@ -141,7 +141,9 @@ func (v *Vault) populate(ctx context.Context, first *NewSlot, pw []byte) error {
 
 // Restore makes a vault from a backup and returns it open; ErrExists when there
 // is one. signer, when not empty, is the only signer accepted: only that, or
-// opening by recovery password, tells a backup from a forged one.
+// opening by recovery password, tells a backup from a forged one. Where the pin
+// of the same vault is left, a backup that it does not know is ErrReplaced, and
+// no token is asked.
 func (s *Store) Restore(ctx context.Context, data []byte, w Way, signer string) (*Vault, error) {
 	revision := s.standing()
 	if s.Exists() {
@@ -160,6 +162,11 @@ func (s *Store) Restore(ctx context.Context, data []byte, w Way, signer string) 
 	}
 	if p != nil && p.VaultID != a.Header.VaultID {
 		p = nil
+	}
+	if p != nil && signer == "" {
+		if err := p.admitBackup(a, w.Password != nil); err != nil {
+			return nil, fmt.Errorf("cannot restore: %w", err)
+		}
 	}
 	c, err := open(ctx, a, w)
 	if err != nil {
