@@ -200,7 +200,8 @@ func (v *Vault) settleCounters(ctx context.Context, why string) error {
 // generation, read-only; with apply it makes that the newest and returns it
 // writable. It also accepts, with apply, a vault whose pin is lost, or one that
 // was put back to an earlier generation of the same epoch. Where nothing is
-// wrong the vault is simply opened.
+// wrong, apply is Unlock; without apply the Vault returned is for looking at, and
+// nothing is changed.
 func (s *Store) Recover(ctx context.Context, w Way, apply bool) (*Recovery, *Vault, error) {
 	s.mu.RLock()
 	l, err := s.loadLocked(true)
@@ -208,7 +209,7 @@ func (s *Store) Recover(ctx context.Context, w Way, apply bool) (*Recovery, *Vau
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot recover the vault: %w", err)
 	}
-	if l.problem == nil {
+	if l.problem == nil && apply {
 		v, err := s.Unlock(ctx, w)
 		if err != nil {
 			return nil, nil, err
@@ -219,9 +220,13 @@ func (s *Store) Recover(ctx context.Context, w Way, apply bool) (*Recovery, *Vau
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &Recovery{Damaged: archive.IsDamage(l.problem), Problem: l.problem, Generation: l.archive.Manifest.Generation,
+	r := &Recovery{Damaged: l.problem != nil && archive.IsDamage(l.problem), Problem: l.problem, Generation: l.archive.Manifest.Generation,
 		Written: l.archive.Manifest.Time, Signer: l.archive.Manifest.Signer}
-	secret.Do(func() { r.Lost = s.lost(l, c) })
+	if l.problem != nil {
+		secret.Do(func() { r.Lost = s.lost(l, c) })
+	} else {
+		l.revision = lookOnly
+	}
 	v, err := s.newVault(l, c)
 	if err != nil {
 		return nil, nil, err

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"sync"
 	"time"
@@ -119,6 +120,10 @@ func (s *Store) Exists() bool {
 	_, err := readFile(s.fs, s.vaultFile(), 1)
 	return !errors.Is(err, fs.ErrNotExist) || len(s.earlier()) > 0
 }
+
+// lookOnly is a revision that no store has: a Vault that stands on it writes
+// nothing.
+const lookOnly = math.MaxUint64
 
 // standing is the revision as it is now.
 func (s *Store) standing() uint64 {
