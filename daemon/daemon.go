@@ -159,11 +159,15 @@ func watchedKinds(watchers map[tokens.Kind]tokens.Watcher) []tokens.Kind {
 	return kinds
 }
 
-// openState makes the state folder and takes it for this daemon.
+// openState makes the state folder and takes it for this daemon. One that others
+// can write to is refused: what lies there is believed (the pins), and followed.
 func (d *Daemon) openState() error {
 	for _, dir := range []string{d.cfg.StateDir, filepath.Join(d.cfg.StateDir, "users"), filepath.Join(d.cfg.StateDir, "pins")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("cannot make the state folder: %w", err)
+		}
+		if err := checkOwner(dir); err != nil {
+			return fmt.Errorf("cannot use the state folder: %w", err)
 		}
 	}
 	lock, err := lockFile(filepath.Join(d.cfg.StateDir, "lock"))

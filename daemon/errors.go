@@ -254,7 +254,7 @@ func backupError(err error) *ipc.Error {
 	case errors.Is(err, vault.ErrNewer):
 		return fault(ipc.NewerVersion, err, "a newer version of tokend wrote this backup")
 	case errors.Is(err, vault.ErrReplaced):
-		return fault(ipc.VaultReplaced, err, "the backup is not signed by the signer asked for")
+		return fault(ipc.VaultReplaced, err, "the backup is not signed by the signer asked for, or not by one that is known here for its vault")
 	case errors.Is(err, vault.ErrNoRecovery):
 		return fault(ipc.NotFound, err, "no recovery password had been set when the backup was made")
 	}

@@ -66,6 +66,11 @@ func (u *user) replace(v *vault.Vault, slot, by string) *session {
 	return u.begin(v, slot, by)
 }
 
+// reasonStale is why a session ends that would show, and write, what was: its
+// vault was opened while another session of it was ending, and that one wrote
+// last.
+const reasonStale = "another session of the vault wrote to it meanwhile"
+
 // open is the user's session, or the reason why there is none. extend says that
 // this is a use.
 func (u *user) open(extend bool) (*session, error) {
@@ -76,6 +81,10 @@ func (u *user) open(extend bool) (*session, error) {
 	now := u.d.clock.Elapsed()
 	if reason := u.d.overdue(s, now); reason != "" {
 		u.end(s, reason, true)
+		return nil, errLocked()
+	}
+	if s.vault.Stale() {
+		u.end(s, reasonStale, true)
 		return nil, errLocked()
 	}
 	if extend {

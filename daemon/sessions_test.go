@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -135,5 +136,63 @@ func TestLockAll(t *testing.T) {
 		if got := state(t, d, p).State; got != ipc.VaultIsLocked {
 			t.Errorf("uid %s: %s", p.UID, got)
 		}
+	}
+}
+
+// TestUnlockedAgain unlocks what is unlocked: the session goes on, and writes.
+func TestUnlockedAgain(t *testing.T) {
+	d := start(t, nil)
+	p := caller("1000")
+	initSoft(t, d, p)
+	hotp := add(t, d, p, "otpauth://hotp/A:h?secret=JBSWY3DPEHPK3PXP&issuer=A&counter=0")
+	auth := ipc.Auth{PIN: secretOf(passphrase)}
+	for n := range uint64(2) {
+		if _, err := d.Unlock(t.Context(), p, ipc.UnlockRequest{Auth: auth}); err != nil {
+			t.Fatal(err)
+		}
+		auth = ipc.Auth{PIN: secretOf(passphrase)} // the one before was wiped
+		c, err := d.Code(t.Context(), p, hotp.ID, ipc.CodeRequest{})
+		if err != nil || *c.Counter != n {
+			t.Fatalf("%+v, %v", c, err)
+		}
+	}
+	add(t, d, p, "otpauth://totp/B:b?secret=JBSWY3DPEHPK3PXP&issuer=B")
+}
+
+// TestNothingIsLostToASecondUnlock adds accounts and locks while another client's
+// unlock is under way.
+func TestNothingIsLostToASecondUnlock(t *testing.T) {
+	d := start(t, nil)
+	p := caller("1000")
+	initSoft(t, d, p)
+	add(t, d, p, "otpauth://hotp/A:h?secret=JBSWY3DPEHPK3PXP&issuer=A&counter=0")
+	unlock := func() error {
+		_, err := d.Unlock(t.Context(), p, ipc.UnlockRequest{Auth: ipc.Auth{PIN: secretOf(passphrase)}})
+		return err
+	}
+	added := 1
+	for i := range 12 {
+		done := make(chan error, 1)
+		go func() { done <- unlock() }()
+		time.Sleep(time.Duration(i) * 5 * time.Millisecond)
+		uri := fmt.Sprintf("otpauth://totp/B:%d?secret=JBSWY3DPEHPK3PX%c&issuer=B", i, 'A'+i)
+		r := ipc.AddAccountsRequest{Accounts: []ipc.NewAccount{{URI: secretOf(uri)}}}
+		if _, err := d.AddAccounts(t.Context(), p, r); err == nil {
+			added++
+		} else {
+			wantKind(t, err, ipc.VaultLocked)
+		}
+		if err := d.Lock(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			wantKind(t, err, ipc.Conflict)
+		}
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if n := state(t, d, p).Accounts; n != added || added < 2 {
+		t.Errorf("%d accounts, %d were added", n, added)
 	}
 }

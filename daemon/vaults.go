@@ -168,7 +168,14 @@ func (u *user) unlock(ctx context.Context, p ipc.Principal, store *vault.Store, 
 	}
 	u.problem.Store(nil)
 	u.noteUse(o.slot)
+	if old := u.sess.Load(); old != nil && old.vault.Stale() {
+		u.end(old, reasonStale, false)
+	}
 	s := u.begin(v, o.slot, u.labelOf(v, o))
+	if s.vault.Stale() {
+		u.end(s, reasonStale, true)
+		return nil, mapError(vault.ErrConflict)
+	}
 	// The token may have been pulled out between its answer and now.
 	if !u.stillThere(s) {
 		u.end(s, pulledOut, true)

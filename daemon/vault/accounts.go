@@ -334,16 +334,23 @@ func (v *Vault) nextCounter(id string) (n uint64, full bool, err error) {
 	if n == math.MaxUint64 {
 		return 0, false, fmt.Errorf("%w: the counter of %s is at its end", ErrInvalid, id)
 	}
-	v.store.mu.RLock()
-	defer v.store.mu.RUnlock()
-	if err := v.store.owned(v); err != nil {
-		return 0, false, err
-	}
-	if err := v.journal.append(id, n+1); err != nil {
+	if err := v.count(id, n+1); err != nil {
 		return 0, false, err
 	}
 	v.st.counters[id] = n + 1
 	return n, v.journal.records >= journalFold, nil
+}
+
+// count writes to the journal what an account's next counter is.
+func (v *Vault) count(id string, next uint64) error {
+	v.store.mu.Lock()
+	defer v.store.mu.Unlock()
+	if v.revision != v.store.revision {
+		return errStale()
+	}
+	v.store.revision++
+	v.revision = v.store.revision
+	return v.journal.append(id, next)
 }
 
 // replayJournal brings the counters up to what was handed out since the last
@@ -375,7 +382,7 @@ func (v *Vault) replayJournal() {
 		return
 	}
 	if r.id != st.journal {
-		v.startJournal()
+		_ = v.startJournal() // or before the next counter
 	}
 }
 

@@ -98,11 +98,13 @@ func (s *Store) keepCurrent(epoch, number uint64) error {
 type replaces struct {
 	epoch, number uint64 // the generation that is there; 0 if none, or not to be kept
 	pin           *pin
+	revision      uint64 // of the store, that the new container stands on
 }
 
 // written is what became of a write.
 type written struct {
-	pin *pin // the one to go on with
+	pin      *pin   // the one to go on with
+	revision uint64 // the store's now
 	// committed says that the new container is in place, whatever the error.
 	committed bool
 	// warning is what could not be done after that.
@@ -114,12 +116,12 @@ type written struct {
 // Order: the new file, whole and synced, under another name; the old one among
 // the generations; for another signer the pin that announces it; the rename;
 // the pin; and last the clearing away of what is too old.
-func (s *Store) write(v *Vault, data []byte, m archive.Manifest, old replaces) (written, error) {
+func (s *Store) write(data []byte, m archive.Manifest, old replaces) (written, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	none := written{pin: old.pin}
-	if err := s.owned(v); err != nil {
-		return none, err
+	if old.revision != s.revision {
+		return none, errStale()
 	}
 	tmp, err := writeTemp(s.fs, s.vaultFile(), data)
 	if err != nil {
@@ -148,8 +150,8 @@ func (s *Store) write(v *Vault, data []byte, m archive.Manifest, old replaces) (
 	if err := s.fs.Rename(tmp, s.vaultFile()); err != nil {
 		return undo(err)
 	}
-	s.last = m.Generation
-	done := written{pin: &now, committed: true}
+	s.revision++
+	done := written{pin: &now, committed: true, revision: s.revision}
 	if err := s.fs.SyncDir(s.dir); err != nil {
 		return done, fmt.Errorf("%w: %w", ErrUncertain, err)
 	}

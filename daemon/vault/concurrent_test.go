@@ -127,8 +127,8 @@ func TestLockWipes(t *testing.T) {
 	}
 }
 
-// TestOpenedAgain opens a vault that is open: only the later one may write, so
-// that neither writes over the other and no counter comes twice.
+// TestOpenedAgain opens a vault that is open: only the one that writes first may
+// write on, so that neither writes over the other and no counter comes twice.
 func TestOpenedAgain(t *testing.T) {
 	r := newRig(t)
 	first := r.create()
@@ -148,13 +148,13 @@ func TestOpenedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := r.unlock(r.key.way("one"))
+	if n, err := second.NextCounter(id); err != nil || n != 2 {
+		t.Fatalf("counter %d, %v", n, err)
+	}
 	_, err = first.NextCounter(id)
 	wantErr(t, err, ErrConflict)
 	_, err = first.Add(t.Context(), newAccounts(1, tokens.ClassSession, ""))
 	wantErr(t, err, ErrConflict)
-	if n, err := second.NextCounter(id); err != nil || n != 2 {
-		t.Fatalf("counter %d, %v", n, err)
-	}
 	r.add(second, newAccounts(1, tokens.ClassSession, "")...)
 	first.Lock()
 	second.Lock()

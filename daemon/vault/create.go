@@ -29,6 +29,7 @@ func (s *Store) Create(ctx context.Context, first *NewSlot, recoveryPassword []b
 		}
 		defer clear(pw)
 	}
+	revision := s.standing()
 	if s.Exists() {
 		return nil, ErrExists
 	}
@@ -36,9 +37,7 @@ func (s *Store) Create(ctx context.Context, first *NewSlot, recoveryPassword []b
 	if err != nil {
 		return nil, err
 	}
-	if err := s.own(v, 0); err != nil {
-		return nil, err
-	}
+	v.revision = revision
 	if err := v.made(v.populate(ctx, first, pw)); err != nil {
 		v.Lock()
 		if first != nil && first.Enrollment.KeyFile != nil && archive.ValidSlotID(first.ID) {
@@ -142,8 +141,11 @@ func (v *Vault) populate(ctx context.Context, first *NewSlot, pw []byte) error {
 
 // Restore makes a vault from a backup and returns it open; ErrExists when there
 // is one. signer, when not empty, is the only signer accepted: only that, or
-// opening by recovery password, tells a backup from a forged one.
+// opening by recovery password, tells a backup from a forged one. Where the pin
+// of the same vault is left, a backup that it does not know is ErrReplaced, and
+// no token is asked.
 func (s *Store) Restore(ctx context.Context, data []byte, w Way, signer string) (*Vault, error) {
+	revision := s.standing()
 	if s.Exists() {
 		return nil, ErrExists
 	}
@@ -161,11 +163,16 @@ func (s *Store) Restore(ctx context.Context, data []byte, w Way, signer string) 
 	if p != nil && p.VaultID != a.Header.VaultID {
 		p = nil
 	}
+	if p != nil && signer == "" {
+		if err := p.admitBackup(a, w.Password != nil); err != nil {
+			return nil, fmt.Errorf("cannot restore: %w", err)
+		}
+	}
 	c, err := open(ctx, a, w)
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.newVault(&loaded{archive: a, pin: p}, c)
+	v, err := s.newVault(&loaded{archive: a, pin: p, revision: revision}, c)
 	if err != nil {
 		return nil, err
 	}
@@ -174,9 +181,6 @@ func (s *Store) Restore(ctx context.Context, data []byte, w Way, signer string) 
 			"(epoch %d): a token revoked since opens it", a.Header.Epoch, p.Epoch))
 	}
 	v.fresh = true
-	if err := s.own(v, 0); err != nil {
-		return nil, err
-	}
 	if err := v.settleCounters(ctx, "the vault comes from a backup"); err != nil {
 		v.Lock()
 		return nil, fmt.Errorf("cannot restore: %w", err)
@@ -197,7 +201,7 @@ func (v *Vault) settleCounters(ctx context.Context, why string) error {
 // writable. It also accepts, with apply, a vault whose pin is lost, or one that
 // was put back to an earlier generation of the same epoch. Where nothing is
 // wrong, apply is Unlock; without apply the Vault returned is for looking at, and
-// one that is open already stays the one that may write.
+// nothing is changed.
 func (s *Store) Recover(ctx context.Context, w Way, apply bool) (*Recovery, *Vault, error) {
 	s.mu.RLock()
 	l, err := s.loadLocked(true)
@@ -220,6 +224,8 @@ func (s *Store) Recover(ctx context.Context, w Way, apply bool) (*Recovery, *Vau
 		Written: l.archive.Manifest.Time, Signer: l.archive.Manifest.Signer}
 	if l.problem != nil {
 		secret.Do(func() { r.Lost = s.lost(l, c) })
+	} else {
+		l.revision = lookOnly
 	}
 	v, err := s.newVault(l, c)
 	if err != nil {
@@ -251,9 +257,6 @@ func (v *Vault) applyRecovery(ctx context.Context, l *loaded, r *Recovery) error
 		r.Kept = kept
 	}
 	v.fresh = !same
-	if err := s.own(v, 0); err != nil {
-		return err
-	}
 	v.mu.Lock()
 	v.readOnly = nil
 	v.mu.Unlock()

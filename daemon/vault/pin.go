@@ -95,6 +95,26 @@ func (p *pin) admit(m archive.Manifest, older bool) error {
 	return nil
 }
 
+// admitBackup says whether a backup of the pinned vault is one that was made of
+// it: signed as the pin says, or as in an epoch that is over. proved says that
+// the recovery password is going to vouch for the signer; a signer that follows
+// from an earlier one counts only where the pin's own is among those, for the
+// keys of an earlier epoch are known to whoever had a token that was revoked.
+func (p *pin) admitBackup(a *archive.Archive, proved bool) error {
+	m := a.Manifest
+	switch {
+	case m.Signer == p.Signer && m.Epoch == p.Epoch, p.Next != nil && m.Signer == p.Next.Signer && m.Epoch == p.Next.Epoch:
+		return nil
+	case slices.Contains(p.Former, m.Signer) && m.Epoch < p.Epoch:
+		return nil
+	case proved && len(a.Header.Succession) == 0:
+		return nil
+	case proved && slices.ContainsFunc(a.Header.Succession, func(s archive.Succession) bool { return s.From == p.Signer }):
+		return nil
+	}
+	return fmt.Errorf("%w: %s did not sign epoch %d of it here", ErrReplaced, m.Signer, m.Epoch)
+}
+
 // follow is the pin that goes with a container, after it was written or found to
 // be the one announced. Once in memory it is right even where writing it failed:
 // the file then still admits the container.

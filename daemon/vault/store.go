@@ -11,11 +11,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/archive"
+	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/tokens"
 )
 
@@ -46,31 +48,9 @@ type Store struct {
 
 	mu   sync.RWMutex // held for writing while the vault's file is being replaced
 	lock io.Closer
-	// owner is the one Vault that may write: the one opened last. An earlier one
-	// that is still open would write over what it does not know of, and count
-	// in a journal that another one counts in.
-	owner *Vault
-	last  uint64 // the newest generation written through this Store
-}
-
-// own makes v the Vault that may write. It fails when another one wrote while v
-// was being opened.
-func (s *Store) own(v *Vault, opened uint64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if opened != 0 && opened < s.last {
-		return fmt.Errorf("%w: it was written to while it was being opened", ErrConflict)
-	}
-	s.owner, s.last = v, opened
-	return nil
-}
-
-// owned says whether v may write; with s.mu held.
-func (s *Store) owned(v *Vault) error {
-	if s.owner != v {
-		return fmt.Errorf("%w: it was opened again since", ErrConflict)
-	}
-	return nil
+	// revision counts what was written to the vault or its journal, under mu. A
+	// Vault knows the one that it stands on, and writes nothing over another's.
+	revision uint64
 }
 
 // OpenStore takes the folder; it fails with ErrBusy when another process has
@@ -141,12 +121,24 @@ func (s *Store) Exists() bool {
 	return !errors.Is(err, fs.ErrNotExist) || len(s.earlier()) > 0
 }
 
+// lookOnly is a revision that no store has: a Vault that stands on it writes
+// nothing.
+const lookOnly = math.MaxUint64
+
+// standing is the revision as it is now.
+func (s *Store) standing() uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.revision
+}
+
 // loaded is a container that passed the pin, and how it came to be chosen.
 type loaded struct {
 	archive *archive.Archive
 	// problem is why the newest one was not taken; nil when this is it.
-	problem error
-	pin     *pin
+	problem  error
+	pin      *pin
+	revision uint64 // the store's when it was read
 }
 
 // load finds the container to open: the newest, or when that is damaged the
@@ -161,6 +153,14 @@ func (s *Store) load() (*loaded, error) {
 // loadLocked is load; with search even a replaced or rolled back newest is
 // passed over, which only Recover wants.
 func (s *Store) loadLocked(search bool) (*loaded, error) {
+	l, err := s.choose(search)
+	if err == nil {
+		l.revision = s.revision
+	}
+	return l, err
+}
+
+func (s *Store) choose(search bool) (*loaded, error) {
 	a, problem := s.newest()
 	if errors.Is(problem, fs.ErrNotExist) {
 		if len(s.earlier()) == 0 {
@@ -330,8 +330,9 @@ func (s *Store) writeKeyFile(slotID string, data []byte) error {
 }
 
 // Unlock opens the session class. When the newest generation is damaged the one
-// before is opened, and the Vault is read-only. A Vault that was opened before can
-// go on reading, but its writes and counters then fail with ErrConflict.
+// before is opened, and the Vault is read-only. What another Vault of this store
+// wrote while the token was waited for is taken in; ErrConflict where its keys
+// were rotated.
 func (s *Store) Unlock(ctx context.Context, w Way) (*Vault, error) {
 	l, err := s.load()
 	if err != nil {
@@ -341,21 +342,42 @@ func (s *Store) Unlock(ctx context.Context, w Way) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l, c, err = s.catchUp(l, c); err != nil {
+		return nil, fmt.Errorf("cannot open the vault: %w", err)
+	}
 	v, err := s.newVault(l, c)
 	if err != nil {
 		return nil, err
 	}
 	if l.problem == nil {
-		if err := s.own(v, l.archive.Manifest.Generation); err != nil {
-			v.Lock()
-			return nil, err
-		}
 		v.pin = s.settle(l)
 		v.replayJournal()
 	} else {
 		v.replayReadOnly()
 	}
 	return v, nil
+}
+
+// catchUp replaces what was opened by what is there now, where another Vault of
+// this store wrote in between. c is wiped when another is returned.
+func (s *Store) catchUp(l *loaded, c *archive.Contents) (*loaded, *archive.Contents, error) {
+	if s.standing() == l.revision {
+		return l, c, nil
+	}
+	defer c.Wipe()
+	now, err := s.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	if now.archive.Header.VaultID != l.archive.Header.VaultID || now.archive.Header.Epoch != l.archive.Header.Epoch {
+		return nil, nil, fmt.Errorf("%w: its keys were rotated", ErrConflict)
+	}
+	var fresh *archive.Contents
+	secret.Do(func() { fresh, err = now.archive.OpenSession(c.Keys().SessionKey) })
+	if err != nil {
+		return nil, nil, err
+	}
+	return now, fresh, nil
 }
 
 // settle finishes what a crash after the last write left: the pin, and the
@@ -366,6 +388,9 @@ func (s *Store) settle(l *loaded) *pin {
 	defer s.mu.Unlock()
 	m := l.archive.Manifest
 	now := l.pin.follow(m)
+	if l.revision != s.revision {
+		return &now // no longer the newest: it has nothing to finish
+	}
 	if l.pin.Next != nil || l.pin.Generation != m.Generation {
 		if err := s.writePin(now); err != nil {
 			return &now

@@ -29,6 +29,7 @@ type Vault struct {
 	readOnly error // why; nil when writable
 	fresh    bool  // nothing of it is on disk yet
 	notices  []string
+	revision uint64 // the store's after the last write of this Vault; under the store's mu
 }
 
 func (s *Store) newVault(l *loaded, c *archive.Contents) (*Vault, error) {
@@ -41,7 +42,7 @@ func (s *Store) newVault(l *loaded, c *archive.Contents) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Vault{store: s, st: st, pin: l.pin}
+	v := &Vault{store: s, st: st, pin: l.pin, revision: l.revision}
 	if l.problem != nil {
 		v.readOnly = l.problem
 	}
@@ -133,15 +134,15 @@ func (v *Vault) commit(old *state, d *draft) error {
 	if err != nil {
 		return err
 	}
-	was := replaces{pin: v.pin}
+	was := replaces{pin: v.pin, revision: v.revision}
 	if !v.fresh {
 		was.epoch, was.number = old.parts.Header.Epoch, old.parts.Generation
 	}
-	w, err := v.store.write(v, data, d.manifest, was)
+	w, err := v.store.write(data, d.manifest, was)
 	if !w.committed {
 		return err
 	}
-	v.pin, v.fresh = w.pin, false
+	v.pin, v.fresh, v.revision = w.pin, false, w.revision
 	if w.warning != nil {
 		v.notices = append(v.notices, w.warning.Error())
 	}
@@ -193,18 +194,32 @@ func (v *Vault) adopt(old *state, d *draft) {
 	}
 	if v.journal.id != d.journal {
 		v.journal.id = d.journal
-		v.startJournal()
+		// One that cannot be started now is started before the next counter.
+		_ = v.startJournal()
 	}
 }
 
-// startJournal starts the journal that goes with the accounts. One that cannot
-// be started now is started before the next counter.
-func (v *Vault) startJournal() {
+// startJournal starts the journal that goes with the accounts, unless another
+// Vault of the store has written since.
+func (v *Vault) startJournal() error {
 	v.store.mu.Lock()
 	defer v.store.mu.Unlock()
-	if v.store.owned(v) == nil {
-		_ = v.journal.reset()
+	if v.revision != v.store.revision {
+		return errStale()
 	}
+	return v.journal.reset()
+}
+
+// Stale says that another Vault of the same store has written since this one was
+// opened: it shows what was, and can write nothing.
+func (v *Vault) Stale() bool {
+	v.store.mu.RLock()
+	defer v.store.mu.RUnlock()
+	return v.revision != v.store.revision
+}
+
+func errStale() error {
+	return fmt.Errorf("%w: it was opened a second time, and written there", ErrConflict)
 }
 
 // ID is the vault's id; empty after Lock, as the other values then are zero.

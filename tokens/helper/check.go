@@ -16,35 +16,53 @@ import (
 const helloTimeout = 10 * time.Second
 
 // Check says whether the program at path can be trusted with a PIN and fits:
-// an absolute path to an executable file that nobody but root and this user
-// can change, which answers hello with this version of the protocol.
+// an absolute path to an executable file that neither everybody nor another
+// user but root can change or replace, which answers hello with this version of
+// the protocol.
 func Check(path string) error {
-	if !filepath.IsAbs(path) {
-		return fmt.Errorf("the path of the token helper is not absolute: %q", path)
-	}
-	// The checks are about the file that would run.
-	real, err := filepath.EvalSymlinks(path)
+	real, err := trust(path)
 	if err != nil {
-		return fmt.Errorf("cannot find the token helper: %w", err)
-	}
-	info, err := os.Stat(real)
-	if err != nil {
-		return fmt.Errorf("cannot find the token helper: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("the token helper %s is not a file", real)
-	}
-	dir, err := os.Stat(filepath.Dir(real))
-	if err != nil {
-		return fmt.Errorf("cannot look at the token helper's folder: %w", err)
-	}
-	if err := checkOwnership(real, info, dir); err != nil {
 		return err
 	}
 	ctx, stop := context.WithTimeout(context.Background(), helloTimeout)
 	defer stop()
-	_, err = Ask(ctx, path)
+	_, err = Ask(ctx, real)
 	return err
+}
+
+// trust is Check without asking the program; it is done before each run. It
+// returns the file that the path leads to, which is the one to run.
+func trust(path string) (string, error) {
+	if !filepath.IsAbs(path) {
+		return "", fmt.Errorf("the path of the token helper is not absolute: %q", path)
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot find the token helper: %w", err)
+	}
+	info, err := os.Stat(real)
+	if err != nil {
+		return "", fmt.Errorf("cannot find the token helper: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("the token helper %s is not a file", real)
+	}
+	if err := checkFile(real, info); err != nil {
+		return "", err
+	}
+	// Who can rename a folder on the way can put another in its place.
+	for dir := filepath.Dir(real); ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return "", fmt.Errorf("cannot look at the token helper's folder: %w", err)
+		}
+		if err := checkFolder(dir, info); err != nil {
+			return "", err
+		}
+		if dir == filepath.Dir(dir) {
+			return real, nil
+		}
+	}
 }
 
 // limited fails once more than maxStderr bytes are written to it, which ends a

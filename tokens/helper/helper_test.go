@@ -105,6 +105,35 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestNoPINToAProgramOfOthers has the program become somebody else's to change
+// after it was found to be good: no PIN is told to it.
+func TestNoPINToAProgramOfOthers(t *testing.T) {
+	told := filepath.Join(t.TempDir(), "told")
+	path := script(t, "cat >"+told)
+	c := client(path, tokens.KindSoft)
+	spoil := map[string]func() error{
+		"everybody may write it": func() error { return os.Chmod(path, 0o757) },
+		"everybody may replace it": func() error {
+			return errors.Join(os.Chmod(path, 0o755), os.Chmod(filepath.Dir(path), 0o777))
+		},
+	}
+	if os.Geteuid() == 0 {
+		spoil["another user's folder"] = func() error {
+			return errors.Join(os.Chmod(path, 0o755), os.Chmod(filepath.Dir(path), 0o755), os.Chown(filepath.Dir(path), 12345, -1))
+		}
+	}
+	for name, f := range spoil {
+		if err := f(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := c.Enroll(t.Context(), tokens.EnrollRequest{Classes: []tokens.Class{tokens.ClassSession}, PIN: []byte("a very secret passphrase")})
+		wantCode(t, err, tokens.CodeProtocol)
+		if b, err := os.ReadFile(told); err == nil {
+			t.Fatalf("%s: it was told %q", name, b)
+		}
+	}
+}
+
 func TestHostileAnswers(t *testing.T) {
 	long := strings.Repeat("a", wire.MaxLine+10)
 	agree := tokens.AgreeRequest{Key: tokens.Key{Kind: tokens.KindPIV, Algorithm: tokens.P256}, Peer: point(t)}

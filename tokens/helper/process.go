@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -167,23 +166,24 @@ type process struct {
 // start runs the program and sends it the request; when ctx ends, the whole
 // process group is killed.
 func (c *Client) start(ctx context.Context, req wire.Request, mode string) (*process, error) {
-	if !filepath.IsAbs(c.cfg.Path) {
-		return nil, fmt.Errorf("the path of the token helper is not absolute: %q", c.cfg.Path)
+	path, err := trust(c.cfg.Path)
+	if err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	ctx, kill := context.WithCancel(ctx)
 	p := &process{client: c, tail: &tail{}, sent: make(chan error, 1), kill: kill, ended: make(chan struct{})}
-	if err := p.launch(ctx, req, mode); err != nil {
+	if err := p.launch(ctx, path, req, mode); err != nil {
 		kill()
 		return nil, err
 	}
 	return p, nil
 }
 
-func (p *process) launch(ctx context.Context, req wire.Request, mode string) error {
-	cmd := exec.CommandContext(ctx, p.client.cfg.Path, mode)
+func (p *process) launch(ctx context.Context, path string, req wire.Request, mode string) error {
+	cmd := exec.CommandContext(ctx, path, mode)
 	cmd.Env = append([]string{}, p.client.cfg.Env...)
 	cmd.Dir = rootDir()
 	cmd.SysProcAttr = attributes()
