@@ -97,11 +97,11 @@ func (d *Daemon) AddAccounts(ctx context.Context, p ipc.Principal, r ipc.AddAcco
 		}
 	}
 	added, err := s.vault.Add(ctx, list)
+	s.reindex() // after a failure too: a change may be there all the same
 	if err != nil {
 		u.auditResult(p, "account-add", "", err)
 		return ipc.AccountList{}, mapError(err)
 	}
-	s.reindex()
 	for _, a := range added {
 		u.audit(entry{action: "account-add", object: a.ID, by: p, ok: true})
 		u.tellAccount(ipc.EventAccountAdded, a)
@@ -276,10 +276,11 @@ func (d *Daemon) MoveAccount(ctx context.Context, p ipc.Principal, id string, r 
 	if n := len(s.index.Load().list); r.Position < 0 || r.Position >= n {
 		return ipc.AccountList{}, ipc.Errorf(ipc.InvalidArgument, "there is no position %d among %d accounts", r.Position, n)
 	}
-	if err := s.vault.Move(ctx, a.ID, r.Position); err != nil {
+	err = s.vault.Move(ctx, a.ID, r.Position)
+	s.reindex()
+	if err != nil {
 		return ipc.AccountList{}, mapError(err)
 	}
-	s.reindex()
 	u.audit(entry{action: "account-move", object: a.ID, by: p, ok: true})
 	u.tellAccount(ipc.EventAccountChanged, a)
 	return d.Accounts(ctx, p)
@@ -300,11 +301,11 @@ func (d *Daemon) RemoveAccount(ctx context.Context, p ipc.Principal, id string, 
 	}
 	defer leave()
 	gone, err := s.vault.Remove(ctx, a.ID)
+	s.reindex()
 	u.auditResult(p, "account-remove", a.ID, err)
 	if err != nil {
 		return ipc.RemoveAccountResult{}, mapError(err)
 	}
-	s.reindex()
 	u.tellAccount(ipc.EventAccountRemoved, gone)
 	return ipc.RemoveAccountResult{
 		Version: ipc.Version, Removed: wireAccount(gone), InBackups: u.backupsSince(s.vault.ID(), gone.Created),

@@ -160,6 +160,9 @@ func (u *user) ended(ctx context.Context, err error, ref ipc.TokenRef) *ipc.Erro
 			e := fault(ipc.TouchTimeout, err, "token %q wants a touch and none is waited for", ref.Label)
 			e.Token = &ref
 			return e
+		case errors.As(cause, &locked) && locked.reason == pulledOut && locked.slot == ref.ID:
+			// Two watched the token go; the user hears the same from either.
+			return tokenError(tokens.Errorf(tokens.CodeRemoved, ""), ref)
 		case errors.As(cause, &locked):
 			return mapError(cause)
 		}

@@ -33,17 +33,18 @@ func (d *Daemon) CreateBackup(_ context.Context, p ipc.Principal) (ipc.Backup, e
 	if s := u.sess.Load(); s != nil {
 		b.Accounts = len(s.index.Load().list)
 	}
-	err = u.notesOf().update(true, func(n *notesData) {
+	// A full disk must not keep anybody from taking his backup elsewhere; then
+	// status goes on saying that there is none.
+	if noteErr := u.notesOf().update(func(n *notesData) {
 		n.LastBackup = made
 		n.Backups = append(n.Backups, backupNote{
 			Name: b.Name, Made: made, VaultID: info.VaultID, Epoch: info.Epoch, Generation: info.Generation,
 		})
 		n.Backups = n.Backups[max(0, len(n.Backups)-keptBackupNotes):]
-	})
-	u.auditResult(p, "backup", info.SHA256[:min(16, len(info.SHA256))], err)
-	if err != nil {
-		return ipc.Backup{}, mapError(err)
+	}); noteErr != nil {
+		d.log.Error("cannot remember that a backup was made", "uid", u.uid, "err", noteErr)
 	}
+	u.auditResult(p, "backup", info.SHA256[:min(16, len(info.SHA256))], nil)
 	e := d.event(ipc.EventBackupMade)
 	e.Detail = b.Name
 	d.hub.publish(u.uid, e)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tokenbridge/tokend/daemon/vault"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
 )
@@ -84,7 +85,11 @@ func (c *checkup) services() {
 			}
 		}
 		if ok, detail := c.u.d.presence.service(kind); !ok {
-			c.found(levelError, "service-"+string(kind), fix, "%s cannot be used: %s", name, detail)
+			level := levelNote // it matters to who has such a token
+			if slices.ContainsFunc(c.u.slots(), func(s vault.Slot) bool { return s.Kind == kind }) {
+				level = levelError
+			}
+			c.found(level, "service-"+string(kind), fix, "%s cannot be used: %s", name, detail)
 		} else {
 			c.found(levelOK, "service-"+string(kind), "", "%s works", name)
 		}
@@ -215,7 +220,7 @@ func (c *checkup) clock() {
 func (c *checkup) vault() {
 	info := c.u.vaultInfo()
 	if info.State == ipc.VaultNone {
-		c.found(levelNote, "vault", "tokenctl init", "there is no vault")
+		c.found(levelNote, "vault", "tokenctl quickstart", "there is no vault")
 		return
 	}
 	if info.Problem != nil {

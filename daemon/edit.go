@@ -24,6 +24,9 @@ func (d *Daemon) EditAccount(ctx context.Context, p ipc.Principal, id string, r 
 		return ipc.Account{}, err
 	}
 	defer leave()
+	if a, err = s.vault.Account(a.ID); err != nil { // with the counter as it is now
+		return ipc.Account{}, mapError(err)
+	}
 	changed, err := edited(a, r)
 	if err != nil {
 		return ipc.Account{}, err
@@ -188,11 +191,11 @@ func (d *Daemon) RevealAccount(ctx context.Context, p ipc.Principal, id string, 
 	}
 	var uri []byte
 	err = u.use(ctx, p, s, a, r.Auth, false, func(key []byte) error {
-		now, err := s.vault.Account(a.ID)
-		if err != nil {
+		var err error
+		if a, err = s.vault.Account(a.ID); err != nil { // with the counter as it is now
 			return err
 		}
-		uri = []byte(otp.Key{Issuer: a.Issuer, Name: a.Name, Params: params(now), Secret: key}.URI())
+		uri = []byte(otp.Key{Issuer: a.Issuer, Name: a.Name, Params: params(a), Secret: key}.URI())
 		return nil
 	})
 	u.auditResult(p, "account-reveal", a.ID, err)

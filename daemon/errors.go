@@ -35,7 +35,10 @@ func errLocked() *ipc.Error { return ipc.Errorf(ipc.VaultLocked, "the vault is l
 func errClosing() *ipc.Error { return ipc.Errorf(ipc.Cancelled, "the daemon is stopping") }
 
 // errLockedMeanwhile is the cause a session's context ends with.
-type errLockedMeanwhile struct{ reason string }
+type errLockedMeanwhile struct{ reason, slot string }
+
+// pulledOut is the reason for a lock because the session's token is gone.
+const pulledOut = "the token that unlocked it was pulled out"
 
 func (e errLockedMeanwhile) Error() string { return "the vault was locked: " + e.reason }
 

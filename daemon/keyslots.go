@@ -9,15 +9,10 @@ import (
 	"github.com/tokenbridge/tokend/tokens"
 )
 
-// hasTouchAccounts says whether the vault has anything that only a touch opens.
-func hasTouchAccounts(v *vault.Vault) bool {
-	return slices.ContainsFunc(v.Accounts(), func(a vault.Account) bool { return a.Class == tokens.ClassTouch })
-}
-
 // touchIfNeeded is the way to open the touch class where there is something in
 // it; elsewhere it is no way at all.
 func (u *user) touchIfNeeded(ctx context.Context, p ipc.Principal, s *session, a ipc.Auth, without string) (opening, error) {
-	if !hasTouchAccounts(s.vault) {
+	if !s.vault.NeedsTouch() {
 		return opening{}, nil
 	}
 	slots := slices.DeleteFunc(s.vault.Slots(), func(slot vault.Slot) bool { return slot.ID == without })
@@ -143,11 +138,11 @@ func (u *user) revoke(ctx context.Context, p ipc.Principal, s *session, slot vau
 		info, err = s.vault.RevokeSlot(ctx, slot.ID, touch.way)
 		return err
 	})
+	s.reindex()
 	if err != nil {
 		return vault.RevokeInfo{}, err
 	}
-	s.reindex()
-	if noteErr := u.notesOf().update(true, func(n *notesData) {
+	if noteErr := u.notesOf().update(func(n *notesData) {
 		delete(n.Slots, slot.ID)
 		for _, k := range slot.Keys {
 			if k.Kind != tokens.KindSoft {

@@ -20,6 +20,8 @@ type notes struct {
 	path string
 	mu   sync.Mutex
 	data notesData
+	// unwritten says that data has something that the file has not.
+	unwritten bool
 }
 
 type notesData struct {
@@ -86,24 +88,47 @@ func (n *notes) get() notesData {
 	return c
 }
 
-// update changes the notes and writes them, durably when asked.
-func (n *notes) update(durable bool, change func(*notesData)) error {
+// update changes the notes and puts them on disk.
+func (n *notes) update(change func(*notesData)) error {
 	if n == nil {
 		return nil
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	change(&n.data)
+	return n.write()
+}
+
+// flush puts on disk what is only remembered so far.
+func (n *notes) flush() error {
+	if n == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.unwritten {
+		return nil
+	}
+	return n.write()
+}
+
+// write needs n.mu.
+func (n *notes) write() error {
 	n.data.Version = 1
 	b, err := json.Marshal(n.data)
 	if err != nil {
 		return err
 	}
-	return writeFile(n.path, b, durable)
+	n.unwritten = true
+	if err := writeFile(n.path, b); err != nil {
+		return err
+	}
+	n.unwritten = false
+	return nil
 }
 
-// writeFile replaces path by data in one step.
-func writeFile(path string, data []byte, durable bool) (err error) {
+// writeFile replaces path by data in one step, durably.
+func writeFile(path string, data []byte) (err error) {
 	// One name for the temporary file: one that a crash left is overwritten.
 	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -115,13 +140,13 @@ func writeFile(path string, data []byte, durable bool) (err error) {
 		}
 	}()
 	_, err = f.Write(data)
-	if err == nil && durable {
+	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil || !durable {
+	if err = os.Rename(f.Name(), path); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
@@ -134,24 +159,24 @@ func (u *user) notesOf() *notes {
 	return u.notes
 }
 
-// noteUse remembers that a keyslot opened the vault. It waits for no disk.
+// noteUse remembers that a keyslot opened the vault. It waits for no disk: the
+// file follows when the vault locks, or with the next thing worth writing.
 func (u *user) noteUse(slot string) {
-	if slot == "" {
+	n := u.notesOf()
+	if slot == "" || n == nil {
 		return
 	}
-	err := u.notesOf().update(false, func(n *notesData) {
-		s := n.Slots[slot]
-		s.LastUsed = u.d.now().UTC().Truncate(time.Second)
-		n.Slots[slot] = s
-	})
-	if err != nil {
-		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
-	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := n.data.Slots[slot]
+	s.LastUsed = u.d.now().UTC().Truncate(time.Second)
+	n.data.Slots[slot] = s
+	n.unwritten = true
 }
 
 // noteWarnings remembers what is weak about a keyslot's token.
 func (u *user) noteWarnings(slot string, warnings []tokens.Warning) {
-	err := u.notesOf().update(false, func(n *notesData) {
+	err := u.notesOf().update(func(n *notesData) {
 		s := n.Slots[slot]
 		s.Warnings = warnings
 		n.Slots[slot] = s

@@ -195,6 +195,10 @@ func TestARestartKeepsEverything(t *testing.T) {
 	if now.State != ipc.VaultIsLocked || !now.LastBackup.Equal(made.LastBackup) || !now.RecoverySet.Equal(made.RecoverySet) {
 		t.Errorf("after a restart: %+v", now)
 	}
+	list, err := second.Tokens(t.Context(), p)
+	if err != nil || len(list.Tokens) != 1 || list.Tokens[0].LastUsed.IsZero() {
+		t.Errorf("after a restart the token is %+v, %v", list.Tokens, err)
+	}
 	if now.Accounts != 0 {
 		t.Error("a locked vault tells how many accounts it has")
 	}

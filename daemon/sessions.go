@@ -128,9 +128,12 @@ func (u *user) end(s *session, reason string, tell bool) bool {
 	if s == nil || !u.sess.CompareAndSwap(s, nil) {
 		return false
 	}
-	s.cancel(errLockedMeanwhile{reason})
+	s.cancel(errLockedMeanwhile{reason, s.slot})
 	s.vault.Lock()
 	u.d.collectSoon()
+	if err := u.notesOf().flush(); err != nil {
+		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
+	}
 	if !tell {
 		return true
 	}
@@ -173,7 +176,7 @@ func (d *Daemon) tokenChanged(inserted bool, t tokens.Token) {
 		for _, u := range d.everyUser() {
 			s := u.sess.Load()
 			if s != nil && s.slot != "" && u.isSlot(s.slot, t) {
-				u.end(s, "the token that unlocked it was pulled out", true)
+				u.end(s, pulledOut, true)
 			}
 		}
 	}

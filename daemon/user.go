@@ -157,11 +157,12 @@ func (u *user) audit(e entry) {
 	err := log.Append(audit.Entry{
 		Action: e.action, Object: e.object, By: by, OK: e.ok, Detail: e.detail, Sync: e.sync,
 	})
-	if err != nil {
+	u.mu.Lock()
+	was := u.logErr
+	u.logErr = err
+	u.mu.Unlock()
+	if err != nil && was == nil { // once, not for every code
 		u.d.log.Error("cannot write the audit log", "uid", u.uid, "err", err)
-		u.mu.Lock()
-		u.logErr = err
-		u.mu.Unlock()
 	}
 }
 
@@ -195,14 +196,19 @@ func (u *user) slots() []vault.Slot {
 	if err != nil {
 		return nil
 	}
+	return u.labelled(head.Slots)
+}
+
+// labelled gives keyslots of a vault that is not open the labels remembered.
+func (u *user) labelled(slots []vault.Slot) []vault.Slot {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for i, slot := range head.Slots {
+	for i, slot := range slots {
 		if label := u.labels[slot.ID]; label != "" {
-			head.Slots[i].Label = label
+			slots[i].Label = label
 		}
 	}
-	return head.Slots
+	return slots
 }
 
 // isSlot says whether t holds a key of the keyslot id.

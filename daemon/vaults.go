@@ -147,6 +147,10 @@ func noAuth(a ipc.Auth) bool {
 }
 
 func (u *user) unlock(ctx context.Context, p ipc.Principal, store *vault.Store, a ipc.Auth) (*session, error) {
+	if _, err := store.Head(); err != nil && u.sess.Load() == nil {
+		u.problem.Store(lastingProblem(err))
+		return nil, mapError(err) // no keyslot is looked for in a vault that is not to be used
+	}
 	o, err := u.way(ctx, a, tokens.ClassSession, u.slots(), cause{who: p})
 	if err != nil {
 		return nil, err
@@ -167,7 +171,7 @@ func (u *user) unlock(ctx context.Context, p ipc.Principal, store *vault.Store, 
 	s := u.begin(v, o.slot, u.labelOf(v, o))
 	// The token may have been pulled out between its answer and now.
 	if !u.stillThere(s) {
-		u.end(s, "the token that unlocked it was pulled out", true)
+		u.end(s, pulledOut, true)
 		return nil, ipc.Errorf(ipc.TokenRemoved, "token %q was pulled out", s.by)
 	}
 	return s, nil
@@ -246,7 +250,11 @@ func (d *Daemon) RecoverVault(ctx context.Context, p ipc.Principal, r ipc.Recove
 	if err != nil {
 		return ipc.RecoverVaultResult{}, err
 	}
-	o, err := u.way(ctx, r.Auth, tokens.ClassSession, u.slots(), cause{who: p})
+	head, err := store.RecoverHead()
+	if err != nil {
+		return ipc.RecoverVaultResult{}, mapError(err)
+	}
+	o, err := u.way(ctx, r.Auth, tokens.ClassSession, u.labelled(head.Slots), cause{who: p})
 	if err != nil {
 		return ipc.RecoverVaultResult{}, err
 	}

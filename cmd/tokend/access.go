@@ -24,25 +24,22 @@ type tokenAccess struct {
 	named map[string]bool // uids
 }
 
-func newTokenAccess(users []string) *tokenAccess {
-	a := &tokenAccess{seats: seatDir}
-	a.set(users)
-	return a
-}
-
-// set replaces the users named; a name that nobody has is nobody.
-func (a *tokenAccess) set(users []string) {
+// set replaces the users named, and returns the names that nobody has.
+func (a *tokenAccess) set(users []string) (unknown []string) {
 	named := make(map[string]bool, len(users))
 	for _, name := range users {
 		if u, err := user.Lookup(name); err == nil {
 			named[u.Uid] = true
 		} else if u, err := user.LookupId(name); err == nil {
 			named[u.Uid] = true
+		} else {
+			unknown = append(unknown, name)
 		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.named = named
+	return unknown
 }
 
 func (a *tokenAccess) allowed(p ipc.Principal) bool {

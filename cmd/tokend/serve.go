@@ -26,13 +26,9 @@ import (
 	"github.com/tokenbridge/tokend/tokens/helper"
 )
 
-// A daemon that idles is to be small: the collector runs when the heap has
-// grown by half, and harder when the whole process nears the soft limit, which
-// is far above what it needs but for a password's derivation.
-const (
-	gcPercent   = 50
-	memoryLimit = 512 << 20
-)
+// memoryLimit is where the collector begins to work harder, in bytes: far above
+// what the daemon needs but for a password's derivation.
+const memoryLimit = 512 << 20
 
 // options are the flags of serve.
 type options struct {
@@ -147,6 +143,13 @@ func defaultState(m daemon.Mode) (string, error) {
 	return filepath.Join(home, ".local", "state", "tokend"), nil
 }
 
+// setAccess lets the configured users use tokens.
+func (s *service) setAccess() {
+	for _, name := range s.access.set(s.config.Tokens.Users) {
+		s.log.Warn("tokens.users names somebody who is not there", "user", name)
+	}
+}
+
 func (s *service) limits() daemon.Limits {
 	return daemon.Limits{
 		Idle: time.Duration(s.config.Session.IdleLock), Hard: time.Duration(s.config.Session.HardLock),
@@ -162,7 +165,8 @@ func (s *service) build() error {
 	}
 	path, findErr := findHelper(s.config.Helper)
 	s.helper = newHelperState(path, findErr)
-	s.access = newTokenAccess(s.config.Tokens.Users)
+	s.access = &tokenAccess{seats: seatDir}
+	s.setAccess()
 	cfg := daemon.Config{
 		StateDir: s.config.StateDir, Mode: s.mode, Owner: owner, Version: buildVersion(), Socket: s.config.Socket,
 		Helper: s.helper.get, MayUseTokens: s.access.allowed, Limits: s.limits(), Log: s.log,
@@ -183,18 +187,26 @@ func (s *service) build() error {
 
 // run serves until it is told to stop.
 func (s *service) run(ctx context.Context) (err error) {
-	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
 	if err := secret.HardenProcess(); err != nil {
 		s.log.Warn("cannot keep the process's memory out of core files", "err", err)
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	hangup, quiet := hangups() // before anybody is told that it is ready
+	defer quiet()
+	given, err := activated()
+	if err != nil {
+		return err
+	}
+	if len(given) > 0 {
+		s.config.Socket = given[0].Addr().String()
+	}
 	if err := s.build(); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.daemon.Close()) }()
-	listeners, err := s.listen()
+	listeners, err := s.listen(given)
 	if err != nil {
 		return err
 	}
@@ -202,11 +214,11 @@ func (s *service) run(ctx context.Context) (err error) {
 	s.notifyReady()
 	s.helper.get()
 	defer s.notify("STOPPING=1")
-	return s.serve(ctx, listeners)
+	return s.serve(ctx, listeners, hangup)
 }
 
 // serve answers on all listeners until ctx ends or one of them fails.
-func (s *service) serve(ctx context.Context, listeners []net.Listener) error {
+func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server := httpapi.New(httpapi.Config{
@@ -220,7 +232,7 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener) error {
 		},
 	})
 	var wg sync.WaitGroup
-	wg.Go(func() { s.reloads(ctx) })
+	wg.Go(func() { s.reloads(ctx, hangup) })
 	wg.Go(func() { _ = s.daemon.Run(ctx) })
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
@@ -237,14 +249,9 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener) error {
 	return err
 }
 
-// listen takes the sockets that the service manager opened, or opens its own.
-func (s *service) listen() ([]net.Listener, error) {
-	given, err := activated()
-	if err != nil {
-		return nil, err
-	}
+// listen takes the sockets that the service manager gave, or opens its own.
+func (s *service) listen(given []net.Listener) ([]net.Listener, error) {
 	if len(given) > 0 {
-		s.config.Socket = given[0].Addr().String()
 		return given, nil
 	}
 	o := local.Options{}
@@ -274,7 +281,7 @@ func (s *service) reload() {
 	old := s.config
 	s.config.Session, s.config.LogLevel, s.config.Tokens = c.Session, c.LogLevel, c.Tokens
 	s.level.Set(level)
-	s.access.set(c.Tokens.Users)
+	s.setAccess()
 	s.daemon.SetLimits(s.limits())
 	if c.StateDir != "" && c.StateDir != old.StateDir || c.Socket != "" && c.Socket != old.Socket || c.Helper != old.Helper && s.options.helper == "" {
 		s.log.Warn("state_dir, socket and helper change at the next start")

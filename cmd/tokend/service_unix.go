@@ -43,6 +43,13 @@ func activated() ([]net.Listener, error) {
 	return list, nil
 }
 
+// hangups is the channel of SIGHUP, which asks for a reload.
+func hangups() (<-chan os.Signal, func()) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	return hangup, func() { signal.Stop(hangup) }
+}
+
 // notify tells the service manager, where there is one.
 func (s *service) notify(state string) {
 	if _, err := sd.SdNotify(false, state); err != nil {
@@ -53,10 +60,7 @@ func (s *service) notify(state string) {
 func (s *service) notifyReady() { s.notify(sd.SdNotifyReady) }
 
 // reloads reads the configuration again at each SIGHUP.
-func (s *service) reloads(ctx context.Context) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+func (s *service) reloads(ctx context.Context, hangup <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():

@@ -28,6 +28,9 @@ func ownUID() (string, error) {
 	return u.Uid, nil
 }
 
+// hangups is nothing: Windows has no SIGHUP.
+func hangups() (<-chan os.Signal, func()) { return nil, func() {} }
+
 // activated is nothing: Windows has no socket activation.
 func activated() ([]net.Listener, error) { return nil, nil }
 
@@ -36,4 +39,4 @@ func (s *service) notify(string) {}
 func (s *service) notifyReady() {}
 
 // reloads does nothing: Windows has no SIGHUP.
-func (s *service) reloads(ctx context.Context) { <-ctx.Done() }
+func (s *service) reloads(ctx context.Context, _ <-chan os.Signal) { <-ctx.Done() }

@@ -90,8 +90,10 @@ func memberIndex(name string) int {
 type Archive struct {
 	Header   Header
 	Manifest Manifest
-	members  map[string][]byte
-	dialect  dialect
+	// Version is the format version that the container was written in.
+	Version int
+	members map[string][]byte
+	dialect dialect
 }
 
 // Parse reads a container: ErrNotArchive, ErrDamaged, ErrNewer. The Archive
@@ -123,6 +125,7 @@ func parse(data []byte, known map[int]dialect) (*Archive, error) {
 	if a.dialect, err = choose(known, formatVault, version); err != nil {
 		return nil, err
 	}
+	a.Version = version
 	for _, b := range bounds() {
 		if b.required && a.members[b.name] == nil {
 			return nil, damaged("%s is missing", b.name)

@@ -238,7 +238,7 @@ func TestOlderVersion(t *testing.T) {
 	_, err = Parse(old)
 	wantErr(t, err, ErrDamaged)
 	a, err := parse(old, known)
-	if err != nil {
+	if err != nil || a.Version != 0 {
 		t.Fatal(err)
 	}
 	c, err := a.OpenPassword([]byte(samplePassword))

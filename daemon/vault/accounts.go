@@ -334,6 +334,11 @@ func (v *Vault) nextCounter(id string) (n uint64, full bool, err error) {
 	if n == math.MaxUint64 {
 		return 0, false, fmt.Errorf("%w: the counter of %s is at its end", ErrInvalid, id)
 	}
+	v.store.mu.RLock()
+	defer v.store.mu.RUnlock()
+	if err := v.store.owned(v); err != nil {
+		return 0, false, err
+	}
 	if err := v.journal.append(id, n+1); err != nil {
 		return 0, false, err
 	}
@@ -370,7 +375,7 @@ func (v *Vault) replayJournal() {
 		return
 	}
 	if r.id != st.journal {
-		_ = v.journal.reset() // or before the next counter
+		v.startJournal()
 	}
 }
 

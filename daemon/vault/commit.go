@@ -114,10 +114,13 @@ type written struct {
 // Order: the new file, whole and synced, under another name; the old one among
 // the generations; for another signer the pin that announces it; the rename;
 // the pin; and last the clearing away of what is too old.
-func (s *Store) write(data []byte, m archive.Manifest, old replaces) (written, error) {
+func (s *Store) write(v *Vault, data []byte, m archive.Manifest, old replaces) (written, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	none := written{pin: old.pin}
+	if err := s.owned(v); err != nil {
+		return none, err
+	}
 	tmp, err := writeTemp(s.fs, s.vaultFile(), data)
 	if err != nil {
 		return none, diskError("write the vault", err)
@@ -145,6 +148,7 @@ func (s *Store) write(data []byte, m archive.Manifest, old replaces) (written, e
 	if err := s.fs.Rename(tmp, s.vaultFile()); err != nil {
 		return undo(err)
 	}
+	s.last = m.Generation
 	done := written{pin: &now, committed: true}
 	if err := s.fs.SyncDir(s.dir); err != nil {
 		return done, fmt.Errorf("%w: %w", ErrUncertain, err)

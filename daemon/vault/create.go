@@ -36,6 +36,9 @@ func (s *Store) Create(ctx context.Context, first *NewSlot, recoveryPassword []b
 	if err != nil {
 		return nil, err
 	}
+	if err := s.own(v, 0); err != nil {
+		return nil, err
+	}
 	if err := v.made(v.populate(ctx, first, pw)); err != nil {
 		v.Lock()
 		if first != nil && first.Enrollment.KeyFile != nil && archive.ValidSlotID(first.ID) {
@@ -171,6 +174,9 @@ func (s *Store) Restore(ctx context.Context, data []byte, w Way, signer string) 
 			"(epoch %d): a token revoked since opens it", a.Header.Epoch, p.Epoch))
 	}
 	v.fresh = true
+	if err := s.own(v, 0); err != nil {
+		return nil, err
+	}
 	if err := v.settleCounters(ctx, "the vault comes from a backup"); err != nil {
 		v.Lock()
 		return nil, fmt.Errorf("cannot restore: %w", err)
@@ -190,7 +196,8 @@ func (v *Vault) settleCounters(ctx context.Context, why string) error {
 // generation, read-only; with apply it makes that the newest and returns it
 // writable. It also accepts, with apply, a vault whose pin is lost, or one that
 // was put back to an earlier generation of the same epoch. Where nothing is
-// wrong the vault is simply opened.
+// wrong, apply is Unlock; without apply the Vault returned is for looking at, and
+// one that is open already stays the one that may write.
 func (s *Store) Recover(ctx context.Context, w Way, apply bool) (*Recovery, *Vault, error) {
 	s.mu.RLock()
 	l, err := s.loadLocked(true)
@@ -198,7 +205,7 @@ func (s *Store) Recover(ctx context.Context, w Way, apply bool) (*Recovery, *Vau
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot recover the vault: %w", err)
 	}
-	if l.problem == nil {
+	if l.problem == nil && apply {
 		v, err := s.Unlock(ctx, w)
 		if err != nil {
 			return nil, nil, err
@@ -209,9 +216,11 @@ func (s *Store) Recover(ctx context.Context, w Way, apply bool) (*Recovery, *Vau
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &Recovery{Damaged: archive.IsDamage(l.problem), Problem: l.problem, Generation: l.archive.Manifest.Generation,
+	r := &Recovery{Damaged: l.problem != nil && archive.IsDamage(l.problem), Problem: l.problem, Generation: l.archive.Manifest.Generation,
 		Written: l.archive.Manifest.Time, Signer: l.archive.Manifest.Signer}
-	secret.Do(func() { r.Lost = s.lost(l, c) })
+	if l.problem != nil {
+		secret.Do(func() { r.Lost = s.lost(l, c) })
+	}
 	v, err := s.newVault(l, c)
 	if err != nil {
 		return nil, nil, err
@@ -242,6 +251,9 @@ func (v *Vault) applyRecovery(ctx context.Context, l *loaded, r *Recovery) error
 		r.Kept = kept
 	}
 	v.fresh = !same
+	if err := s.own(v, 0); err != nil {
+		return err
+	}
 	v.mu.Lock()
 	v.readOnly = nil
 	v.mu.Unlock()

@@ -56,6 +56,9 @@ type state struct {
 	// counters are the next HOTP counters by account id. They alone change
 	// between two writes, under the Vault's mu; the records' own lag behind.
 	counters map[string]uint64
+	// older says that the members on disk are of an older format version: the
+	// next write has to make all of them anew.
+	older bool
 	// journal goes with the accounts as they were written, before is folded in.
 	journal, before string
 }
@@ -65,7 +68,7 @@ func newState(a *archive.Archive, c *archive.Contents) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &state{parts: a.Parts(), manifest: a.Manifest, keys: keys,
+	st := &state{parts: a.Parts(), manifest: a.Manifest, keys: keys, older: a.Version != archive.Version,
 		journal: c.Session().Journal, before: c.Session().JournalBefore, counters: map[string]uint64{}}
 	for i := range c.Session().Records {
 		if r := &c.Session().Records[i]; r.Type == "hotp" {
@@ -136,7 +139,9 @@ type draft struct {
 }
 
 func (st *state) draft() *draft {
-	return &draft{state: *st, setCounters: map[string]uint64{}}
+	d := &draft{state: *st, setCounters: map[string]uint64{}}
+	d.recordsChanged, d.keysChanged, d.older = st.older, st.older, false
+	return d
 }
 
 // setRecords replaces the accounts.

@@ -46,6 +46,31 @@ type Store struct {
 
 	mu   sync.RWMutex // held for writing while the vault's file is being replaced
 	lock io.Closer
+	// owner is the one Vault that may write: the one opened last. An earlier one
+	// that is still open would write over what it does not know of, and count
+	// in a journal that another one counts in.
+	owner *Vault
+	last  uint64 // the newest generation written through this Store
+}
+
+// own makes v the Vault that may write. It fails when another one wrote while v
+// was being opened.
+func (s *Store) own(v *Vault, opened uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if opened != 0 && opened < s.last {
+		return fmt.Errorf("%w: it was written to while it was being opened", ErrConflict)
+	}
+	s.owner, s.last = v, opened
+	return nil
+}
+
+// owned says whether v may write; with s.mu held.
+func (s *Store) owned(v *Vault) error {
+	if s.owner != v {
+		return fmt.Errorf("%w: it was opened again since", ErrConflict)
+	}
+	return nil
 }
 
 // OpenStore takes the folder; it fails with ErrBusy when another process has
@@ -305,7 +330,8 @@ func (s *Store) writeKeyFile(slotID string, data []byte) error {
 }
 
 // Unlock opens the session class. When the newest generation is damaged the one
-// before is opened, and the Vault is read-only.
+// before is opened, and the Vault is read-only. A Vault that was opened before can
+// go on reading, but its writes and counters then fail with ErrConflict.
 func (s *Store) Unlock(ctx context.Context, w Way) (*Vault, error) {
 	l, err := s.load()
 	if err != nil {
@@ -320,6 +346,10 @@ func (s *Store) Unlock(ctx context.Context, w Way) (*Vault, error) {
 		return nil, err
 	}
 	if l.problem == nil {
+		if err := s.own(v, l.archive.Manifest.Generation); err != nil {
+			v.Lock()
+			return nil, err
+		}
 		v.pin = s.settle(l)
 		v.replayJournal()
 	} else {

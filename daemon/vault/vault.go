@@ -139,7 +139,7 @@ func (v *Vault) commit(old *state, d *draft) error {
 	if !v.fresh {
 		was.epoch, was.number = old.parts.Header.Epoch, old.parts.Generation
 	}
-	w, err := v.store.write(data, d.manifest, was)
+	w, err := v.store.write(v, data, d.manifest, was)
 	if !w.committed {
 		return err
 	}
@@ -195,7 +195,16 @@ func (v *Vault) adopt(old *state, d *draft) {
 	}
 	if v.journal.id != d.journal {
 		v.journal.id = d.journal
-		// One that cannot be started now is started before the next counter.
+		v.startJournal()
+	}
+}
+
+// startJournal starts the journal that goes with the accounts. One that cannot
+// be started now is started before the next counter.
+func (v *Vault) startJournal() {
+	v.store.mu.Lock()
+	defer v.store.mu.Unlock()
+	if v.store.owned(v) == nil {
 		_ = v.journal.reset()
 	}
 }

@@ -49,13 +49,14 @@ func Check(path string) error {
 
 // limited fails once more than maxStderr bytes are written to it, which ends a
 // program that would never stop.
-type limited struct{ bytes.Buffer }
+type limited struct{ kept []byte }
 
 func (l *limited) Write(b []byte) (int, error) {
-	if l.Len()+len(b) > maxStderr {
+	if len(l.kept)+len(b) > maxStderr {
 		return 0, wire.ErrFormat
 	}
-	return l.Buffer.Write(b)
+	l.kept = append(l.kept, b...)
+	return len(b), nil
 }
 
 // Ask returns what the program at path says of itself.
@@ -72,7 +73,7 @@ func Ask(ctx context.Context, path string) (wire.Hello, error) {
 		return wire.Hello{}, fmt.Errorf("cannot run the token helper: %w", err)
 	}
 	var h wire.Hello
-	if err := wire.Decode(bytes.TrimSpace(out.Bytes()), &h); err != nil {
+	if err := wire.Decode(bytes.TrimSpace(out.kept), &h); err != nil {
 		return wire.Hello{}, fmt.Errorf("%s is not a token helper: %w", path, err)
 	}
 	if h.Version != wire.Version {

@@ -23,6 +23,8 @@ const (
 	// DefaultTimeout is for operations that may wait for a touch (15 s on a
 	// YubiKey) after having waited for another program to let go of the token.
 	DefaultTimeout = 60 * time.Second
+	// DefaultQuiet is for the part of an operation before it waits for a touch.
+	DefaultQuiet = 25 * time.Second
 	// DefaultListTimeout is for reading what is there.
 	DefaultListTimeout = 30 * time.Second
 )
@@ -43,8 +45,9 @@ type Config struct {
 	// Env is the program's whole environment, "NAME=value"; nil means what
 	// Environment returns.
 	Env []string
-	// Timeout and ListTimeout bound an operation; zero means the defaults.
-	Timeout, ListTimeout time.Duration
+	// Timeout and ListTimeout bound an operation; Quiet bounds how long it may
+	// neither answer nor say what it waits for. Zero means the defaults.
+	Timeout, ListTimeout, Quiet time.Duration
 	// Log gets what the program writes to its standard error and how it ended;
 	// nil means nobody does.
 	Log *slog.Logger
@@ -78,6 +81,9 @@ func New(cfg Config) *Client {
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.Quiet <= 0 {
+		cfg.Quiet = DefaultQuiet
 	}
 	if cfg.ListTimeout <= 0 {
 		cfg.ListTimeout = DefaultListTimeout

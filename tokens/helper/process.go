@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -46,6 +47,27 @@ type call struct {
 	onBusy  func()
 }
 
+// overheard is k with an end to an operation of which nothing is heard for the
+// time: a mute card must not hold its queue for as long as a person may take to
+// touch one. heard ends the watch.
+func (k call) overheard(stop func(), quiet time.Duration) (_ call, heard func()) {
+	timer := time.AfterFunc(quiet, stop)
+	inner := k
+	k.onTouch = func() {
+		timer.Stop()
+		if inner.onTouch != nil {
+			inner.onTouch()
+		}
+	}
+	k.onBusy = func() {
+		timer.Reset(quiet)
+		if inner.onBusy != nil {
+			inner.onBusy()
+		}
+	}
+	return k, func() { timer.Stop() }
+}
+
 // call runs one operation and decodes its result into out. Every error is a
 // *tokens.Error.
 func (c *Client) call(ctx context.Context, req wire.Request, k call, out any) error {
@@ -53,6 +75,8 @@ func (c *Client) call(ctx context.Context, req wire.Request, k call, out any) er
 	req.PatienceMS = int(c.patience(k.locator).Milliseconds())
 	limit, stop := context.WithTimeout(ctx, k.timeout)
 	defer stop()
+	k, heard := k.overheard(stop, min(k.timeout, c.cfg.Quiet+c.patience(k.locator)))
+	defer heard()
 	p, err := c.start(limit, req, "op")
 	if err != nil {
 		return c.explain(ctx, limit, err)
@@ -137,6 +161,7 @@ type process struct {
 	client  *Client
 	sent    chan error
 	kill    context.CancelFunc // ends the process and its group
+	ended   chan struct{}      // closed when the process has been waited for
 }
 
 // start runs the program and sends it the request; when ctx ends, the whole
@@ -149,7 +174,7 @@ func (c *Client) start(ctx context.Context, req wire.Request, mode string) (*pro
 		return nil, err
 	}
 	ctx, kill := context.WithCancel(ctx)
-	p := &process{client: c, tail: &tail{}, sent: make(chan error, 1), kill: kill}
+	p := &process{client: c, tail: &tail{}, sent: make(chan error, 1), kill: kill, ended: make(chan struct{})}
 	if err := p.launch(ctx, req, mode); err != nil {
 		kill()
 		return nil, err
@@ -176,7 +201,7 @@ func (p *process) launch(ctx context.Context, req wire.Request, mode string) err
 		return fmt.Errorf("cannot make a pipe: %w", err)
 	}
 	cmd.Stdout = w
-	err = cmd.Start()
+	err = p.startHeld(cmd)
 	w.Close()
 	if err != nil {
 		r.Close()
@@ -191,6 +216,23 @@ func (p *process) launch(ctx context.Context, req wire.Request, mode string) err
 	// In a goroutine, because a program that reads nothing must not keep us.
 	go func() { p.sent <- wire.WriteRequest(in, req) }()
 	return nil
+}
+
+// startHeld starts cmd from a thread that lives until the process has ended: the
+// kernel kills the process when that thread ends (see attributes), and a thread
+// ends when a goroutine does that was locked to it.
+func (p *process) startHeld(cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			<-p.ended
+		}
+	}()
+	return <-started
 }
 
 // answer reads until the result or the error, and hands events on to the caller.
@@ -227,6 +269,7 @@ func (p *process) end(now bool) error {
 	p.stdin.Close()
 	grace := time.AfterFunc(endGrace, p.kill)
 	err := p.cmd.Wait()
+	close(p.ended)
 	grace.Stop()
 	p.kill()
 	p.out.Close()

@@ -85,7 +85,7 @@ func (d *Driver) open(ctx context.Context, reader string) (*gopiv.YubiKey, error
 		if cancelled := alive(ctx); cancelled != nil {
 			return nil, cancelled
 		}
-		return nil, explainOpen(err)
+		return nil, d.explainOpenIn(reader, err)
 	}
 	return yk, nil
 }
@@ -167,7 +167,7 @@ func (d *Driver) read(ctx context.Context, reader string) (*session, error) {
 		if cancelled := alive(ctx); cancelled != nil {
 			return nil, cancelled
 		}
-		return nil, explainOpen(err)
+		return nil, d.explainOpenIn(reader, err)
 	}
 	if err := s.begin(); err != nil {
 		s.close()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	gopiv "github.com/go-piv/piv-go/v2/piv"
 
@@ -151,6 +152,16 @@ func explainOpen(err error) error {
 	return fail(tokens.CodeProtocol, "cannot connect to the card", err)
 }
 
+// explainOpenIn is explainOpen, but tells a card that is being pulled out from
+// one that answers nonsense.
+func (d *Driver) explainOpenIn(reader string, err error) error {
+	told := explainOpen(err)
+	if errors.Is(told, &tokens.Error{Code: tokens.CodeProtocol}) && d.leaves(reader) {
+		return fail(tokens.CodeRemoved, "the card was removed during the operation", err)
+	}
+	return told
+}
+
 const noExtensions = "the card does not have Yubico's extensions of PIV, which tokend needs"
 
 // explain turns a failure in the middle of an operation into an error.
@@ -175,13 +186,17 @@ func (d *Driver) explain(reader string, err error) error {
 		if pcsc.ServiceGone(code) {
 			return fail(tokens.CodeNoService, "the PC/SC service went away during the operation", err)
 		}
-		if !d.present(reader) {
+		if d.leaves(reader) {
 			return removed
 		}
 		return fail(tokens.CodeProtocol, "lost contact with the card", err)
 	}
 	if _, ok := status(err); ok {
 		return fail(tokens.CodeProtocol, "the card refused", err)
+	}
+	// A card that is pulled out can also end in an answer of no bytes.
+	if d.leaves(reader) {
+		return removed
 	}
 	return fail(tokens.CodeProtocol, "the card answered nonsense", err)
 }
@@ -194,6 +209,29 @@ func (d *Driver) serviceGone() bool {
 	}
 	x.Close()
 	return false
+}
+
+// leaveTime is how long the service may take to notice that a card is gone.
+const leaveTime = 700 * time.Millisecond
+
+// leaves says whether the card is gone, or about to be found gone.
+func (d *Driver) leaves(reader string) bool {
+	x, err := pcsc.Open()
+	if err != nil {
+		return false
+	}
+	defer x.Close()
+	state := []pcsc.Reader{{Name: reader}}
+	for end := d.o.Now().Add(leaveTime); ; {
+		err := x.Wait(state, max(end.Sub(d.o.Now()), 0))
+		if errors.Is(err, pcsc.ErrUnknownReader) || err == nil && !state[0].New.Present() {
+			return true
+		}
+		if err != nil || !d.o.Now().Before(end) {
+			return false
+		}
+		state[0].Current = state[0].New &^ pcsc.StateChanged
+	}
 }
 
 // present says whether a card is in the reader now.

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,6 +128,9 @@ func (e *enrollment) makeKey(yk *gopiv.YubiKey, p *place) (*ecdsa.PublicKey, err
 		template.PINPolicy, template.TouchPolicy = gopiv.PINPolicyNever, gopiv.TouchPolicyAlways
 		told.PINPolicy, told.TouchPolicy = tokens.PolicyNever, tokens.PolicyAlways
 	}
+	// A card can have made a key and yet answer with an error. What was in a
+	// slot named for overwriting may still be there, and is left alone.
+	p.made = !slices.Contains(e.r.Overwrite, p.slot.String())
 	stop := announce(e.key.touch, e.r.OnTouch)
 	k, err := yk.GenerateKey(e.key.value, p.slot, template)
 	stop()

@@ -54,7 +54,7 @@ func TestCardPulledInMidOperation(t *testing.T) {
 		<-wanted
 		_ = b.rig.Remove(0)
 	}()
-	b.Fails(13, "", []string{"code", touch.name}, "removed")
+	b.Fails(13, "", []string{"code", touch.name}, "pulled out")
 	b.card.SetTouch(nil)
 	if err := b.rig.Insert(b.card, 0); err != nil {
 		t.Fatal(err)

@@ -63,6 +63,9 @@ type Config struct {
 	// Cancels says that a cancelled operation ends at once, even while the
 	// token waits for a touch.
 	Cancels bool
+	// Parts names the parts to run, for a token that differs from another of its
+	// kind in details alone; nil means all.
+	Parts []string
 	// Bypass, when set, tries as another program to use the session key without
 	// a PIN, and returns nil if that succeeded.
 	Bypass func(t *testing.T, f *Fixture, k tokens.Key, peer []byte) error
@@ -87,6 +90,9 @@ func Run(t *testing.T, c Config) {
 		{"Concurrency", testConcurrency},
 		{"Wipe", testWipe},
 	} {
+		if c.Parts != nil && !slices.Contains(c.Parts, part.name) {
+			continue
+		}
 		t.Run(part.name, func(t *testing.T) { part.run(t, c) })
 	}
 }
