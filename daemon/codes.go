@@ -64,17 +64,19 @@ func (u *user) counted(ctx context.Context, p ipc.Principal, s *session, a vault
 	if r.Passive {
 		return ipc.Code{}, ipc.Errorf(ipc.InvalidArgument, "a code of type hotp is made only when it is asked for")
 	}
-	var code ipc.Code
-	err := u.use(ctx, p, s, a, r.Auth, r.NoTouchWait, func(key []byte) error {
-		counter, err := s.vault.NextCounter(a.ID)
-		if err != nil {
+	var value otp.Value
+	var counter uint64
+	err := u.use(ctx, p, s, a, r.Auth, r.NoTouchWait, func(key []byte) (err error) {
+		if counter, err = s.vault.NextCounter(a.ID); err != nil {
 			return err
 		}
-		code.Counter = &counter
-		code.Code, err = otp.HOTP(key, params(a), counter)
+		value, err = otp.HOTP(key, params(a), counter)
 		return err
 	})
-	return code, err
+	if err != nil {
+		return ipc.Code{}, err
+	}
+	return ipc.Code{Code: value.String(), Counter: &counter}, nil
 }
 
 // timed makes a TOTP or Steam code of the first step that will do, and hands
@@ -109,7 +111,7 @@ func (u *user) timed(ctx context.Context, p ipc.Principal, s *session, a vault.A
 		}
 	}
 	return ipc.Code{
-		Code: code.Value, ValidFrom: wireTime(code.From), ValidUntil: wireTime(code.Until), Period: a.Period,
+		Code: code.Value.String(), ValidFrom: wireTime(code.From), ValidUntil: wireTime(code.Until), Period: a.Period,
 	}, nil
 }
 

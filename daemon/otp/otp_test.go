@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	pquerna "github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
+
 	"github.com/tokenbridge/tokend/daemon/otp"
 )
 
@@ -59,7 +62,7 @@ func TestRFC4226(t *testing.T) {
 				t.Fatalf("the table contradicts itself at %d", counter)
 			}
 			p := otp.Params{Type: otp.TypeHOTP, Algorithm: otp.SHA1, Digits: digits}
-			if got, err := otp.HOTP(secret, p, uint64(counter)); err != nil || got != want {
+			if got, err := otp.HOTP(secret, p, uint64(counter)); err != nil || got.String() != want {
 				t.Errorf("counter %d, %d digits: %q, %v; want %q", counter, digits, got, err, want)
 			}
 		}
@@ -83,7 +86,7 @@ func TestRFC6238(t *testing.T) {
 		p := otp.Params{Type: otp.TypeTOTP, Algorithm: c.algorithm, Digits: 8, Period: 30}
 		for i, sec := range times {
 			got, err := otp.TOTP([]byte(seed[:c.size]), p, time.Unix(sec, 999_999_999))
-			if err != nil || got.Value != c.want[i] {
+			if err != nil || got.Value.String() != c.want[i] {
 				t.Errorf("%s at %d: %q, %v; want %q", c.algorithm, sec, got.Value, err, c.want[i])
 			}
 			from, until := time.Unix(sec-sec%30, 0), time.Unix(sec-sec%30+30, 0)
@@ -102,10 +105,26 @@ func TestSteamPublished(t *testing.T) {
 	}
 	p := otp.Params{Type: otp.TypeSteam}.WithDefaults()
 	for sec, want := range map[int64]string{1511200518: "FR8RV", 1511200714: "9P3VP"} {
-		if got, err := otp.TOTP(secret, p, time.Unix(sec, 0)); err != nil || got.Value != want {
+		if got, err := otp.TOTP(secret, p, time.Unix(sec, 0)); err != nil || got.Value.String() != want {
 			t.Errorf("at %d: %q, %v; want %q", sec, got.Value, err, want)
 		}
 	}
+}
+
+// library is the code of the library whose arithmetic the package replaces.
+func library(t testing.TB, secret []byte, p otp.Params, counter uint64) string {
+	t.Helper()
+	opts := hotp.ValidateOpts{Digits: pquerna.Digits(p.Digits), Algorithm: map[otp.Algorithm]pquerna.Algorithm{
+		otp.SHA1: pquerna.AlgorithmSHA1, otp.SHA256: pquerna.AlgorithmSHA256, otp.SHA512: pquerna.AlgorithmSHA512,
+	}[p.Algorithm]}
+	if p.Type == otp.TypeSteam {
+		opts.Encoder = pquerna.EncoderSteam
+	}
+	code, err := hotp.GenerateCodeCustom(otp.FormatSecret(secret), counter, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
 }
 
 func TestAgainstReference(t *testing.T) {
@@ -121,7 +140,7 @@ func TestAgainstReference(t *testing.T) {
 			counter = counters[r.IntN(len(counters))]
 		}
 		p := otp.Params{Type: otp.TypeHOTP, Algorithm: algorithms[r.IntN(3)], Digits: 6 + r.IntN(5)}
-		if got, err := otp.HOTP(secret, p, counter); err != nil || got != reference(t, secret, p, counter) {
+		if got, err := otp.HOTP(secret, p, counter); err != nil || got.String() != reference(t, secret, p, counter) || got.String() != library(t, secret, p, counter) {
 			t.Fatalf("hotp %+v, counter %d: %q, %v", p, counter, got, err)
 		}
 		p.Type, p.Period = otp.TypeTOTP, []int{1, 7, 30, 60, 86400, otp.MaxPeriod}[r.IntN(6)]
@@ -131,7 +150,7 @@ func TestAgainstReference(t *testing.T) {
 		sec := r.Int64N(253402300800)
 		step := sec / int64(p.Period)
 		got, err := otp.TOTP(secret, p, time.Unix(sec, 0))
-		if err != nil || got.Value != reference(t, secret, p, uint64(step)) {
+		if err != nil || got.Value.String() != reference(t, secret, p, uint64(step)) || got.Value.String() != library(t, secret, p, uint64(step)) {
 			t.Fatalf("%+v at %d: %q, %v", p, sec, got.Value, err)
 		}
 		if got.From.Unix() != step*int64(p.Period) || got.Until.Unix()-got.From.Unix() != int64(p.Period) {
@@ -157,7 +176,7 @@ func TestTimes(t *testing.T) {
 	} {
 		got, err := otp.TOTP([]byte("secret"), p, at)
 		wantError(t, fmt.Sprint(at), err, "time")
-		if got.Value != "" {
+		if got.Value != (otp.Value{}) || got.Value.String() != "" {
 			t.Errorf("%v: got a code", at)
 		}
 	}

@@ -276,9 +276,15 @@ func (v *Vault) Use(ctx context.Context, id string, w Way, f func(secret []byte)
 	return v.useSession(id, f)
 }
 
+// usualSecret is the size that few secrets exceed.
+const usualSecret = 64
+
 func (v *Vault) useSession(id string, f func(secret []byte) error) (err error) {
+	// Made outside of Do, where each piece of memory costs the runtime a mark to
+	// erase it by, and wiped here instead.
+	plain := make([]byte, 0, usualSecret)
+	defer func() { clear(plain[:cap(plain)]) }()
 	secret.Do(func() {
-		var plain []byte
 		err = ErrLocked
 		v.view(func(st *state) {
 			var r *archive.Record
@@ -289,12 +295,11 @@ func (v *Vault) useSession(id string, f func(secret []byte) error) (err error) {
 				err = fmt.Errorf("%w: its class was changed", ErrConflict)
 				return
 			}
-			plain = bytes.Clone(r.Secret)
+			plain = append(plain, r.Secret...)
 		})
 		if err == nil {
 			err = f(plain)
 		}
-		clear(plain)
 	})
 	return err
 }
