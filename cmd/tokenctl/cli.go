@@ -76,6 +76,9 @@ type cli struct {
 	json    bool   // --json
 	noInput bool   // --no-input
 
+	// heedSignals makes Ctrl-C end the run's context from now on; it can be called
+	// again.
+	heedSignals func()
 	// stdinTaken is the flag whose secret was read from standard input.
 	stdinTaken string
 	conn       daemon
@@ -93,6 +96,8 @@ func newCLI() *cli {
 		getenv:    os.Getenv,
 		now:       time.Now,
 		dial:      dialClient,
+
+		heedSignals: func() {},
 	}
 }
 
