@@ -215,6 +215,9 @@ func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
 		}
 	} else {
 		err = e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, tell telling) error {
+			if err = e.u.d.presence.still(e.token); err != nil {
+				return err
+			}
 			r.OnTouch, r.OnBusy = tell.touch, tell.busy
 			made, err = e.driver.Enroll(ctx, r)
 			return err
