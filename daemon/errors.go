@@ -34,6 +34,11 @@ func errLocked() *ipc.Error { return ipc.Errorf(ipc.VaultLocked, "the vault is l
 
 func errClosing() *ipc.Error { return ipc.Errorf(ipc.Cancelled, "the daemon is stopping") }
 
+// errLockedBefore ends an unlock that a lock overtook.
+func errLockedBefore() *ipc.Error {
+	return ipc.Errorf(ipc.Cancelled, "the vault was locked while it was being unlocked")
+}
+
 // errLockedMeanwhile is the cause a session's context ends with.
 type errLockedMeanwhile struct{ reason, slot string }
 
