@@ -1,8 +1,8 @@
 package vault
 
 import (
-	"fmt"
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/tokenbridge/tokend/tokens"
