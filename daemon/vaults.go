@@ -287,7 +287,7 @@ func (d *Daemon) RecoverVault(ctx context.Context, p ipc.Principal, r ipc.Recove
 
 func recoverResult(f *vault.Recovery) ipc.RecoverVaultResult {
 	res := ipc.RecoverVaultResult{
-		Version: ipc.Version, Damaged: f.Damaged, Generation: f.Generation, Written: wireTime(f.Written),
+		Version: ipc.Version, Damaged: f.Damaged, Generation: f.Generation, Written: wireTime(f.Written), Signer: f.Signer,
 		Accounts: wireAccounts(f.Accounts), Lost: append([]string{}, f.Lost...), Applied: f.Applied, Kept: f.Kept,
 	}
 	if f.Problem != nil {

@@ -30,6 +30,10 @@ func programs(tb testing.TB) Programs {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if p, err := build(); err == nil {
+		if races, err := p.Races(); races != "" || err != nil {
+			fmt.Fprintln(os.Stderr, "the programs have data races:", races, err)
+			code = 1
+		}
 		if err := os.RemoveAll(p.Dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}

@@ -24,7 +24,7 @@ func (d *Daemon) as(uid int, stdin string, args ...string) Result {
 	u := fmt.Sprint(uid)
 	argv := append([]string{"--reuid=" + u, "--regid=" + u, "--clear-groups", d.Programs.Path("tokenctl"), "--socket", d.Socket}, args...)
 	cmd := exec.Command("setpriv", argv...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent"}
+	cmd.Env = append(d.Programs.Env(), "PATH="+os.Getenv("PATH"), "HOME=/nonexistent")
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
