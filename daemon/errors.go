@@ -77,7 +77,7 @@ func tokenKind(c tokens.Code) ipc.Kind {
 	case tokens.CodeBusy:
 		return ipc.Busy
 	case tokens.CodeOccupied:
-		return ipc.Conflict
+		return ipc.TokenOccupied
 	case tokens.CodeNoKey:
 		return ipc.NotFound
 	case tokens.CodeManagement:
