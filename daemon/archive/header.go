@@ -121,7 +121,7 @@ func (h *Header) check() error {
 
 // Check completes a keyslot and says what of it is outside the format.
 func (k *Keyslot) Check() error {
-	if !ValidSlotID(k.ID) || !slotKinds(k.Kind) || !text(k.Model, MaxName) || !text(k.Serial, MaxName) {
+	if !ValidSlotID(k.ID) || !slotKinds(k.Kind) || !text(k.Model) || !text(k.Serial) {
 		return fmt.Errorf("keyslot: no id or kind, or a model that is too long or no plain text")
 	}
 	k.Label = describe(k.Kind, k.Model, k.Serial)
