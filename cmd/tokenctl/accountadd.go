@@ -37,7 +37,7 @@ type addFlags struct {
 func (c *cli) accountAddCommand() *cobra.Command {
 	f := &addFlags{}
 	cmd := &cobra.Command{
-		Use: "add", Short: "Add an account", Long: accountAddHelp, Example: accountAddExamples, Args: cobra.NoArgs,
+		Use: "add", Short: "Add an account", Long: accountAddHelp, Example: accountAddExamples, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("counter") {
 				f.account.Counter = &f.counter

@@ -79,6 +79,8 @@ type cli struct {
 	// stdinTaken is the flag whose secret was read from standard input.
 	stdinTaken string
 	conn       daemon
+	// ran is the command that was run, as it is typed.
+	ran string
 }
 
 // newCLI is a cli on the process's own streams.

@@ -140,7 +140,7 @@ const clearClipboardUse = "clear-clipboard"
 func (c *cli) clearClipboardCommand() *cobra.Command {
 	var after time.Duration
 	cmd := &cobra.Command{
-		Use: clearClipboardUse, Hidden: true, Args: cobra.NoArgs,
+		Use: clearClipboardUse, Hidden: true, Args: noArgs,
 		Short: "Empty the clipboard if it still holds a code (started by code --copy)",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			digest, err := readBounded(c.in, 2*sha256.Size+2)

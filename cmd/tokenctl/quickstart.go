@@ -43,7 +43,7 @@ type quickstart struct {
 func (c *cli) quickstartCommand() *cobra.Command {
 	f := &quickstartFlags{}
 	cmd := &cobra.Command{
-		Use: "quickstart", Short: "Set everything up, step by step", Long: quickstartHelp, Args: cobra.NoArgs,
+		Use: "quickstart", Short: "Set everything up, step by step", Long: quickstartHelp, Args: noArgs,
 		Example: "  tokenctl quickstart\n  tokenctl quickstart --sample",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !f.sample && !c.canAsk() {
@@ -106,7 +106,7 @@ func (q *quickstart) vault(ctx context.Context) error {
 		}
 		defer wipeAuth(&auth)
 		given := q.f.sample || len(auth.PIN)+len(auth.RecoveryPassword) > 0
-		if err := q.unlockWith(ctx, &auth, given); err != nil {
+		if err := q.unlockWith(ctx, &auth, attempt{given: given}); err != nil {
 			return err
 		}
 		q.say("unlocked")
@@ -278,13 +278,12 @@ func (q *quickstart) restoreStep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q.say("vault %s, state %d, written %s", clean(a.Manifest.VaultID), a.Manifest.Generation, ago(q.now(), a.Manifest.Time))
-	q.say("signed by %s", clean(a.Manifest.Signer))
+	q.sayBackupFound(a)
 	res, err := q.restore(ctx, &authFlags{}, data, "")
 	if err != nil {
-		return fail("restore "+path, err)
+		return restoreFailure("restore "+path, path, a.Manifest.Signer, err)
 	}
-	q.sayRestored(res)
+	q.sayRestored(res, a, false)
 	return nil
 }
 
