@@ -317,6 +317,26 @@ you may lock yourself out there.`,
 	return cmd
 }
 
+// completeTokens offers the names of enrolled tokens to the shell.
+func (c *cli) completeTokens(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
+	defer cancel()
+	list, err := c.daemon().Tokens(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, t := range list.Tokens {
+		if t.Enrolled && t.Label != "" {
+			names = append(names, clean(t.Label))
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
 // completeAccounts offers the names of accounts to the shell. It asks nothing
 // and unlocks nothing, and it gives up soon.
 func (c *cli) completeAccounts(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -302,8 +302,13 @@ func adviceNarrow() []string {
 	return []string{"make the window wider, or the letters smaller, and repeat"}
 }
 
-func adviceNoClipboard() []string {
-	return []string{"no code was made; install wl-clipboard, xclip or xsel",
+// adviceNoClipboard is about a clipboard that cannot be reached: where there is
+// no graphical session, no program helps.
+func adviceNoClipboard(session bool) []string {
+	if !session {
+		return []string{"no code was made; run it inside your graphical session, or let the terminal do it, where it can: --copy=terminal"}
+	}
+	return []string{"no code was made; install wl-clipboard (Wayland) or xclip (X11)",
 		"or let the terminal do it, where it can: --copy=terminal"}
 }
 
@@ -315,6 +320,17 @@ func adviceMigrationQR() []string {
 func adviceNoQR() []string {
 	return []string{"take the picture so that the whole code and the white edge around it are in it, straight and sharp",
 		"or copy the secret that the service shows beside it: `tokenctl account add --issuer … --name …`"}
+}
+
+func adviceBase32() []string {
+	return []string{"copy it again from where the service shows it; groups, spaces and small letters are fine",
+		"a 0, 1 or 8 in it is usually a letter misread: O, I or L, B"}
+}
+
+// adviceOtherQR is about a picture that was read well, and is none of an account.
+func adviceOtherQR() []string {
+	return []string{"it is another QR code, such as a web address or one to log in with; nothing was opened",
+		"take the one that the service shows when an authenticator app is set up there, or the secret beside it: `tokenctl account add`"}
 }
 
 func adviceManyQR() []string {
@@ -425,6 +441,26 @@ func adviceRevoked() []string {
 func adviceSample() []string {
 	return []string{"run it at a terminal to be asked, or give --sample to see every step with a throwaway vault and sample input",
 		"a vault for real use in a script: `tokenctl init --token …`"}
+}
+
+// adviceFactory is where every factory secret is named, with what changes it.
+const adviceFactory = "tokenctl doctor"
+
+// adviceFix is a finding's or warning's mend where the daemon's own is wanting:
+// ykman has to be told the device where several are plugged in.
+func adviceFix(code, fix, serial string) string {
+	switch {
+	case code == "pin-last-try" && fix == "":
+		return "tokenctl token test (the right PIN sets the count back)"
+	case serial != "" && strings.HasPrefix(fix, "ykman piv "):
+		return "ykman --device " + quoted(serial) + " " + strings.TrimPrefix(fix, "ykman ")
+	}
+	return fix
+}
+
+func adviceSampleVault() []string {
+	return []string{"nothing was changed; the steps for your own vault: `tokenctl quickstart`",
+		"a throwaway one beside it needs a daemon of its own: `tokend serve --user --state-dir FOLDER --socket FOLDER/tokend.sock`"}
 }
 
 // adviceNext is what to type after quickstart.

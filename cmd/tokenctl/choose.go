@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -27,7 +28,7 @@ func (c *cli) chooseKind(ctx context.Context, kinds string) (string, error) {
 			c.say("no other hardware token is plugged in; a software token is a file sealed by a passphrase, and not hardware")
 		}
 	}
-	return c.ask(ctx, "Which kind of token ("+kinds+")", def, "--token KIND")
+	return c.ask(ctx, "Which token ("+kinds+")", def, "--token "+strings.ReplaceAll(kinds, ", ", "|"))
 }
 
 // chooseToken says which of the tokens that are plugged in is to be enrolled: the

@@ -222,8 +222,8 @@ func (c *cli) showFindings(found []ipc.Finding) {
 		for _, f := range found {
 			if f.Level == level {
 				text := f.Message
-				if f.Fix != "" {
-					text += " - mend it: " + f.Fix
+				if fix := adviceFix(f.Code, f.Fix, ""); fix != "" {
+					text += " - mend it: " + fix
 				}
 				t.add(f.Level, text)
 			}
@@ -374,7 +374,9 @@ func (c *cli) versionCommand() *cobra.Command {
 func (c *cli) completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "completion bash|zsh|fish|powershell", Short: "Print the completion script of a shell",
-		Long: "Print a script that makes the shell complete commands, flags and the names of accounts.",
+		Long: `Print a script that makes the shell complete commands, flags and the names of
+accounts and tokens. Bash loads it from the folder below if it has the package
+bash-completion.`,
 		Example: `  tokenctl completion bash > ~/.local/share/bash-completion/completions/tokenctl
   tokenctl completion fish > ~/.config/fish/completions/tokenctl.fish`,
 		Args:      cobra.MatchAll(named(1, "bash, zsh, fish or powershell"), cobra.OnlyValidArgs),

@@ -42,9 +42,11 @@ fields are: name, kind, enrolled or not, present or not, classes, id.`,
 					either(k.Present, "present", "not present"), orDash(strings.Join(k.Classes, ",")), k.ID)
 			}
 			c.show(t)
+			var warnings []ipc.Warning
 			for _, k := range list.Tokens {
-				c.sayTokenProblems(k)
+				c.sayTokenProblems(k, func(w []ipc.Warning) { warnings = append(warnings, w...) })
 			}
+			c.warn(warnings)
 			return nil
 		},
 	}
@@ -64,19 +66,23 @@ func orDash(s string) string {
 	return s
 }
 
-func (c *cli) sayTokenProblems(t ipc.Token) {
+// sayTokenProblems shows what is wrong with a token; say shows its warnings.
+func (c *cli) sayTokenProblems(t ipc.Token, say func([]ipc.Warning)) {
 	if t.Problem != nil {
 		c.say("%s cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
 		for _, h := range c.advise(t.Problem) {
 			c.say("  %s", clean(h))
 		}
 	}
-	c.warn(t.Warnings)
+	for i, w := range t.Warnings {
+		t.Warnings[i].Fix = adviceFix(w.Code, w.Fix, t.Serial)
+	}
+	say(t.Warnings)
 }
 
 func (c *cli) tokenInfoCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "info [TOKEN]", Short: "Show what a token is, its keys and how many PIN tries are left", Args: named(0, "TOKEN"),
+		Use: "info [TOKEN]", Short: "Show what a token is, its keys and how many PIN tries are left", Args: named(0, "TOKEN"), ValidArgsFunction: c.completeTokens,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			t, err := c.pickToken(cmd, args, func(t ipc.Token) bool { return t.Present })
@@ -124,7 +130,7 @@ func (c *cli) printTokenInfo(i ipc.TokenInfo) {
 			either(k.Attested, ", attested", ""), either(k.Ours, ", of this vault", "")))
 	}
 	c.showPairs(t)
-	c.sayTokenProblems(i.Token)
+	c.sayTokenProblems(i.Token, c.warnAll)
 }
 
 func tries(n int) string {

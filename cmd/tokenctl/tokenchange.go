@@ -17,7 +17,7 @@ func (c *cli) tokenRevokeCommand() *cobra.Command {
 	var f authFlags
 	var yes bool
 	cmd := &cobra.Command{
-		Use: "revoke TOKEN", SuggestFor: []string{"remove", "delete", "rm"}, Short: "Take a lost token's way into the vault away", Args: named(1, "TOKEN"),
+		Use: "revoke TOKEN", SuggestFor: []string{"remove", "delete", "rm"}, Short: "Take a lost token's way into the vault away", Args: named(1, "TOKEN"), ValidArgsFunction: c.completeTokens,
 		Long: `Remove a token's keyslot and give the vault new keys, so that the token opens
 no later vault or backup. Old backups stay as they are: the token still opens
 those, and they are named.`,
@@ -72,7 +72,7 @@ those, and they are named.`,
 func (c *cli) tokenTestCommand() *cobra.Command {
 	var f authFlags
 	cmd := &cobra.Command{
-		Use: "test [TOKEN]", Short: "Check that a token opens the vault", Args: named(0, "TOKEN"),
+		Use: "test [TOKEN]", Short: "Check that a token opens the vault", Args: named(0, "TOKEN"), ValidArgsFunction: c.completeTokens,
 		Long: "Open the vault's keys with a token once for each of its classes. Nothing is changed.",
 	}
 	f.addWithoutToken(cmd)
@@ -108,7 +108,7 @@ type tokenDocument struct {
 
 func (c *cli) tokenRenameCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "rename TOKEN LABEL", Short: "Call a token something else", Args: named(2, "TOKEN", "LABEL"),
+		Use: "rename TOKEN LABEL", Short: "Call a token something else", Args: named(2, "TOKEN", "LABEL"), ValidArgsFunction: c.completeTokens,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			t, err := c.pickToken(cmd, args[:1], isEnrolled)
@@ -139,7 +139,7 @@ type pinFlags struct {
 func (c *cli) tokenPINCommand() *cobra.Command {
 	f := &pinFlags{}
 	cmd := &cobra.Command{
-		Use: "pin [TOKEN]", Short: "Change a token's PIN or PUK, or unblock it", Long: pinHelp, Args: named(0, "TOKEN"),
+		Use: "pin [TOKEN]", Short: "Change a token's PIN or PUK, or unblock it", Long: pinHelp, Args: named(0, "TOKEN"), ValidArgsFunction: c.completeTokens,
 		Example: "  tokenctl token pin\n  tokenctl token pin --unblock",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := c.pickToken(cmd, args, isPresent)
@@ -258,7 +258,7 @@ func (c *cli) tokenWipeCommand() *cobra.Command {
 	var pinFile, keyFile string
 	var lastTry, yes bool
 	cmd := &cobra.Command{
-		Use: "wipe TOKEN", Short: "Remove a revoked keyslot's keys from a token", Args: named(1, "TOKEN"),
+		Use: "wipe TOKEN", Short: "Remove a revoked keyslot's keys from a token", Args: named(1, "TOKEN"), ValidArgsFunction: c.completeTokens,
 		Long: `Remove from a token the keys that enrolling made, after it was revoked. Keys
 that are not of a revoked keyslot of this vault are never touched.`,
 	}
