@@ -35,5 +35,7 @@ func run(ctx context.Context, args []string, c *cli) int {
 	}
 	root := c.root(args)
 	root.SetArgs(args)
-	return c.report(ctx, root.ExecuteContext(ctx))
+	cmd, err := root.ExecuteContextC(ctx)
+	c.ran = cmd.CommandPath()
+	return c.report(ctx, err)
 }
