@@ -34,6 +34,11 @@ func errLocked() *ipc.Error { return ipc.Errorf(ipc.VaultLocked, "the vault is l
 
 func errClosing() *ipc.Error { return ipc.Errorf(ipc.Cancelled, "the daemon is stopping") }
 
+// errLockedBefore ends an unlock that a lock overtook.
+func errLockedBefore() *ipc.Error {
+	return ipc.Errorf(ipc.Cancelled, "the vault was locked while it was being unlocked")
+}
+
 // errLockedMeanwhile is the cause a session's context ends with.
 type errLockedMeanwhile struct{ reason, slot string }
 
@@ -72,7 +77,7 @@ func tokenKind(c tokens.Code) ipc.Kind {
 	case tokens.CodeBusy:
 		return ipc.Busy
 	case tokens.CodeOccupied:
-		return ipc.Conflict
+		return ipc.TokenOccupied
 	case tokens.CodeNoKey:
 		return ipc.NotFound
 	case tokens.CodeManagement:

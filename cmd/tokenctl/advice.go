@@ -47,6 +47,10 @@ func adviseToken(e *ipc.Error) []string {
 			"or use the recovery password (--recovery), then enrol this one: `tokenctl token enroll`"}
 	case ipc.TokenUnsupported:
 		return []string{"`tokenctl token info` says what this token can do; `tokenctl doctor` checks the rest"}
+	case ipc.TokenOccupied:
+		return []string{"nothing was changed; `tokenctl token info` lists the keys on it",
+			"if nobody needs what is there (a vault that is gone): repeat with --overwrite 82 --overwrite 83, which destroys it for ever",
+			"if somebody does: choose free slots with --slot 84 --touch-slot 85, or use the key that is there with --use-existing"}
 	case ipc.TokenFailed:
 		return []string{"nothing was changed; pull " + name + " out, plug it in again and repeat",
 			"if it goes on, `tokenctl token info` and `tokenctl doctor` look closer; another token or the recovery password opens the vault meanwhile"}
@@ -410,12 +414,10 @@ func adviceEnroll(e *ipc.Error, command string) []string {
 			"without hardware, to try it: `tokenctl token enroll --token soft`, or `tokenctl init --token soft`"}
 	case ipc.Ambiguous:
 		return []string{"say which with --reader: the id at the beginning of a line, or the name after it"}
-	case ipc.Conflict:
-		if strings.Contains(e.Message, "slot") {
-			return []string{"the card holds keys from before, perhaps of a vault or for something else; nothing was changed",
-				"beside them: `" + command + " --slot 84 --touch-slot 85`",
-				"in their place, and what they opened is lost: `" + command + " --overwrite 82 --overwrite 83`"}
-		}
+	case ipc.TokenOccupied:
+		return []string{"the card holds keys from before, perhaps of a vault or for something else; nothing was changed",
+			"beside them: `" + command + " --slot 84 --touch-slot 85`",
+			"in their place, and what they opened is lost: `" + command + " --overwrite 82 --overwrite 83`"}
 	}
 	return nil
 }

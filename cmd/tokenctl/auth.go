@@ -239,6 +239,7 @@ func (c *cli) announced(ctx context.Context, call func(context.Context) error) e
 		return err
 	case <-time.After(announceAfter):
 	}
+	c.heedSignals()
 	listening := make(chan struct{})
 	listen, stop := context.WithCancel(ctx)
 	go func() {

@@ -77,6 +77,9 @@ type cli struct {
 	json    bool   // --json
 	noInput bool   // --no-input
 
+	// heedSignals makes Ctrl-C end the run's context from now on; it can be called
+	// again.
+	heedSignals func()
 	// stdinTaken is the flag whose secret was read from standard input.
 	stdinTaken string
 	conn       daemon
@@ -96,6 +99,8 @@ func newCLI() *cli {
 		getenv:    os.Getenv,
 		now:       time.Now,
 		dial:      dialClient,
+
+		heedSignals: func() {},
 	}
 }
 

@@ -170,6 +170,7 @@ func (c *cli) askNewPassword(ctx context.Context, what, flag string) (ipc.Secret
 // wait reads from the terminal until ctx ends, and then leaves the terminal as
 // it was: a hidden prompt that Ctrl-C ends must not leave it without echo.
 func wait(ctx context.Context, c *cli, read func() ([]byte, error)) ([]byte, error) {
+	c.heedSignals()
 	fd := int(c.in.Fd())
 	before, stateErr := term.GetState(fd)
 	type answer struct {

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
 
 const rootHelp = `Tokenctl speaks with tokend, which keeps your two-factor accounts in a vault
 that opens with a hardware token.
@@ -70,6 +74,14 @@ func (c *cli) root(args []string) *cobra.Command {
 // plainCode says that the command line begins with "code", which is run most of
 // all and by scripts: the other commands need not be built for it.
 func plainCode(args []string) bool { return len(args) > 0 && args[0] == "code" }
+
+// quickCode says that the command line is "code NAME" and no more. That is over
+// before anybody presses Ctrl-C, which then ends the program as it ends any; to
+// listen for it costs a tenth of such a run. It is listened for from the moment
+// that something is waited for: the daemon's answer, or the person's.
+func quickCode(args []string) bool {
+	return len(args) == 2 && args[0] == "code" && !strings.HasPrefix(args[1], "-")
+}
 
 // group is a command that only holds others.
 func group(use, short string, children ...*cobra.Command) *cobra.Command {

@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 
 type fakeKey struct{}
 
+// With the race detector in it, a program would else sleep for a second before
+// it ends.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 // TestScripts runs whole command lines against a daemon in memory, with no
 // terminal. Prompts are tested on a terminal in prompt_test.go.
 func TestScripts(t *testing.T) {
@@ -46,6 +50,7 @@ func TestScripts(t *testing.T) {
 			}
 			e.Defer(func() { _ = os.RemoveAll(dir) })
 			e.Setenv("TOKEND_SOCKET", serve(e.T().(testing.TB), f, dir))
+			e.Vars = append(e.Vars, noRaceSleep)
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("TMPDIR", e.WorkDir)
 			e.Values[fakeKey{}] = f

@@ -237,11 +237,16 @@ func (c *cli) vaultRecoverCommand() *cobra.Command {
 }
 
 func (c *cli) sayRecovered(res ipc.RecoverVaultResult) {
-	if !res.Damaged {
+	switch {
+	case res.Damaged:
+		c.say("damaged: %s", clean(res.Problem))
+	case res.Problem != "":
+		c.say("not the vault as it was: %s", clean(res.Problem))
+		c.say("signed by %s: compare it with what was noted when the vault was made, or with an earlier backup's", clean(res.Signer))
+	default:
 		c.say("the vault is whole; nothing was changed")
 		return
 	}
-	c.say("damaged: %s", clean(res.Problem))
 	c.say("last good state: number %d, written %s, with %s", res.Generation, ago(c.now(), res.Written), plural(len(res.Accounts), "account"))
 	c.show(accountTable(res.Accounts))
 	for _, l := range res.Lost {

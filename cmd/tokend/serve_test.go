@@ -26,7 +26,7 @@ func programs(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"tokend", "tokend-helper"} {
-		out, err := exec.Command("go", "build", "-o", filepath.Join(dir, name), module+"cmd/"+name).CombinedOutput()
+		out, err := exec.Command("go", "build", "-o", filepath.Join(dir, name), "./../"+name).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -137,55 +136,6 @@ func (v *Vault) populate(ctx context.Context, first *NewSlot, pw []byte) error {
 		}
 		return d.addSlot(first.Label, slot, epoch, touch)
 	})
-}
-
-// Restore makes a vault from a backup and returns it open; ErrExists when there
-// is one. signer, when not empty, is the only signer accepted: only that, or
-// opening by recovery password, tells a backup from a forged one. Where the pin
-// of the same vault is left, a backup that it does not know is ErrReplaced, and
-// no token is asked.
-func (s *Store) Restore(ctx context.Context, data []byte, w Way, signer string) (*Vault, error) {
-	revision := s.standing()
-	if s.Exists() {
-		return nil, ErrExists
-	}
-	a, err := archive.Parse(bytes.Clone(data))
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the backup: %w", err)
-	}
-	if signer != "" && a.Manifest.Signer != signer {
-		return nil, fmt.Errorf("cannot restore: %w: it is signed by %s", ErrReplaced, a.Manifest.Signer)
-	}
-	p, err := s.readPin()
-	if err != nil && !errors.Is(err, ErrNoPin) {
-		return nil, err
-	}
-	if p != nil && p.VaultID != a.Header.VaultID {
-		p = nil
-	}
-	if p != nil && signer == "" {
-		if err := p.admitBackup(a, w.Password != nil); err != nil {
-			return nil, fmt.Errorf("cannot restore: %w", err)
-		}
-	}
-	c, err := open(ctx, a, w)
-	if err != nil {
-		return nil, err
-	}
-	v, err := s.newVault(&loaded{archive: a, pin: p, revision: revision}, c)
-	if err != nil {
-		return nil, err
-	}
-	if p != nil && p.Epoch > a.Header.Epoch {
-		v.notices = append(v.notices, fmt.Sprintf("the backup is of epoch %d, before the keys were rotated "+
-			"(epoch %d): a token revoked since opens it", a.Header.Epoch, p.Epoch))
-	}
-	v.fresh = true
-	if err := v.settleCounters(ctx, "the vault comes from a backup"); err != nil {
-		v.Lock()
-		return nil, fmt.Errorf("cannot restore: %w", err)
-	}
-	return v, nil
 }
 
 // settleCounters skips what may have been handed out and writes the vault.

@@ -24,6 +24,9 @@ var (
 	// ErrReplaced: another vault, or one signed by somebody else, is in place of
 	// the one that is known here.
 	ErrReplaced = errors.New("the vault was replaced by another one")
+	// ErrNotVouched: a backup is signed by another than was asked for, or by none
+	// that is known here for its vault, or is of another vault.
+	ErrNotVouched = errors.New("nothing vouches for the backup")
 	// ErrRolledBack: an earlier state of the vault is in place of the newest.
 	ErrRolledBack = errors.New("the vault was put back to an earlier state")
 	// ErrNoPin: a vault is there, but nothing here tells that it is the right

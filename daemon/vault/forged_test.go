@@ -34,7 +34,7 @@ func TestRestoreMindsThePin(t *testing.T) {
 	r.lose()
 	calls := r.key.calls[tokens.ClassSession]
 	_, err = r.store.Restore(t.Context(), forged, r.key.way("one"), "")
-	wantErr(t, err, ErrReplaced)
+	wantErr(t, err, ErrNotVouched)
 	if r.key.calls[tokens.ClassSession] != calls || r.store.Exists() {
 		t.Error("the forged backup was used")
 	}
@@ -102,7 +102,7 @@ func TestRestoreOfARevokedTokensSuccessor(t *testing.T) {
 	}
 	r.lose()
 	_, err = r.store.Restore(t.Context(), forged, passwordWay(), "")
-	wantErr(t, err, ErrReplaced)
+	wantErr(t, err, ErrNotVouched)
 	if v, err = r.store.Restore(t.Context(), after, passwordWay(), ""); err != nil {
 		t.Fatal(err)
 	}

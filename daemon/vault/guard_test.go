@@ -276,7 +276,7 @@ func TestForgedVaultIsRefused(t *testing.T) {
 	_, err = fresh.store.Restore(t.Context(), forged, passwordWay(), "")
 	wantErr(t, err, ErrDamaged)
 	_, err = fresh.store.Restore(t.Context(), forged, r.key.way("one"), signer)
-	wantErr(t, err, ErrReplaced)
+	wantErr(t, err, ErrNotVouched)
 	if fresh.store.Exists() {
 		t.Fatal("a forged backup left a vault")
 	}

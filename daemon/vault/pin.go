@@ -112,7 +112,7 @@ func (p *pin) admitBackup(a *archive.Archive, proved bool) error {
 	case proved && slices.ContainsFunc(a.Header.Succession, func(s archive.Succession) bool { return s.From == p.Signer }):
 		return nil
 	}
-	return fmt.Errorf("%w: %s did not sign epoch %d of it here", ErrReplaced, m.Signer, m.Epoch)
+	return fmt.Errorf("%w: %s is not known to have signed epoch %d of its vault", ErrNotVouched, m.Signer, m.Epoch)
 }
 
 // follow is the pin that goes with a container, after it was written or found to

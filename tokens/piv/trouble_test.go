@@ -4,6 +4,7 @@ package piv_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestHostileCards(t *testing.T) {
 			if _, err := client().Inspect(t.Context(), reader(0)); err != nil {
 				var code tokens.Code
 				for _, c := range []tokens.Code{tokens.CodeProtocol, tokens.CodeUnsupported} {
-					if isCode(err, c) {
+					if errors.Is(err, &tokens.Error{Code: c}) {
 						code = c
 					}
 				}
@@ -144,7 +145,7 @@ func TestRemovalInMidOperation(t *testing.T) {
 			card.ClearFaults()
 			break
 		}
-		if !isCode(err, tokens.CodeRemoved) && !isCode(err, tokens.CodeNotPresent) {
+		if !errors.Is(err, &tokens.Error{Code: tokens.CodeRemoved}) && !errors.Is(err, &tokens.Error{Code: tokens.CodeNotPresent}) {
 			t.Errorf("pulled out after %d commands: %v", after, err)
 		}
 		card.ClearFaults()
