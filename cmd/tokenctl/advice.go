@@ -81,6 +81,9 @@ func adviseVault(e *ipc.Error) []string {
 	case ipc.BackupDamaged:
 		return []string{"the file was changed or cut short, and nothing of it was used; take another copy",
 			"`tokenctl backup inspect FILE` says of any copy whether it is whole"}
+	case ipc.BackupUnknown:
+		return []string{"compare the fingerprint with the one you noted; if it is yours, add --signer FINGERPRINT and repeat",
+			"`tokenctl backup inspect FILE` says of any copy which vault it is of and who signed it"}
 	case ipc.WrongPassword:
 		return []string{"nothing was changed; mind upper case, the keyboard's layout, and passwords from an earlier date",
 			"`tokenctl status` says when the recovery password was set; an enrolled token opens without it"}
@@ -110,6 +113,8 @@ func adviseRest(e *ipc.Error) []string {
 		return []string{"nothing was overwritten; choose another name, or change what is there"}
 	case ipc.Ambiguous:
 		return []string{"give more of the name, `issuer:name`, or the id at the beginning of the line"}
+	case ipc.AmbiguousToken:
+		return []string{"name one of them by the id at the beginning of its line"}
 	case ipc.Cancelled:
 		return []string{"what was asked for was not done; repeat it when you like"}
 	case ipc.PasscodeInvalid:

@@ -92,8 +92,20 @@ func (c *cli) createBackup(ctx context.Context, path string) (createDocument, er
 	if err := c.readBack(path, b.SHA256); err != nil {
 		return createDocument{}, err
 	}
+	c.confirmBackup(ctx, path, b.SHA256)
 	return createDocument{Version: ipc.Version, File: path, VaultID: b.VaultID, Generation: b.Generation,
 		SHA256: b.SHA256, Bytes: len(b.Data), Accounts: b.Accounts, OpenedBy: b.OpenedBy}, nil
+}
+
+// confirmBackup tells the daemon that the file is there, whole. Without that the
+// backup is as good; only status does not know of it.
+func (c *cli) confirmBackup(ctx context.Context, path, sum string) {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if _, err := c.daemon().ConfirmBackup(ctx, ipc.ConfirmBackupRequest{Name: path, SHA256: sum}); err != nil {
+		c.say("the backup is written, but the daemon could not be told: `tokenctl status` does not count it")
+	}
 }
 
 // safeName is a file name from the daemon that cannot lead out of the folder.
@@ -170,8 +182,9 @@ func (c *cli) backupRestoreCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "restore FILE", Short: "Make your vault from a backup", Args: cobra.ExactArgs(1),
 		Long: `Make a vault from a backup, on this or any machine, with a token that was
-enrolled when it was made, or with the recovery password of that time. There
-must be no vault yet: nothing is overwritten.`,
+enrolled when it was made, or with the recovery password of that time. A vault
+that can be used is never overwritten. One that cannot (damaged, replaced, rolled
+back) gives way; its files are put aside and you are told where.`,
 		Example: "  tokenctl backup restore backup.tokend\n  tokenctl backup restore backup.tokend --recovery",
 	}
 	cmd.Flags().StringVar(&signer, "signer", "", "accept only a backup signed by `FINGERPRINT`")
@@ -183,7 +196,7 @@ must be no vault yet: nothing is overwritten.`,
 		if err != nil {
 			return fail(doing, err)
 		}
-		if err := c.mustHaveNoVault(ctx, doing); err != nil {
+		if err := c.mustHaveNoUsableVault(ctx, doing); err != nil {
 			return err
 		}
 		c.say("vault %s, state %d, written %s", clean(a.Manifest.VaultID), a.Manifest.Generation, ago(c.now(), a.Manifest.Time))

@@ -72,6 +72,16 @@ func (c *cli) initCommand() *cobra.Command {
 	return cmd
 }
 
+// mustHaveNoUsableVault is mustHaveNoVault for a restore, which takes the place
+// of a vault that cannot be used.
+func (c *cli) mustHaveNoUsableVault(ctx context.Context, doing string) error {
+	st, err := c.daemon().Status(ctx)
+	if err == nil && (st.Vault.State == ipc.VaultBroken || st.Vault.Problem != nil) {
+		return nil // the daemon knows whether it gives way
+	}
+	return c.mustHaveNoVault(ctx, doing)
+}
+
 // mustHaveNoVault fails before anything is asked when there is a vault already.
 func (c *cli) mustHaveNoVault(ctx context.Context, doing string) error {
 	st, err := c.daemon().Status(ctx)
