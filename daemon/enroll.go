@@ -95,6 +95,19 @@ func (u *user) prepareEnroll(ctx context.Context, p ipc.Principal, r ipc.EnrollR
 	return e, nil
 }
 
+// blind is why no token of the kind can be seen, present or not; nil where one
+// would be.
+func (d *Daemon) blind(ctx context.Context, kind tokens.Kind) error {
+	driver := d.cfg.Drivers[kind]
+	if ok, _ := d.presence.service(kind); ok || driver == nil {
+		return nil
+	}
+	if _, err := driver.List(ctx); err != nil {
+		return mapError(err)
+	}
+	return nil
+}
+
 // find finds the one token that is meant.
 func (e *enrolling) find(ctx context.Context, kind tokens.Kind) error {
 	if kind == tokens.KindSoft {
@@ -113,6 +126,9 @@ func (e *enrolling) find(ctx context.Context, kind tokens.Kind) error {
 	case 0:
 		if x := e.u.serviceDown(kind); x != nil {
 			return x
+		}
+		if err := e.u.d.blind(ctx, kind); err != nil {
+			return err
 		}
 		return ipc.Errorf(ipc.TokenNotPresent, "no such token of kind %q is present", kind)
 	case 1:
@@ -242,6 +258,9 @@ func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
 		}
 	} else {
 		err = e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, tell telling) error {
+			if err = e.u.d.presence.still(e.token); err != nil {
+				return err
+			}
 			r.OnTouch, r.OnBusy = tell.touch, tell.busy
 			made, err = e.driver.Enroll(ctx, r)
 			return err

@@ -40,6 +40,11 @@ func errFilesGone(cause error) *ipc.Error {
 
 func errClosing() *ipc.Error { return ipc.Errorf(ipc.Cancelled, "the daemon is stopping") }
 
+// errLockedBefore ends an unlock that a lock overtook.
+func errLockedBefore() *ipc.Error {
+	return ipc.Errorf(ipc.Cancelled, "the vault was locked while it was being unlocked")
+}
+
 // errLockedMeanwhile is the cause a session's context ends with.
 type errLockedMeanwhile struct{ reason, slot string }
 
@@ -78,7 +83,7 @@ func tokenKind(c tokens.Code) ipc.Kind {
 	case tokens.CodeBusy:
 		return ipc.Busy
 	case tokens.CodeOccupied:
-		return ipc.Conflict
+		return ipc.TokenOccupied
 	case tokens.CodeNoKey:
 		return ipc.NotFound
 	case tokens.CodeManagement:

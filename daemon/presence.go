@@ -221,6 +221,23 @@ func (p *presence) holder(keys ...tokens.Key) (tokens.Token, bool) {
 	return tokens.Token{}, false
 }
 
+// still says whether t is where it was: an operation that goes by the place, and
+// not by a key, can have waited for its turn while the token was exchanged.
+func (p *presence) still(t tokens.Token) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.placed[place{t.Kind, t.Locator}]
+	switch {
+	case now == nil:
+		return tokens.Errorf(tokens.CodeNotPresent, "the token was pulled out")
+	case now.token.Kind == t.Kind && now.token.Serial == t.Serial && t.Serial != "" && t.Serial != "0":
+		return nil // its keys may be others by now
+	case !same(now.token, t):
+		return tokens.Errorf(tokens.CodeNotPresent, "another token is in its place")
+	}
+	return nil
+}
+
 // settled waits, for a bounded time, until the watchers have said which tokens
 // are there.
 func (p *presence) settled(ctx context.Context) {

@@ -154,8 +154,12 @@ func (u *user) end(s *session, reason string, tell bool) bool {
 	return true
 }
 
-// lock locks the user's vault, if it is open.
-func (u *user) lock(reason string) bool { return u.end(u.sess.Load(), reason, true) }
+// lock locks the user's vault, if it is open. An unlock that is under way comes
+// to nothing.
+func (u *user) lock(reason string) bool {
+	u.locks.Add(1)
+	return u.end(u.sess.Load(), reason, true)
+}
 
 // bind is ctx that ends with the session too.
 func (s *session) bind(ctx context.Context) (context.Context, func()) {

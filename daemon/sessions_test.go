@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -186,7 +187,7 @@ func TestNothingIsLostToASecondUnlock(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := <-done; err != nil {
-			wantKind(t, err, ipc.Conflict)
+			wantKind(t, err, ipc.Cancelled)
 		}
 	}
 	if err := unlock(); err != nil {
@@ -194,5 +195,61 @@ func TestNothingIsLostToASecondUnlock(t *testing.T) {
 	}
 	if n := state(t, d, p).Accounts; n != added || added < 2 {
 		t.Errorf("%d accounts, %d were added", n, added)
+	}
+}
+
+// TestLockOvertakesUnlock locks while an unlock is under way: what was locked
+// last stays locked.
+func TestLockOvertakesUnlock(t *testing.T) {
+	d := start(t, nil)
+	p := caller("1000")
+	initSoft(t, d, p)
+	if err := d.Lock(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	joined, working := make(chan struct{}, 100), make(chan struct{}, 1)
+	go func() {
+		_ = d.Events(ctx, p, func(e ipc.Event) error {
+			select {
+			case joined <- struct{}{}:
+			default:
+			}
+			if e.Type == ipc.EventWorking {
+				select {
+				case working <- struct{}{}:
+				default:
+				}
+			}
+			return nil
+		})
+	}()
+	<-joined
+	overtaken := 0
+	for range 10 {
+		select {
+		case <-working:
+		default:
+		}
+		done := make(chan error, 1)
+		go func() {
+			_, err := d.Unlock(t.Context(), p, ipc.UnlockRequest{Auth: ipc.Auth{PIN: secretOf(passphrase)}})
+			done <- err
+		}()
+		<-working
+		if err := d.Lock(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			wantKind(t, err, ipc.Cancelled)
+			overtaken++
+		}
+		if s := state(t, d, p).State; s != ipc.VaultIsLocked {
+			t.Fatalf("the vault is %s after a lock (overtaken %d times)", s, overtaken)
+		}
+	}
+	if overtaken == 0 {
+		t.Error("no lock came in time")
 	}
 }

@@ -358,6 +358,9 @@ func (u *user) changePIN(ctx context.Context, p ipc.Principal, changer tokens.PI
 		return err
 	}
 	err = u.onToken(ctx, seen.Locator, t.ref, cause{who: p}, func(ctx context.Context, _ telling) error {
+		if err := u.d.presence.still(seen); err != nil {
+			return err
+		}
 		_, err := changer.ChangePIN(ctx, tokens.PINRequest{
 			Locator: seen.Locator, Which: r.Which, Old: r.Old, New: r.New, SpendLastTry: r.SpendLastTry,
 		})

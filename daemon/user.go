@@ -24,6 +24,7 @@ type user struct {
 
 	change gate // one change of keyslots or of the whole vault at a time
 	sess   atomic.Pointer[session]
+	locks  atomic.Uint64 // how often he asked for a lock, or the machine did
 	steps  steps
 	guess  guesses
 	waits  waits

@@ -157,6 +157,7 @@ func (u *user) unlock(ctx context.Context, p ipc.Principal, store *vault.Store, 
 		return nil, err
 	}
 	var v *vault.Vault
+	locks := u.locks.Load()
 	err = u.opened(ctx, o, false, func(ctx context.Context) error {
 		v, err = store.Unlock(ctx, o.way)
 		return err
@@ -169,6 +170,10 @@ func (u *user) unlock(ctx context.Context, p ipc.Principal, store *vault.Store, 
 	}
 	u.problem.Store(nil)
 	u.noteUse(o.slot)
+	if u.locks.Load() != locks {
+		v.Lock()
+		return nil, errLockedBefore()
+	}
 	if old := u.sess.Load(); old != nil && old.vault.Stale() {
 		u.end(old, reasonStale, false)
 	}
@@ -176,6 +181,10 @@ func (u *user) unlock(ctx context.Context, p ipc.Principal, store *vault.Store, 
 	if s.vault.Stale() {
 		u.end(s, reasonStale, true)
 		return nil, mapError(vault.ErrConflict)
+	}
+	if u.locks.Load() != locks && s.vault == v {
+		u.end(s, "it was locked while it was being unlocked", true)
+		return nil, errLockedBefore()
 	}
 	// The token may have been pulled out between its answer and now.
 	if !u.stillThere(s) {
@@ -292,7 +301,7 @@ func (d *Daemon) RecoverVault(ctx context.Context, p ipc.Principal, r ipc.Recove
 
 func recoverResult(f *vault.Recovery, said []ipc.Warning) ipc.RecoverVaultResult {
 	res := ipc.RecoverVaultResult{
-		Version: ipc.Version, Damaged: f.Damaged, Generation: f.Generation, Written: wireTime(f.Written),
+		Version: ipc.Version, Damaged: f.Damaged, Generation: f.Generation, Written: wireTime(f.Written), Signer: f.Signer,
 		Accounts: wireAccounts(f.Accounts), Lost: append([]string{}, f.Lost...), Applied: f.Applied, Kept: f.Kept,
 		Notices: slices.DeleteFunc(said, func(w ipc.Warning) bool { return w.Code == "read-only" }),
 	}

@@ -33,8 +33,9 @@ const (
 	TouchDenied      Kind = "token-touch-denied"
 	Cancelled        Kind = "cancelled"
 	TokenUnsupported Kind = "token-unsupported"
-	TokenFailed      Kind = "token-failed"       // it answered nonsense, or not at all
-	TokenService     Kind = "token-service-down" // pcscd or its like does not answer
+	TokenOccupied    Kind = "token-slot-occupied" // a slot holds a key that was not named for overwriting
+	TokenFailed      Kind = "token-failed"        // it answered nonsense, or not at all
+	TokenService     Kind = "token-service-down"  // pcscd or its like does not answer
 	PasscodeInvalid  Kind = "passcode-invalid"
 	PasscodeReused   Kind = "passcode-reused"
 	Throttled        Kind = "throttled"
@@ -73,7 +74,7 @@ func Kinds() []KindInfo {
 		{NotFound, 404, 11}, {NoVault, 404, 11}, {AlreadyExists, 409, 11}, {Ambiguous, 409, 11}, {AmbiguousToken, 409, 11},
 		{VaultLocked, 423, 12},
 		{TokenNotPresent, 409, 13}, {TokenRemoved, 409, 13}, {NoKeyslot, 409, 13}, {TokenUnsupported, 409, 13},
-		{TokenFailed, 502, 13}, {TokenService, 503, 13},
+		{TokenOccupied, 409, 20}, {TokenFailed, 502, 13}, {TokenService, 503, 13},
 		{PINRequired, 428, 14}, {PINInvalid, 403, 14}, {PINBlocked, 423, 14}, {PINLastTry, 409, 14},
 		{TouchTimeout, 408, 15}, {TouchDenied, 403, 15}, {Cancelled, 499, 15},
 		{PasscodeInvalid, 403, 16}, {PasscodeReused, 403, 16},

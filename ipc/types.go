@@ -284,6 +284,7 @@ type RecoverVaultResult struct {
 	Problem    string    `json:"problem,omitempty"`
 	Generation uint64    `json:"generation"` // the last good one
 	Written    Time      `json:"written,omitzero"`
+	Signer     string    `json:"signer"` // of the last good one, hexadecimal
 	Accounts   []Account `json:"accounts"`
 	// Lost says what is known of the changes after that generation.
 	Lost    []string `json:"lost"`

@@ -11,6 +11,10 @@ go=$(packaging/go.sh)
 # Tests start "go build" and the like: they get the same Go.
 PATH=$(dirname "$go"):$PATH
 export PATH
+# A program with the race detector in it would else sleep for a second before it
+# ends, and the tests start hundreds.
+GORACE="atexit_sleep_ms=0 ${GORACE:-}"
+export GORACE
 PKGS=${PKGS:-./...}
 mkdir -p build
 began=$(date +%s)
@@ -42,8 +46,10 @@ rm -f build/test-failed
 	go test -race -count=1 -timeout 13m -json $PKGS || touch build/test-failed
 	# What only differs by how it is built is tested again as it is built.
 	if [ "$PKGS" = ./... ]; then
-		GOEXPERIMENT=runtimesecret go test -count=1 -timeout 5m -json ./daemon/secret ./daemon/otp ./daemon/archive || touch build/test-failed
-		CGO_ENABLED=0 go test -count=1 -timeout 5m -json ./tokens/soft ./tokens/helper ./cmd/tokend-helper || touch build/test-failed
+		GOEXPERIMENT=runtimesecret go test -count=1 -timeout 5m -json ./daemon/secret ./daemon/otp ./daemon/archive ./daemon/vault || touch build/test-failed
+		GOEXPERIMENT=runtimesecret TOKEND_TEST_NORACE=1 go test -count=1 -timeout 5m -json \
+			-run 'Tour|MainJob|NoSecretLeaks|PCSCDKilled|CardPulled' ./cmd/internal/e2e || touch build/test-failed
+		CGO_ENABLED=0 go test -count=1 -timeout 5m -json ./tokens/soft ./tokens/helper ./cmd/tokend-helper ./daemon/secret || touch build/test-failed
 	fi
 } | build/testreport $noskip || touch build/test-failed
 

@@ -27,7 +27,7 @@ type accountDocument struct {
 func (c *cli) accountListCommand() *cobra.Command {
 	var f authFlags
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the accounts in your order", Args: cobra.NoArgs,
+		Use: "list", Aliases: []string{"ls"}, Short: "List the accounts in your order", Args: noArgs,
 		Long: `List the accounts in your order. In a pipe the fields are: place, name, class,
 type, id.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -135,7 +135,7 @@ func (c *cli) accountEditCommand() *cobra.Command {
 		counter                   uint64
 	}
 	cmd := &cobra.Command{
-		Use: "edit ACCOUNT", Short: "Change the name or settings of an account", Args: cobra.ExactArgs(1),
+		Use: "edit ACCOUNT", SuggestFor: []string{"rename", "change"}, Short: "Change the name or settings of an account", Args: named(1, "ACCOUNT"),
 		Long: `Change what the flags name, and nothing else. Taking an account out of the
 class "touch" needs the token and a touch.`,
 		Example:           "  tokenctl account edit github --name work\n  tokenctl account edit github --class session",
@@ -196,7 +196,7 @@ func (c *cli) accountMoveCommand() *cobra.Command {
 	var first, last bool
 	cmd := &cobra.Command{
 		Use:   "move ACCOUNT --to N|--before ACCOUNT|--after ACCOUNT|--first|--last",
-		Short: "Put an account at another place of the list", Args: cobra.ExactArgs(1),
+		Short: "Put an account at another place of the list", Args: named(1, "ACCOUNT"),
 		Example:           "  tokenctl account move github --first\n  tokenctl account move github --after gitlab",
 		ValidArgsFunction: c.completeAccounts,
 	}
@@ -277,7 +277,7 @@ func (c *cli) accountRemoveCommand() *cobra.Command {
 	var f authFlags
 	var yes bool
 	cmd := &cobra.Command{
-		Use: "remove ACCOUNT", Short: "Remove an account for good", Args: cobra.ExactArgs(1),
+		Use: "remove ACCOUNT", Aliases: []string{"rm"}, SuggestFor: []string{"delete", "del"}, Short: "Remove an account for good", Args: named(1, "ACCOUNT"),
 		Long: `Remove an account and its secret from the vault. This is final: only a backup
 made before still holds it. Turn two-factor login off at the service first, or
 you may lock yourself out there.`,
@@ -315,6 +315,26 @@ you may lock yourself out there.`,
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	f.add(cmd)
 	return cmd
+}
+
+// completeTokens offers the names of enrolled tokens to the shell.
+func (c *cli) completeTokens(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Second)
+	defer cancel()
+	list, err := c.daemon().Tokens(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, t := range list.Tokens {
+		if t.Enrolled && t.Label != "" {
+			names = append(names, clean(t.Label))
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeAccounts offers the names of accounts to the shell. It asks nothing

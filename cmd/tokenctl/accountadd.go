@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +38,7 @@ type addFlags struct {
 func (c *cli) accountAddCommand() *cobra.Command {
 	f := &addFlags{}
 	cmd := &cobra.Command{
-		Use: "add", Short: "Add an account", Long: accountAddHelp, Example: accountAddExamples, Args: cobra.NoArgs,
+		Use: "add", Short: "Add an account", Long: accountAddHelp, Example: accountAddExamples, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("counter") {
 				f.account.Counter = &f.counter
@@ -95,17 +96,15 @@ func (c *cli) newAccounts(ctx context.Context, f *addFlags) ([]ipc.NewAccount, e
 			return nil, err
 		}
 	}
-	if a.Name == "" {
+	for a.Name == "" {
 		if a.Name, err = c.ask(ctx, "Name (your name there)", "", "--name NAME"); err != nil {
 			return nil, err
 		}
+		if a.Name == "" {
+			c.say("an account needs a name, to tell it from your others; Ctrl-C ends")
+		}
 	}
-	if f.secretFile != "" {
-		a.Secret, err = c.readSecret(ctx, "--secret-file", f.secretFile)
-	} else {
-		a.Secret, err = c.askSecret(ctx, "Secret (base32, as the service shows it)", "--secret-file, --uri-file or --qr FILE")
-	}
-	if err != nil {
+	if a.Secret, err = c.accountSecret(ctx, f); err != nil {
 		return nil, err
 	}
 	if isURI(string(a.Secret)) {
@@ -113,6 +112,57 @@ func (c *cli) newAccounts(ctx context.Context, f *addFlags) ([]ipc.NewAccount, e
 		return f.fromURIs([]string{string(a.Secret)})
 	}
 	return []ipc.NewAccount{a}, nil
+}
+
+// accountSecret is the secret from the file, or asked for until it can be one.
+func (c *cli) accountSecret(ctx context.Context, f *addFlags) (ipc.Secret, error) {
+	if f.secretFile != "" {
+		secret, err := c.readSecret(ctx, "--secret-file", f.secretFile)
+		if err != nil {
+			return nil, err
+		}
+		if wrong := notBase32(string(secret)); wrong != "" && !isURI(string(secret)) {
+			return nil, usage("the secret in "+pictureName(f.secretFile)+" cannot be used: "+wrong, adviceBase32()...)
+		}
+		return secret, nil
+	}
+	for {
+		secret, err := c.askSecret(ctx, "Secret (base32, as the service shows it)", "--secret-file, --uri-file or --qr FILE")
+		if err != nil {
+			return nil, err
+		}
+		wrong := notBase32(string(secret))
+		if wrong == "" || isURI(string(secret)) {
+			return secret, nil
+		}
+		secret.Wipe()
+		c.say("that cannot be the secret: %s", wrong)
+		for _, line := range adviceBase32() {
+			c.say("  %s", line)
+		}
+	}
+}
+
+// notBase32 says what keeps a secret from being base32 (RFC 4648, section 6) as
+// services show it, in groups and with or without padding. The daemon has the
+// last word; this one can still ask again.
+func notBase32(secret string) string {
+	letters, at := 0, 0
+	for _, r := range secret {
+		at++
+		switch {
+		case unicode.IsSpace(r), r == '-', r == '=':
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '2' && r <= '7':
+			letters++
+		default:
+			return fmt.Sprintf("character %d is not base32, which has the letters A to Z and the digits 2 to 7", at)
+		}
+	}
+	switch letters % 8 {
+	case 1, 3, 6:
+		return "a character is missing, or one too many"
+	}
+	return either(letters == 0, "there is nothing in it", "")
 }
 
 func pictureName(path string) string {

@@ -12,7 +12,7 @@ func (c *cli) accountShowCommand() *cobra.Command {
 	var f authFlags
 	var qr, uri, yes bool
 	cmd := &cobra.Command{
-		Use: "show ACCOUNT", Short: "Show an account's settings, or its secret as a QR code", Args: cobra.ExactArgs(1),
+		Use: "show ACCOUNT", Short: "Show an account's settings, or its secret as a QR code", Args: named(1, "ACCOUNT"),
 		Long: `Show an account. Its secret is shown only when asked for: --qr draws it for
 another device's camera, --uri prints the otpauth:// address. Whoever sees
 either can make this account's codes for ever, so it is confirmed first.`,

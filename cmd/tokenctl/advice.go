@@ -2,12 +2,25 @@ package main
 
 import (
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
 
 // All advice that tokenctl gives lives in this file. Messages say facts; what
 // follows here says what to do about them.
+
+// advise is [advise], with what this run knows.
+func (c *cli) advise(e *ipc.Error) []string {
+	switch {
+	case e.Kind == ipc.InvalidArgument && c.ran != "":
+		return adviceHelp(c.ran)
+	case e.Kind == ipc.Unreachable && c.getenv != nil:
+		return adviceUnreachable(c.ownSocket())
+	}
+	return advise(e)
+}
 
 // advise is what a person can do about an error, one sentence a line. It knows
 // every kind of ipc.Kinds.
@@ -28,12 +41,16 @@ func adviseToken(e *ipc.Error) []string {
 		return []string{"plug an enrolled token in and repeat; `tokenctl token list` shows which are enrolled",
 			"without any token: `tokenctl unlock --recovery` takes the recovery password"}
 	case ipc.TokenRemoved:
-		return []string{"nothing was changed; plug " + name + " in again and repeat"}
+		return []string{"nothing was changed and no code was made; plug " + name + " in again and repeat"}
 	case ipc.NoKeyslot:
 		return []string{"plug in a token that is enrolled for it: `tokenctl token list` shows which are",
 			"or use the recovery password (--recovery), then enrol this one: `tokenctl token enroll`"}
 	case ipc.TokenUnsupported:
 		return []string{"`tokenctl token info` says what this token can do; `tokenctl doctor` checks the rest"}
+	case ipc.TokenOccupied:
+		return []string{"nothing was changed; `tokenctl token info` lists the keys on it",
+			"if nobody needs what is there (a vault that is gone): repeat with --overwrite 82 --overwrite 83, which destroys it for ever",
+			"if somebody does: choose free slots with --slot 84 --touch-slot 85, or use the key that is there with --use-existing"}
 	case ipc.TokenFailed:
 		return []string{"nothing was changed; pull " + name + " out, plug it in again and repeat",
 			"if it goes on, `tokenctl token info` and `tokenctl doctor` look closer; another token or the recovery password opens the vault meanwhile"}
@@ -49,11 +66,11 @@ func adviseToken(e *ipc.Error) []string {
 		}
 		return a
 	case ipc.PINBlocked:
-		return []string{"set a new PIN with the PUK: `tokenctl token pin --unblock`",
+		return []string{"set a new PIN with the PUK: `tokenctl token pin" + idOf(e.Token) + " --unblock`",
 			"until then another enrolled token opens the vault, or the recovery password: `tokenctl unlock --recovery`"}
 	case ipc.PINLastTry:
 		return []string{"nothing was tried: one more wrong PIN blocks " + name,
-			"if you are sure of the PIN, add --spend-last-try; if not, set a new one with the PUK: `tokenctl token pin --unblock`"}
+			"if you are sure of the PIN, add --spend-last-try; if not, set a new one with the PUK: `tokenctl token pin" + idOf(e.Token) + " --unblock`"}
 	case ipc.TouchTimeout:
 		return []string{"nothing was changed; repeat, and touch " + name + " when it blinks"}
 	case ipc.TouchDenied:
@@ -71,7 +88,7 @@ func adviseVault(e *ipc.Error) []string {
 		return []string{"unlock it: `tokenctl unlock` (in a script: `tokenctl unlock --pin-file FILE`)"}
 	case ipc.VaultDamaged:
 		return []string{"nothing was overwritten; see what is left: `tokenctl vault recover`",
-			"or bring a backup back: `tokenctl backup restore FILE`"}
+			"if nothing is, bring a backup back: `tokenctl backup restore FILE` puts the damaged files aside"}
 	case ipc.VaultReplaced:
 		return []string{"this is not the vault this daemon knew: somebody put another in its place, or a folder was copied",
 			"nothing of it was used; `tokenctl status` shows both fingerprints, `tokenctl doctor` the way on"}
@@ -112,9 +129,12 @@ func adviseRest(e *ipc.Error) []string {
 	case ipc.AlreadyExists:
 		return []string{"nothing was overwritten; choose another name, or change what is there"}
 	case ipc.Ambiguous:
+		if strings.Contains(e.Message, "token") {
+			return []string{"say which: --token with the id at the beginning of a line, or the name after it"}
+		}
 		return []string{"give more of the name, `issuer:name`, or the id at the beginning of the line"}
 	case ipc.AmbiguousToken:
-		return []string{"name one of them by the id at the beginning of its line"}
+		return []string{"say which: --token with the id at the beginning of a line, or the name after it"}
 	case ipc.Cancelled:
 		return []string{"what was asked for was not done; repeat it when you like"}
 	case ipc.PasscodeInvalid:
@@ -132,8 +152,7 @@ func adviseRest(e *ipc.Error) []string {
 	case ipc.RowsSkipped:
 		return []string{"the rest was taken over; mend the rows above and repeat"}
 	case ipc.Unreachable:
-		return []string{"start it for yourself: `tokend serve --user`, or as a service: `systemctl --user start tokend.socket`",
-			"another socket: --socket PATH or TOKEND_SOCKET; `tokenctl doctor` looks for what is wrong"}
+		return adviceUnreachable("")
 	case ipc.VerifierDown:
 		return []string{"nothing was accepted; the server that verifies has to be reachable: repeat later"}
 	case ipc.DiskFull:
@@ -157,6 +176,93 @@ func waitText(seconds int) string {
 		return "a moment"
 	}
 	return plural(seconds, "second")
+}
+
+// adviceUnreachable is how to start the daemon so that it listens where it is
+// looked for.
+func adviceUnreachable(socket string) []string {
+	return []string{"start it, in a terminal of its own: `" + adviceServe(socket) + "`",
+		"another socket: --socket PATH or TOKEND_SOCKET; `tokenctl doctor` looks for what is wrong"}
+}
+
+// adviceServe is the command that starts the daemon.
+func adviceServe(socket string) string {
+	if socket == "" {
+		return "tokend serve --user"
+	}
+	return "tokend serve --user --socket " + quoted(socket)
+}
+
+// quoted is s as a word of a POSIX shell's command line.
+func quoted(s string) string {
+	for _, r := range s {
+		if r >= utf8.RuneSelf || !strings.ContainsRune("%+,-./:=@_", r) && !('0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z') {
+			return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+		}
+	}
+	if s == "" {
+		return "''"
+	}
+	return s
+}
+
+// idOf is a token's id as the argument of a command.
+func idOf(t *ipc.TokenRef) string {
+	if t == nil || t.ID == "" {
+		return ""
+	}
+	return " " + quoted(t.ID)
+}
+
+// adviceHelp points at a command's own help.
+func adviceHelp(command string) []string {
+	return []string{"see `" + command + " --help`"}
+}
+
+// adviceStray is about words where a command takes flags only. Where it takes a
+// secret, that may be what was typed.
+func adviceStray(command string, secret bool) []string {
+	if !secret {
+		return adviceHelp(command)
+	}
+	return []string{"a secret is asked for, hidden, or comes from a file: --secret-file FILE; a picture of a QR code: --qr FILE",
+		"if it was the secret: it is in the shell's history now, take it out there"}
+}
+
+// adviceQuotes is about more words than a command takes.
+func adviceQuotes(command string, args []string, takes int) []string {
+	if takes == 1 {
+		return []string{"a name with spaces goes into quotes: `" + command + " " + quoted(strings.Join(args, " ")) + "`"}
+	}
+	return append([]string{"a name with spaces goes into quotes"}, adviceHelp(command)...)
+}
+
+// adviceSecretFlag is about a secret as the value of a flag.
+func adviceSecretFlag(file string) []string {
+	return []string{"leave it out to be asked, or give it with --" + file + " FILE (- is standard input)",
+		"what was typed is in the shell's history now: take it out there"}
+}
+
+// adviceCommands says which command may have been meant.
+func adviceCommands(group, word string, meant []string) []string {
+	a := make([]string, 0, len(meant)+1)
+	for _, m := range meant {
+		a = append(a, "did you mean: `"+m+"`")
+	}
+	if len(meant) == 0 && group == "tokenctl" {
+		a = append(a, "a code: `tokenctl code "+quoted(word)+"`")
+	}
+	return append(a, adviceHelp(group)...)
+}
+
+// adviceWhichToken is about a command that takes a token's name, and found
+// several.
+func adviceWhichToken(command string) []string {
+	return []string{"say which, by the id at the beginning of a line or the name after it: `" + command + " TOKEN`"}
+}
+
+func adviceNoToken() []string {
+	return []string{"`tokenctl token list` shows names and ids"}
 }
 
 // adviceForFile is what to do when one of the user's files cannot be used.
@@ -183,6 +289,11 @@ func adviceFilesOnly() []string {
 	return []string{"a file's secret is tried once; correct the file and repeat"}
 }
 
+// adviceMalformed is about a PIN that cannot be the token's.
+func adviceMalformed() []string {
+	return []string{"nothing was tried, and no try was spent; correct it and repeat"}
+}
+
 func adviceTwoFromStdin() []string {
 	return []string{"standard input can carry one secret; put the other into a file"}
 }
@@ -200,8 +311,13 @@ func adviceNarrow() []string {
 	return []string{"make the window wider, or the letters smaller, and repeat"}
 }
 
-func adviceNoClipboard() []string {
-	return []string{"no code was made; install wl-clipboard, xclip or xsel",
+// adviceNoClipboard is about a clipboard that cannot be reached: where there is
+// no graphical session, no program helps.
+func adviceNoClipboard(session bool) []string {
+	if !session {
+		return []string{"no code was made; run it inside your graphical session, or let the terminal do it, where it can: --copy=terminal"}
+	}
+	return []string{"no code was made; install wl-clipboard (Wayland) or xclip (X11)",
 		"or let the terminal do it, where it can: --copy=terminal"}
 }
 
@@ -213,6 +329,17 @@ func adviceMigrationQR() []string {
 func adviceNoQR() []string {
 	return []string{"take the picture so that the whole code and the white edge around it are in it, straight and sharp",
 		"or copy the secret that the service shows beside it: `tokenctl account add --issuer … --name …`"}
+}
+
+func adviceBase32() []string {
+	return []string{"copy it again from where the service shows it; groups, spaces and small letters are fine",
+		"a 0, 1 or 8 in it is usually a letter misread: O, I or L, B"}
+}
+
+// adviceOtherQR is about a picture that was read well, and is none of an account.
+func adviceOtherQR() []string {
+	return []string{"it is another QR code, such as a web address or one to log in with; nothing was opened",
+		"take the one that the service shows when an authenticator app is set up there, or the secret beside it: `tokenctl account add`"}
 }
 
 func adviceManyQR() []string {
@@ -250,6 +377,58 @@ func adviceBadDisk() []string {
 	return []string{"the bad file was removed; the disk or stick may be failing: write the backup to another"}
 }
 
+// adviceRestore is about a backup that could not be restored, where the kind's
+// own advice would speak of a vault that is not there.
+func adviceRestore(k ipc.Kind, path, signer string) []string {
+	recovery := "or with the recovery password of the time when it was made: `tokenctl backup restore " + quoted(path) + " --recovery`"
+	switch k {
+	case ipc.TokenNotPresent, ipc.NoKeyslot, ipc.TokenRemoved, ipc.TokenFailed:
+		return []string{"nothing was changed; plug in a token that was enrolled when it was made, and repeat", recovery}
+	case ipc.TokenService:
+		return []string{"nothing was changed; start the smart card service (`systemctl start pcscd.socket`) and repeat, tokend need not be restarted", recovery}
+	case ipc.PINBlocked:
+		return []string{"nothing was changed; plug in another token that was enrolled when it was made, and repeat", recovery}
+	case ipc.WrongPassword:
+		return []string{"nothing was changed; mind upper case, the keyboard's layout, and that it opens with the password of the time when it was made",
+			"a token that was enrolled then opens it, too"}
+	case ipc.VaultReplaced, ipc.BackupUnknown:
+		return []string{"nothing was changed: another vault is here, or was, than the one this backup is of",
+			"if you know the fingerprint as yours: `tokenctl backup restore " + quoted(path) + " --signer " + quoted(signer) + "`"}
+	}
+	return nil
+}
+
+// adviceSigner says where a fingerprint is found.
+func adviceSigner() []string {
+	return []string{"`tokenctl status` showed it as \"signed by\" where the vault was, and `tokenctl backup inspect FILE` shows a backup's"}
+}
+
+func adviceNoRecovery() []string {
+	return []string{"set one: `tokenctl recovery set-password`"}
+}
+
+// adviceEnroll is about a new token that could not be enrolled: command is what
+// was tried.
+func adviceEnroll(e *ipc.Error, command string) []string {
+	switch e.Kind {
+	case ipc.TokenNotPresent:
+		if e.Token != nil || !strings.HasPrefix(e.Message, "no ") {
+			return nil // it is about an enrolled one that has to agree
+		}
+		return []string{"plug the new token in and repeat; `tokenctl token list` shows what is plugged in",
+			"without hardware, to try it: `tokenctl token enroll --token soft`, or `tokenctl init --token soft`"}
+	case ipc.Ambiguous, ipc.AmbiguousToken:
+		return []string{"say which with --reader: the id at the beginning of a line, or the name after it"}
+	case ipc.Conflict:
+		if strings.Contains(e.Message, "slot") {
+			return []string{"the card holds keys from before, perhaps of a vault or for something else; nothing was changed",
+				"beside them: `" + command + " --slot 84 --touch-slot 85`",
+				"in their place, and what they opened is lost: `" + command + " --overwrite 82 --overwrite 83`"}
+		}
+	}
+	return nil
+}
+
 func adviceOtherSigner() []string {
 	return []string{"the file is whole, but another vault's key signed it: do not restore it unless you know why"}
 }
@@ -271,6 +450,26 @@ func adviceRevoked() []string {
 func adviceSample() []string {
 	return []string{"run it at a terminal to be asked, or give --sample to see every step with a throwaway vault and sample input",
 		"a vault for real use in a script: `tokenctl init --token …`"}
+}
+
+// adviceFactory is where every factory secret is named, with what changes it.
+const adviceFactory = "tokenctl doctor"
+
+// adviceFix is a finding's or warning's mend where the daemon's own is wanting:
+// ykman has to be told the device where several are plugged in.
+func adviceFix(code, fix, serial string) string {
+	switch {
+	case code == "pin-last-try" && fix == "":
+		return "tokenctl token test (the right PIN sets the count back)"
+	case serial != "" && strings.HasPrefix(fix, "ykman piv "):
+		return "ykman --device " + quoted(serial) + " " + strings.TrimPrefix(fix, "ykman ")
+	}
+	return fix
+}
+
+func adviceSampleVault() []string {
+	return []string{"nothing was changed; the steps for your own vault: `tokenctl quickstart`",
+		"a throwaway one beside it needs a daemon of its own: `tokend serve --user --state-dir FOLDER --socket FOLDER/tokend.sock`"}
 }
 
 // adviceNext is what to type after quickstart.

@@ -44,19 +44,24 @@ func (f *authFlags) given() bool {
 	return f.pinFile != "" || f.passwordFile != "" || f.keyFile != "" || f.recovery
 }
 
+// attempt is how a call with these flags is repeated.
+func (f *authFlags) attempt() attempt { return attempt{given: f.given(), typed: f.recovery} }
+
 // load reads what the flags name.
 func (f *authFlags) load(ctx context.Context, c *cli) (ipc.Auth, error) {
 	a := ipc.Auth{Token: f.token, SpendLastTry: f.lastTry}
 	var err error
 	switch {
 	case f.pinFile != "":
-		a.PIN, err = c.readSecret(ctx, "--pin-file", f.pinFile)
+		if a.PIN, err = c.readSecret(ctx, "--pin-file", f.pinFile); err == nil {
+			err = c.checkGivenPIN(ctx, f.token, a.PIN)
+		}
 	case f.passwordFile != "":
 		a.RecoveryPassword, err = c.readSecret(ctx, "--recovery-password-file", f.passwordFile)
 	case f.keyFile != "":
 		a.RecoveryKey, err = c.readSecret(ctx, "--recovery-key-file", f.keyFile)
 	case f.recovery:
-		a.RecoveryPassword, err = c.askSecret(ctx, "Recovery password", "--recovery-password-file FILE")
+		a.RecoveryPassword, err = c.askSecret(ctx, recoveryPrompt, "--recovery-password-file FILE")
 	}
 	return a, err
 }
@@ -71,6 +76,9 @@ func wipeAuth(a *ipc.Auth) {
 type attempt struct {
 	// given: the secret came from a file. It is tried once and nothing is asked.
 	given bool
+	// typed: the recovery password was asked for here; a wrong one is asked for
+	// again.
+	typed bool
 	// mine says whether an error is about a PIN that this attempt can ask for;
 	// nil means that every one is.
 	mine func(*ipc.Error) bool
@@ -84,7 +92,7 @@ type attempt struct {
 // questions that its errors put: it unlocks the vault in passing and asks for
 // the PIN of the token that the error names.
 func (c *cli) open(ctx context.Context, f *authFlags, call func(context.Context, ipc.Auth) error) error {
-	return c.openAs(ctx, f, attempt{given: f.given()}, call)
+	return c.openAs(ctx, f, f.attempt(), call)
 }
 
 func (c *cli) openAs(ctx context.Context, f *authFlags, how attempt, call func(context.Context, ipc.Auth) error) error {
@@ -97,7 +105,7 @@ func (c *cli) openAs(ctx context.Context, f *authFlags, how attempt, call func(c
 	if ipc.KindOf(err) != ipc.VaultLocked || !f.given() && !c.canAsk() {
 		return err
 	}
-	if err := c.unlockWith(ctx, &auth, f.given()); err != nil {
+	if err := c.unlockWith(ctx, &auth, f.attempt()); err != nil {
 		return err
 	}
 	if !f.given() {
@@ -109,8 +117,8 @@ func (c *cli) openAs(ctx context.Context, f *authFlags, how attempt, call func(c
 }
 
 // unlockWith opens the session class.
-func (c *cli) unlockWith(ctx context.Context, auth *ipc.Auth, given bool) error {
-	err := c.withPIN(ctx, auth, attempt{given: given}, func(ctx context.Context, a ipc.Auth) error {
+func (c *cli) unlockWith(ctx context.Context, auth *ipc.Auth, how attempt) error {
+	err := c.withPIN(ctx, auth, how, func(ctx context.Context, a ipc.Auth) error {
 		res, err := c.daemon().Unlock(ctx, ipc.UnlockRequest{Auth: a})
 		if err == nil {
 			c.warn(res.Notices)
@@ -130,6 +138,12 @@ func (c *cli) withPIN(ctx context.Context, auth *ipc.Auth, how attempt, call fun
 			err = once(ctx)
 		} else {
 			err = c.announced(ctx, once)
+		}
+		if how.typed && asked < maxPINs && ipc.KindOf(err) == ipc.WrongPassword && len(auth.RecoveryPassword) > 0 && c.canAsk() {
+			if err := c.askPasswordAgain(ctx, auth); err != nil {
+				return err
+			}
+			continue
 		}
 		e := pinError(err)
 		if e == nil || how.given || asked >= maxPINs || how.mine != nil && !how.mine(e) {
@@ -152,6 +166,18 @@ func (c *cli) withPIN(ctx context.Context, auth *ipc.Auth, how attempt, call fun
 		}
 	}
 }
+
+// askPasswordAgain asks once more after a wrong recovery password. A person who
+// mistyped it types it again at once, and must not do so into his shell.
+func (c *cli) askPasswordAgain(ctx context.Context, auth *ipc.Auth) (err error) {
+	auth.RecoveryPassword.Wipe()
+	c.say("wrong recovery password")
+	auth.RecoveryPassword, err = c.askSecret(ctx, recoveryPrompt, "--recovery-password-file FILE")
+	return err
+}
+
+// recoveryPrompt asks for the recovery password.
+const recoveryPrompt = "Recovery password"
 
 // maxPINs is how often a PIN is asked for in one command.
 const maxPINs = 5
@@ -193,7 +219,11 @@ func (c *cli) askPIN(ctx context.Context, e *ipc.Error, word string) (pin ipc.Se
 		}
 		spend, tries = true, " (last try)"
 	}
-	pin, err = c.askSecret(ctx, fmt.Sprintf("%s for %s%s", word, name, tries), "--pin-file FILE")
+	kind := ""
+	if e.Token != nil {
+		kind = e.Token.Kind
+	}
+	pin, err = c.askWellFormed(ctx, kind, word, fmt.Sprintf("%s for %s%s", word, name, tries), "--pin-file FILE")
 	return pin, spend, err
 }
 
@@ -209,6 +239,7 @@ func (c *cli) announced(ctx context.Context, call func(context.Context) error) e
 		return err
 	case <-time.After(announceAfter):
 	}
+	c.heedSignals()
 	listening := make(chan struct{})
 	listen, stop := context.WithCancel(ctx)
 	go func() {

@@ -37,7 +37,7 @@ type createDocument struct {
 
 func (c *cli) backupCreateCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "create FILE", Short: "Write a backup to a new file", Args: cobra.ExactArgs(1),
+		Use: "create FILE", Short: "Write a backup to a new file", Args: named(1, "FILE"),
 		Long: `Write a backup of the vault to a new file, or into a folder under a name of its
 own. It needs no token and works while the vault is locked. A file that is there
 is never overwritten. What opens the backup is what opens the vault now.`,
@@ -180,7 +180,7 @@ func (c *cli) backupRestoreCommand() *cobra.Command {
 	var f authFlags
 	var signer string
 	cmd := &cobra.Command{
-		Use: "restore FILE", Short: "Make your vault from a backup", Args: cobra.ExactArgs(1),
+		Use: "restore FILE", Short: "Make your vault from a backup", Args: named(1, "FILE"),
 		Long: `Make a vault from a backup, on this or any machine, with a token that was
 enrolled when it was made, or with the recovery password of that time. A vault
 that can be used is never overwritten. One that cannot (damaged, replaced, rolled
@@ -192,23 +192,28 @@ back) gives way; its files are put aside and you are told where.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
 		doing := "restore " + args[0]
+		if err := checkSigner(signer); err != nil {
+			return err
+		}
 		data, a, err := c.parseBackup(args[0])
 		if err != nil {
 			return fail(doing, err)
 		}
-		if err := c.mustHaveNoUsableVault(ctx, doing); err != nil {
+		if signer != "" && !strings.EqualFold(signer, a.Manifest.Signer) {
+			return failWith(doing, &ipc.Error{Kind: ipc.VaultReplaced, Message: "it was signed by " + a.Manifest.Signer}, adviceOtherSigner()...)
+		}
+		if err := c.mustHaveNoVault(ctx, doing, ipc.VaultBroken, ipc.VaultReadOnly); err != nil {
 			return err
 		}
-		c.say("vault %s, state %d, written %s", clean(a.Manifest.VaultID), a.Manifest.Generation, ago(c.now(), a.Manifest.Time))
-		c.say("signed by %s", clean(a.Manifest.Signer))
-		res, err := c.restore(ctx, &f, data, signer)
+		c.sayBackupFound(a)
+		res, err := c.restore(ctx, &f, data, strings.ToLower(signer))
 		if err != nil {
-			return fail(doing, err)
+			return restoreFailure(doing, args[0], a.Manifest.Signer, err)
 		}
 		if c.json {
 			return c.printJSON(res)
 		}
-		c.sayRestored(res)
+		c.sayRestored(res, a, signer != "")
 		return nil
 	}
 	return cmd
@@ -227,24 +232,57 @@ func (c *cli) restore(ctx context.Context, f *authFlags, data []byte, signer str
 		return res, err
 	}
 	defer wipeAuth(&auth)
-	err = c.withPIN(ctx, &auth, attempt{given: f.given()}, call)
+	err = c.withPIN(ctx, &auth, f.attempt(), call)
 	switch ipc.KindOf(err) {
 	case ipc.TokenNotPresent, ipc.NoKeyslot:
 		if f.given() || !c.canAsk() {
 			return res, err
 		}
 		c.say("no token that is plugged in opens this backup")
-		if auth.RecoveryPassword, err = c.askSecret(ctx, "Recovery password", "--recovery-password-file FILE"); err != nil {
+		if auth.RecoveryPassword, err = c.askSecret(ctx, recoveryPrompt, "--recovery-password-file FILE"); err != nil {
 			return res, err
 		}
-		err = c.withPIN(ctx, &auth, attempt{given: true}, call)
+		err = c.withPIN(ctx, &auth, attempt{given: true, typed: true}, call)
 	}
 	return res, err
 }
 
-func (c *cli) sayRestored(res ipc.RestoreResult) {
+// checkSigner refuses what cannot be a fingerprint; empty is none.
+func checkSigner(signer string) error {
+	if b, err := hex.DecodeString(signer); signer != "" && (err != nil || len(b) != sha256.Size) {
+		return usage(fmt.Sprintf("--signer takes a fingerprint, which has %d hexadecimal digits", 2*sha256.Size), adviceSigner()...)
+	}
+	return nil
+}
+
+// restoreFailure gives a failed restore the advice that fits it: that of the
+// kinds speaks of a vault that is there.
+func restoreFailure(doing, path, signer string, err error) error {
+	var f *failure
+	if errors.As(err, &f) {
+		return err
+	}
+	if hints := adviceRestore(ipc.KindOf(err), path, signer); hints != nil {
+		return failWith(doing, err, hints...)
+	}
+	return fail(doing, err)
+}
+
+func (c *cli) sayBackupFound(a *archive.Archive) {
+	c.say("vault %s, state %d, written %s", clean(a.Manifest.VaultID), a.Manifest.Generation, ago(c.now(), a.Manifest.Time))
+	c.say("signed by %s", clean(a.Manifest.Signer))
+}
+
+// sayRestored says what was restored. Only the recovery key proves who signed a
+// backup, or a fingerprint that was demanded; a token opens what anybody sealed
+// to it.
+func (c *cli) sayRestored(res ipc.RestoreResult, a *archive.Archive, demanded bool) {
 	c.show(accountTable(res.Accounts))
 	c.say("restored %s; the vault is unlocked%s", plural(len(res.Accounts), "account"), by(res.Vault.UnlockedBy))
+	if !demanded && res.Vault.UnlockedBy != "recovery password" && res.Vault.UnlockedBy != "recovery key" {
+		c.say("compare the signer with the one that you noted when the vault was made: %s", clean(a.Manifest.Signer))
+		c.say("  if it is another, somebody else made this backup: do not use the vault")
+	}
 	c.warn(res.Notices)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,7 +32,7 @@ func oneFile(cmd *cobra.Command, args []string) error {
 	if len(args) == 2 && cmd.Flags().Changed("token") {
 		return usage("write a token's name after an equals sign: --token=NAME")
 	}
-	return cobra.ExactArgs(1)(cmd, args)
+	return named(1, "FILE")(cmd, args)
 }
 
 // anyToken is --token without a name.
@@ -95,7 +96,10 @@ func (c *cli) inspect(ctx context.Context, f *inspectFlags, path string, verify 
 		return fail(doing, err)
 	}
 	doc := describe(path, data, a)
-	if f.signer != "" && f.signer != doc.Signer {
+	if err := checkSigner(f.signer); err != nil {
+		return err
+	}
+	if f.signer != "" && !strings.EqualFold(f.signer, doc.Signer) {
 		return failWith(doing, &ipc.Error{Kind: ipc.VaultReplaced, Message: "it was signed by " + doc.Signer}, adviceOtherSigner()...)
 	}
 	if !c.json {
@@ -220,7 +224,7 @@ func (c *cli) inspectByToken(ctx context.Context, f *inspectFlags, data []byte, 
 		return err
 	}
 	defer wipeAuth(&auth)
-	return c.withPIN(ctx, &auth, attempt{given: f.auth.given()}, func(ctx context.Context, a ipc.Auth) error {
+	return c.withPIN(ctx, &auth, f.auth.attempt(), func(ctx context.Context, a ipc.Auth) error {
 		res, err := c.daemon().InspectBackup(ctx, ipc.InspectBackupRequest{Auth: a, Data: data})
 		if err == nil {
 			doc.Opened, doc.Accounts, doc.OpenedBy = true, res.Accounts, res.OpenedBy

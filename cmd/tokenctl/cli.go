@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -77,9 +79,14 @@ type cli struct {
 	json    bool   // --json
 	noInput bool   // --no-input
 
+	// heedSignals makes Ctrl-C end the run's context from now on; it can be called
+	// again.
+	heedSignals func()
 	// stdinTaken is the flag whose secret was read from standard input.
 	stdinTaken string
 	conn       daemon
+	// ran is the command that was run, as it is typed.
+	ran string
 }
 
 // newCLI is a cli on the process's own streams.
@@ -94,6 +101,8 @@ func newCLI() *cli {
 		getenv:    os.Getenv,
 		now:       time.Now,
 		dial:      dialClient,
+
+		heedSignals: func() {},
 	}
 }
 
@@ -151,7 +160,25 @@ func buildVersion() string {
 }
 
 // warn shows what the daemon says is weak, each with the command that mends it.
+// What tokens have from the factory is one line: it is true of every new one, and
+// must not bury the rest.
 func (c *cli) warn(warnings []ipc.Warning) {
+	factory := 0
+	for _, w := range warnings {
+		if strings.HasPrefix(w.Code, "factory-") {
+			factory++
+			continue
+		}
+		c.warnAll([]ipc.Warning{w})
+	}
+	if factory > 0 {
+		c.say("warning: %s of a token still as in the factory (PIN, PUK or management key)", either(factory == 1, "1 secret is", strconv.Itoa(factory)+" secrets are"))
+		c.say("  mend it: %s", adviceFactory)
+	}
+}
+
+// warnAll shows every warning.
+func (c *cli) warnAll(warnings []ipc.Warning) {
 	for _, w := range warnings {
 		c.say("warning: %s", clean(w.Message))
 		if w.Fix != "" {

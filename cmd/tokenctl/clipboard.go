@@ -57,14 +57,22 @@ func (c *cli) clipboards() []clipboard {
 		read: []string{"powershell.exe", "-NoProfile", "-Command", "Get-Clipboard -Raw"}})
 }
 
+// graphical says whether there is a graphical session to have a clipboard in.
+func (c *cli) graphical() bool {
+	return runtime.GOOS == "darwin" || runtime.GOOS == "windows" || c.getenv("WAYLAND_DISPLAY") != "" || c.getenv("DISPLAY") != ""
+}
+
 func (c *cli) findClipboard() (*clipboard, error) {
 	for _, b := range c.clipboards() {
 		if _, err := exec.LookPath(b.write[0]); err == nil {
 			return &b, nil
 		}
 	}
-	return nil, failWith("copy the code",
-		&ipc.Error{Kind: ipc.Unsupported, Message: "no program for the clipboard was found"}, adviceNoClipboard()...)
+	message := "no program for the clipboard was found"
+	if !c.graphical() {
+		message = "there is no graphical session here, and so no clipboard (neither WAYLAND_DISPLAY nor DISPLAY is set)"
+	}
+	return nil, failWith("copy the code", &ipc.Error{Kind: ipc.Unsupported, Message: message}, adviceNoClipboard(c.graphical())...)
 }
 
 // put puts text into the clipboard. The program may stay in the background to
@@ -98,7 +106,7 @@ func digestOf(s string) string {
 
 func (c *cli) copyToClipboard(ctx context.Context, b *clipboard, code ipc.Code, clearAfter time.Duration) error {
 	if err := b.put(ctx, code.Code); err != nil {
-		return fail("copy the code", problem(ipc.Internal, "copy the code", err, adviceNoClipboard()...))
+		return fail("copy the code", problem(ipc.Internal, "copy the code", err, adviceNoClipboard(true)...))
 	}
 	name := accountName(code.Account.Issuer, code.Account.Name)
 	switch {
@@ -140,7 +148,7 @@ const clearClipboardUse = "clear-clipboard"
 func (c *cli) clearClipboardCommand() *cobra.Command {
 	var after time.Duration
 	cmd := &cobra.Command{
-		Use: clearClipboardUse, Hidden: true, Args: cobra.NoArgs,
+		Use: clearClipboardUse, Hidden: true, Args: noArgs,
 		Short: "Empty the clipboard if it still holds a code (started by code --copy)",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			digest, err := readBounded(c.in, 2*sha256.Size+2)

@@ -39,7 +39,7 @@ func (c *cli) codeCommand() *cobra.Command {
 	f := &codeFlags{}
 	cmd := &cobra.Command{
 		Use: "code [ACCOUNT]", Short: "Print the code of an account, or of all", Long: codeHelp, Example: codeExamples,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              named(0, "ACCOUNT"),
 		ValidArgsFunction: c.completeAccounts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(args); err != nil {

@@ -9,6 +9,14 @@ import (
 // the user's own first.
 func dialClient(socket string) daemon { return client.New(socket) }
 
+// ownSocket is the socket that the user named; empty for the usual ones.
+func (c *cli) ownSocket() string {
+	if c.socket != "" {
+		return c.socket
+	}
+	return c.getenv(local.EnvSocket)
+}
+
 // socketPath is the socket that is spoken with, or would be.
 func (c *cli) socketPath() string {
 	if c.socket != "" {

@@ -102,7 +102,7 @@ func (c *cli) report(ctx context.Context, err error) int {
 	if errors.As(err, &s) {
 		return s.exit
 	}
-	err = fromCobra(err)
+	err = fromCobra(err, c.ran)
 	e := asError(ctx, err)
 	if c.json {
 		// Scripts find the same document here as on the socket.
@@ -114,7 +114,7 @@ func (c *cli) report(ctx context.Context, err error) int {
 
 // fromCobra turns cobra's own errors, which are all wrong command lines, into
 // failures. Below their first line they suggest what may be meant.
-func fromCobra(err error) error {
+func fromCobra(err error, command string) error {
 	var e *ipc.Error
 	if errors.As(err, &e) || errors.Is(err, context.Canceled) {
 		return err
@@ -126,7 +126,7 @@ func fromCobra(err error) error {
 			hints = append(hints, l)
 		}
 	}
-	return usage(lines[0], append(hints, advise(&ipc.Error{Kind: ipc.InvalidArgument})...)...)
+	return usage(lines[0], append(hints, adviceHelp(command)...)...)
 }
 
 // asError is the ipc.Error in err; whatever fails after Ctrl-C was cancelled.
@@ -157,7 +157,7 @@ func (c *cli) explain(err error, e *ipc.Error) {
 	for _, i := range e.Items {
 		c.say("  - %s", clean(itemText(i)))
 	}
-	hints := advise(e)
+	hints := c.advise(e)
 	if f != nil && f.hints != nil {
 		hints = f.hints
 	}

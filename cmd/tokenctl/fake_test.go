@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base32"
 	"fmt"
@@ -34,6 +35,7 @@ type fake struct {
 	password string
 	backup   []byte
 	delay    time.Duration // before a touch is made
+	enrollAt string        // the locator of the last token that was enrolled
 	failNext *ipc.Error    // what the next call fails with
 	subs     map[chan ipc.Event]bool
 	waiting  *ipc.Event
@@ -233,7 +235,7 @@ func (f *fake) Init(_ context.Context, _ ipc.Principal, r ipc.InitRequest) (ipc.
 func (f *fake) enroll(r ipc.EnrollRequest) error {
 	if r.Kind == "soft" {
 		f.pin = string(r.PIN)
-		f.tokens[0] = ipc.Token{ID: "slot1", Kind: "soft", Label: "software", Present: true, Enrolled: true, Classes: []string{"session"}}
+		f.tokens[0] = ipc.Token{ID: "slot1", Kind: "soft", Label: cmp.Or(r.Label, "software"), Present: true, Enrolled: true, Classes: []string{"session"}}
 		return nil
 	}
 	if err := f.usePIN(r.PIN, r.SpendLastTry); err != nil {

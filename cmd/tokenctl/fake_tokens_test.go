@@ -32,6 +32,11 @@ func (f *fake) EnrollToken(_ context.Context, _ ipc.Principal, r ipc.EnrollReque
 	if err := f.enter(true); err != nil {
 		return ipc.EnrollResult{}, err
 	}
+	if f.enrollAt = r.Locator; r.Kind == "piv" {
+		if i := slices.IndexFunc(f.tokens, func(t ipc.Token) bool { return t.ID == r.Locator }); i > 0 {
+			f.tokens = slices.Delete(f.tokens, i, i+1)
+		}
+	}
 	t := ipc.Token{ID: "slot2", Kind: r.Kind, Label: r.Label, Present: true, Enrolled: true, Hardware: r.Kind == "piv", Classes: []string{"session"}}
 	f.tokens = append(f.tokens, t)
 	return ipc.EnrollResult{Version: 1, Token: t, Warnings: []ipc.Warning{}}, nil
@@ -49,7 +54,8 @@ func (f *fake) RevokeToken(_ context.Context, _ ipc.Principal, id string, r ipc.
 	i := slices.IndexFunc(f.tokens, func(t ipc.Token) bool { return t.ID == id })
 	t := f.tokens[i]
 	f.tokens = slices.Delete(f.tokens, i, i+1)
-	return ipc.RevokeResult{Version: 1, Revoked: t, OldBackups: []string{"old one"}, Warnings: []ipc.Warning{}}, nil
+	f.status.Vault.Signer = "cd34"
+	return ipc.RevokeResult{Version: 1, Revoked: t, Vault: f.status.Vault, OldBackups: []string{"old one"}, Warnings: []ipc.Warning{}}, nil
 }
 
 func (f *fake) TestToken(_ context.Context, _ ipc.Principal, _ string, r ipc.TestTokenRequest) (ipc.TestTokenResult, error) {

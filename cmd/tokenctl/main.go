@@ -11,6 +11,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
@@ -19,11 +20,22 @@ func main() { os.Exit(run(context.Background(), os.Args[1:], newCLI())) }
 // run executes one command line and answers with the exit code. Ctrl-C ends the
 // context; the daemon sees its client go and stops what it did for it.
 func run(ctx context.Context, args []string, c *cli) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// A second Ctrl-C ends whatever does not heed the first.
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.heedSignals = sync.OnceFunc(func() {
+		heard, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		context.AfterFunc(heard, func() {
+			cancel()
+			// A second Ctrl-C ends whatever does not heed the first.
+			stop()
+		})
+	})
+	if !quickCode(args) {
+		c.heedSignals()
+	}
 	root := c.root(args)
 	root.SetArgs(args)
-	return c.report(ctx, root.ExecuteContext(ctx))
+	cmd, err := root.ExecuteContextC(ctx)
+	c.ran = cmd.CommandPath()
+	return c.report(ctx, err)
 }

@@ -31,7 +31,7 @@ func noTerminal(what, flag string) error {
 // flag is what takes the question's place in a script.
 func (c *cli) ask(ctx context.Context, question, def, flag string) (string, error) {
 	if !c.canAsk() {
-		return "", noTerminal(strings.ToLower(strings.TrimRight(question, "?: ")), flag)
+		return "", usage("cannot ask: "+question, adviceNoTerminal(flag)...)
 	}
 	if def != "" {
 		question += " [" + def + "]"
@@ -49,6 +49,9 @@ func (c *cli) ask(ctx context.Context, question, def, flag string) (string, erro
 
 // confirm asks for the word yes: a key pressed by mistake is no consent.
 func (c *cli) confirm(ctx context.Context, question, flag string) error {
+	if !c.canAsk() {
+		return usage("this has to be confirmed: "+question, adviceNoTerminal(flag)...)
+	}
 	answer, err := c.ask(ctx, question+" Type yes to go on", "", flag)
 	if err != nil {
 		return err
@@ -85,6 +88,22 @@ func (c *cli) askSecret(ctx context.Context, prompt, flag string) (ipc.Secret, e
 	if !c.canAsk() {
 		return nil, noTerminal(lowerFirst(prompt), flag)
 	}
+	for range maxEmpty {
+		b, err := c.readHidden(ctx, prompt)
+		if err != nil || len(b) > 0 {
+			return b, err
+		}
+		c.say("nothing was typed; once more, or Ctrl-C to end")
+	}
+	return nil, cancelled("cancelled: nothing was typed")
+}
+
+// maxEmpty is how often an empty answer is asked again. Whoever presses Enter
+// too early types the secret next, and must not type it into his shell.
+const maxEmpty = 5
+
+// readHidden shows a prompt and reads a line that is not shown.
+func (c *cli) readHidden(ctx context.Context, prompt string) (ipc.Secret, error) {
 	fd := int(c.in.Fd())
 	shown, read := make(chan struct{}), make(chan struct{})
 	shows, stateErr := term.GetState(fd)
@@ -101,13 +120,7 @@ func (c *cli) askSecret(ctx context.Context, prompt, flag string) (ipc.Secret, e
 	})
 	<-shown
 	_, _ = fmt.Fprintln(c.err)
-	if err != nil {
-		return nil, err
-	}
-	if len(b) == 0 {
-		return nil, cancelled("cancelled: nothing was typed")
-	}
-	return b, nil
+	return b, err
 }
 
 // untilChanged returns when the terminal is no longer as it was, because what is
@@ -125,12 +138,6 @@ func untilChanged(fd int, was *term.State, read <-chan struct{}) {
 		}
 	}
 }
-
-// The length of passwords, in Unicode code points after NFC.
-const (
-	minPassword = 10
-	maxPassword = 128
-)
 
 // askNewPassword asks for a new password twice, until both are the same and of
 // the right length.
@@ -163,6 +170,7 @@ func (c *cli) askNewPassword(ctx context.Context, what, flag string) (ipc.Secret
 // wait reads from the terminal until ctx ends, and then leaves the terminal as
 // it was: a hidden prompt that Ctrl-C ends must not leave it without echo.
 func wait(ctx context.Context, c *cli, read func() ([]byte, error)) ([]byte, error) {
+	c.heedSignals()
 	fd := int(c.in.Fd())
 	before, stateErr := term.GetState(fd)
 	type answer struct {

@@ -54,7 +54,7 @@ func atRunning(t *testing.T, f *fake, program string, args ...string) *terminal 
 		serve(t, f, dir)
 	}
 	cmd := exec.Command(program, args...)
-	cmd.Env = append(os.Environ(), "TOKEND_SOCKET="+f.socket, "HOME="+dir)
+	cmd.Env = append(os.Environ(), "TOKEND_SOCKET="+f.socket, "HOME="+dir, noRaceSleep)
 	cmd.Dir = dir
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 60, Cols: 100})
 	if err != nil {

@@ -48,7 +48,7 @@ func readQR(picture []byte) (text string, err error) {
 		return "", badPicture("the QR code is an export of several accounts, not an account", adviceMigrationQR()...)
 	case !strings.HasPrefix(lower, "otpauth:"):
 		// Not shown: it may be a secret of another kind.
-		return "", badPicture("the QR code holds something else than an account (no otpauth:// address)", adviceNoQR()...)
+		return "", badPicture("the QR code holds something else than an account (no otpauth:// address)", adviceOtherQR()...)
 	}
 	return text, nil
 }

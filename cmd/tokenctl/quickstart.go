@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,7 +45,7 @@ type quickstart struct {
 func (c *cli) quickstartCommand() *cobra.Command {
 	f := &quickstartFlags{}
 	cmd := &cobra.Command{
-		Use: "quickstart", Short: "Set everything up, step by step", Long: quickstartHelp, Args: cobra.NoArgs,
+		Use: "quickstart", Short: "Set everything up, step by step", Long: quickstartHelp, Args: noArgs,
 		Example: "  tokenctl quickstart\n  tokenctl quickstart --sample",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !f.sample && !c.canAsk() {
@@ -75,12 +77,48 @@ func (q *quickstart) run(ctx context.Context) error {
 		return err
 	}
 	q.say("tokend %s answers (%s) at %s", clean(st.Daemon.Version), modeText(st.Daemon.Mode), clean(st.Daemon.Socket))
-	for _, step := range []func(context.Context) error{q.vault, q.recovery, q.account, q.code, q.backupStep} {
-		if err := step(ctx); err != nil {
+	if q.f.sample && st.Vault.State != ipc.VaultNone && !isSample(st) {
+		return failWith("", &ipc.Error{Kind: ipc.AlreadyExists, Message: "you have a vault already, and --sample is for a throwaway one"},
+			adviceSampleVault()...)
+	}
+	for i, step := range []func(context.Context) error{q.vault, q.recovery, q.account, q.code, q.backupStep} {
+		if err := q.insist(ctx, step, i > 0); err != nil {
 			return err
 		}
 	}
 	return q.next(ctx)
+}
+
+// isSample says that the vault is one that --sample made.
+func isSample(st ipc.Status) bool {
+	return slices.ContainsFunc(st.Tokens, func(t ipc.Token) bool { return t.Enrolled && t.Kind == "soft" && t.Label == sampleLabel })
+}
+
+// insist repeats a step that failed until the user gives up on it: whatever is
+// typed after a quickstart that ended early goes to the shell, secrets too. What
+// comes after the vault can be passed over.
+func (q *quickstart) insist(ctx context.Context, step func(context.Context) error, optional bool) error {
+	number := q.step
+	for {
+		q.step = number
+		err := step(ctx)
+		var e *ipc.Error
+		if err == nil || q.f.sample || ctx.Err() != nil || !errors.As(err, &e) {
+			return err
+		}
+		q.explain(err, e)
+		question := "Try this step again?"
+		if optional {
+			question = "Try this step again? (no goes on without it)"
+		}
+		again, err := q.yesNo(ctx, question, true, "--sample")
+		switch {
+		case err != nil, !again && !optional:
+			return silent{e.Kind.Info().Exit}
+		case !again:
+			return nil
+		}
+	}
 }
 
 // vault makes, restores or unlocks the vault.
@@ -106,7 +144,7 @@ func (q *quickstart) vault(ctx context.Context) error {
 		}
 		defer wipeAuth(&auth)
 		given := q.f.sample || len(auth.PIN)+len(auth.RecoveryPassword) > 0
-		if err := q.unlockWith(ctx, &auth, given); err != nil {
+		if err := q.unlockWith(ctx, &auth, attempt{given: given}); err != nil {
 			return err
 		}
 		q.say("unlocked")
@@ -134,8 +172,16 @@ func (q *quickstart) newOrRestore(ctx context.Context) error {
 		return err
 	}
 	res, err := q.makeVault(ctx, r, given)
+	for ipc.KindOf(err) == ipc.Conflict && r.Enroll != nil && r.Enroll.Kind == "piv" && !q.f.sample {
+		if err := q.usedCard(ctx, r.Enroll, err); err != nil {
+			return err
+		}
+		// What was typed before is wiped by now.
+		r.Enroll.PIN, given = nil, false
+		res, err = q.makeVault(ctx, r, given)
+	}
 	if err != nil {
-		return fail("make the vault", err)
+		return enrollFailure("make the vault", "tokenctl init --token piv", err)
 	}
 	q.made = true
 	q.sayVaultMade(ipc.InitResult{Vault: res.Vault, Token: res.Token})
@@ -161,7 +207,10 @@ func (q *quickstart) tokenStep(ctx context.Context) (ipc.InitRequest, bool, erro
 	if q.f.sample && ef.pinFile == "" && ef.kind == "soft" {
 		phrase := samplePassword()
 		q.say("sample passphrase: %s", phrase)
-		return ipc.InitRequest{Enroll: &ipc.EnrollRequest{Kind: "soft", Label: "sample", PIN: ipc.Secret(phrase)}}, true, nil
+		return ipc.InitRequest{Enroll: &ipc.EnrollRequest{Kind: "soft", Label: sampleLabel, PIN: ipc.Secret(phrase)}}, true, nil
+	}
+	if err := q.chooseToken(ctx, &ef); err != nil {
+		return ipc.InitRequest{}, false, err
 	}
 	r, err := ef.request(ctx, q.cli)
 	return ipc.InitRequest{Enroll: r}, ef.pinFile != "", err
@@ -187,7 +236,7 @@ func (q *quickstart) proposeToken(ctx context.Context, ef *enrollFlags) error {
 					return err
 				}
 				if yes {
-					ef.kind, ef.reader = t.Kind, t.Locator
+					ef.kind, ef.reader = t.Kind, locatorOf(t)
 					return nil
 				}
 			}
@@ -278,13 +327,12 @@ func (q *quickstart) restoreStep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q.say("vault %s, state %d, written %s", clean(a.Manifest.VaultID), a.Manifest.Generation, ago(q.now(), a.Manifest.Time))
-	q.say("signed by %s", clean(a.Manifest.Signer))
+	q.sayBackupFound(a)
 	res, err := q.restore(ctx, &authFlags{}, data, "")
 	if err != nil {
-		return fail("restore "+path, err)
+		return restoreFailure("restore "+path, path, a.Manifest.Signer, err)
 	}
-	q.sayRestored(res)
+	q.sayRestored(res, a, false)
 	return nil
 }
 

@@ -49,7 +49,9 @@ func (c *cli) setRecovery(ctx context.Context, f *recoveryFlags, doing string, s
 	}
 	defer password.Wipe()
 	var res ipc.RecoveryResult
+	before := ""
 	err = c.open(ctx, &f.auth, func(ctx context.Context, a ipc.Auth) (err error) {
+		before = c.signer(ctx)
 		res, err = set(ctx, ipc.SetRecoveryRequest{Auth: a, Password: password})
 		return err
 	})
@@ -64,13 +66,32 @@ func (c *cli) setRecovery(ctx context.Context, f *recoveryFlags, doing string, s
 		c.say("the former password still opens: %s", clean(b))
 	}
 	c.say("make a backup now: tokenctl backup create FILE")
+	c.sayNewSigner(before, res.Vault.Signer)
 	return nil
+}
+
+// signer is what signs the vault now; empty when that is not known.
+func (c *cli) signer(ctx context.Context) string {
+	st, err := c.daemon().Status(ctx)
+	if err != nil {
+		return ""
+	}
+	return st.Vault.Signer
+}
+
+// sayNewSigner tells of a key that signs the vault from now on: who noted the
+// former one would take the next backup for a stranger's.
+func (c *cli) sayNewSigner(before, after string) {
+	if after != "" && after != before {
+		c.say("its backups are signed by another key from now on: %s", clean(after))
+		c.say("  note it in place of the former one, which older backups keep")
+	}
 }
 
 func (c *cli) recoverySetCommand() *cobra.Command {
 	var f recoveryFlags
 	cmd := &cobra.Command{
-		Use: "set-password", Short: "Set or change the recovery password", Args: cobra.NoArgs,
+		Use: "set-password", Short: "Set or change the recovery password", Args: noArgs,
 		Long: `Set the password that opens the vault and its later backups without any token:
 10 to 128 characters. It is asked for twice.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -85,7 +106,7 @@ func (c *cli) recoveryRotateCommand() *cobra.Command {
 	var f recoveryFlags
 	var yes bool
 	cmd := &cobra.Command{
-		Use: "rotate", Short: "Make a new recovery key and give the vault new keys", Args: cobra.NoArgs,
+		Use: "rotate", Short: "Make a new recovery key and give the vault new keys", Args: noArgs,
 		Long: `Replace the recovery key itself, when the old key, or the old password together
 with a backup, may be in wrong hands. The old ones open no later vault or
 backup; old backups stay as they are.`,
@@ -103,10 +124,23 @@ backup; old backups stay as they are.`,
 	return cmd
 }
 
+// mustHaveRecovery fails before anything is asked when the vault has no
+// recovery password.
+func (c *cli) mustHaveRecovery(ctx context.Context, doing string) error {
+	st, err := c.daemon().Status(ctx)
+	if err != nil {
+		return fail(doing, err)
+	}
+	if st.Vault.RecoverySet.IsZero() && (st.Vault.State == ipc.VaultIsLocked || st.Vault.State == ipc.VaultUnlocked) {
+		return failWith(doing, &ipc.Error{Kind: ipc.NotFound, Message: "no recovery password is set"}, adviceNoRecovery()...)
+	}
+	return nil
+}
+
 func (c *cli) recoveryCheckCommand() *cobra.Command {
 	var passwordFile, keyFile string
 	cmd := &cobra.Command{
-		Use: "check", Short: "Check that you still know the recovery password", Args: cobra.NoArgs,
+		Use: "check", Short: "Check that you still know the recovery password", Args: noArgs,
 		Long: "Try the recovery password, or a printed recovery key, against the vault. Nothing is opened.",
 	}
 	fl := cmd.Flags()
@@ -116,21 +150,23 @@ func (c *cli) recoveryCheckCommand() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
 		const doing = "check the recovery password"
-		var r ipc.CheckRecoveryRequest
+		if err := c.mustHaveRecovery(ctx, doing); err != nil {
+			return err
+		}
+		var auth ipc.Auth
 		var err error
 		if keyFile != "" {
-			r.Key, err = c.readSecret(ctx, "--recovery-key-file", keyFile)
+			auth.RecoveryKey, err = c.readSecret(ctx, "--recovery-key-file", keyFile)
 		} else {
-			r.Password, err = c.secretOrAsk(ctx, "Recovery password", "--recovery-password-file", passwordFile)
+			auth.RecoveryPassword, err = c.secretOrAsk(ctx, recoveryPrompt, "--recovery-password-file", passwordFile)
 		}
 		if err != nil {
 			return fail(doing, err)
 		}
-		defer r.Password.Wipe()
-		defer r.Key.Wipe()
+		defer wipeAuth(&auth)
 		var res ipc.CheckRecoveryResult
-		err = c.announced(ctx, func(ctx context.Context) (err error) {
-			res, err = c.daemon().CheckRecovery(ctx, r)
+		err = c.withPIN(ctx, &auth, attempt{given: true, typed: passwordFile == ""}, func(ctx context.Context, a ipc.Auth) (err error) {
+			res, err = c.daemon().CheckRecovery(ctx, ipc.CheckRecoveryRequest{Password: a.RecoveryPassword, Key: a.RecoveryKey})
 			return err
 		})
 		if err != nil {
@@ -149,7 +185,7 @@ func (c *cli) recoveryShowCommand() *cobra.Command {
 	var passwordFile string
 	var yes bool
 	cmd := &cobra.Command{
-		Use: "show-key", Short: "Print the recovery key, for paper", Args: cobra.NoArgs,
+		Use: "show-key", Short: "Print the recovery key, for paper", Args: noArgs,
 		Long: `Print the recovery key itself: whoever has it and a backup has all secrets of
 the vault, without the password. For paper in a safe place.`,
 	}
@@ -158,20 +194,24 @@ the vault, without the password. For paper in a safe place.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
 		const doing = "show the recovery key"
+		if err := c.mustHaveRecovery(ctx, doing); err != nil {
+			return err
+		}
 		if !yes {
 			c.say("Whoever sees the recovery key and gets a backup has every secret in it.")
 			if err := c.confirm(ctx, "Show it?", "--yes"); err != nil {
 				return fail(doing, err)
 			}
 		}
-		password, err := c.secretOrAsk(ctx, "Recovery password", "--recovery-password-file", passwordFile)
-		if err != nil {
+		var auth ipc.Auth
+		var err error
+		if auth.RecoveryPassword, err = c.secretOrAsk(ctx, recoveryPrompt, "--recovery-password-file", passwordFile); err != nil {
 			return fail(doing, err)
 		}
-		defer password.Wipe()
+		defer wipeAuth(&auth)
 		var res ipc.RecoveryKey
-		err = c.announced(ctx, func(ctx context.Context) (err error) {
-			res, err = c.daemon().ShowRecoveryKey(ctx, ipc.ShowRecoveryKeyRequest{Password: password})
+		err = c.withPIN(ctx, &auth, attempt{given: true, typed: passwordFile == ""}, func(ctx context.Context, a ipc.Auth) (err error) {
+			res, err = c.daemon().ShowRecoveryKey(ctx, ipc.ShowRecoveryKeyRequest{Password: a.RecoveryPassword})
 			return err
 		})
 		if err != nil {

@@ -1,11 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"strings"
-
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 const rootHelp = `Tokenctl speaks with tokend, which keeps your two-factor accounts in a vault
 that opens with a hardware token.
@@ -32,6 +27,8 @@ wrong password, or too new; 19 policy; 20 conflict; 21 daemon not reachable;
 // root builds the command tree. Commands are cheap; whatever costs time is made
 // when a command runs.
 func (c *cli) root(args []string) *cobra.Command {
+	version := false
+	versionCommand := c.versionCommand()
 	root := &cobra.Command{
 		Use:               "tokenctl",
 		Short:             "Codes from a vault whose keys live in a hardware token",
@@ -40,8 +37,16 @@ func (c *cli) root(args []string) *cobra.Command {
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args:              noSuchCommand,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return versionCommand.RunE(cmd, nil)
+			}
+			return cmd.Help()
+		},
 	}
+	root.SetFlagErrorFunc(wrongFlag)
+	root.SetHelpCommand(helpCommand())
+	root.Flags().BoolVar(&version, "version", false, "show the version, as the command does")
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	p := root.PersistentFlags()
@@ -56,7 +61,7 @@ func (c *cli) root(args []string) *cobra.Command {
 		c.codeCommand(), c.accountCommand(), c.quickstartCommand(), c.initCommand(),
 		c.unlockCommand(), c.lockCommand(), c.statusCommand(), c.doctorCommand(),
 		c.tokenCommand(), c.recoveryCommand(), c.vaultCommand(), c.backupCommand(),
-		c.eventsCommand(), c.auditCommand(), c.versionCommand(), c.completionCommand(),
+		c.eventsCommand(), c.auditCommand(), versionCommand, c.completionCommand(),
 		c.clearClipboardCommand(),
 	)
 	return root
@@ -66,6 +71,14 @@ func (c *cli) root(args []string) *cobra.Command {
 // all and by scripts: the other commands need not be built for it.
 func plainCode(args []string) bool { return len(args) > 0 && args[0] == "code" }
 
+// quickCode says that the command line is "code NAME" and no more. That is over
+// before anybody presses Ctrl-C, which then ends the program as it ends any; to
+// listen for it costs a tenth of such a run. It is listened for from the moment
+// that something is waited for: the daemon's answer, or the person's.
+func quickCode(args []string) bool {
+	return len(args) == 2 && args[0] == "code" && !strings.HasPrefix(args[1], "-")
+}
+
 // group is a command that only holds others.
 func group(use, short string, children ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
@@ -74,17 +87,4 @@ func group(use, short string, children ...*cobra.Command) *cobra.Command {
 	}
 	cmd.AddCommand(children...)
 	return cmd
-}
-
-// noSuchCommand refuses whatever a group of commands does not know.
-func noSuchCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	message := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
-	cmd.SuggestionsMinimumDistance = 2
-	if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
-		message += "\ndid you mean: " + strings.Join(s, ", ")
-	}
-	return fmt.Errorf("%s", message)
 }

@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 
 type fakeKey struct{}
 
+// With the race detector in it, a program would else sleep for a second before
+// it ends.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 // TestScripts runs whole command lines against a daemon in memory, with no
 // terminal. Prompts are tested on a terminal in prompt_test.go.
 func TestScripts(t *testing.T) {
@@ -46,6 +50,7 @@ func TestScripts(t *testing.T) {
 			}
 			e.Defer(func() { _ = os.RemoveAll(dir) })
 			e.Setenv("TOKEND_SOCKET", serve(e.T().(testing.TB), f, dir))
+			e.Vars = append(e.Vars, noRaceSleep)
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("TMPDIR", e.WorkDir)
 			e.Values[fakeKey{}] = f
@@ -54,6 +59,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon": daemonCommand, "picture": pictureCommand, "installclip": installClip, "tried": triedCommand,
 			"flip": flipCommand, "same": sameCommand, "exits": exitsCommand, "awaits": awaitsCommand,
+			"located": locatedCommand,
 		},
 	})
 }
@@ -75,6 +81,9 @@ func daemonCommand(ts *testscript.TestScript, _ bool, args []string) {
 		n, err := strconv.Atoi(args[1])
 		ts.Check(err)
 		f.tries = n
+	case "another": // a token that is not enrolled: daemon another ID
+		f.tokens = append(f.tokens, ipc.Token{ID: args[1], Kind: "piv", Model: "YubiKey 5", Serial: strings.TrimPrefix(args[1], "piv-"),
+			Locator: "Reader " + args[1], Present: true, Hardware: true, Classes: []string{}})
 	case "absent":
 		f.tokens[0].Present = false
 	case "delay":
@@ -116,6 +125,16 @@ func awaitsCommand(ts *testscript.TestScript, _ bool, args []string) {
 func triedCommand(ts *testscript.TestScript, _ bool, args []string) {
 	if got := ts.Value(fakeKey{}).(*fake).tried(); got != strings.Join(args, " ") {
 		ts.Fatalf("PINs tried: %q", got)
+	}
+}
+
+// locatedCommand checks which token was enrolled last.
+func locatedCommand(ts *testscript.TestScript, _ bool, args []string) {
+	f := ts.Value(fakeKey{}).(*fake)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.enrollAt != args[0] {
+		ts.Fatalf("enrolled at %q", f.enrollAt)
 	}
 }
 

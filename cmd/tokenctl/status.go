@@ -16,7 +16,7 @@ import (
 
 func (c *cli) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "Show how daemon, vault, tokens and backups are", Args: cobra.NoArgs,
+		Use: "status", Short: "Show how daemon, vault, tokens and backups are", Args: noArgs,
 		Long: `Show which daemon answers, how the vault is and when it locks, the tokens, the
 recovery password and the last backup, and what is weak, each with the command
 that mends it.`,
@@ -115,7 +115,7 @@ func locksText(v ipc.Vault, now time.Time) string {
 func (c *cli) sayVaultProblem(v ipc.Vault) {
 	if v.Problem != nil {
 		c.say("the vault: %s", clean(v.Problem.Message))
-		for _, h := range advise(v.Problem) {
+		for _, h := range c.advise(v.Problem) {
 			c.say("  %s", clean(h))
 		}
 	}
@@ -126,7 +126,7 @@ func (c *cli) sayVaultProblem(v ipc.Vault) {
 
 func (c *cli) doctorCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "doctor", Short: "Look for what is wrong, and name the command that mends it", Args: cobra.NoArgs,
+		Use: "doctor", Short: "Look for what is wrong, and name the command that mends it", Args: noArgs,
 		Long: "Check this program's side and the daemon's. The exit code is not 0 when an error was found.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			found, exit := c.examine(cmd.Context())
@@ -160,7 +160,7 @@ func (c *cli) examine(ctx context.Context) (found []ipc.Finding, exit int) {
 	if err != nil {
 		e := asError(ctx, err)
 		return append(found, ipc.Finding{Code: string(e.Kind), Level: levelError,
-			Message: "the daemon does not answer: " + e.Message, Fix: "tokend serve --user"}), e.Kind.Info().Exit
+			Message: "the daemon does not answer: " + e.Message, Fix: adviceServe(c.ownSocket())}), e.Kind.Info().Exit
 	}
 	found = append(found, ipc.Finding{Code: "daemon", Level: levelOK,
 		Message: fmt.Sprintf("tokend %s answers at %s (%s)", st.Daemon.Version, st.Daemon.Socket, modeText(st.Daemon.Mode))})
@@ -203,7 +203,7 @@ func (c *cli) examineHere() []ipc.Finding {
 	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
 		found = append(found, ipc.Finding{Code: "socket", Level: levelOK, Message: fmt.Sprintf("the socket is %s (mode %04o)", path, info.Mode().Perm())})
 	} else if !strings.HasPrefix(path, `\\`) {
-		found = append(found, ipc.Finding{Code: "socket", Level: levelWarning, Message: "there is no socket at " + path, Fix: "tokend serve --user"})
+		found = append(found, ipc.Finding{Code: "socket", Level: levelWarning, Message: "there is no socket at " + path, Fix: adviceServe(c.ownSocket())})
 	}
 	if c.getenv("TOKEND_SOCKET") != "" && c.socket == "" {
 		found = append(found, ipc.Finding{Code: "socket-environment", Level: levelNote, Message: "TOKEND_SOCKET chooses the socket"})
@@ -222,8 +222,8 @@ func (c *cli) showFindings(found []ipc.Finding) {
 		for _, f := range found {
 			if f.Level == level {
 				text := f.Message
-				if f.Fix != "" {
-					text += " - mend it: " + f.Fix
+				if fix := adviceFix(f.Code, f.Fix, ""); fix != "" {
+					text += " - mend it: " + fix
 				}
 				t.add(f.Level, text)
 			}
@@ -241,7 +241,7 @@ func (c *cli) showFindings(found []ipc.Finding) {
 
 func (c *cli) eventsCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "events", Short: "Show what happens, as it happens, until Ctrl-C", Args: cobra.NoArgs,
+		Use: "events", Short: "Show what happens, as it happens, until Ctrl-C", Args: noArgs,
 		Long: "Show the present state, then each change. With --json each event is a document on a line.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
@@ -294,7 +294,7 @@ func eventLine(e ipc.Event) string {
 
 func (c *cli) auditCommand() *cobra.Command {
 	list := &cobra.Command{
-		Use: "list", Short: "Show what was done with your vault, and by which program", Args: cobra.NoArgs,
+		Use: "list", Short: "Show what was done with your vault, and by which program", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := c.daemon().Audit(cmd.Context())
 			if err != nil {
@@ -313,7 +313,7 @@ func (c *cli) auditCommand() *cobra.Command {
 		},
 	}
 	verify := &cobra.Command{
-		Use: "verify", Short: "Check that the log was not changed afterwards", Args: cobra.NoArgs,
+		Use: "verify", Short: "Check that the log was not changed afterwards", Args: noArgs,
 		Long: `Check the chain of the log. It finds accidental and partial changes; somebody
 with your rights can still rewrite the whole of it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -350,7 +350,7 @@ type versionDocument struct {
 
 func (c *cli) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Show the version of tokenctl and of the daemon that answers", Args: cobra.NoArgs,
+		Use: "version", Short: "Show the version of tokenctl and of the daemon that answers", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			doc := versionDocument{Version: ipc.Version, Tokenctl: buildVersion()}
 			st, err := c.daemon().Status(cmd.Context())
@@ -374,10 +374,12 @@ func (c *cli) versionCommand() *cobra.Command {
 func (c *cli) completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "completion bash|zsh|fish|powershell", Short: "Print the completion script of a shell",
-		Long: "Print a script that makes the shell complete commands, flags and the names of accounts.",
+		Long: `Print a script that makes the shell complete commands, flags and the names of
+accounts and tokens. Bash loads it from the folder below if it has the package
+bash-completion.`,
 		Example: `  tokenctl completion bash > ~/.local/share/bash-completion/completions/tokenctl
   tokenctl completion fish > ~/.config/fish/completions/tokenctl.fish`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      cobra.MatchAll(named(1, "bash, zsh, fish or powershell"), cobra.OnlyValidArgs),
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()

@@ -97,13 +97,74 @@ func (t *table) widths(screen int) []int {
 	return w
 }
 
-// showPairs prints a table of names and values, which needs no heading.
+// showPairs prints a table of names and values, which needs no heading. Values
+// are never cut: a fingerprint is there to be compared.
 func (c *cli) showPairs(t *table) {
 	if !c.outTTY {
 		c.show(t)
 		return
 	}
-	for _, line := range t.lines(c.outWidth())[1:] {
+	for _, line := range t.pairs(c.outWidth()) {
 		c.print("%s", line)
 	}
+}
+
+// leastRoom is the number of columns beside the names below which values stand
+// under them.
+const leastRoom = 24
+
+// pairs lays names and values out for a screen of so many columns; 0 means no
+// limit. A value that does not fit beside its name is broken at spaces, or stands
+// under it; a word is never broken, so that it can be copied.
+func (t *table) pairs(screen int) []string {
+	names := 0
+	for _, row := range t.rows {
+		names = max(names, columns(row[0]))
+	}
+	names += columnGap
+	var out []string
+	for _, row := range t.rows {
+		first := row[0] + strings.Repeat(" ", names-columns(row[0]))
+		room := screen - names
+		lines := wrapped(row[1], room)
+		under := screen > 0 && len(lines) > 0 && room < leastRoom && columns(row[1]) > room
+		for _, l := range lines {
+			under = under || screen > 0 && columns(l) > room
+		}
+		switch {
+		case screen <= 0:
+			out = append(out, first+row[1])
+		case under:
+			out = append(out, row[0])
+			for _, l := range wrapped(row[1], screen-columnGap) {
+				out = append(out, strings.Repeat(" ", columnGap)+l)
+			}
+		default:
+			for i, l := range lines {
+				if i > 0 {
+					first = strings.Repeat(" ", names)
+				}
+				out = append(out, first+l)
+			}
+		}
+	}
+	return out
+}
+
+// wrapped breaks s at spaces into lines of at most n columns, where words are
+// not longer than that.
+func wrapped(s string, n int) []string {
+	lines := []string{""}
+	for _, word := range strings.Split(s, " ") {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case columns(*last)+1+columns(word) <= n:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }

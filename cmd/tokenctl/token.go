@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,7 +21,7 @@ func (c *cli) tokenCommand() *cobra.Command {
 
 func (c *cli) tokenListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "List enrolled tokens and those plugged in", Args: cobra.NoArgs,
+		Use: "list", Aliases: []string{"ls"}, Short: "List enrolled tokens and those plugged in", Args: noArgs,
 		Long: `List the tokens that open the vault and those that are plugged in. In a pipe the
 fields are: name, kind, enrolled or not, present or not, classes, id.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -40,9 +42,11 @@ fields are: name, kind, enrolled or not, present or not, classes, id.`,
 					either(k.Present, "present", "not present"), orDash(strings.Join(k.Classes, ",")), k.ID)
 			}
 			c.show(t)
+			var warnings []ipc.Warning
 			for _, k := range list.Tokens {
-				c.sayTokenProblems(k)
+				c.sayTokenProblems(k, func(w []ipc.Warning) { warnings = append(warnings, w...) })
 			}
+			c.warn(warnings)
 			return nil
 		},
 	}
@@ -62,22 +66,26 @@ func orDash(s string) string {
 	return s
 }
 
-func (c *cli) sayTokenProblems(t ipc.Token) {
+// sayTokenProblems shows what is wrong with a token; say shows its warnings.
+func (c *cli) sayTokenProblems(t ipc.Token, say func([]ipc.Warning)) {
 	if t.Problem != nil {
 		c.say("%s cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
-		for _, h := range advise(t.Problem) {
+		for _, h := range c.advise(t.Problem) {
 			c.say("  %s", clean(h))
 		}
 	}
-	c.warn(t.Warnings)
+	for i, w := range t.Warnings {
+		t.Warnings[i].Fix = adviceFix(w.Code, w.Fix, t.Serial)
+	}
+	say(t.Warnings)
 }
 
 func (c *cli) tokenInfoCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "info [TOKEN]", Short: "Show what a token is, its keys and how many PIN tries are left", Args: cobra.MaximumNArgs(1),
+		Use: "info [TOKEN]", Short: "Show what a token is, its keys and how many PIN tries are left", Args: named(0, "TOKEN"), ValidArgsFunction: c.completeTokens,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			t, err := c.pickToken(ctx, args, func(t ipc.Token) bool { return t.Present })
+			t, err := c.pickToken(cmd, args, func(t ipc.Token) bool { return t.Present })
 			if err != nil {
 				return fail("read the token", err)
 			}
@@ -122,7 +130,7 @@ func (c *cli) printTokenInfo(i ipc.TokenInfo) {
 			either(k.Attested, ", attested", ""), either(k.Ours, ", of this vault", "")))
 	}
 	c.showPairs(t)
-	c.sayTokenProblems(i.Token)
+	c.sayTokenProblems(i.Token, c.warnAll)
 }
 
 func tries(n int) string {
@@ -134,8 +142,8 @@ func tries(n int) string {
 
 // pickToken is the token that args name, by label, id or serial number; without
 // args the only one that fits.
-func (c *cli) pickToken(ctx context.Context, args []string, fits func(ipc.Token) bool) (ipc.Token, error) {
-	list, err := c.daemon().Tokens(ctx)
+func (c *cli) pickToken(cmd *cobra.Command, args []string, fits func(ipc.Token) bool) (ipc.Token, error) {
+	list, err := c.daemon().Tokens(cmd.Context())
 	if err != nil {
 		return ipc.Token{}, err
 	}
@@ -147,19 +155,25 @@ func (c *cli) pickToken(ctx context.Context, args []string, fits func(ipc.Token)
 			found = append(found, t)
 		}
 	}
+	// One that is enrolled is what a command without a name is about.
+	if len(args) == 0 && len(found) > 1 {
+		if known := slices.DeleteFunc(slices.Clone(found), func(t ipc.Token) bool { return !t.Enrolled }); len(known) == 1 {
+			found = known
+		}
+	}
 	switch {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) == 0 && len(args) == 0:
 		return ipc.Token{}, &ipc.Error{Kind: ipc.TokenNotPresent, Message: "no token is there that this could be done with"}
 	case len(found) == 0:
-		return ipc.Token{}, &ipc.Error{Kind: ipc.NotFound, Message: "no token is called " + args[0]}
+		return ipc.Token{}, failWith("find the token", &ipc.Error{Kind: ipc.NotFound, Message: "no token is called " + args[0]}, adviceNoToken()...)
 	}
 	e := &ipc.Error{Kind: ipc.Ambiguous, Message: "there are several tokens; name one"}
 	for _, t := range found {
 		e.Items = append(e.Items, ipc.Item{ID: t.ID, Name: tokenLabel(t)})
 	}
-	return ipc.Token{}, e
+	return ipc.Token{}, failWith("choose a token", e, adviceWhichToken(cmd.CommandPath())...)
 }
 
 // enrollFlags describe a new keyslot, in init and in token enroll.
@@ -173,7 +187,7 @@ type enrollFlags struct {
 func (f *enrollFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.kind, "token", "", "`KIND` of token: piv or soft")
-	fl.StringVar(&f.reader, "reader", "", "`READER` or a part of its name, when several tokens are plugged in")
+	fl.StringVar(&f.reader, "reader", "", "`READER` or a part of its name, or the token's id or serial number, when several are plugged in")
 	fl.StringVar(&f.device, "device", "", "the device `PATH` of a FIDO2 token")
 	fl.StringVar(&f.slot, "slot", "", "PIV `SLOT` of the session key (82)")
 	fl.StringVar(&f.touchSlot, "touch-slot", "", "PIV `SLOT` of the touch key (83)")
@@ -217,7 +231,9 @@ func (f *enrollFlags) request(ctx context.Context, c *cli) (*ipc.EnrollRequest, 
 	}
 	switch {
 	case f.pinFile != "":
-		r.PIN, err = c.readSecret(ctx, "--pin-file", f.pinFile)
+		if r.PIN, err = c.readSecret(ctx, "--pin-file", f.pinFile); err == nil {
+			err = refuseMalformed(f.kind, pinWord(&ipc.TokenRef{Kind: f.kind}), r.PIN)
+		}
 	case f.kind == "soft":
 		r.PIN, err = c.askNewPassword(ctx, "passphrase of the software token", "--pin-file FILE")
 	}
@@ -233,7 +249,7 @@ func (c *cli) tokenEnrollCommand() *cobra.Command {
 	var af authFlags
 	var authToken, authPIN string
 	cmd := &cobra.Command{
-		Use: "enroll --token piv|soft", Short: "Make a token a way into the vault", Long: enrollHelp, Args: cobra.NoArgs,
+		Use: "enroll --token piv|soft", Aliases: []string{"enrol"}, SuggestFor: []string{"add"}, Short: "Make a token a way into the vault", Long: enrollHelp, Args: noArgs,
 		Example: "  tokenctl token enroll --token piv --label spare\n  tokenctl token enroll --token piv --reader 'Reader 01' --use-existing --slot 9d",
 	}
 	ef.add(cmd)
@@ -248,11 +264,14 @@ func (c *cli) tokenEnrollCommand() *cobra.Command {
 		ctx := cmd.Context()
 		af.token, af.pinFile = authToken, authPIN
 		if ef.kind == "" {
-			kind, err := c.chooseKind(ctx)
+			kind, err := c.chooseKind(ctx, "piv, soft")
 			if err != nil {
 				return fail("enrol a token", err)
 			}
 			ef.kind = kind
+		}
+		if err := c.chooseToken(ctx, &ef); err != nil {
+			return fail("enrol a token", err)
 		}
 		r, err := ef.request(ctx, c)
 		if err != nil {
@@ -260,7 +279,7 @@ func (c *cli) tokenEnrollCommand() *cobra.Command {
 		}
 		res, err := c.enroll(ctx, &af, r, ef.pinFile != "")
 		if err != nil {
-			return fail("enrol a token", err)
+			return enrollFailure("enrol a token", "tokenctl token enroll --token piv", err)
 		}
 		if c.json {
 			return c.printJSON(res)
@@ -270,6 +289,20 @@ func (c *cli) tokenEnrollCommand() *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+// enrollFailure gives a failure the advice for a new token; command is what was
+// tried.
+func enrollFailure(doing, command string, err error) error {
+	var f *failure
+	var e *ipc.Error
+	if errors.As(err, &f) || !errors.As(err, &e) {
+		return fail(doing, err)
+	}
+	if hints := adviceEnroll(e, command); hints != nil {
+		return failWith(doing, err, hints...)
+	}
+	return fail(doing, err)
 }
 
 // enroll makes a keyslot. Two PINs may be wanted: the new token's, and that of
@@ -290,7 +323,7 @@ func (c *cli) enroll(ctx context.Context, af *authFlags, r *ipc.EnrollRequest, g
 	isNew := func(e *ipc.Error) bool { return !isOld(e) }
 	fresh := ipc.Auth{PIN: r.PIN, SpendLastTry: r.SpendLastTry}
 	defer wipeAuth(&fresh)
-	err = c.openAs(ctx, af, attempt{given: af.given(), mine: isOld, quiet: true}, func(ctx context.Context, old ipc.Auth) error {
+	err = c.openAs(ctx, af, attempt{given: af.given(), typed: af.recovery, mine: isOld, quiet: true}, func(ctx context.Context, old ipc.Auth) error {
 		r.Auth = old
 		return c.withPIN(ctx, &fresh, attempt{given: given, mine: isNew}, func(ctx context.Context, n ipc.Auth) (err error) {
 			r.PIN, r.SpendLastTry = n.PIN, n.SpendLastTry

@@ -17,7 +17,7 @@ func (c *cli) tokenRevokeCommand() *cobra.Command {
 	var f authFlags
 	var yes bool
 	cmd := &cobra.Command{
-		Use: "revoke TOKEN", Short: "Take a lost token's way into the vault away", Args: cobra.ExactArgs(1),
+		Use: "revoke TOKEN", SuggestFor: []string{"remove", "delete", "rm"}, Short: "Take a lost token's way into the vault away", Args: named(1, "TOKEN"), ValidArgsFunction: c.completeTokens,
 		Long: `Remove a token's keyslot and give the vault new keys, so that the token opens
 no later vault or backup. Old backups stay as they are: the token still opens
 those, and they are named.`,
@@ -29,7 +29,7 @@ those, and they are named.`,
 	f.addWithoutToken(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
-		t, err := c.pickToken(ctx, args, isEnrolled)
+		t, err := c.pickToken(cmd, args, isEnrolled)
 		if err != nil {
 			return fail("revoke "+args[0], err)
 		}
@@ -41,7 +41,9 @@ those, and they are named.`,
 			}
 		}
 		var res ipc.RevokeResult
+		before := ""
 		err = c.open(ctx, &f, func(ctx context.Context, a ipc.Auth) (err error) {
+			before = c.signer(ctx)
 			res, err = c.daemon().RevokeToken(ctx, t.ID, ipc.RevokeRequest{Auth: a, Confirm: t.ID})
 			return err
 		})
@@ -52,6 +54,7 @@ those, and they are named.`,
 			return c.printJSON(res)
 		}
 		c.say("revoked %s; the vault has new keys", tokenLabel(t))
+		c.sayNewSigner(before, res.Vault.Signer)
 		for _, b := range res.OldBackups {
 			c.say("an old backup that it still opens, to be destroyed: %s", clean(b))
 		}
@@ -69,13 +72,13 @@ those, and they are named.`,
 func (c *cli) tokenTestCommand() *cobra.Command {
 	var f authFlags
 	cmd := &cobra.Command{
-		Use: "test [TOKEN]", Short: "Check that a token opens the vault", Args: cobra.MaximumNArgs(1),
+		Use: "test [TOKEN]", Short: "Check that a token opens the vault", Args: named(0, "TOKEN"), ValidArgsFunction: c.completeTokens,
 		Long: "Open the vault's keys with a token once for each of its classes. Nothing is changed.",
 	}
 	f.addWithoutToken(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
-		t, err := c.pickToken(ctx, args, func(t ipc.Token) bool { return t.Enrolled && t.Present })
+		t, err := c.pickToken(cmd, args, func(t ipc.Token) bool { return t.Enrolled && t.Present })
 		if err != nil {
 			return fail("test the token", err)
 		}
@@ -105,10 +108,10 @@ type tokenDocument struct {
 
 func (c *cli) tokenRenameCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "rename TOKEN LABEL", Short: "Call a token something else", Args: cobra.ExactArgs(2),
+		Use: "rename TOKEN LABEL", Short: "Call a token something else", Args: named(2, "TOKEN", "LABEL"), ValidArgsFunction: c.completeTokens,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			t, err := c.pickToken(ctx, args[:1], isEnrolled)
+			t, err := c.pickToken(cmd, args[:1], isEnrolled)
 			if err != nil {
 				return fail("rename "+args[0], err)
 			}
@@ -136,10 +139,10 @@ type pinFlags struct {
 func (c *cli) tokenPINCommand() *cobra.Command {
 	f := &pinFlags{}
 	cmd := &cobra.Command{
-		Use: "pin [TOKEN]", Short: "Change a token's PIN or PUK, or unblock it", Long: pinHelp, Args: cobra.MaximumNArgs(1),
+		Use: "pin [TOKEN]", Short: "Change a token's PIN or PUK, or unblock it", Long: pinHelp, Args: named(0, "TOKEN"), ValidArgsFunction: c.completeTokens,
 		Example: "  tokenctl token pin\n  tokenctl token pin --unblock",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := c.pickToken(cmd.Context(), args, isPresent)
+			t, err := c.pickToken(cmd, args, isPresent)
 			if err != nil {
 				return fail("change the PIN", err)
 			}
@@ -183,7 +186,14 @@ func (c *cli) changePIN(ctx context.Context, f *pinFlags, t ipc.Token) error {
 	r := ipc.ChangePINRequest{Which: which, SpendLastTry: f.lastTry}
 	doing := fmt.Sprintf("change the %s of %s", newWord, tokenLabel(t))
 	var err error
-	if r.Old, err = c.secretOrAsk(ctx, fmt.Sprintf("Present %s of %s", lowerFirst(word), tokenLabel(t)), flag, file); err != nil {
+	if file != "" {
+		if r.Old, err = c.readSecret(ctx, flag, file); err == nil {
+			err = refuseMalformed(t.Kind, lowerFirst(word), r.Old)
+		}
+	} else {
+		r.Old, err = c.askWellFormed(ctx, t.Kind, word, fmt.Sprintf("Present %s of %s", lowerFirst(word), tokenLabel(t)), flag+" FILE")
+	}
+	if err != nil {
 		return fail(doing, err)
 	}
 	auth := ipc.Auth{PIN: r.Old, SpendLastTry: f.lastTry}
@@ -215,12 +225,17 @@ func (c *cli) secretOrAsk(ctx context.Context, prompt, flag, file string) (ipc.S
 func (c *cli) newPIN(ctx context.Context, t ipc.Token, word, file string) (ipc.Secret, error) {
 	switch {
 	case file != "":
-		return c.readSecret(ctx, "--new-pin-file", file)
+		pin, err := c.readSecret(ctx, "--new-pin-file", file)
+		if err == nil {
+			err = refuseMalformed(t.Kind, word, pin)
+		}
+		return pin, err
 	case t.Kind == "soft":
 		return c.askNewPassword(ctx, word+" of the software token", "--new-pin-file FILE")
 	}
 	for {
-		first, err := c.askSecret(ctx, "New "+word, "--new-pin-file FILE")
+		prompt := fmt.Sprintf("New %s (%d to %d characters)", word, minPIN, maxPIN)
+		first, err := c.askWellFormed(ctx, t.Kind, word, prompt, "--new-pin-file FILE")
 		if err != nil {
 			return nil, err
 		}
@@ -243,7 +258,7 @@ func (c *cli) tokenWipeCommand() *cobra.Command {
 	var pinFile, keyFile string
 	var lastTry, yes bool
 	cmd := &cobra.Command{
-		Use: "wipe TOKEN", Short: "Remove a revoked keyslot's keys from a token", Args: cobra.ExactArgs(1),
+		Use: "wipe TOKEN", Short: "Remove a revoked keyslot's keys from a token", Args: named(1, "TOKEN"), ValidArgsFunction: c.completeTokens,
 		Long: `Remove from a token the keys that enrolling made, after it was revoked. Keys
 that are not of a revoked keyslot of this vault are never touched.`,
 	}
@@ -254,7 +269,7 @@ that are not of a revoked keyslot of this vault are never touched.`,
 	fl.BoolVar(&yes, "yes", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
-		t, err := c.pickToken(ctx, args, isPresent)
+		t, err := c.pickToken(cmd, args, isPresent)
 		if err != nil {
 			return fail("wipe "+args[0], err)
 		}
@@ -273,7 +288,10 @@ that are not of a revoked keyslot of this vault are never touched.`,
 		}
 		auth := ipc.Auth{SpendLastTry: lastTry}
 		if pinFile != "" {
-			if auth.PIN, err = c.readSecret(ctx, "--pin-file", pinFile); err != nil {
+			if auth.PIN, err = c.readSecret(ctx, "--pin-file", pinFile); err == nil {
+				err = refuseMalformed(t.Kind, pinWord(&ipc.TokenRef{Kind: t.Kind}), auth.PIN)
+			}
+			if err != nil {
 				return fail(doing, err)
 			}
 		}

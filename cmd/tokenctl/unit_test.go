@@ -49,8 +49,10 @@ func TestAdviceNamesCommandsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What is put in while running stands for one word.
+	joined := regexp.MustCompile(`(?: ?" \+ [^"`+"`"+`]* \+ ")`).ReplaceAllString(string(source), " X")
 	found := 0
-	for _, m := range regexp.MustCompile("`tokenctl ([^`]*)`").FindAllStringSubmatch(string(source), -1) {
+	for _, m := range regexp.MustCompile("`tokenctl ([^`]*)`").FindAllStringSubmatch(joined, -1) {
 		words := strings.Fields(m[1])
 		cmd, rest, err := newCLI().root(nil).Find(words)
 		if words[0] != "help" && (err != nil || cmd.Name() == "tokenctl") {
@@ -93,6 +95,41 @@ func TestFileErrorsHaveKinds(t *testing.T) {
 	} {
 		if got := ipc.KindOf(fileFailure("read", &fs.PathError{Op: "open", Path: "p", Err: err})); got != want {
 			t.Errorf("%v: %s", err, got)
+		}
+	}
+}
+
+// In a graphical session what is missing is a program; elsewhere no program
+// helps.
+func TestNoClipboard(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	for display, want := range map[string]string{":9": "install wl-clipboard", "": "--copy=terminal"} {
+		c := newCLI()
+		c.getenv = func(name string) string { return map[string]string{"DISPLAY": display}[name] }
+		_, err := c.findClipboard()
+		var errOut bytes.Buffer
+		c.err = &errOut
+		if c.report(context.Background(), err); !strings.Contains(errOut.String(), want) || strings.Contains(errOut.String(), "install") != (display != "") {
+			t.Errorf("DISPLAY=%s: %s", display, errOut.String())
+		}
+	}
+}
+
+// Names and values are never cut: a fingerprint is there to be compared.
+func TestPairsAreNotCut(t *testing.T) {
+	tab := &table{head: []string{"", ""}, flexible: 1}
+	print := strings.Repeat("0123456789abcdef", 4)
+	tab.add("recovery password", "set 2026-05-04 12:00 (3 days ago)")
+	tab.add("signed by", print)
+	for screen, want := range map[int]string{
+		0:  "recovery password  set 2026-05-04 12:00 (3 days ago)|signed by          " + print,
+		90: "recovery password  set 2026-05-04 12:00 (3 days ago)|signed by          " + print,
+		80: "recovery password  set 2026-05-04 12:00 (3 days ago)|signed by|  " + print,
+		46: "recovery password  set 2026-05-04 12:00 (3|                   days ago)|signed by|  " + print,
+		40: "recovery password|  set 2026-05-04 12:00 (3 days ago)|signed by|  " + print,
+	} {
+		if got := strings.Join(tab.pairs(screen), "|"); got != want {
+			t.Errorf("%d columns: %s", screen, got)
 		}
 	}
 }

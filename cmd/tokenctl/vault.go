@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +30,7 @@ func (c *cli) initCommand() *cobra.Command {
 	var passwordFile string
 	var noPassword bool
 	cmd := &cobra.Command{
-		Use: "init --token piv|soft|none", Short: "Make a vault", Long: initHelp, Example: initExamples, Args: cobra.NoArgs,
+		Use: "init --token piv|soft|none", Short: "Make a vault", Long: initHelp, Example: initExamples, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			if err := c.mustHaveNoVault(ctx, "make a vault"); err != nil {
@@ -37,9 +39,12 @@ func (c *cli) initCommand() *cobra.Command {
 			var r ipc.InitRequest
 			var err error
 			if ef.kind == "" {
-				if ef.kind, err = c.chooseKind(ctx); err != nil {
+				if ef.kind, err = c.chooseKind(ctx, "piv, soft, none"); err != nil {
 					return fail("make a vault", err)
 				}
+			}
+			if err := c.chooseToken(ctx, &ef); err != nil {
+				return fail("make a vault", err)
 			}
 			if ef.kind != "none" {
 				if r.Enroll, err = ef.request(ctx, c); err != nil {
@@ -55,7 +60,7 @@ func (c *cli) initCommand() *cobra.Command {
 			}
 			res, err := c.makeVault(ctx, r, ef.pinFile != "")
 			if err != nil {
-				return fail("make a vault", err)
+				return enrollFailure("make a vault", "tokenctl init --token piv", err)
 			}
 			if c.json {
 				return c.printJSON(res)
@@ -72,48 +77,17 @@ func (c *cli) initCommand() *cobra.Command {
 	return cmd
 }
 
-// mustHaveNoUsableVault is mustHaveNoVault for a restore, which takes the place
-// of a vault that cannot be used.
-func (c *cli) mustHaveNoUsableVault(ctx context.Context, doing string) error {
-	st, err := c.daemon().Status(ctx)
-	if err == nil && (st.Vault.State == ipc.VaultBroken || st.Vault.Problem != nil) {
-		return nil // the daemon knows whether it gives way
-	}
-	return c.mustHaveNoVault(ctx, doing)
-}
-
 // mustHaveNoVault fails before anything is asked when there is a vault already.
-func (c *cli) mustHaveNoVault(ctx context.Context, doing string) error {
+// Of a vault in one of the states in but the daemon decides.
+func (c *cli) mustHaveNoVault(ctx context.Context, doing string, but ...ipc.VaultState) error {
 	st, err := c.daemon().Status(ctx)
 	if err != nil {
 		return fail(doing, err)
 	}
-	if st.Vault.State != ipc.VaultNone {
+	if st.Vault.State != ipc.VaultNone && !slices.Contains(but, st.Vault.State) {
 		return failWith(doing, &ipc.Error{Kind: ipc.AlreadyExists, Message: "you have a vault already"}, adviceVaultExists()...)
 	}
 	return nil
-}
-
-// chooseKind asks what the vault is to open with; a token that is plugged in is
-// proposed.
-func (c *cli) chooseKind(ctx context.Context) (string, error) {
-	def := ""
-	if c.canAsk() {
-		list, err := c.daemon().Tokens(ctx)
-		if err != nil {
-			return "", err
-		}
-		for _, t := range list.Tokens {
-			if t.Present && t.Hardware && t.Problem == nil {
-				c.say("%s is plugged in", tokenLabel(t))
-				def = t.Kind
-			}
-		}
-		if def == "" {
-			c.say("no hardware token is plugged in; a software token is a file sealed by a passphrase, and not hardware")
-		}
-	}
-	return c.ask(ctx, "Which token (piv, soft, none)", def, "--token piv|soft|none")
 }
 
 // newRecoveryPassword is the password of a new vault: from the file, asked for,
@@ -171,7 +145,7 @@ func (c *cli) sayVaultMade(res ipc.InitResult) {
 func (c *cli) unlockCommand() *cobra.Command {
 	var f authFlags
 	cmd := &cobra.Command{
-		Use: "unlock", Short: "Open the vault with a token or the recovery password", Args: cobra.NoArgs,
+		Use: "unlock", Short: "Open the vault with a token or the recovery password", Args: noArgs,
 		Long: `Open the vault until it locks: by itself when it was idle for some minutes, or
 with tokenctl lock. A token that is plugged in is used; its PIN is asked for.`,
 		Example: "  tokenctl unlock\n  tokenctl unlock --pin-file /run/secrets/pin\n  tokenctl unlock --recovery",
@@ -182,7 +156,7 @@ with tokenctl lock. A token that is plugged in is used; its PIN is asked for.`,
 			}
 			defer wipeAuth(&auth)
 			var res ipc.UnlockResult
-			err = c.withPIN(cmd.Context(), &auth, attempt{given: f.given()}, func(ctx context.Context, a ipc.Auth) (err error) {
+			err = c.withPIN(cmd.Context(), &auth, f.attempt(), func(ctx context.Context, a ipc.Auth) (err error) {
 				res, err = c.daemon().Unlock(ctx, ipc.UnlockRequest{Auth: a})
 				return err
 			})
@@ -213,7 +187,7 @@ func by(what string) string {
 
 func (c *cli) lockCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "lock", Short: "Close the vault now", Args: cobra.NoArgs,
+		Use: "lock", Short: "Close the vault now", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.daemon().Lock(cmd.Context()); err != nil {
 				return fail("lock the vault", err)
@@ -232,7 +206,7 @@ func (c *cli) vaultRecoverCommand() *cobra.Command {
 	var f authFlags
 	var apply bool
 	cmd := &cobra.Command{
-		Use: "recover", Short: "Compare a damaged vault with the last good state, and go back to that", Args: cobra.NoArgs,
+		Use: "recover", Short: "Compare a damaged vault with the last good state, and go back to that", Args: noArgs,
 		Long: `Say what is damaged, and what the last good state of the vault holds. With
 --apply that state becomes the vault again; the damaged file is kept beside it.`,
 		Example: "  tokenctl vault recover\n  tokenctl vault recover --apply",
@@ -246,7 +220,7 @@ func (c *cli) vaultRecoverCommand() *cobra.Command {
 			return fail("recover the vault", err)
 		}
 		defer wipeAuth(&auth)
-		err = c.withPIN(cmd.Context(), &auth, attempt{given: f.given()}, func(ctx context.Context, a ipc.Auth) (err error) {
+		err = c.withPIN(cmd.Context(), &auth, f.attempt(), func(ctx context.Context, a ipc.Auth) (err error) {
 			res, err = c.daemon().RecoverVault(ctx, ipc.RecoverVaultRequest{Auth: a, Apply: apply})
 			return err
 		})
@@ -263,11 +237,16 @@ func (c *cli) vaultRecoverCommand() *cobra.Command {
 }
 
 func (c *cli) sayRecovered(res ipc.RecoverVaultResult) {
-	if !res.Damaged {
+	switch {
+	case res.Damaged:
+		c.say("damaged: %s", clean(res.Problem))
+	case res.Problem != "":
+		c.say("not the vault as it was: %s", clean(res.Problem))
+		c.say("signed by %s: compare it with what was noted when the vault was made, or with an earlier backup's", clean(res.Signer))
+	default:
 		c.say("the vault is whole; nothing was changed")
 		return
 	}
-	c.say("damaged: %s", clean(res.Problem))
 	c.say("last good state: number %d, written %s, with %s", res.Generation, ago(c.now(), res.Written), plural(len(res.Accounts), "account"))
 	c.show(accountTable(res.Accounts))
 	for _, l := range res.Lost {
@@ -288,7 +267,7 @@ func (c *cli) sayRecovered(res ipc.RecoverVaultResult) {
 func tokenLabel(t ipc.Token) string {
 	name := tokenName(&ipc.TokenRef{ID: t.ID, Label: t.Label})
 	if t.Label == "" && t.Model != "" {
-		name = clean(t.Model)
+		name = strings.TrimSpace(clean(t.Model) + " " + clean(t.Serial))
 	}
 	if !t.Hardware {
 		return fmt.Sprintf("%s (software token, not hardware)", name)

@@ -68,9 +68,9 @@ func (a *Account) Check() error {
 	switch {
 	case !isHex(a.ID, 8):
 		return fmt.Errorf("account: no id")
-	case a.Name == "" || !text(a.Name, MaxName):
+	case a.Name == "" || !text(a.Name):
 		return fmt.Errorf("account: a name has 1 to %d bytes of plain text", MaxName)
-	case !text(a.Issuer, MaxName):
+	case !text(a.Issuer):
 		return fmt.Errorf("account: an issuer has at most %d bytes of plain text", MaxName)
 	case !note(a.Note):
 		return fmt.Errorf("account: a note has at most %d bytes of text", MaxNote)
@@ -106,9 +106,10 @@ func (a *Account) checkParams() error {
 	return nil
 }
 
-// text says that s is valid UTF-8 of at most n bytes without control characters.
-func text(s string, n int) bool {
-	if len(s) > n || !utf8.ValidString(s) {
+// text says that s is valid UTF-8 of at most MaxName bytes without control
+// characters.
+func text(s string) bool {
+	if len(s) > MaxName || !utf8.ValidString(s) {
 		return false
 	}
 	for _, r := range s {
@@ -133,4 +134,4 @@ func note(s string) bool {
 }
 
 // Label is text that may be empty: what the user calls a token.
-func Label(s string) bool { return text(s, MaxName) }
+func Label(s string) bool { return text(s) }

@@ -409,3 +409,14 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestIsHex(t *testing.T) {
+	for s, want := range map[string]bool{
+		"00ff": true, "0a1b": true, "00fF": false, "00f": false, "00ff0": false, "00ff00": false,
+		"": false, "0g00": false, "g000": false, "000g": false, "0 00": false, "é00": false,
+	} {
+		if isHex(s, 2) != want {
+			t.Errorf("%q: %v", s, !want)
+		}
+	}
+}

@@ -11,6 +11,13 @@ import (
 // keys, key, and what a driver needs below "params".
 const maxDepth = 16
 
+// No object of the format has more names than usualNames; maxNames bounds what
+// a driver may have below "params".
+const (
+	usualNames = 20
+	maxNames   = 64
+)
+
 // decodeStrict decodes one JSON document. Unlike encoding/json it refuses a
 // name that occurs twice or that differs in case from the field's: two readers
 // must never see two different things in the same signed bytes.
@@ -115,7 +122,10 @@ func (s *scanner) value(depth int, free bool) error {
 
 func (s *scanner) object(depth int, free bool) error {
 	s.pos++
-	var names []string
+	// Pieces of the document, not copies: in a large vault that is thousands,
+	// and each copy would be one more to erase.
+	var room [usualNames][]byte
+	names := room[:0]
 	for first := true; ; first = false {
 		s.space()
 		if s.peek() == '}' && first {
@@ -133,14 +143,14 @@ func (s *scanner) object(depth int, free bool) error {
 			return s.fail("unknown name")
 		}
 		for _, n := range names {
-			if n == string(name) {
+			if bytes.Equal(n, name) {
 				return s.fail("a name twice")
 			}
 		}
-		if len(names) > 64 {
+		if len(names) > maxNames {
 			return s.fail("too many names")
 		}
-		names = append(names, string(name))
+		names = append(names, name)
 		s.space()
 		if s.peek() != ':' {
 			return s.fail("no colon")

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/tokenbridge/tokend/tokens"
@@ -88,6 +89,36 @@ func TestStaleVaultWritesNothing(t *testing.T) {
 	_, err = again.Add(t.Context(), newAccounts(1, tokens.ClassSession, ""))
 	wantErr(t, err, ErrConflict)
 	r.add(v, newAccounts(1, tokens.ClassSession, "")...)
+}
+
+// TestOwnWritesAreNotStale looks at a vault while it writes: it stands on what it
+// has just written itself at every moment.
+func TestOwnWritesAreNotStale(t *testing.T) {
+	r := newRig(t)
+	v := r.create()
+	a := r.add(v, newAccounts(1, tokens.ClassSession, "hotp")...)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 30 {
+			if _, err := v.NextCounter(a[0].ID); err != nil {
+				t.Error(err)
+			}
+			if _, err := v.Edit(t.Context(), a[0].ID, func(e *Account) error { e.Note = fmt.Sprint(i); return nil }); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for looks := 0; ; looks++ {
+		if v.Stale() {
+			t.Fatalf("stale by its own doing, at look %d", looks)
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
 }
 
 // TestUnlockDoesNotUndoRevoke rotates the keys while a second opening waits: it

@@ -200,15 +200,21 @@ func (s *Store) choose(search bool) (*loaded, error) {
 }
 
 // bestEarlier is the newest intact generation of the pinned epoch among those
-// that were kept, nil when there is none.
+// that were kept, nil when there is none. A name counts only as far as what is
+// signed says the same: an old vault put in place of the newest was kept under
+// the newest's name.
 func (s *Store) bestEarlier(p *pin) *archive.Archive {
+	var best *archive.Archive
 	for _, g := range s.earlier() {
+		if best != nil && best.Manifest.Generation >= g.number {
+			break
+		}
 		a, err := s.parseFile(filepath.Join(s.generations(), g.name))
-		if err == nil && p.admit(a.Manifest, true) == nil {
-			return a
+		if err == nil && p.admit(a.Manifest, true) == nil && (best == nil || a.Manifest.Generation > best.Manifest.Generation) {
+			best = a
 		}
 	}
-	return nil
+	return best
 }
 
 func (s *Store) newest() (*archive.Archive, error) { return s.parseFile(s.vaultFile()) }

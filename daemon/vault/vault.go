@@ -213,6 +213,9 @@ func (v *Vault) startJournal() error {
 // Stale says that another Vault of the same store has written since this one was
 // opened: it shows what was, and can write nothing.
 func (v *Vault) Stale() bool {
+	// A write of this Vault's own counts in the store before it counts here.
+	v.mu.RLock()
+	defer v.mu.RUnlock()
 	v.store.mu.RLock()
 	defer v.store.mu.RUnlock()
 	return v.revision != v.store.revision

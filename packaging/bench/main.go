@@ -83,6 +83,9 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	b := &bench{options: o, dir: dir}
+	if err := b.install(); err != nil {
+		return err
+	}
 	for _, m := range []struct {
 		name    string
 		measure func(context.Context) error
@@ -104,6 +107,27 @@ func run(ctx context.Context, o options) (err error) {
 		}
 	}
 	b.print()
+	return nil
+}
+
+// install copies the programs as a package's installation does. What a linker
+// has just written lies in the page cache in small pieces, and starts up to a
+// millisecond slower than what is installed.
+func (b *bench) install() error {
+	to := filepath.Join(b.dir, "bin")
+	if err := os.Mkdir(to, 0o700); err != nil {
+		return err
+	}
+	for _, name := range []string{"tokend", "tokenctl", "tokend-helper"} {
+		data, err := os.ReadFile(filepath.Join(b.bin, name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, name), data, 0o700); err != nil {
+			return err
+		}
+	}
+	b.bin = to
 	return nil
 }
 

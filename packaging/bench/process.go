@@ -59,7 +59,7 @@ func (b *bench) process(ctx context.Context) error {
 	// In turns, so that what else the machine does hits all alike.
 	for range 10 {
 		for _, p := range []program{ours, oathtool, pass} {
-			s, err := repeat(max(1, p.times/10), func() error { _, err := p.run(ctx); return err })
+			s, err := repeat(max(1, p.times/10), func() error { _, err := p.run(ctx); return err }, nil)
 			if err != nil {
 				return err
 			}

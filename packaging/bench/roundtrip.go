@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/ipc/client"
 )
 
 // clients is how many ask at once for the percentiles under load.
@@ -45,31 +46,34 @@ func serveBare(socket string) error {
 	}))
 }
 
-// caller asks the service at one socket, over connections that stay open. The
-// same code asks the daemon and the bare server.
+// caller asks one service for one code, n clients at a time.
 type caller struct {
-	http http.Client
-	url  string
+	name string
+	// client returns what one client calls; it is used by one goroutine.
+	client func() (call func(context.Context) error)
 }
 
-func newCaller(socket, path string) *caller {
+// netHTTP calls with the standard library's client, over connections that stay
+// open: the same code for the daemon and for the bare server.
+func netHTTP(name, socket, path string) caller {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", socket)
 	}
-	return &caller{
-		http: http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: clients}},
-		url:  "http://tokend" + path,
-	}
+	c := &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: clients}}
+	url := "http://tokend" + path
+	return caller{name, func() func(context.Context) error {
+		return func(ctx context.Context) error { return post(ctx, c, url) }
+	}}
 }
 
-func (c *caller) call(ctx context.Context) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader([]byte("{}")))
+func post(ctx context.Context, c *http.Client, url string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte("{}")))
 	if err != nil {
 		return err
 	}
 	r.Header.Set("Content-Type", "application/json")
-	a, err := c.http.Do(r)
+	a, err := c.Do(r)
 	if err != nil {
 		return err
 	}
@@ -84,17 +88,42 @@ func (c *caller) call(ctx context.Context) error {
 	return nil
 }
 
-// together lets n callers ask at the same time, each times times.
-func (c *caller) together(ctx context.Context, n, times int) (sample, error) {
+// ours calls with the client of this project, a connection for each.
+func ours(name, socket, account string) caller {
+	return caller{name, func() func(context.Context) error {
+		c := client.New(socket)
+		return func(ctx context.Context) error {
+			_, err := c.Code(ctx, account, ipc.CodeRequest{})
+			return err
+		}
+	}}
+}
+
+// load is how clients ask: n of them, times calls each, at the pace of one call
+// in every; without a pace each asks again as soon as it has its answer.
+type load struct {
+	n, times int
+	every    time.Duration
+}
+
+func (c caller) under(ctx context.Context, l load) (sample, error) {
 	var (
 		wg   sync.WaitGroup
 		mu   sync.Mutex
 		all  sample
 		fail error
 	)
-	for range n {
+	for i := range l.n {
 		wg.Go(func() {
-			s, err := repeat(times, func() error { return c.call(ctx) })
+			// Out of step, as people are.
+			next := time.Now().Add(l.every * time.Duration(i) / time.Duration(l.n))
+			call := c.client()
+			s, err := repeat(l.times, func() error { return call(ctx) }, func() {
+				if l.every > 0 {
+					time.Sleep(time.Until(next))
+					next = next.Add(l.every)
+				}
+			})
 			mu.Lock()
 			defer mu.Unlock()
 			all = append(all, s...)
@@ -130,37 +159,43 @@ func (b *bench) roundTrip(ctx context.Context) error {
 	if err := d.vault(ctx, 50); err != nil {
 		return err
 	}
-	code := newCaller(d.socket, "/v1/codes?account="+url.QueryEscape("user25@example.org"))
-	bare := newCaller(socket, "/")
-	return b.compareRoundTrips(ctx, code, bare)
+	const account = "user25@example.org"
+	return b.compareRoundTrips(ctx,
+		netHTTP("bare net/http", socket, "/"),
+		netHTTP("by net/http's client", d.socket, "/v1/codes?account="+url.QueryEscape(account)),
+		ours("by this project's client", d.socket, account))
 }
 
-// compareRoundTrips asks both in turns, so that what else the machine does hits
-// both alike.
-func (b *bench) compareRoundTrips(ctx context.Context, code, bare *caller) error {
-	for _, n := range []int{1, clients} {
-		var codes, bares sample
+// compareRoundTrips asks all in turns, so that what else the machine does hits
+// all alike.
+func (b *bench) compareRoundTrips(ctx context.Context, bare caller, codes ...caller) error {
+	const pace = 10 * time.Millisecond
+	for _, m := range []struct {
+		what     string
+		load     load
+		p50, p99 string // goals
+	}{
+		{"1 client", load{1, b.times(500), 0}, "ratio at most 1.5", "-"},
+		{"8 clients, each 100 a second", load{clients, b.times(50), pace}, "-", "under 1 ms"},
+		{"8 clients without a pause", load{clients, b.times(500), 0}, "-", "-"},
+	} {
+		samples := map[string]sample{}
 		for range 10 {
-			s, err := code.together(ctx, n, b.times(500))
-			if err != nil {
-				return err
+			for _, c := range append([]caller{bare}, codes...) {
+				s, err := c.under(ctx, m.load)
+				if err != nil {
+					return err
+				}
+				samples[c.name] = append(samples[c.name], s...)
 			}
-			codes = append(codes, s...)
-			if s, err = bare.together(ctx, n, b.times(500)); err != nil {
-				return err
-			}
-			bares = append(bares, s...)
 		}
-		goal := [2]string{"ratio at most 1.5", "-"}
-		what := "warm session code over the socket, 1 client"
-		if n > 1 {
-			goal = [2]string{"-", "under 1 ms"}
-			what = fmt.Sprintf("the same, %d clients at once", n)
+		least := samples[bare.name]
+		for _, c := range codes {
+			s := samples[c.name]
+			what := "warm session code, " + m.what + ", " + c.name
+			b.add(what+", p50", show(s.median()), bare.name+" "+show(least.median()), ratio(s.median(), least.median()), m.p50)
+			b.add(what+", p99", show(s.at(99)), bare.name+" "+show(least.at(99)), ratio(s.at(99), least.at(99)), m.p99)
 		}
-		b.add(what+", p50", show(codes.median()), "bare net/http "+show(bares.median()),
-			ratio(codes.median(), bares.median()), goal[0])
-		b.add(what+", p99", show(codes.at(99)), "bare net/http "+show(bares.at(99)),
-			ratio(codes.at(99), bares.at(99)), goal[1])
 	}
 	return nil
 }

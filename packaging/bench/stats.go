@@ -24,15 +24,20 @@ func (s sample) at(p float64) time.Duration {
 
 func (s sample) median() time.Duration { return s.at(50) }
 
-// repeat times f n times after one that is not counted.
-func repeat(n int, f func() error) (sample, error) {
+// repeat times f n times after warmup that is not counted; between calls it
+// waits, which is not counted either.
+func repeat(n int, f func() error, wait func()) (sample, error) {
+	const warmup = 5
 	var s sample
-	for i := range n + 1 {
+	for i := range n + warmup {
+		if wait != nil {
+			wait()
+		}
 		began := time.Now()
 		if err := f(); err != nil {
 			return nil, err
 		}
-		if i > 0 {
+		if i >= warmup {
 			s = append(s, time.Since(began))
 		}
 	}
@@ -59,19 +64,27 @@ func ratio(a, b time.Duration) string { return fmt.Sprintf("%.2f", float64(a)/fl
 
 // machine says in a line what the figures are from.
 func machine() string {
-	model := runtime.GOARCH
+	model, flags := runtime.GOARCH, ""
 	if data, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range strings.Lines(string(data)) {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			name, value, _ := strings.Cut(line, ":")
+			switch strings.TrimSpace(name) {
+			case "model name":
 				model = strings.TrimSpace(value)
-				break
+			case "flags":
+				flags = value
 			}
 		}
 	}
+	cores := "cores"
+	if strings.Contains(flags, " hypervisor") {
+		cores = "virtual cores"
+	}
 	system := runtime.GOOS
 	if out, err := exec.Command("uname", "-sr").Output(); err == nil {
-		system = strings.TrimSpace(string(out))
+		if parts := strings.SplitN(strings.TrimSpace(string(out)), ".", 3); len(parts) > 1 {
+			system = parts[0] + "." + parts[1]
+		}
 	}
-	return fmt.Sprintf("%d cores of %s, %s, %s, %s.", runtime.NumCPU(), model, system, runtime.Version(),
-		time.Now().UTC().Format("2006-01-02"))
+	return fmt.Sprintf("%d %s of %s, %s, %s.", runtime.NumCPU(), cores, model, system, runtime.Version())
 }

@@ -5,6 +5,9 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/ecdh"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +18,8 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens"
+	"github.com/tokenbridge/tokend/tokens/helper"
 )
 
 // start measures from starting the process to the socket that answers.
@@ -198,45 +203,79 @@ func (d *daemon) attached() error {
 	return fmt.Errorf("strace does not attach")
 }
 
-// enroll measures adding a token to a small and to a large vault.
+// enroll measures adding a token to a small and to a large vault, in turns, and
+// what the token itself needs for it: its own enrolment and the one opening by
+// which the new keyslot is tried.
 func (b *bench) enroll(ctx context.Context) error {
-	d, err := b.tokend("enroll")
+	small, err := b.vaultOf(ctx, "enroll-small", 10)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = d.stop() }()
-	if err := d.vault(ctx, 10); err != nil {
+	defer func() { _ = small.stop() }()
+	large, err := b.vaultOf(ctx, "enroll-large", 10000)
+	if err != nil {
 		return err
 	}
-	n := 0
-	enroll := func() (sample, error) {
-		var s sample
-		for range b.times(20) {
-			n++
-			began := time.Now()
-			r, err := d.EnrollToken(ctx, ipc.EnrollRequest{Kind: "soft", Label: fmt.Sprintf("token %d", n), PIN: ipc.Secret(passphrase)})
+	defer func() { _ = large.stop() }()
+	soft := helper.New(helper.Config{Path: filepath.Join(b.bin, "tokend-helper"), Kind: tokens.KindSoft})
+	var few, many, alone sample
+	for n := range b.times(20) {
+		for _, m := range []struct {
+			s       *sample
+			measure func() (time.Duration, error)
+		}{
+			{&few, func() (time.Duration, error) { return small.enrolled(ctx, n) }},
+			{&many, func() (time.Duration, error) { return large.enrolled(ctx, n) }},
+			{&alone, func() (time.Duration, error) { return enrolledAlone(ctx, soft) }},
+		} {
+			took, err := m.measure()
 			if err != nil {
-				return nil, err
+				return err
 			}
-			s = append(s, time.Since(began))
-			// Taken away again, so that the number of keyslots stays the same.
-			if _, err := d.RevokeToken(ctx, r.Token.ID, ipc.RevokeRequest{Confirm: r.Token.ID}); err != nil {
-				return nil, err
-			}
+			*m.s = append(*m.s, took)
 		}
-		return s, nil
 	}
-	small, err := enroll()
-	if err != nil {
-		return err
-	}
-	if err := d.accounts(ctx, 9990, 10); err != nil {
-		return err
-	}
-	large, err := enroll()
-	if err != nil {
-		return err
-	}
-	b.add("enrolling a token, 10,000 accounts", show(large.median()), "10 accounts "+show(small.median()), ratio(large.median(), small.median()), "the same")
+	f, m, a := few.median(), many.median(), alone.median()
+	b.add("enrolling a software token, 10,000 accounts", show(m), "10 accounts "+show(f), ratio(m, f), "the same")
+	b.add("the same, beyond the token", show(m-a), "10 accounts "+show(f-a)+"; the token alone "+show(a), "-", "-")
 	return nil
+}
+
+// vaultOf is a daemon with a vault of n accounts, unlocked.
+func (b *bench) vaultOf(ctx context.Context, name string, n int) (*daemon, error) {
+	d, err := b.tokend(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.vault(ctx, n); err != nil {
+		return nil, errors.Join(err, d.stop())
+	}
+	return d, nil
+}
+
+// enrolled is how long the n-th enrolment takes. The token is taken away again,
+// so that the number of keyslots stays the same.
+func (d *daemon) enrolled(ctx context.Context, n int) (time.Duration, error) {
+	began := time.Now()
+	r, err := d.EnrollToken(ctx, ipc.EnrollRequest{Kind: "soft", Label: fmt.Sprintf("token %d", n), PIN: ipc.Secret(passphrase)})
+	took := time.Since(began)
+	if err != nil {
+		return 0, err
+	}
+	_, err = d.RevokeToken(ctx, r.Token.ID, ipc.RevokeRequest{Confirm: r.Token.ID})
+	return took, err
+}
+
+func enrolledAlone(ctx context.Context, d tokens.Driver) (time.Duration, error) {
+	peer, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	made, err := d.Enroll(ctx, tokens.EnrollRequest{Classes: []tokens.Class{tokens.ClassSession}, PIN: []byte(passphrase)})
+	if err != nil {
+		return 0, fmt.Errorf("cannot enrol without the daemon: %w", err)
+	}
+	_, err = d.Agree(ctx, tokens.AgreeRequest{Key: made.Keys[0], Peer: peer.PublicKey().Bytes(), PIN: []byte(passphrase), KeyFile: made.KeyFile})
+	return time.Since(began), err
 }

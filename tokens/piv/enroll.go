@@ -202,6 +202,16 @@ func (e *enrollment) look(s *session, p *place) error {
 		return nil
 	}
 	if occupied {
+		cert, err := s.certificate(p.slot)
+		if err := s.refused(err); err != nil {
+			return err
+		}
+		if spare(cert, k) {
+			return nil
+		}
+		if cert != nil && slices.Contains(cert.Subject.Organization, organization) {
+			return tokens.Errorf(tokens.CodeOccupied, "slot %s of the card is in use: it has the key of a vault", p.slot)
+		}
 		return tokens.Errorf(tokens.CodeOccupied, "slot %s of the card is in use", p.slot)
 	}
 	if !sure {

@@ -3,6 +3,7 @@
 package piv
 
 import (
+	"errors"
 	"testing"
 
 	gopiv "github.com/go-piv/piv-go/v2/piv"
@@ -55,7 +56,8 @@ func FuzzParams(f *testing.F) {
 		}
 		p, slot, err := parseParams(b)
 		if err != nil {
-			if _, ok := err.(*tokens.Error); !ok {
+			var typed *tokens.Error
+			if !errors.As(err, &typed) {
 				t.Fatalf("untyped error %v", err)
 			}
 			return

@@ -7,12 +7,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
 	"slices"
 	"strings"
-	"time"
 
 	gopiv "github.com/go-piv/piv-go/v2/piv"
 
@@ -169,7 +165,7 @@ func (e *enrollment) refusedGenerate(slot gopiv.Slot, err error) error {
 // public key in no other way. It vouches for nothing: the key that signs it is
 // thrown away.
 func (e *enrollment) certify(yk *gopiv.YubiKey, slot gopiv.Slot, public *ecdsa.PublicKey) error {
-	cert, err := e.certificate(slot, public)
+	cert, err := slotCertificate(e.d.o.Now(), "tokend slot "+slot.String(), public)
 	if err != nil {
 		return fail(tokens.CodeProtocol, "cannot make the slot's certificate", err)
 	}
@@ -183,29 +179,4 @@ func (e *enrollment) certify(yk *gopiv.YubiKey, slot gopiv.Slot, public *ecdsa.P
 		return fail(tokens.CodeUnsupported, "the card did not take the certificate of slot "+slot.String(), err)
 	}
 	return nil
-}
-
-func (e *enrollment) certificate(slot gopiv.Slot, public *ecdsa.PublicKey) (*x509.Certificate, error) {
-	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	number, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 119))
-	if err != nil {
-		return nil, err
-	}
-	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: "tokend"}}
-	t := &x509.Certificate{
-		SerialNumber: number.Add(number, big.NewInt(1)),
-		Subject:      pkix.Name{Organization: []string{"tokend"}, CommonName: "tokend slot " + slot.String()},
-		NotBefore:    e.d.o.Now().Add(-24 * time.Hour).UTC(),
-		// RFC 5280, 4.1.2.5: no well-defined end.
-		NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
-		KeyUsage: x509.KeyUsageKeyAgreement,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, t, issuer, public, signer)
-	if err != nil {
-		return nil, err
-	}
-	return x509.ParseCertificate(der)
 }

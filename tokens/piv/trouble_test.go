@@ -3,8 +3,8 @@
 package piv_test
 
 import (
-	"errors"
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"

@@ -5,6 +5,8 @@ package piv
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 
 	gopiv "github.com/go-piv/piv-go/v2/piv"
 
@@ -12,8 +14,8 @@ import (
 )
 
 // Wipe implements tokens.Wiper. From firmware 5.7 on a key can be deleted; on
-// older cards a new key that nobody has use for takes its place, and the slot
-// stays in use.
+// older cards a new key that nobody has use for takes its place, with a
+// certificate that says so: Enroll takes such a slot for free.
 func (d *Driver) Wipe(ctx context.Context, r tokens.WipeRequest) (cleared []string, err error) {
 	var slots []gopiv.Slot
 	for _, k := range r.Keys {
@@ -74,30 +76,48 @@ func (d *Driver) Wipe(ctx context.Context, r tokens.WipeRequest) (cleared []stri
 // round a card pulled out in between could not be recognised any more. The
 // management key has been shown.
 func (s *session) clear(slot gopiv.Slot) error {
-	if err := s.destroy(byte(slot.Key)); err != nil {
+	replacement, err := s.destroy(byte(slot.Key))
+	if err != nil {
 		return err
 	}
+	var object []byte
+	if replacement != nil {
+		cert, err := slotCertificate(s.d.o.Now(), sparePrefix+slot.String(), replacement)
+		if err != nil {
+			return fail(tokens.CodeProtocol, "cannot make the slot's certificate", err)
+		}
+		// SP 800-73-4 part 1, table 10: certificate, not compressed, no error code.
+		object = append(append(tlv(0x70, cert.Raw), tlv(0x71, []byte{0})...), tlv(0xfe, nil)...)
+	}
 	name := tlv(0x5c, []byte{byte(slot.Object >> 16), byte(slot.Object >> 8), byte(slot.Object)})
-	_, err := s.card.Send(insPutData, 0x3f, 0xff, append(name, tlv(0x53, nil)...))
+	_, err = s.card.Send(insPutData, 0x3f, 0xff, append(name, tlv(0x53, object)...))
 	if err != nil && !missing(err) {
 		return s.d.explain(s.reader, err)
 	}
 	return nil
 }
 
-func (s *session) destroy(slot byte) error {
+// destroy removes the key, or puts another in its place, which it returns.
+func (s *session) destroy(slot byte) (replacement *ecdsa.PublicKey, err error) {
 	if s.atLeast(5, 7) {
 		_, err := s.card.Send(insMoveKey, 0xff, slot, nil)
 		if err == nil || missing(err) {
-			return nil
+			return nil, nil
 		}
 		if _, refused := status(err); !refused {
-			return s.d.explain(s.reader, err)
+			return nil, s.d.explain(s.reader, err)
 		}
 	}
 	const insGenerate, algP256 = 0x47, 0x11
-	if _, err := s.card.Send(insGenerate, 0, slot, tlv(0xac, tlv(0x80, []byte{algP256}))); err != nil {
-		return s.d.explain(s.reader, err)
+	answer, err := s.card.Send(insGenerate, 0, slot, tlv(0xac, tlv(0x80, []byte{algP256})))
+	if err != nil {
+		return nil, s.d.explain(s.reader, err)
 	}
-	return nil
+	public, _ := find(answer, 0x7f49)
+	point, _ := find(public, 0x86)
+	replacement, err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		return nil, fail(tokens.CodeProtocol, "the card answered nonsense", err)
+	}
+	return replacement, nil
 }

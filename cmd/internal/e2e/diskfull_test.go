@@ -16,6 +16,7 @@ import (
 // reported done is lost, the failure says so, and work goes on as soon as
 // there is room.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	if needRoot(t) {
 		return
 	}

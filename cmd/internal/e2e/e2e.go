@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,7 +23,10 @@ import (
 )
 
 // Programs is where the programs under test were built.
-type Programs struct{ Dir string }
+type Programs struct {
+	Dir   string
+	races string // the folder where they report data races; empty without the detector
+}
 
 // Build compiles tokend, tokenctl and tokend-helper into dir, with the race
 // detector when race is set. env is added to the compiler's environment.
@@ -40,7 +44,60 @@ func Build(dir string, race bool, env ...string) (Programs, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return Programs{}, fmt.Errorf("cannot build the programs: %w\n%s", err, out)
 	}
-	return Programs{dir}, nil
+	p := Programs{Dir: dir}
+	if race {
+		if err := p.watchRaces(); err != nil {
+			return Programs{}, fmt.Errorf("cannot arrange for reports of races: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// watchRaces has all three programs report data races to files, whoever runs
+// them. The helper gets an environment with no room for that, hence a script in
+// its place.
+func (p *Programs) watchRaces() error {
+	p.races = filepath.Join(p.Dir, "races")
+	real := filepath.Join(p.Dir, "helper")
+	for _, dir := range []string{p.races, real} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	// Other users' programs report here too; Mkdir is subject to the umask.
+	if err := os.Chmod(p.races, 0o1777); err != nil {
+		return err
+	}
+	helper := p.Path("tokend-helper")
+	if err := os.Rename(helper, filepath.Join(real, "tokend-helper")); err != nil {
+		return err
+	}
+	script := fmt.Sprintf("#!/bin/sh\n%s exec '%s' \"$@\"\n", p.Env()[0], filepath.Join(real, "tokend-helper"))
+	return os.WriteFile(helper, []byte(script), 0o755)
+}
+
+// Env is what the programs need in their environment. A program with the race
+// detector in it would else sleep for a second before it ends.
+func (p Programs) Env() []string {
+	if p.races == "" {
+		return nil
+	}
+	return []string{"GORACE=atexit_sleep_ms=0:log_path=" + filepath.Join(p.races, "race")}
+}
+
+// Races is what the race detector has reported so far.
+func (p Programs) Races() (string, error) {
+	if p.races == "" {
+		return "", nil
+	}
+	files, err := filepath.Glob(filepath.Join(p.races, "*"))
+	var all strings.Builder
+	for _, f := range files {
+		b, readErr := os.ReadFile(f)
+		err = errors.Join(err, readErr)
+		all.Write(b)
+	}
+	return all.String(), err
 }
 
 // Path is the absolute path of a program.
@@ -100,7 +157,7 @@ func (d *Daemon) Start() {
 	}
 	d.cmd = exec.Command(argv[0], argv[1:]...)
 	d.cmd.Dir = d.Dir
-	d.cmd.Env = append(os.Environ(), d.Env...)
+	d.cmd.Env = slices.Concat(os.Environ(), d.Programs.Env(), d.Env)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := d.cmd.Start(); err != nil {
@@ -111,7 +168,7 @@ func (d *Daemon) Start() {
 		_ = cmd.Wait()
 		close(done)
 	}(d.cmd, d.done)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		c, err := net.Dial("unix", d.Socket)
 		if err == nil {
@@ -124,7 +181,7 @@ func (d *Daemon) Start() {
 		default:
 		}
 		if time.Now().After(deadline) {
-			d.tb.Fatalf("tokend does not listen after 20 s: %v\n%s", err, d.Log())
+			d.tb.Fatalf("tokend does not listen after a minute: %v\n%s", err, d.Log())
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
@@ -187,7 +244,7 @@ func (d *Daemon) Ctl(stdin string, args ...string) Result {
 // CtlContext is Ctl with a context whose end interrupts tokenctl, as Ctrl-C does.
 func (d *Daemon) CtlContext(ctx context.Context, stdin string, args ...string) Result {
 	cmd := exec.CommandContext(ctx, d.Programs.Path("tokenctl"), append([]string{"--socket", d.Socket}, args...)...)
-	cmd.Env = append(os.Environ(), d.Env...)
+	cmd.Env = slices.Concat(os.Environ(), d.Programs.Env(), d.Env)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	cmd.Stdin = strings.NewReader(stdin)

@@ -24,10 +24,10 @@ func faultBench(t *testing.T, o vpiv.Options) (b *bench, session, touch sample) 
 	return b, s[0], s[1]
 }
 
-// back fails the test unless work goes on within 1 s, on the same daemon.
+// back fails the test unless work goes on soon, on the same daemon.
 func (b *bench) back(what string, work func() error) {
 	b.tb.Helper()
-	took := Eventually(b.tb, time.Second, work)
+	took := Eventually(b.tb, soon(), work)
 	b.tb.Logf("%s: back after %v", what, took.Round(time.Millisecond))
 	if !b.Alive() {
 		b.tb.Fatal("the daemon died")
@@ -43,6 +43,7 @@ func (d *Daemon) try(args ...string) error {
 }
 
 func TestCardPulledInMidOperation(t *testing.T) {
+	t.Parallel()
 	b, session, touch := faultBench(t, yubikey())
 	wanted := make(chan struct{}, 1)
 	b.card.SetTouch(func(ctx context.Context, _ byte) bool {
@@ -79,6 +80,7 @@ func TestCardPulledInMidOperation(t *testing.T) {
 }
 
 func TestPCSCDKilled(t *testing.T) {
+	t.Parallel()
 	b, session, touch := faultBench(t, yubikey())
 	for round := range 3 {
 		if err := b.rig.KillPCSCD(); err != nil {
@@ -122,6 +124,7 @@ func TestPCSCDKilled(t *testing.T) {
 }
 
 func TestWrongAndBlockedPIN(t *testing.T) {
+	t.Parallel()
 	b, session, _ := faultBench(t, yubikey())
 	b.OK("", "lock")
 	wrong := File(t, "654321")
@@ -154,6 +157,7 @@ func TestWrongAndBlockedPIN(t *testing.T) {
 }
 
 func TestClientGoneInMidTouch(t *testing.T) {
+	t.Parallel()
 	b, session, touch := faultBench(t, yubikey())
 	wanted, touched := make(chan struct{}, 1), make(chan struct{})
 	b.card.SetTouch(func(ctx context.Context, _ byte) bool {
@@ -188,13 +192,14 @@ func TestClientGoneInMidTouch(t *testing.T) {
 	close(touched)
 	freed := time.Now()
 	r = <-done
-	if r.Exit != 0 || !strings.Contains(r.Stderr, "busy") || time.Since(freed) > time.Second {
+	if r.Exit != 0 || !strings.Contains(r.Stderr, "busy") || time.Since(freed) > soon() {
 		t.Errorf("%v after the card was free: %s", time.Since(freed), r)
 	}
 	checkOne(t, b.Daemon, touch)
 }
 
 func TestTouchDeniedAndTimedOut(t *testing.T) {
+	t.Parallel()
 	b, session, touch := faultBench(t, yubikey())
 	b.card.SetTouch(vpiv.TouchNo)
 	b.Fails(15, "", []string{"code", touch.name}, "touch")
@@ -234,6 +239,7 @@ func TestTouchDeniedAndTimedOut(t *testing.T) {
 // TestMuteAndLyingCard has a card that answers badly in every way: bounded time,
 // a clear error, and the daemon unharmed.
 func TestMuteAndLyingCard(t *testing.T) {
+	t.Parallel()
 	b, session, _ := faultBench(t, yubikey())
 	for name, f := range map[string]vpiv.Fault{
 		"garbage":   {Kind: vpiv.FaultGarbage, INS: 0x87, Times: -1},

@@ -22,6 +22,7 @@ func unmarshal(s string, v any) error { return json.Unmarshal([]byte(s), v) }
 // TestHostileRequests speaks badly over the real socket: every answer is a clear
 // error or a closed connection, and the daemon serves on.
 func TestHostileRequests(t *testing.T) {
+	t.Parallel()
 	d := NewDaemon(t, programs(t), nil)
 	d.Start()
 	d.OK("", "init", "--token", "soft", "--pin-file", File(t, "some long passphrase"), "--no-recovery-password")

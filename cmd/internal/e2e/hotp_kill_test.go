@@ -18,6 +18,7 @@ import (
 // the vault always opens, what was reported added is there, and no counter is
 // handed out twice.
 func TestKilledAtRandomMoments(t *testing.T) {
+	t.Parallel()
 	const kills = 200
 	d := NewDaemon(t, programs(t), nil)
 	d.Start()

@@ -7,7 +7,13 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 )
+
+// raced says that the programs are built with the race detector. With
+// TOKEND_TEST_NORACE they are built as they are shipped, as far as the
+// environment says so too (GOEXPERIMENT).
+var raced = os.Getenv("TOKEND_TEST_NORACE") == ""
 
 // build compiles the programs once for all tests of the package.
 var build = sync.OnceValues(func() (Programs, error) {
@@ -15,8 +21,18 @@ var build = sync.OnceValues(func() (Programs, error) {
 	if err != nil {
 		return Programs{}, err
 	}
-	return Build(dir, os.Getenv("TOKEND_TEST_NORACE") == "")
+	return Build(dir, raced)
 })
+
+// soon is what is promised to take a second, on a machine that may have much
+// else to do; with the race detector in them the programs are several times as
+// slow.
+func soon() time.Duration {
+	if raced {
+		return 15 * time.Second
+	}
+	return 3 * time.Second
+}
 
 func programs(tb testing.TB) Programs {
 	tb.Helper()
@@ -30,6 +46,10 @@ func programs(tb testing.TB) Programs {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if p, err := build(); err == nil {
+		if races, err := p.Races(); races != "" || err != nil {
+			fmt.Fprintln(os.Stderr, "the programs have data races:", races, err)
+			code = 1
+		}
 		if err := os.RemoveAll(p.Dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}

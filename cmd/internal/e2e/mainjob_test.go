@@ -15,6 +15,7 @@ import (
 // card, 50 accounts, codes that another implementation agrees with, the card
 // pulled, and the way back without it.
 func TestMainJob(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, yubikey())
 	b.init()
 	accounts := samples(50)
@@ -34,7 +35,7 @@ func TestMainJob(t *testing.T) {
 	if err := b.rig.Remove(0); err != nil {
 		t.Fatal(err)
 	}
-	took := Eventually(t, time.Second, func() error {
+	took := Eventually(t, soon(), func() error {
 		return b.wantVault(ipc.VaultIsLocked)
 	})
 	t.Logf("locked %v after the card was seen to be gone", took.Round(time.Millisecond))
@@ -52,7 +53,7 @@ func TestMainJob(t *testing.T) {
 		}
 		d := NewDaemon(t, b.Programs, b.rig.Env())
 		d.Start()
-		Eventually(t, 2*time.Second, func() error { return d.wantToken() })
+		Eventually(t, 2*soon(), func() error { return d.wantToken() })
 		d.OK("", "backup", "restore", backup, "--pin-file", b.pin)
 		checkRestored(t, b, d, accounts)
 	})

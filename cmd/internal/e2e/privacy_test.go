@@ -24,7 +24,7 @@ func (d *Daemon) as(uid int, stdin string, args ...string) Result {
 	u := fmt.Sprint(uid)
 	argv := append([]string{"--reuid=" + u, "--regid=" + u, "--clear-groups", d.Programs.Path("tokenctl"), "--socket", d.Socket}, args...)
 	cmd := exec.Command("setpriv", argv...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent"}
+	cmd.Env = append(d.Programs.Env(), "PATH="+os.Getenv("PATH"), "HOME=/nonexistent")
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
@@ -39,6 +39,7 @@ func (d *Daemon) as(uid int, stdin string, args ...string) Result {
 // TestOtherUsersLearnNothing runs a system daemon for two users: what one has is
 // to the other as if it were not there.
 func TestOtherUsersLearnNothing(t *testing.T) {
+	t.Parallel()
 	if needRoot(t) {
 		return
 	}
@@ -121,6 +122,7 @@ func between(s, from, to string) string {
 // TestNoSecretLeaks looks for every secret of a day's work in all places where
 // it must not be: logs, arguments, environments, files, core files.
 func TestNoSecretLeaks(t *testing.T) {
+	t.Parallel()
 	const pin, password = "a-passphrase-to-look-for", "a-recovery-password-to-look-for"
 	raw := []byte("an OTP secret to look for, of 40 bytes!!")
 	secret := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw)

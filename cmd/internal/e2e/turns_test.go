@@ -20,6 +20,7 @@ func (b *bench) foreign(name string, args ...string) (string, error) {
 
 // TestInTurnWithYkman has ykman and the daemon use the card in turn.
 func TestInTurnWithYkman(t *testing.T) {
+	t.Parallel()
 	b, _, touch := faultBench(t, yubikey())
 	reader := strings.TrimPrefix(b.rig.Reader(), "Yubico YubiKey ")
 	for i := range 100 {
@@ -39,6 +40,7 @@ func TestInTurnWithYkman(t *testing.T) {
 // TestNothingLeftAuthenticated has a second program try the session key right
 // after the daemon has used it with a PIN.
 func TestNothingLeftAuthenticated(t *testing.T) {
+	t.Parallel()
 	b, _, _ := faultBench(t, yubikey())
 	for range 5 {
 		b.OK("", "lock")

@@ -212,5 +212,16 @@ func testWipe(t *testing.T, c Config) {
 			t.Fatalf("the key that was not named: %v", err)
 		}
 		Want(t, got, k, peer)
+		if _, err := wipe(f.A, []tokens.Key{k}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	// A token that was wiped is as good as new.
+	again := enroll(t, c, f, f.A)
+	k = key(t, again, tokens.ClassSession)
+	peer = Peer(t, k)
+	if got, err = f.Driver.Agree(t.Context(), request(f.A, again, k, peer, new(int))); err != nil {
+		t.Fatal(err)
+	}
+	Want(t, got, k, peer)
 }
