@@ -419,12 +419,10 @@ func adviceEnroll(e *ipc.Error, command string) []string {
 			"without hardware, to try it: `tokenctl token enroll --token soft`, or `tokenctl init --token soft`"}
 	case ipc.Ambiguous, ipc.AmbiguousToken:
 		return []string{"say which with --reader: the id at the beginning of a line, or the name after it"}
-	case ipc.Conflict:
-		if strings.Contains(e.Message, "slot") {
-			return []string{"the card holds keys from before, perhaps of a vault or for something else; nothing was changed",
-				"beside them: `" + command + " --slot 84 --touch-slot 85`",
-				"in their place, and what they opened is lost: `" + command + " --overwrite 82 --overwrite 83`"}
-		}
+	case ipc.TokenOccupied:
+		return []string{"the card holds keys from before, perhaps of a vault or for something else; nothing was changed",
+			"beside them: `" + command + " --slot 84 --touch-slot 85`",
+			"in their place, and what they opened is lost: `" + command + " --overwrite 82 --overwrite 83`"}
 	}
 	return nil
 }

@@ -172,7 +172,7 @@ func (q *quickstart) newOrRestore(ctx context.Context) error {
 		return err
 	}
 	res, err := q.makeVault(ctx, r, given)
-	for ipc.KindOf(err) == ipc.Conflict && r.Enroll != nil && r.Enroll.Kind == "piv" && !q.f.sample {
+	for ipc.KindOf(err) == ipc.TokenOccupied && r.Enroll != nil && r.Enroll.Kind == "piv" && !q.f.sample {
 		if err := q.usedCard(ctx, r.Enroll, err); err != nil {
 			return err
 		}

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
 
 const rootHelp = `Tokenctl speaks with tokend, which keeps your two-factor accounts in a vault
 that opens with a hardware token.
