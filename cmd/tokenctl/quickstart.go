@@ -40,6 +40,8 @@ type quickstart struct {
 	// made says that this run made the vault, so that --sample may set its
 	// passwords.
 	made bool
+	// auth is what made the vault, until the recovery password is set with it.
+	auth ipc.Auth
 }
 
 func (c *cli) quickstartCommand() *cobra.Command {
@@ -171,14 +173,14 @@ func (q *quickstart) newOrRestore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	res, err := q.makeVault(ctx, r, given)
+	res, err := q.makeVault(ctx, r, given, &q.auth)
 	for ipc.KindOf(err) == ipc.TokenOccupied && r.Enroll != nil && r.Enroll.Kind == "piv" && !q.f.sample {
 		if err := q.usedCard(ctx, r.Enroll, err); err != nil {
 			return err
 		}
 		// What was typed before is wiped by now.
 		r.Enroll.PIN, given = nil, false
-		res, err = q.makeVault(ctx, r, given)
+		res, err = q.makeVault(ctx, r, given, &q.auth)
 	}
 	if err != nil {
 		return enrollFailure("make the vault", "tokenctl init --token piv", err)
@@ -279,10 +281,16 @@ func (q *quickstart) recovery(ctx context.Context) error {
 		return err
 	}
 	defer password.Wipe()
-	err = q.open(ctx, &authFlags{}, func(ctx context.Context, a ipc.Auth) error {
+	set := func(ctx context.Context, a ipc.Auth) error {
 		_, err := q.daemon().SetRecoveryPassword(ctx, ipc.SetRecoveryRequest{Auth: a, Password: password})
 		return err
-	})
+	}
+	if q.made {
+		err = q.withPIN(ctx, &q.auth, attempt{}, set)
+		wipeAuth(&q.auth)
+	} else {
+		err = q.open(ctx, &authFlags{pinFile: q.f.pinFile}, set)
+	}
 	if err == nil {
 		q.say("the recovery password is set")
 	}
