@@ -236,7 +236,7 @@ func (f *fake) Init(_ context.Context, _ ipc.Principal, r ipc.InitRequest) (ipc.
 
 func (f *fake) enroll(r ipc.EnrollRequest) error {
 	if f.occupied && r.SessionSlot == "" && len(r.Overwrite) == 0 {
-		return ipc.Errorf(ipc.Conflict, "cannot use token %q: slot 82 of the card is in use", "YubiKey")
+		return ipc.Errorf(ipc.TokenOccupied, "cannot use token %q: slot 82 of the card is in use", "YubiKey")
 	}
 	f.enrolledIn = r.SessionSlot + r.TouchSlot + strings.Join(r.Overwrite, "")
 	if r.Kind == "soft" {
