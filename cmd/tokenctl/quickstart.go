@@ -230,7 +230,7 @@ func (q *quickstart) proposeToken(ctx context.Context, ef *enrollFlags) error {
 			case t.Problem != nil:
 				q.say("%s is plugged in and cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
 			default:
-				q.say("%s is plugged in (%s)", tokenLabel(t), clean(t.Locator))
+				q.say("%s is plugged in (%s); used for a vault, it gets two keys of its own", tokenLabel(t), clean(t.Locator))
 				yes, err := q.yesNo(ctx, "Use it?", true, "--token piv")
 				if err != nil {
 					return err
