@@ -196,9 +196,7 @@ func TestChangingAccounts(t *testing.T) {
 	_, err = d.MoveAccount(t.Context(), p, "steam", ipc.MoveAccountRequest{Position: 5})
 	wantKind(t, err, ipc.InvalidArgument)
 
-	if _, err := d.CreateBackup(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
+	backup(t, d, p, "/stick/a.tokend")
 	_, err = d.RemoveAccount(t.Context(), p, "bob", ipc.RemoveAccountRequest{Confirm: "bob"})
 	wantKind(t, err, ipc.InvalidArgument)
 	gone, err := d.RemoveAccount(t.Context(), p, "bob", ipc.RemoveAccountRequest{Confirm: bob.ID})

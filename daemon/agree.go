@@ -41,7 +41,7 @@ func (u *user) agree(ctx context.Context, j job) ([]byte, error) {
 	if locator == "" {
 		t, ok := u.d.presence.holder(j.key)
 		if !ok || !u.d.mayUseTokens(j.cause.who) {
-			return nil, notPresent(j.slot)
+			return nil, u.absent(j.slot)
 		}
 		locator = t.Locator
 	}
@@ -146,6 +146,10 @@ func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c 
 	}
 	if err == nil {
 		return nil
+	}
+	var te *tokens.Error
+	if touched.Load() && errors.As(err, &te) && te.Code == tokens.CodeNotPresent {
+		err = fmt.Errorf("%w: %w", tokens.Errorf(tokens.CodeRemoved, ""), err) // it was there to blink
 	}
 	return u.ended(ctx, err, ref)
 }

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -67,7 +68,7 @@ func (u *user) through(slot vault.Slot, a ipc.Auth, c cause) opening {
 // pick finds the keyslot that is meant.
 func (u *user) pick(ctx context.Context, a ipc.Auth, class tokens.Class, slots []vault.Slot, c cause) (vault.Slot, error) {
 	if a.Token != "" {
-		slot, err := namedSlot(slots, a.Token)
+		slot, err := u.namedHere(slots, a.Token)
 		if err != nil {
 			return vault.Slot{}, err
 		}
@@ -77,7 +78,7 @@ func (u *user) pick(ctx context.Context, a ipc.Auth, class tokens.Class, slots [
 			return vault.Slot{}, e
 		}
 		if !u.isHere(ctx, c.who, slot) {
-			return vault.Slot{}, notPresent(slot)
+			return vault.Slot{}, u.absent(slot)
 		}
 		return slot, nil
 	}
@@ -103,8 +104,13 @@ func (u *user) pick(ctx context.Context, a ipc.Auth, class tokens.Class, slots [
 func (u *user) choose(a ipc.Auth, able, here []vault.Slot, c cause) (vault.Slot, error) {
 	switch {
 	case len(here) == 0 && len(able) == 1:
-		return vault.Slot{}, notPresent(able[0])
+		return vault.Slot{}, u.absent(able[0])
 	case len(here) == 0:
+		for _, slot := range able {
+			if e := u.serviceDown(slot.Kind); e != nil {
+				return vault.Slot{}, e
+			}
+		}
 		kind, message := ipc.TokenNotPresent, "none of the enrolled tokens is present"
 		if u.d.mayUseTokens(c.who) && len(u.d.presence.all()) > 0 {
 			kind, message = ipc.NoKeyslot, "the tokens that are present are not enrolled"
@@ -113,7 +119,7 @@ func (u *user) choose(a ipc.Auth, able, here []vault.Slot, c cause) (vault.Slot,
 		e.Items = slotItems(able)
 		return vault.Slot{}, e
 	case len(here) > 1 && len(a.PIN) > 0:
-		e := ipc.Errorf(ipc.Ambiguous, "several enrolled tokens are present and a PIN is for one")
+		e := ipc.Errorf(ipc.AmbiguousToken, "several enrolled tokens are present and a PIN is for one")
 		e.Items = slotItems(here)
 		return vault.Slot{}, e
 	}
@@ -166,9 +172,28 @@ func namedSlot(slots []vault.Slot, name string) (vault.Slot, error) {
 	case 0:
 		return vault.Slot{}, ipc.Errorf(ipc.NotFound, "there is no such token in the vault")
 	}
-	e := ipc.Errorf(ipc.Ambiguous, "several tokens have that label")
+	e := ipc.Errorf(ipc.AmbiguousToken, "several tokens have that label")
 	e.Items = slotItems(found)
 	return vault.Slot{}, e
+}
+
+// namedHere is namedSlot, and says so where a label cannot be found because it
+// is sealed: while the vault is locked, and was not open since the daemon started.
+func (u *user) namedHere(slots []vault.Slot, name string) (vault.Slot, error) {
+	slot, err := namedSlot(slots, name)
+	if ipc.KindOf(err) != ipc.NotFound || u.sess.Load() != nil || !u.sealed(slots) {
+		return slot, err
+	}
+	e := ipc.Errorf(ipc.NotFound, "no token of the vault has this id; labels are sealed while it is locked")
+	e.Items = slotItems(slots)
+	return vault.Slot{}, e
+}
+
+// sealed says whether the label of one of slots is not known.
+func (u *user) sealed(slots []vault.Slot) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.ContainsFunc(slots, func(s vault.Slot) bool { return u.labels[s.ID] == "" })
 }
 
 func slotItems(slots []vault.Slot) []ipc.Item {
@@ -177,6 +202,32 @@ func slotItems(slots []vault.Slot) []ipc.Item {
 		items = append(items, ipc.Item{ID: s.ID, Name: slotRef(s).Label, Reason: string(s.Kind)})
 	}
 	return items
+}
+
+// serviceDown is the error that the tokens of a kind cannot be seen at all, nil
+// when they can.
+func (u *user) serviceDown(kind tokens.Kind) *ipc.Error {
+	detail := u.d.presence.down(kind)
+	if detail == "" {
+		return nil
+	}
+	return ipc.Errorf(ipc.TokenService, "%s: %s", serviceSilent(kind), detail)
+}
+
+func serviceSilent(kind tokens.Kind) string {
+	if kind == tokens.KindPIV {
+		return "no token can be seen, for the smart card service (PC/SC) cannot be used"
+	}
+	return "no token of kind " + string(kind) + " can be seen, for its service cannot be used"
+}
+
+// absent is the error that a keyslot's token is not there to be asked.
+func (u *user) absent(slot vault.Slot) *ipc.Error {
+	if e := u.serviceDown(slot.Kind); e != nil {
+		e.Token = new(slotRef(slot))
+		return e
+	}
+	return notPresent(slot)
 }
 
 func notPresent(slot vault.Slot) *ipc.Error {

@@ -2,6 +2,10 @@ package daemon
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/vault"
@@ -10,7 +14,7 @@ import (
 )
 
 // CreateBackup implements [ipc.Backups]. It works while the vault is locked.
-// That a backup was made is on disk before the bytes leave.
+// What it hands out counts as a backup when [Daemon.ConfirmBackup] is called.
 func (d *Daemon) CreateBackup(_ context.Context, p ipc.Principal) (ipc.Backup, error) {
 	u, err := d.user(&p)
 	if err != nil {
@@ -33,22 +37,82 @@ func (d *Daemon) CreateBackup(_ context.Context, p ipc.Principal) (ipc.Backup, e
 	if s := u.sess.Load(); s != nil {
 		b.Accounts = len(s.index.Load().list)
 	}
-	// A full disk must not keep anybody from taking his backup elsewhere; then
-	// status goes on saying that there is none.
-	if noteErr := u.notesOf().update(func(n *notesData) {
-		n.LastBackup = made
-		n.Backups = append(n.Backups, backupNote{
-			Name: b.Name, Made: made, VaultID: info.VaultID, Epoch: info.Epoch, Generation: info.Generation,
-		})
-		n.Backups = n.Backups[max(0, len(n.Backups)-keptBackupNotes):]
-	}); noteErr != nil {
-		d.log.Error("cannot remember that a backup was made", "uid", u.uid, "err", noteErr)
+	note := backupNote{
+		Name: b.Name, SHA256: info.SHA256, Made: made, VaultID: info.VaultID, Epoch: info.Epoch, Generation: info.Generation,
+		RecoverySet: info.RecoverySet,
 	}
-	u.auditResult(p, "backup", info.SHA256[:min(16, len(info.SHA256))], nil)
-	e := d.event(ipc.EventBackupMade)
-	e.Detail = b.Name
-	d.hub.publish(u.uid, e)
+	for _, slot := range info.Slots {
+		note.Slots = append(note.Slots, slot.ID)
+	}
+	u.handOut(note)
+	u.auditResult(p, "backup", shortSum(info.SHA256), nil)
 	return b, nil
+}
+
+// shortSum is enough of a checksum to know a backup by in the audit log.
+func shortSum(sum string) string { return sum[:min(16, len(sum))] }
+
+// handOut remembers a backup until it is confirmed.
+func (u *user) handOut(n backupNote) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.handed = append(u.handed, n)
+	u.handed = u.handed[max(0, len(u.handed)-keptBackupNotes):]
+}
+
+// handedOut is the newest backup handed out with a checksum.
+func (u *user) handedOut(sum string) (backupNote, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, n := range slices.Backward(u.handed) {
+		if n.SHA256 == sum {
+			return n, true
+		}
+	}
+	return backupNote{}, false
+}
+
+// longestPath bounds, in bytes, the name that a backup is confirmed under.
+const longestPath = 4096
+
+// ConfirmBackup implements [ipc.Backups].
+func (d *Daemon) ConfirmBackup(_ context.Context, p ipc.Principal, r ipc.ConfirmBackupRequest) (ipc.ConfirmBackupResult, error) {
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.ConfirmBackupResult{}, err
+	}
+	if _, err := u.existing(); err != nil {
+		return ipc.ConfirmBackupResult{}, err
+	}
+	if r.Name == "" {
+		return ipc.ConfirmBackupResult{}, ipc.Errorf(ipc.InvalidArgument, "a backup needs a name to be known by")
+	}
+	if err := checkText("name of a backup", r.Name, longestPath); err != nil {
+		return ipc.ConfirmBackupResult{}, err
+	}
+	note, ok := u.handedOut(strings.ToLower(r.SHA256))
+	if !ok {
+		return ipc.ConfirmBackupResult{}, ipc.Errorf(ipc.NotFound, "no backup with this checksum was handed out since the daemon started")
+	}
+	note.Name = r.Name
+	err = u.notesOf().update(func(n *notesData) {
+		// What was there under this name before is not there any more.
+		n.Backups = slices.DeleteFunc(n.Backups, func(b backupNote) bool { return b.Name == note.Name })
+		n.Backups = append(n.Backups, note)
+		slices.SortStableFunc(n.Backups, func(a, b backupNote) int { return a.Made.Compare(b.Made) })
+		n.Backups = n.Backups[max(0, len(n.Backups)-keptBackupNotes):]
+		if note.Made.After(n.LastBackup) {
+			n.LastBackup = note.Made
+		}
+	})
+	u.auditResult(p, "backup-confirm", shortSum(note.SHA256), err)
+	if err != nil {
+		return ipc.ConfirmBackupResult{}, mapError(err)
+	}
+	e := d.event(ipc.EventBackupMade)
+	e.Detail = note.Name
+	d.hub.publish(u.uid, e)
+	return ipc.ConfirmBackupResult{Version: ipc.Version, LastBackup: wireTime(u.notesOf().get().LastBackup)}, nil
 }
 
 // backupName is a name that sorts by time and tells vaults apart.
@@ -77,27 +141,30 @@ func (u *user) openedBy(info vault.BackupInfo) []string {
 	return list
 }
 
-// backupsSince names the remembered backups of a vault made at or after t: they
-// may hold what was there then.
-func (u *user) backupsSince(vaultID string, t time.Time) []string {
+// backupsOf names the confirmed backups of a vault that is picks.
+func (u *user) backupsOf(vaultID string, is func(backupNote) bool) []string {
 	list := []string{}
 	for _, b := range u.notesOf().get().Backups {
-		if b.VaultID == vaultID && !b.Made.Before(t.Truncate(time.Second)) {
+		if b.SHA256 != "" && b.VaultID == vaultID && is(b) {
 			list = append(list, b.Name)
 		}
 	}
 	return list
 }
 
-// backupsBefore names the remembered backups of a vault from before an epoch.
-func (u *user) backupsBefore(vaultID string, epoch uint64) []string {
-	list := []string{}
-	for _, b := range u.notesOf().get().Backups {
-		if b.VaultID == vaultID && b.Epoch < epoch {
-			list = append(list, b.Name)
-		}
-	}
-	return list
+// backupsSince names those made at or after t: they may hold what was there then.
+func (u *user) backupsSince(vaultID string, t time.Time) []string {
+	return u.backupsOf(vaultID, func(b backupNote) bool { return !b.Made.Before(t.Truncate(time.Second)) })
+}
+
+// backupsBySlot names those that a keyslot opens.
+func (u *user) backupsBySlot(vaultID, slot string) []string {
+	return u.backupsOf(vaultID, func(b backupNote) bool { return slices.Contains(b.Slots, slot) })
+}
+
+// backupsByRecovery names those that the recovery password set at set opens.
+func (u *user) backupsByRecovery(vaultID string, set time.Time) []string {
+	return u.backupsOf(vaultID, func(b backupNote) bool { return !set.IsZero() && b.RecoverySet.Equal(set) })
 }
 
 // foreignWay is how a backup will be opened: by its own keyslots, which need not
@@ -107,16 +174,10 @@ func (u *user) foreignWay(ctx context.Context, p ipc.Principal, a ipc.Auth, data
 	if err != nil {
 		return opening{}, backupError(err)
 	}
-	// A software token's key file is in no backup. Where the caller's own vault
-	// has that keyslot, its key file serves.
-	files := make(map[string][]byte)
-	for _, own := range u.slots() {
-		files[own.ID] = own.KeyFile
-	}
-	for i, s := range head.Slots {
-		if s.Kind == tokens.KindSoft && len(s.KeyFile) == 0 {
-			head.Slots[i].KeyFile = files[s.ID]
-		}
+	// A software token's key file is in no backup. One that is left of the
+	// caller's own vault serves.
+	if store, err := u.storeIfAny(); err == nil && store != nil {
+		store.FillKeyFiles(head.Slots)
 	}
 	return u.way(ctx, a, tokens.ClassSession, head.Slots, cause{who: p})
 }
@@ -175,10 +236,19 @@ func (d *Daemon) RestoreBackup(ctx context.Context, p ipc.Principal, r ipc.Resto
 }
 
 func (u *user) restore(ctx context.Context, p ipc.Principal, r ipc.RestoreBackupRequest) (*session, error) {
+	signer, err := fingerprint(r.Signer)
+	if err != nil {
+		return nil, err
+	}
+	if s, err := u.open(false); err == nil && !s.vault.ReadOnly() {
+		return nil, ipc.Errorf(ipc.AlreadyExists, "there is a vault already, and it is unlocked; it was left as it is")
+	}
 	if store, err := u.storeIfAny(); err != nil {
 		return nil, err
 	} else if store != nil && store.Exists() {
-		return nil, mapError(vault.ErrExists)
+		if err := store.Restorable(r.Data); err != nil {
+			return nil, err
+		}
 	}
 	o, err := u.foreignWay(ctx, p, r.Auth, r.Data)
 	if err != nil {
@@ -190,7 +260,7 @@ func (u *user) restore(ctx context.Context, p ipc.Principal, r ipc.RestoreBackup
 	}
 	var v *vault.Vault
 	err = u.opened(ctx, o, false, func(ctx context.Context) error {
-		v, err = store.Restore(ctx, r.Data, o.way, r.Signer)
+		v, err = store.Restore(ctx, r.Data, o.way, signer)
 		return err
 	})
 	if err != nil {
@@ -199,4 +269,16 @@ func (u *user) restore(ctx context.Context, p ipc.Principal, r ipc.RestoreBackup
 	u.problem.Store(nil)
 	u.noteUse(o.slot)
 	return u.replace(v, o.slot, u.labelOf(v, o)), nil
+}
+
+// fingerprint is a signer's as the vault writes it, empty when none was given.
+func fingerprint(given string) (string, error) {
+	if given == "" {
+		return "", nil
+	}
+	raw, err := hex.DecodeString(strings.TrimSpace(given))
+	if err != nil || len(raw) != ed25519.PublicKeySize {
+		return "", ipc.Errorf(ipc.InvalidArgument, "the fingerprint of a signer has %d hexadecimal digits", 2*ed25519.PublicKeySize)
+	}
+	return hex.EncodeToString(raw), nil
 }

@@ -49,7 +49,11 @@ func (d *Daemon) Code(ctx context.Context, p ipc.Principal, ref string, r ipc.Co
 		u.audit(e)
 	}
 	if err != nil {
-		return ipc.Code{}, mapError(err)
+		e := *mapError(err)
+		if e.Kind == ipc.TokenRemoved { // in the midst: neither a code nor a counter is lost
+			e.Message += "; no code was made"
+		}
+		return ipc.Code{}, &e
 	}
 	code.Version, code.Account = ipc.Version, accountRef(a)
 	return code, nil

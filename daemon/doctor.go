@@ -80,9 +80,7 @@ func (c *checkup) services() {
 		fix := ""
 		if kind == tokens.KindPIV {
 			name = "the smart card service (PC/SC)"
-			if runtime.GOOS == "linux" {
-				fix = "systemctl enable --now pcscd.socket"
-			}
+			fix = serviceFix(kind)
 		}
 		if ok, detail := c.u.d.presence.service(kind); !ok {
 			level := levelNote // it matters to who has such a token

@@ -117,21 +117,16 @@ func (e *enrolling) find(ctx context.Context, kind tokens.Kind) error {
 	if !e.u.d.mayUseTokens(e.cause.who) {
 		return ipc.Errorf(ipc.TokenNotPresent, "no token of kind %q is present", kind)
 	}
-	match := func() (found []tokens.Token) {
-		for _, t := range e.u.d.presence.all() {
-			if t.Kind == kind && matchesLocator(t, e.request.Locator) {
-				found = append(found, t)
-			}
-		}
-		return found
-	}
-	found := match()
+	found := e.match(kind)
 	if len(found) == 0 {
 		e.u.d.presence.settled(ctx)
-		found = match()
+		found = e.match(kind)
 	}
 	switch len(found) {
 	case 0:
+		if x := e.u.serviceDown(kind); x != nil {
+			return x
+		}
 		if err := e.u.d.blind(ctx, kind); err != nil {
 			return err
 		}
@@ -139,9 +134,12 @@ func (e *enrolling) find(ctx context.Context, kind tokens.Kind) error {
 	case 1:
 		e.token = found[0]
 	default:
-		x := ipc.Errorf(ipc.Ambiguous, "several tokens fit")
+		if e.u.enrolled(found[0]) && e.request.Locator == "" {
+			return ipc.Errorf(ipc.AlreadyExists, "the tokens of kind %q that are present are all enrolled already", kind)
+		}
+		x := ipc.Errorf(ipc.AmbiguousToken, "several tokens fit; a token's id, serial number or reader names one")
 		for _, t := range found {
-			x.Items = append(x.Items, ipc.Item{ID: t.ID, Name: t.Locator, Reason: t.Model})
+			x.Items = append(x.Items, ipc.Item{ID: t.ID, Name: t.Locator, Reason: strings.TrimSpace(t.Model + " " + t.Serial)})
 		}
 		return x
 	}
@@ -151,9 +149,38 @@ func (e *enrolling) find(ctx context.Context, kind tokens.Kind) error {
 	return nil
 }
 
-func matchesLocator(t tokens.Token, want string) bool {
-	return want == "" || t.ID == want || t.Locator == want ||
-		strings.Contains(strings.ToLower(t.Locator), strings.ToLower(want))
+// match is the tokens that may be meant. What names a token exactly counts
+// before a part of a reader's name, and where nothing is named a token that is
+// not enrolled before those that are: they cannot be enrolled again.
+func (e *enrolling) match(kind tokens.Kind) []tokens.Token {
+	want := e.request.Locator
+	var exact, part, free []tokens.Token
+	for _, t := range e.u.d.presence.all() {
+		if t.Kind != kind {
+			continue
+		}
+		switch {
+		case want == "" && !e.u.enrolled(t):
+			free = append(free, t)
+			part = append(part, t)
+		case want != "" && (t.ID == want || t.Locator == want || t.Serial == want):
+			exact = append(exact, t)
+		case strings.Contains(strings.ToLower(t.Locator), strings.ToLower(want)):
+			part = append(part, t)
+		}
+	}
+	switch {
+	case len(exact) > 0:
+		return exact
+	case len(free) > 0:
+		return free
+	}
+	return part
+}
+
+// enrolled says whether a token that is present has a keyslot.
+func (u *user) enrolled(t tokens.Token) bool {
+	return slices.ContainsFunc(u.slots(), func(s vault.Slot) bool { return holds(t, s.Keys...) })
 }
 
 func (e *enrolling) chooseClasses() error {

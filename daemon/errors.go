@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 	"time"
 
@@ -31,6 +32,11 @@ func fault(kind ipc.Kind, cause error, message string, args ...any) *ipc.Error {
 func errNoVault() *ipc.Error { return ipc.Errorf(ipc.NoVault, "there is no vault") }
 
 func errLocked() *ipc.Error { return ipc.Errorf(ipc.VaultLocked, "the vault is locked") }
+
+// errFilesGone says that the vault's files were removed under the daemon.
+func errFilesGone(cause error) *ipc.Error {
+	return fault(ipc.VaultDamaged, cause, "the vault's folder, or a file in it, was removed while the daemon ran; nothing was written")
+}
 
 func errClosing() *ipc.Error { return ipc.Errorf(ipc.Cancelled, "the daemon is stopping") }
 
@@ -192,8 +198,10 @@ func vaultError(err error) *ipc.Error {
 		return e
 	case errors.Is(err, vault.ErrInvalid), errors.Is(err, vault.ErrPasswordRule):
 		return fault(ipc.InvalidArgument, err, "%s", err)
-	case errors.Is(err, vault.ErrExists):
+	case err == vault.ErrExists: //nolint:errorlint // one with details says them
 		return fault(ipc.AlreadyExists, err, "there is a vault already; it was left as it is")
+	case errors.Is(err, vault.ErrExists):
+		return fault(ipc.AlreadyExists, err, "%s; it was left as it is", err)
 	case errors.Is(err, vault.ErrNewer):
 		return fault(ipc.NewerVersion, err, "a newer version of tokend wrote this; it was left as it is")
 	case errors.Is(err, vault.ErrReplaced):
@@ -211,7 +219,7 @@ func vaultError(err error) *ipc.Error {
 	case errors.Is(err, vault.ErrReadOnly):
 		return fault(ipc.VaultDamaged, err, "the newest generation of the vault is damaged; the one before is open for reading only")
 	case errors.Is(err, vault.ErrDamaged):
-		return fault(ipc.VaultDamaged, err, "the vault is damaged; its files were kept")
+		return fault(ipc.VaultDamaged, err, "the vault is damaged and no good generation of it is left; its files were kept")
 	case errors.Is(err, vault.ErrJournal):
 		return fault(ipc.VaultDamaged, err, "the journal of counters is damaged; its file was kept")
 	case errors.Is(err, vault.ErrNotArchive):
@@ -239,6 +247,8 @@ func slotError(err error) *ipc.Error {
 		return fault(ipc.NotFound, err, "there is no such thing")
 	case errors.Is(err, vault.ErrConflict):
 		return fault(ipc.Conflict, err, "the vault was changed at the same time; nothing was changed by this call")
+	case errors.Is(err, fs.ErrNotExist):
+		return errFilesGone(err)
 	case errors.Is(err, fs.ErrPermission):
 		return fault(ipc.Internal, err, "cannot use the state folder: permission denied")
 	}
@@ -258,8 +268,8 @@ func backupError(err error) *ipc.Error {
 		return fault(ipc.BackupDamaged, err, "the backup is damaged")
 	case errors.Is(err, vault.ErrNewer):
 		return fault(ipc.NewerVersion, err, "a newer version of tokend wrote this backup")
-	case errors.Is(err, vault.ErrReplaced):
-		return fault(ipc.VaultReplaced, err, "the backup is not signed by the signer asked for, or not by one that is known here for its vault")
+	case errors.Is(err, vault.ErrNotVouched):
+		return fault(ipc.BackupUnknown, err, "%s; nothing was used or changed", strings.TrimPrefix(err.Error(), "cannot restore: "))
 	case errors.Is(err, vault.ErrNoRecovery):
 		return fault(ipc.NotFound, err, "no recovery password had been set when the backup was made")
 	}

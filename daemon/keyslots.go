@@ -111,6 +111,7 @@ func (d *Daemon) RevokeToken(ctx context.Context, p ipc.Principal, id string, r 
 		return ipc.RevokeResult{}, ipc.Errorf(ipc.InvalidArgument, "the confirmation is not the keyslot's id")
 	}
 	revoked := u.listed(p, slot.ID)
+	signer := s.vault.Signer()
 	info, err := u.revoke(ctx, p, s, slot, r.Auth)
 	u.auditResult(p, "token-revoke", slot.ID, err)
 	if err != nil {
@@ -120,9 +121,11 @@ func (d *Daemon) RevokeToken(ctx context.Context, p ipc.Principal, id string, r 
 	e.Token = new(slotRef(slot))
 	d.hub.publish(u.uid, e)
 	revoked.Enrolled = false
+	now := u.vaultInfo()
 	return ipc.RevokeResult{
-		Version: ipc.Version, Revoked: revoked, Vault: u.vaultInfo(),
-		OldBackups: u.backupsBefore(s.vault.ID(), info.Epoch), Warnings: u.revokeWarnings(info),
+		Version: ipc.Version, Revoked: revoked, Vault: now,
+		OldBackups: u.backupsBySlot(s.vault.ID(), slot.ID),
+		Warnings:   append(u.revokeWarnings(info), newSigner(signer, now.Signer)...),
 	}, nil
 }
 
@@ -157,6 +160,19 @@ func (u *user) revoke(ctx context.Context, p ipc.Principal, s *session, slot vau
 		u.begin(s.vault, "", s.by)
 	}
 	return info, nil
+}
+
+// newSigner warns where the key that signs the vault is another than before: a
+// fingerprint that was noted for a restore no longer fits new backups.
+func newSigner(before, now string) []ipc.Warning {
+	if before == now || now == "" {
+		return []ipc.Warning{}
+	}
+	return []ipc.Warning{{
+		Code:    "signer-changed",
+		Message: "the vault is signed by a new key, " + now + ": a fingerprint noted before fits older backups only",
+		Fix:     "tokenctl backup create FILE",
+	}}
 }
 
 func (u *user) revokeWarnings(info vault.RevokeInfo) []ipc.Warning {
@@ -209,7 +225,7 @@ func (d *Daemon) TestToken(ctx context.Context, p ipc.Principal, id string, r ip
 func (u *user) testSlot(ctx context.Context, p ipc.Principal, s *session, slot vault.Slot, a ipc.Auth, result *ipc.TestTokenResult) error {
 	c := cause{who: p}
 	if !u.isHere(ctx, p, slot) {
-		return notPresent(slot)
+		return u.absent(slot)
 	}
 	ctx, done := s.bind(ctx)
 	defer done()

@@ -34,13 +34,19 @@ type notesData struct {
 	Revoked []tokens.Key `json:"revoked,omitempty"`
 }
 
-// backupNote is a backup that was handed out. The newest 16 are remembered.
+// backupNote is a backup that was handed out and, in daemon.json, was confirmed
+// to be written. The newest 16 are remembered.
 type backupNote struct {
 	Name       string    `json:"name"`
+	SHA256     string    `json:"sha256,omitempty"`
 	Made       time.Time `json:"made"`
 	VaultID    string    `json:"vault_id"`
 	Epoch      uint64    `json:"epoch"`
 	Generation uint64    `json:"generation"`
+	// Slots are the keyslots that open it, RecoverySet tells the recovery
+	// password that does by when it was set.
+	Slots       []string  `json:"slots,omitempty"`
+	RecoverySet time.Time `json:"recovery_set,omitzero"`
 }
 
 type slotNotes struct {

@@ -281,6 +281,21 @@ func (p *presence) service(kind tokens.Kind) (ok bool, detail string) {
 	}
 }
 
+// down says what is wrong with the service that knows kind's tokens, nothing
+// while it works or may be about to come back.
+func (p *presence) down(kind tokens.Kind) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.kinds[kind]
+	if w == nil || !w.lost || time.Since(w.since) < p.grace {
+		return ""
+	}
+	if w.detail == "" {
+		return "it does not answer"
+	}
+	return w.detail
+}
+
 // holds says whether t holds one of keys: by public key, because serial numbers
 // can be 0, missing or shared.
 func holds(t tokens.Token, keys ...tokens.Key) bool {

@@ -42,7 +42,7 @@ func (d *Daemon) newRecovery(ctx context.Context, p ipc.Principal, r ipc.SetReco
 	if rotate {
 		action = "recovery-rotate"
 	}
-	before := s.vault.Epoch()
+	before, signer := s.vault.RecoverySet(), s.vault.Signer()
 	err = u.setRecovery(ctx, p, s, r, rotate)
 	u.auditResult(p, action, "", err)
 	if err != nil {
@@ -55,7 +55,8 @@ func (d *Daemon) newRecovery(ctx context.Context, p ipc.Principal, r ipc.SetReco
 	d.hub.publish(u.uid, e)
 	return ipc.RecoveryResult{
 		Version: ipc.Version, Set: info.RecoverySet, Vault: info,
-		OldBackups: u.backupsBefore(s.vault.ID(), before+1),
+		OldBackups: u.backupsByRecovery(s.vault.ID(), before),
+		Warnings:   newSigner(signer, info.Signer),
 	}, nil
 }
 

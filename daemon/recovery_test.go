@@ -39,9 +39,7 @@ func TestRecoveryPassword(t *testing.T) {
 	if _, err := d.Unlock(t.Context(), p, ipc.UnlockRequest{Auth: ipc.Auth{RecoveryKey: secretOf(string(key.Key))}}); err != nil {
 		t.Errorf("unlock by the recovery key: %v", err)
 	}
-	if _, err := d.CreateBackup(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
+	backup(t, d, p, "/stick/a.tokend")
 	set, err := d.RotateRecovery(t.Context(), p, ipc.SetRecoveryRequest{Password: secretOf(other)})
 	if err != nil || set.Vault.Epoch != 2 || len(set.OldBackups) != 1 {
 		t.Fatalf("rotate: %+v, %v", set, err)
@@ -119,6 +117,10 @@ func TestBackupAndRestore(t *testing.T) {
 	if err != nil || b.Accounts != -1 || b.Generation != open.Generation {
 		t.Fatalf("backup of a locked vault: %+v, %v", b, err)
 	}
+	if s := state(t, d, alice); !s.LastBackup.IsZero() || !warned(alice, "no-backup") {
+		t.Errorf("a backup that nobody said was written counts: %v", s.LastBackup)
+	}
+	confirm(t, d, alice, b, "/stick/alice.tokend")
 	if s := state(t, d, alice); s.LastBackup.IsZero() || warned(alice, "no-backup") || warned(alice, "backup-stale") {
 		t.Errorf("the last backup is told as %v", s.LastBackup)
 	}
@@ -177,9 +179,7 @@ func TestARestartKeepsEverything(t *testing.T) {
 	}
 	initSoft(t, first, p)
 	add(t, first, p, aliceURI)
-	if _, err := first.CreateBackup(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
+	backup(t, first, p, "/stick/a.tokend")
 	made := state(t, first, p)
 	if err := first.Close(); err != nil {
 		t.Fatal(err)

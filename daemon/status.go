@@ -44,7 +44,12 @@ func (u *user) vaultInfo() ipc.Vault {
 		return ipc.Vault{State: ipc.VaultBroken, Problem: told(mapError(err))}
 	}
 	if store == nil || !store.Exists() {
-		return ipc.Vault{State: ipc.VaultNone}
+		info := ipc.Vault{State: ipc.VaultNone}
+		if s, err := u.open(false); err == nil { // its files went while it was open
+			u.openInfo(&info, s)
+			info.Problem = told(errFilesGone(nil))
+		}
+		return info
 	}
 	info := ipc.Vault{State: ipc.VaultIsLocked, LastBackup: wireTime(u.notesOf().get().LastBackup)}
 	if head, err := store.Head(); err != nil {
@@ -108,8 +113,12 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 	if state := u.d.helper(); state != "ok" {
 		list = append(list, ipc.Warning{Code: "helper", Message: "tokens cannot be used: " + state, Fix: "tokenctl doctor"})
 	}
+	list = append(list, u.serviceWarnings(p)...)
 	store, err := u.storeIfAny()
 	if err != nil || store == nil || !store.Exists() {
+		if err == nil && u.sess.Load() != nil {
+			list = append(list, ipc.Warning{Code: "vault-gone", Message: errFilesGone(nil).Message, Fix: "tokenctl account show ACCOUNT --qr"})
+		}
 		return list
 	}
 	if s := u.sess.Load(); s != nil && s.vault.ReadOnly() {
@@ -117,9 +126,11 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 	}
 	head, err := store.Head()
 	if err != nil {
-		return append(list, ipc.Warning{
-			Code: "vault-damaged", Message: mapError(err).Message, Fix: "tokenctl vault recover",
-		})
+		w := ipc.Warning{Code: "vault-damaged", Message: mapError(err).Message, Fix: "tokenctl vault recover"}
+		if _, err := store.RecoverHead(); err != nil { // nothing to go back to
+			w.Fix = "tokenctl backup restore FILE"
+		}
+		return append(list, w)
 	}
 	return append(list, u.lockoutWarnings(head, p)...)
 }
@@ -127,6 +138,12 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 // lockoutWarnings is about losing the way back, and about weak tokens.
 func (u *user) lockoutWarnings(head vault.Head, p ipc.Principal) []ipc.Warning {
 	var list []ipc.Warning
+	if len(head.Slots) == 0 {
+		list = append(list, ipc.Warning{
+			Code: "recovery-only", Message: "the recovery password alone opens the vault",
+			Fix: "tokenctl token enroll --token piv",
+		})
+	}
 	if head.RecoverySet.IsZero() {
 		if len(head.Slots) == 1 {
 			list = append(list, ipc.Warning{

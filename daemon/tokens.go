@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"runtime"
 	"slices"
 
 	"github.com/tokenbridge/tokend/daemon/vault"
@@ -17,7 +19,7 @@ func (d *Daemon) Tokens(_ context.Context, p ipc.Principal) (ipc.TokenList, erro
 	if err != nil {
 		return ipc.TokenList{}, err
 	}
-	return ipc.TokenList{Version: ipc.Version, Tokens: u.tokenList(p)}, nil
+	return ipc.TokenList{Version: ipc.Version, Tokens: u.tokenList(p), Warnings: u.serviceWarnings(p)}, nil
 }
 
 // tokenList is the user's keyslots, in the vault's order, and then the tokens
@@ -38,6 +40,9 @@ func (u *user) tokenList(p ipc.Principal) []ipc.Token {
 				addPresent(&t, h)
 			}
 		}
+		if e := u.serviceDown(slot.Kind); e != nil && !t.Present && u.d.mayUseTokens(p) {
+			t.Problem = e
+		}
 		list = append(list, t)
 	}
 	for _, h := range here {
@@ -49,6 +54,28 @@ func (u *user) tokenList(p ipc.Principal) []ipc.Token {
 		list = append(list, t)
 	}
 	return list
+}
+
+// serviceWarnings says which services for tokens cannot be used: to who has such
+// a token, and to who has no vault yet.
+func (u *user) serviceWarnings(p ipc.Principal) []ipc.Warning {
+	var list []ipc.Warning
+	slots := u.slots()
+	for _, kind := range watchedKinds(u.d.cfg.Watchers) {
+		needed := len(slots) == 0 || slices.ContainsFunc(slots, func(s vault.Slot) bool { return s.Kind == kind })
+		if e := u.serviceDown(kind); e != nil && needed && u.d.mayUseTokens(p) {
+			list = append(list, ipc.Warning{Code: "token-service", Message: e.Message, Fix: serviceFix(kind)})
+		}
+	}
+	return list
+}
+
+// serviceFix is the command that starts the service for tokens of a kind.
+func serviceFix(kind tokens.Kind) string {
+	if kind == tokens.KindPIV && runtime.GOOS == "linux" {
+		return "systemctl enable --now pcscd.socket"
+	}
+	return "tokenctl doctor"
 }
 
 // enrolledToken is a keyslot as it is told to its owner.
@@ -120,7 +147,7 @@ func (u *user) target(ctx context.Context, p ipc.Principal, id string) (target, 
 		}
 		return u.d.presence.all()
 	}
-	slot, err := namedSlot(u.slots(), id)
+	slot, err := u.namedHere(u.slots(), id)
 	if err == nil {
 		t := target{slot: &slot, ref: slotRef(slot), kind: slot.Kind}
 		if slot.Kind != tokens.KindSoft && u.isHere(ctx, p, slot) {
@@ -132,7 +159,7 @@ func (u *user) target(ctx context.Context, p ipc.Principal, id string) (target, 
 		}
 		return t, nil
 	}
-	if ipc.KindOf(err) == ipc.Ambiguous {
+	if ipc.KindOf(err) == ipc.AmbiguousToken {
 		return target{}, err
 	}
 	for _, h := range look() {
@@ -140,16 +167,20 @@ func (u *user) target(ctx context.Context, p ipc.Principal, id string) (target, 
 			return target{token: &h, ref: *u.tokenRef(h), kind: h.Kind}, nil
 		}
 	}
+	var e *ipc.Error
+	if errors.As(err, &e) && len(e.Items) > 0 { // it may be a label that is sealed
+		return target{}, e
+	}
 	return target{}, ipc.Errorf(ipc.NotFound, "there is no such token")
 }
 
 // here is the token of the target, or the error that it is not present.
-func (t target) here() (tokens.Token, error) {
+func (u *user) here(t target) (tokens.Token, error) {
 	if t.token != nil {
 		return *t.token, nil
 	}
 	if t.slot != nil {
-		return tokens.Token{}, notPresent(*t.slot)
+		return tokens.Token{}, u.absent(*t.slot)
 	}
 	return tokens.Token{}, ipc.Errorf(ipc.TokenNotPresent, "the token is not present")
 }
@@ -166,7 +197,7 @@ func (d *Daemon) TokenInfo(ctx context.Context, p ipc.Principal, id string) (ipc
 	}
 	info := ipc.TokenInfo{Version: ipc.Version, PINTries: -1, PUKTries: -1, Keys: []ipc.TokenKey{}}
 	if t.kind != tokens.KindSoft {
-		seen, err := t.here()
+		seen, err := u.here(t)
 		if err != nil {
 			return ipc.TokenInfo{}, err
 		}
@@ -322,7 +353,7 @@ func (d *Daemon) ChangePIN(ctx context.Context, p ipc.Principal, id string, r ip
 }
 
 func (u *user) changePIN(ctx context.Context, p ipc.Principal, changer tokens.PINChanger, t target, r ipc.ChangePINRequest) error {
-	seen, err := t.here()
+	seen, err := u.here(t)
 	if err != nil {
 		return err
 	}
@@ -409,7 +440,7 @@ func (d *Daemon) WipeToken(ctx context.Context, p ipc.Principal, id string, r ip
 
 // wipe removes what revoked keyslots left on a token, and nothing else.
 func (u *user) wipe(ctx context.Context, p ipc.Principal, t target, r ipc.WipeTokenRequest) ([]string, error) {
-	seen, err := t.here()
+	seen, err := u.here(t)
 	if err != nil {
 		return nil, err
 	}

@@ -34,10 +34,12 @@ type user struct {
 	mu     sync.Mutex // guards what follows
 	gone   bool
 	store  *vault.Store
+	folder fs.FileInfo // of dir, as it was when the store was opened
 	log    *audit.Log
 	logErr error
 	notes  *notes
 	labels map[string]string // of keyslots, as they were when the vault was last open
+	handed []backupNote      // backups that were not confirmed yet
 }
 
 func newUser(d *Daemon, uid string) *user {
@@ -48,8 +50,38 @@ func newUser(d *Daemon, uid string) *user {
 	}
 }
 
+// leaveRemoved lets go of a folder that somebody removed or put another in the
+// place of, so that a vault can be made or restored there. While the vault is
+// unlocked it stays: what is open may be all that is left of it.
+func (u *user) leaveRemoved() {
+	if u.sess.Load() != nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.store == nil || u.folder == nil {
+		return
+	}
+	if now, err := os.Lstat(u.dir); err == nil && os.SameFile(now, u.folder) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	u.d.log.Error("the folder of a user's vault was removed or replaced while the daemon ran", "uid", u.uid, "folder", u.dir)
+	if err := u.store.Close(); err != nil {
+		u.d.log.Warn("cannot let go of a removed folder", "uid", u.uid, "err", err)
+	}
+	if u.log != nil {
+		if err := u.log.Close(); err != nil {
+			u.d.log.Warn("cannot close the audit log of a removed folder", "uid", u.uid, "err", err)
+		}
+	}
+	u.store, u.log, u.logErr, u.notes, u.folder, u.handed = nil, nil, nil, nil, nil, nil
+	clear(u.labels)
+	u.problem.Store(nil)
+}
+
 // storeIfAny is the user's vault folder, nil where he has none.
 func (u *user) storeIfAny() (*vault.Store, error) {
+	u.leaveRemoved()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.store == nil && !u.gone {
@@ -62,6 +94,7 @@ func (u *user) storeIfAny() (*vault.Store, error) {
 
 // storeOrNew is the user's vault folder, made when missing.
 func (u *user) storeOrNew() (*vault.Store, error) {
+	u.leaveRemoved()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.openStore()
@@ -86,6 +119,9 @@ func (u *user) openStore() (*vault.Store, error) {
 		return nil, err
 	}
 	u.store = store
+	if u.folder, err = os.Lstat(u.dir); err != nil {
+		u.d.log.Warn("cannot look at the folder of a user's vault", "uid", u.uid, "err", err)
+	}
 	u.log, u.logErr = audit.Open(filepath.Join(u.dir, "audit.log"), u.d.clock.Now)
 	if u.logErr != nil {
 		u.d.log.Error("cannot open the audit log", "uid", u.uid, "err", u.logErr)

@@ -82,9 +82,7 @@ func TestFoldersAreTheDaemonsAlone(t *testing.T) {
 	p := caller("1000")
 	initSoft(t, d, p)
 	add(t, d, p, aliceURI)
-	if _, err := d.CreateBackup(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
+	backup(t, d, p, "/stick/a.tokend")
 	seen := 0
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/vault"
@@ -284,6 +285,10 @@ func (d *Daemon) RecoverVault(ctx context.Context, p ipc.Principal, r ipc.Recove
 	if err != nil {
 		return ipc.RecoverVaultResult{}, mapError(err)
 	}
+	said := []ipc.Warning{}
+	if v != nil {
+		said = notices(v)
+	}
 	if r.Apply && v != nil {
 		u.problem.Store(nil)
 		u.replace(v, o.slot, u.labelOf(v, o))
@@ -291,13 +296,14 @@ func (d *Daemon) RecoverVault(ctx context.Context, p ipc.Principal, r ipc.Recove
 	} else if v != nil {
 		v.Lock()
 	}
-	return recoverResult(found), nil
+	return recoverResult(found, said), nil
 }
 
-func recoverResult(f *vault.Recovery) ipc.RecoverVaultResult {
+func recoverResult(f *vault.Recovery, said []ipc.Warning) ipc.RecoverVaultResult {
 	res := ipc.RecoverVaultResult{
 		Version: ipc.Version, Damaged: f.Damaged, Generation: f.Generation, Written: wireTime(f.Written), Signer: f.Signer,
 		Accounts: wireAccounts(f.Accounts), Lost: append([]string{}, f.Lost...), Applied: f.Applied, Kept: f.Kept,
+		Notices: slices.DeleteFunc(said, func(w ipc.Warning) bool { return w.Code == "read-only" }),
 	}
 	if f.Problem != nil {
 		res.Problem = f.Problem.Error()

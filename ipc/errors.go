@@ -19,7 +19,8 @@ const (
 	NotFound         Kind = "not-found"
 	NoVault          Kind = "no-vault"
 	AlreadyExists    Kind = "already-exists"
-	Ambiguous        Kind = "ambiguous"
+	Ambiguous        Kind = "ambiguous"       // of accounts
+	AmbiguousToken   Kind = "ambiguous-token" // Items has ids, and readers or labels
 	VaultLocked      Kind = "vault-locked"
 	TokenNotPresent  Kind = "token-not-present"
 	TokenRemoved     Kind = "token-removed"
@@ -39,6 +40,7 @@ const (
 	PasscodeReused   Kind = "passcode-reused"
 	Throttled        Kind = "throttled"
 	BackupDamaged    Kind = "backup-damaged"
+	BackupUnknown    Kind = "backup-not-vouched" // by another signer, or of another vault, than is known or asked for
 	VaultDamaged     Kind = "vault-damaged"
 	VaultReplaced    Kind = "vault-replaced"
 	VaultRolledBack  Kind = "vault-rolled-back"
@@ -69,7 +71,7 @@ func Kinds() []KindInfo {
 	return []KindInfo{
 		{InvalidArgument, 400, 2}, {Unsupported, 400, 2},
 		{NotAuthorized, 403, 10}, {ConsentRequired, 403, 10},
-		{NotFound, 404, 11}, {NoVault, 404, 11}, {AlreadyExists, 409, 11}, {Ambiguous, 409, 11},
+		{NotFound, 404, 11}, {NoVault, 404, 11}, {AlreadyExists, 409, 11}, {Ambiguous, 409, 11}, {AmbiguousToken, 409, 11},
 		{VaultLocked, 423, 12},
 		{TokenNotPresent, 409, 13}, {TokenRemoved, 409, 13}, {NoKeyslot, 409, 13}, {TokenUnsupported, 409, 13},
 		{TokenOccupied, 409, 20}, {TokenFailed, 502, 13}, {TokenService, 503, 13},
@@ -77,7 +79,7 @@ func Kinds() []KindInfo {
 		{TouchTimeout, 408, 15}, {TouchDenied, 403, 15}, {Cancelled, 499, 15},
 		{PasscodeInvalid, 403, 16}, {PasscodeReused, 403, 16},
 		{Throttled, 429, 17},
-		{BackupDamaged, 422, 18}, {VaultDamaged, 422, 18}, {VaultReplaced, 422, 18}, {VaultRolledBack, 422, 18},
+		{BackupDamaged, 422, 18}, {BackupUnknown, 422, 18}, {VaultDamaged, 422, 18}, {VaultReplaced, 422, 18}, {VaultRolledBack, 422, 18},
 		{WrongPassword, 403, 18}, {NewerVersion, 422, 18},
 		{PolicyDenied, 403, 19}, {ActivationBad, 403, 19},
 		{Conflict, 409, 20}, {RowsSkipped, 409, 20}, {LastKeyslot, 409, 20},

@@ -155,12 +155,18 @@ type Recovery interface {
 // Backups makes and restores backups. Files travel as bytes: the daemon opens
 // no file of a user.
 type Backups interface {
-	// CreateBackup works while the vault is locked.
+	// CreateBackup works while the vault is locked. It counts as made once
+	// ConfirmBackup says so.
 	CreateBackup(ctx context.Context, p Principal) (Backup, error)
+	// ConfirmBackup tells that the bytes of CreateBackup were written, synced and
+	// read back. It fails with NotFound for a backup that this daemon did not
+	// hand out since it started.
+	ConfirmBackup(ctx context.Context, p Principal, r ConfirmBackupRequest) (ConfirmBackupResult, error)
 	// InspectBackup opens a backup with a token (or anything in Auth) and says
 	// what a restore would bring; it changes nothing.
 	InspectBackup(ctx context.Context, p Principal, r InspectBackupRequest) (BackupContents, error)
 	// RestoreBackup makes the caller's vault from a backup; it fails with
-	// AlreadyExists where there is a vault.
+	// AlreadyExists where there is a vault. The files of one that cannot be used
+	// are put aside and stay; a notice says where.
 	RestoreBackup(ctx context.Context, p Principal, r RestoreBackupRequest) (RestoreResult, error)
 }

@@ -56,7 +56,8 @@ type Vault struct {
 	// RecoverySet is when the recovery password was set, zero if never. It can
 	// be read while locked.
 	RecoverySet Time `json:"recovery_set,omitzero"`
-	// LastBackup is when a backup was last made, zero if never.
+	// LastBackup is when the last backup was made that is known to have been
+	// written, zero if never.
 	LastBackup Time `json:"last_backup,omitzero"`
 }
 
@@ -290,6 +291,8 @@ type RecoverVaultResult struct {
 	Applied bool     `json:"applied"`
 	// Kept is where the damaged file was put.
 	Kept string `json:"kept,omitempty"`
+	// Notices say what else there is to know, such as HOTP counters skipped.
+	Notices []Warning `json:"notices"`
 }
 
 // SetRecoveryRequest sets the recovery password; Auth opens the touch class
@@ -304,8 +307,10 @@ type RecoveryResult struct {
 	Version int   `json:"version"`
 	Set     Time  `json:"set"`
 	Vault   Vault `json:"vault"`
-	// OldBackups are those that the former password still opens.
+	// OldBackups are the confirmed ones that the former password still opens.
 	OldBackups []string `json:"old_backups"`
+	// Warnings say what else changed, such as the signer.
+	Warnings []Warning `json:"warnings"`
 }
 
 // CheckRecoveryRequest tries a password against the vault; nothing is opened.
@@ -347,6 +352,20 @@ type Backup struct {
 	// OpenedBy says what opens it: labels of keyslots, "recovery password".
 	OpenedBy []string `json:"opened_by"`
 	Data     []byte   `json:"data"`
+}
+
+// ConfirmBackupRequest says that a backup is where it belongs.
+type ConfirmBackupRequest struct {
+	// Name is what the user knows it by: the file's path. It comes back in lists
+	// of old backups.
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"` // of what was read back, hexadecimal
+}
+
+// ConfirmBackupResult says what counts as the last backup now.
+type ConfirmBackupResult struct {
+	Version    int  `json:"version"`
+	LastBackup Time `json:"last_backup"`
 }
 
 // InspectBackupRequest opens a backup with Auth.

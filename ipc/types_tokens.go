@@ -26,6 +26,8 @@ type Token struct {
 type TokenList struct {
 	Version int     `json:"version"`
 	Tokens  []Token `json:"tokens"`
+	// Warnings say why tokens may be missing from the list.
+	Warnings []Warning `json:"warnings,omitempty"`
 }
 
 // TokenInfo is what can be read from a token now. Counts below zero are unknown.
@@ -59,8 +61,8 @@ type EnrollRequest struct {
 	// is open when the vault is unlocked.
 	Auth Auth   `json:"auth,omitzero"`
 	Kind string `json:"kind"`
-	// Locator is a reader (or a unique part of its name) or device path; empty
-	// when only one fits.
+	// Locator is a token's id or serial number, a reader (or a unique part of its
+	// name) or device path; empty when only one fits that is not enrolled yet.
 	Locator string `json:"locator,omitempty"`
 	Label   string `json:"label,omitempty"`
 	// PIN is the new token's PIN, or the software token's new passphrase.
@@ -99,7 +101,7 @@ type RevokeResult struct {
 	Version int   `json:"version"`
 	Revoked Token `json:"revoked"`
 	Vault   Vault `json:"vault"`
-	// OldBackups are those the daemon knows of that the token still opens.
+	// OldBackups are the confirmed ones that the token still opens.
 	OldBackups []string  `json:"old_backups"`
 	Warnings   []Warning `json:"warnings"`
 }

@@ -98,6 +98,9 @@ func adviseVault(e *ipc.Error) []string {
 	case ipc.BackupDamaged:
 		return []string{"the file was changed or cut short, and nothing of it was used; take another copy",
 			"`tokenctl backup inspect FILE` says of any copy whether it is whole"}
+	case ipc.BackupUnknown:
+		return []string{"compare the fingerprint with the one you noted; if it is yours, add --signer FINGERPRINT and repeat",
+			"`tokenctl backup inspect FILE` says of any copy which vault it is of and who signed it"}
 	case ipc.WrongPassword:
 		return []string{"nothing was changed; mind upper case, the keyboard's layout, and passwords from an earlier date",
 			"`tokenctl status` says when the recovery password was set; an enrolled token opens without it"}
@@ -126,10 +129,9 @@ func adviseRest(e *ipc.Error) []string {
 	case ipc.AlreadyExists:
 		return []string{"nothing was overwritten; choose another name, or change what is there"}
 	case ipc.Ambiguous:
-		if strings.Contains(e.Message, "token") {
-			return []string{"say which: --token with the id at the beginning of a line, or the name after it"}
-		}
 		return []string{"give more of the name, `issuer:name`, or the id at the beginning of the line"}
+	case ipc.AmbiguousToken:
+		return []string{"say which: --token with the id at the beginning of a line, or the name after it"}
 	case ipc.Cancelled:
 		return []string{"what was asked for was not done; repeat it when you like"}
 	case ipc.PasscodeInvalid:
@@ -393,7 +395,7 @@ func adviceRestore(k ipc.Kind, path, signer string) []string {
 	case ipc.WrongPassword:
 		return []string{"nothing was changed; mind upper case, the keyboard's layout, and that it opens with the password of the time when it was made",
 			"a token that was enrolled then opens it, too"}
-	case ipc.VaultReplaced:
+	case ipc.VaultReplaced, ipc.BackupUnknown:
 		return []string{"nothing was changed: another vault is here, or was, than the one this backup is of",
 			"if you know the fingerprint as yours: `tokenctl backup restore " + quoted(path) + " --signer " + quoted(signer) + "`"}
 	}
@@ -421,7 +423,7 @@ func adviceEnroll(e *ipc.Error, command string) []string {
 			"without hardware, to try it: `tokenctl token enroll --token soft`, or `tokenctl init --token soft`"}
 	case ipc.NoKeyslot:
 		return adviceAgree("--recovery-password-file")
-	case ipc.Ambiguous:
+	case ipc.Ambiguous, ipc.AmbiguousToken:
 		return []string{"say which with --reader: the id at the beginning of a line, or the name after it"}
 	case ipc.TokenOccupied:
 		return []string{"the card holds keys from before, perhaps of a vault or for something else; nothing was changed",

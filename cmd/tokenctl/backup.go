@@ -92,8 +92,20 @@ func (c *cli) createBackup(ctx context.Context, path string) (createDocument, er
 	if err := c.readBack(path, b.SHA256); err != nil {
 		return createDocument{}, err
 	}
+	c.confirmBackup(ctx, path, b.SHA256)
 	return createDocument{Version: ipc.Version, File: path, VaultID: b.VaultID, Generation: b.Generation,
 		SHA256: b.SHA256, Bytes: len(b.Data), Accounts: b.Accounts, OpenedBy: b.OpenedBy}, nil
+}
+
+// confirmBackup tells the daemon that the file is there, whole. Without that the
+// backup is as good; only status does not know of it.
+func (c *cli) confirmBackup(ctx context.Context, path, sum string) {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if _, err := c.daemon().ConfirmBackup(ctx, ipc.ConfirmBackupRequest{Name: path, SHA256: sum}); err != nil {
+		c.say("the backup is written, but the daemon could not be told: `tokenctl status` does not count it")
+	}
 }
 
 // safeName is a file name from the daemon that cannot lead out of the folder.
@@ -170,8 +182,9 @@ func (c *cli) backupRestoreCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "restore FILE", Short: "Make your vault from a backup", Args: named(1, "FILE"),
 		Long: `Make a vault from a backup, on this or any machine, with a token that was
-enrolled when it was made, or with the recovery password of that time. There
-must be no vault yet: nothing is overwritten.`,
+enrolled when it was made, or with the recovery password of that time. A vault
+that can be used is never overwritten. One that cannot (damaged, replaced, rolled
+back) gives way; its files are put aside and you are told where.`,
 		Example: "  tokenctl backup restore backup.tokend\n  tokenctl backup restore backup.tokend --recovery",
 	}
 	cmd.Flags().StringVar(&signer, "signer", "", "accept only a backup signed by `FINGERPRINT`")
@@ -189,7 +202,7 @@ must be no vault yet: nothing is overwritten.`,
 		if signer != "" && !strings.EqualFold(signer, a.Manifest.Signer) {
 			return failWith(doing, &ipc.Error{Kind: ipc.VaultReplaced, Message: "it was signed by " + a.Manifest.Signer}, adviceOtherSigner()...)
 		}
-		if err := c.mustHaveNoVault(ctx, doing, ipc.VaultBroken); err != nil {
+		if err := c.mustHaveNoVault(ctx, doing, ipc.VaultBroken, ipc.VaultReadOnly); err != nil {
 			return err
 		}
 		c.sayBackupFound(a)

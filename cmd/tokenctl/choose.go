@@ -70,7 +70,7 @@ func (c *cli) chooseToken(ctx context.Context, f *enrollFlags) error {
 // pickFresh lets the user pick one of several tokens.
 func (c *cli) pickFresh(ctx context.Context, f *enrollFlags, fresh []ipc.Token) error {
 	if !c.canAsk() {
-		e := &ipc.Error{Kind: ipc.Ambiguous, Message: "several tokens are plugged in"}
+		e := &ipc.Error{Kind: ipc.AmbiguousToken, Message: "several tokens are plugged in"}
 		for _, t := range fresh {
 			e.Items = append(e.Items, ipc.Item{ID: t.ID, Name: tokenLabel(t), Reason: t.Locator})
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -128,6 +129,17 @@ func (f *fake) CreateBackup(context.Context, ipc.Principal) (ipc.Backup, error) 
 	sum := sha256.Sum256(f.backup)
 	return ipc.Backup{Version: 1, Name: "vault-v1.tokend", VaultID: "v1", Generation: 3, SHA256: hex.EncodeToString(sum[:]),
 		Accounts: len(f.accounts), OpenedBy: []string{"YubiKey"}, Data: f.backup}, nil
+}
+
+func (f *fake) ConfirmBackup(_ context.Context, _ ipc.Principal, r ipc.ConfirmBackupRequest) (ipc.ConfirmBackupResult, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sum := sha256.Sum256(f.backup)
+	if r.SHA256 != hex.EncodeToString(sum[:]) || !filepath.IsAbs(r.Name) {
+		return ipc.ConfirmBackupResult{}, ipc.Errorf(ipc.NotFound, "no backup with this checksum was handed out")
+	}
+	f.status.Vault.LastBackup = time.Now()
+	return ipc.ConfirmBackupResult{Version: 1, LastBackup: f.status.Vault.LastBackup}, nil
 }
 
 func (f *fake) InspectBackup(_ context.Context, _ ipc.Principal, r ipc.InspectBackupRequest) (ipc.BackupContents, error) {

@@ -173,7 +173,7 @@ func (c *cli) pickToken(cmd *cobra.Command, args []string, fits func(ipc.Token) 
 	case len(found) == 0:
 		return ipc.Token{}, failWith("find the token", &ipc.Error{Kind: ipc.NotFound, Message: "no token is called " + args[0]}, adviceNoToken()...)
 	}
-	e := &ipc.Error{Kind: ipc.Ambiguous, Message: "there are several tokens; name one"}
+	e := &ipc.Error{Kind: ipc.AmbiguousToken, Message: "there are several tokens; name one"}
 	for _, t := range found {
 		e.Items = append(e.Items, ipc.Item{ID: t.ID, Name: tokenLabel(t)})
 	}

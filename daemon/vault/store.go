@@ -296,6 +296,14 @@ func tokenKey(k archive.Key) tokens.Key {
 		Algorithm: tokens.Algorithm(k.Algorithm), Public: k.Public, Params: k.Params}
 }
 
+// FillKeyFiles gives the keyslots of a backup the key files that are here. They
+// are in no backup, and stay where the vault is damaged or lost.
+func (s *Store) FillKeyFiles(slots []Slot) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	s.fillKeyFiles(slots)
+}
+
 func (s *Store) fillKeyFiles(slots []Slot) {
 	for i := range slots {
 		if slots[i].Kind != tokens.KindSoft {

@@ -170,6 +170,11 @@ func (c *Client) CreateBackup(ctx context.Context) (out ipc.Backup, err error) {
 	return out, err
 }
 
+// ConfirmBackup says that a backup was written, synced and read back.
+func (c *Client) ConfirmBackup(ctx context.Context, r ipc.ConfirmBackupRequest) (ipc.ConfirmBackupResult, error) {
+	return send[ipc.ConfirmBackupResult](ctx, c, "POST", "backups/confirm", r)
+}
+
 // InspectBackup opens a backup and says what a restore would bring.
 func (c *Client) InspectBackup(ctx context.Context, r ipc.InspectBackupRequest) (ipc.BackupContents, error) {
 	return send[ipc.BackupContents](ctx, c, "POST", "backups/inspect", r)

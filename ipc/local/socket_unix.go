@@ -148,7 +148,10 @@ func makeDir(dir string, mode fs.FileMode) error {
 	if uid := int(owner.Uid); uid != 0 && uid != os.Geteuid() {
 		return fmt.Errorf("the folder %s belongs to user %d", dir, uid)
 	}
-	if st.Mode().Perm()&0o022 != 0 && st.Mode()&fs.ModeSticky == 0 {
+	// The sticky bit of a folder like /tmp keeps others from taking our socket
+	// away, but not from having put theirs there first, nor from holding the
+	// folder's lock.
+	if st.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("others can write to the folder %s (mode %#o)", dir, st.Mode().Perm())
 	}
 	return nil

@@ -142,7 +142,15 @@ func TestListenRefusals(t *testing.T) {
 	if err := os.Chmod(open, 0o777); err != nil {
 		t.Fatal(err)
 	}
+	shared := filepath.Join(dir, "shared")
+	if err := os.Mkdir(shared, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(shared, 0o777|fs.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct{ path, want string }{
+		"sticky folder":   {filepath.Join(shared, "s"), "others can write"},
 		"relative":        {"s", "not absolute"},
 		"file in the way": {file, "no socket is in the way"},
 		"open folder":     {filepath.Join(open, "s"), "others can write"},
