@@ -125,6 +125,9 @@ func adviseRest(e *ipc.Error) []string {
 	case ipc.ConsentRequired:
 		return []string{"the owner of the vault has to agree first"}
 	case ipc.NotFound:
+		if len(e.Items) > 0 {
+			return []string{"give one of these, by the id at the beginning of its line"}
+		}
 		return []string{"see what there is: `tokenctl account list`, `tokenctl token list`"}
 	case ipc.AlreadyExists:
 		return []string{"nothing was overwritten; choose another name, or change what is there"}

@@ -171,15 +171,11 @@ func (q *quickstart) newOrRestore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	res, err := q.makeVault(ctx, r, given)
-	for ipc.KindOf(err) == ipc.TokenOccupied && r.Enroll != nil && r.Enroll.Kind == "piv" && !q.f.sample {
-		if err := q.usedCard(ctx, r.Enroll, err); err != nil {
-			return err
-		}
-		// What was typed before is wiped by now.
-		r.Enroll.PIN, given = nil, false
+	var res ipc.InitResult
+	err = q.onUsedCard(ctx, r.Enroll, func(given bool) (err error) {
 		res, err = q.makeVault(ctx, r, given)
-	}
+		return err
+	}, given)
 	if err != nil {
 		return enrollFailure("make the vault", "tokenctl init --token piv", err)
 	}

@@ -211,6 +211,9 @@ func (f *enrollFlags) again() string {
 	if f.reader != "" {
 		s += " --reader " + quoted(f.reader)
 	}
+	if f.label != "" {
+		s += " --label " + quoted(f.label)
+	}
 	return s
 }
 
@@ -290,7 +293,11 @@ func (c *cli) tokenEnrollCommand() *cobra.Command {
 		if err != nil {
 			return fail("enrol a token", err)
 		}
-		res, err := c.enroll(ctx, &af, r, ef.pinFile != "")
+		var res ipc.EnrollResult
+		err = c.onUsedCard(ctx, r, func(given bool) (err error) {
+			res, err = c.enroll(ctx, &af, r, given)
+			return err
+		}, ef.pinFile != "")
 		if err != nil {
 			return enrollFailure("enrol a token", "tokenctl token enroll"+ef.again(), err)
 		}
