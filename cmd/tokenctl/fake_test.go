@@ -36,6 +36,7 @@ type fake struct {
 	backup     []byte
 	delay      time.Duration // before a touch is made
 	enrollAt   string        // the locator of the last token that was enrolled
+	wantAgreed bool          // enrolling needs an enrolled token or the recovery password
 	occupied   bool          // the card holds keys in 82 and 83
 	enrolledIn string        // the slots that were named
 	failNext   *ipc.Error    // what the next call fails with

@@ -173,15 +173,11 @@ func (q *quickstart) newOrRestore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	res, err := q.makeVault(ctx, r, given, &q.auth)
-	for ipc.KindOf(err) == ipc.TokenOccupied && r.Enroll != nil && r.Enroll.Kind == "piv" && !q.f.sample {
-		if err := q.usedCard(ctx, r.Enroll, err); err != nil {
-			return err
-		}
-		// What was typed before is wiped by now.
-		r.Enroll.PIN, given = nil, false
+	var res ipc.InitResult
+	err = q.onUsedCard(ctx, r.Enroll, func(given bool) (err error) {
 		res, err = q.makeVault(ctx, r, given, &q.auth)
-	}
+		return err
+	}, given)
 	if err != nil {
 		return enrollFailure("make the vault", "tokenctl init --token piv", err)
 	}
@@ -232,7 +228,7 @@ func (q *quickstart) proposeToken(ctx context.Context, ef *enrollFlags) error {
 			case t.Problem != nil:
 				q.say("%s is plugged in and cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
 			default:
-				q.say("%s is plugged in (%s)", tokenLabel(t), clean(t.Locator))
+				q.say("%s is plugged in (%s); used for a vault, it gets two keys of its own", tokenLabel(t), clean(t.Locator))
 				yes, err := q.yesNo(ctx, "Use it?", true, "--token piv")
 				if err != nil {
 					return err

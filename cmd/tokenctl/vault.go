@@ -59,7 +59,11 @@ func (c *cli) initCommand() *cobra.Command {
 			if r.Enroll == nil && len(r.RecoveryPassword) == 0 {
 				return usage("a vault without a token needs a recovery password")
 			}
-			res, err := c.makeVault(ctx, r, ef.pinFile != "", nil)
+			var res ipc.InitResult
+			err = c.onUsedCard(ctx, r.Enroll, func(given bool) (err error) {
+				res, err = c.makeVault(ctx, r, given, nil)
+				return err
+			}, ef.pinFile != "")
 			if err != nil {
 				return enrollFailure("make a vault", "tokenctl init"+ef.again(), err)
 			}
