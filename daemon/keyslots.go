@@ -176,11 +176,14 @@ func newSigner(before, now string) []ipc.Warning {
 }
 
 func (u *user) revokeWarnings(info vault.RevokeInfo) []ipc.Warning {
-	list := []ipc.Warning{{
-		Code:    "old-copies",
-		Message: "old backups still open with the revoked token; if it may be in other hands with its PIN, renew the accounts at their services",
-		Fix:     "tokenctl backup create FILE",
-	}}
+	list := []ipc.Warning{}
+	if u.everBackedUp() { // there may be more than those that are named
+		list = append(list, ipc.Warning{
+			Code:    "old-copies",
+			Message: "old backups still open with the revoked token; if it may be in other hands with its PIN, renew the accounts at their services",
+			Fix:     "tokenctl backup create FILE",
+		})
+	}
 	for _, c := range info.RecoveryOnly {
 		list = append(list, ipc.Warning{
 			Code:    "recovery-only",

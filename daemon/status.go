@@ -54,6 +54,9 @@ func (u *user) vaultInfo() ipc.Vault {
 	info := ipc.Vault{State: ipc.VaultIsLocked, LastBackup: wireTime(u.notesOf().get().LastBackup)}
 	if head, err := store.Head(); err != nil {
 		info.State, info.Problem = ipc.VaultBroken, told(mapError(err))
+		if known, err := store.Known(); err == nil { // the vault that should be there
+			info.ID, info.Signer, info.Epoch, info.Generation = known.VaultID, known.Signer, known.Epoch, known.Generation
+		}
 	} else {
 		info.ID, info.Epoch, info.Generation = head.VaultID, head.Epoch, head.Generation
 		info.Signer, info.RecoverySet = head.Signer, wireTime(head.RecoverySet)

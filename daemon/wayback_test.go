@@ -117,7 +117,7 @@ func TestRestoreOverADamagedVault(t *testing.T) {
 	if err != nil || len(r.Accounts) != 1 || r.Vault.State != ipc.VaultUnlocked || r.Vault.Problem != nil || len(aside()) != 1 {
 		t.Fatalf("restore: %+v, %v, aside %v", r, err, aside())
 	}
-	for _, part := range []string{aside()[0], "was the newest here", "counters of 1 HOTP accounts skip 8"} {
+	for _, part := range []string{aside()[0], "was the newest here", "the counters of 1 HOTP account skip 8"} {
 		if !saidIn(r.Notices, part) {
 			t.Errorf("%q is not said: %+v", part, r.Notices)
 		}
