@@ -131,6 +131,11 @@ func TestRestoreOverADamagedVault(t *testing.T) {
 	if u, err := d.Unlock(t.Context(), p, ipc.UnlockRequest{Auth: pass()}); err != nil || len(u.Notices) != 0 {
 		t.Errorf("unlocked afterwards: %+v, %v", u, err)
 	}
+	// Rotating the keys leaves what was put aside, and says so.
+	rot, err := d.RotateRecovery(t.Context(), p, ipc.SetRecoveryRequest{Password: secretOf("a new recovery password")})
+	if err != nil || !saidIn(rot.Warnings, aside()[0]) {
+		t.Errorf("rotate: %+v, %v", rot.Warnings, err)
+	}
 	if err := d.Lock(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
