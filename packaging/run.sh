@@ -4,6 +4,8 @@
 #   packaging/run.sh          start, or take up what runs already
 #   packaging/run.sh stop     end it and remove the throwaway state
 #
+# A quickstart that was ended early is gone on with the next time.
+#
 # What runs is recorded in build/run. RUN_RECORD and RUN_BIN name other folders
 # for the record and for the programs.
 set -eu
@@ -126,7 +128,7 @@ else
 	echo "tokend runs (process $pid, log $log)."
 fi
 
-if hasvault; then
+if hasvault && { [ -e "$record/shown" ] || [ ! -t 0 ] || [ ! -t 1 ]; }; then
 	"$bin/tokenctl" --socket "$socket" --no-input status || true
 else
 	code=0
@@ -139,10 +141,11 @@ else
 		"$bin/tokenctl" --socket "$socket" quickstart --sample --backup "$backup" || code=$?
 	fi
 	if [ "$code" -ne 0 ]; then
-		echo "The quickstart ended with exit code $code. tokend is still there: \"make run\" tries again." >&2
+		echo "The quickstart ended with exit code $code. tokend is still there: \"make run\" goes on where it ended." >&2
 		echo "Its log: $folder/tokend.log" >&2
 		exit "$code"
 	fi
+	: >"$record/shown"
 fi
 
 cat <<EOT

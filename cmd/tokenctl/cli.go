@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
@@ -172,7 +171,7 @@ func (c *cli) warn(warnings []ipc.Warning) {
 		c.warnAll([]ipc.Warning{w})
 	}
 	if factory > 0 {
-		c.say("warning: %s of a token still as in the factory (PIN, PUK or management key)", either(factory == 1, "1 secret is", strconv.Itoa(factory)+" secrets are"))
+		c.say("warning: a token still has its factory PIN, PUK or management key (%d in all)", factory)
 		c.say("  mend it: %s", adviceFactory)
 	}
 }

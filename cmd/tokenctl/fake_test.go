@@ -24,24 +24,26 @@ import (
 // fake is a daemon in memory, behind the real API on a real socket. It keeps
 // the rules that tokenctl has to live with: locking, PIN tries, touches.
 type fake struct {
-	mu       sync.Mutex
-	status   ipc.Status
-	tokens   []ipc.Token
-	accounts []ipc.Account
-	secrets  map[string][]byte
-	pin      string
-	tries    int
-	spent    []string // what PINs were tried, to prove that none was tried twice
-	password string
-	backup   []byte
-	delay    time.Duration // before a touch is made
-	enrollAt string        // the locator of the last token that was enrolled
-	failNext *ipc.Error    // what the next call fails with
-	subs     map[chan ipc.Event]bool
-	waiting  *ipc.Event
-	left     chan struct{} // closed when a client went away in mid-touch
-	n        int
-	socket   string // where it is served; empty before
+	mu         sync.Mutex
+	status     ipc.Status
+	tokens     []ipc.Token
+	accounts   []ipc.Account
+	secrets    map[string][]byte
+	pin        string
+	tries      int
+	spent      []string // what PINs were tried, to prove that none was tried twice
+	password   string
+	backup     []byte
+	delay      time.Duration // before a touch is made
+	enrollAt   string        // the locator of the last token that was enrolled
+	occupied   bool          // the card holds keys in 82 and 83
+	enrolledIn string        // the slots that were named
+	failNext   *ipc.Error    // what the next call fails with
+	subs       map[chan ipc.Event]bool
+	waiting    *ipc.Event
+	left       chan struct{} // closed when a client went away in mid-touch
+	n          int
+	socket     string // where it is served; empty before
 }
 
 const fakePIN = "123456"
@@ -233,6 +235,10 @@ func (f *fake) Init(_ context.Context, _ ipc.Principal, r ipc.InitRequest) (ipc.
 }
 
 func (f *fake) enroll(r ipc.EnrollRequest) error {
+	if f.occupied && r.SessionSlot == "" && len(r.Overwrite) == 0 {
+		return ipc.Errorf(ipc.Conflict, "cannot use token %q: slot 82 of the card is in use", "YubiKey")
+	}
+	f.enrolledIn = r.SessionSlot + r.TouchSlot + strings.Join(r.Overwrite, "")
 	if r.Kind == "soft" {
 		f.pin = string(r.PIN)
 		f.tokens[0] = ipc.Token{ID: "slot1", Kind: "soft", Label: cmp.Or(r.Label, "software"), Present: true, Enrolled: true, Classes: []string{"session"}}

@@ -351,3 +351,130 @@ func TestSignalWithoutTerminal(t *testing.T) {
 		t.Fatalf("it ended with %v", err)
 	}
 }
+
+// What no card can have is asked for again, and costs no try.
+func TestMalformedPINIsNotTried(t *testing.T) {
+	f := newFake()
+	f.enrolled(ipc.VaultIsLocked)
+	x := at(t, f, "unlock")
+	x.sees("PIN for YubiKey").types("12\n").sees("a PIN has 6 to 8 characters, and that has 2; it was not used")
+	x.sees("PIN for YubiKey").types("1234567890123\n").sees("that has 13")
+	x.sees("PIN for YubiKey").types("\n").sees("nothing was typed")
+	x.sees("PIN for YubiKey").types(fakePIN + "\n").sees("unlocked").ends(0)
+	if got := f.tried(); got != fakePIN {
+		t.Fatalf("PINs tried: %q", got)
+	}
+}
+
+func TestNewPINLength(t *testing.T) {
+	f := opened()
+	x := at(t, f, "token", "pin")
+	x.sees("Present PIN of YubiKey: ").types(fakePIN + "\n")
+	x.sees(`New PIN \(6 to 8 characters\): `).types("12345\n").sees("that has 5")
+	x.sees(`New PIN \(6 to 8 characters\): `).types("654321\n").sees("Once more: ").types("654321\n").sees("changed the PIN").ends(0)
+}
+
+// A wrong recovery password is asked for again, as a wrong PIN is.
+func TestRecoveryPasswordAgain(t *testing.T) {
+	f := newFake()
+	f.enrolled(ipc.VaultIsLocked)
+	x := at(t, f, "unlock", "--recovery")
+	x.sees("Recovery password: ").types("not this one\n").sees("wrong recovery password")
+	x.sees("Recovery password: ").types("correct horse battery\n").sees("unlocked by recovery password").ends(0)
+	x = at(t, f, "recovery", "check")
+	x.sees("no recovery password is set").sees("tokenctl recovery set-password").ends(11)
+	f.mu.Lock()
+	f.status.Vault.RecoverySet = time.Now()
+	f.mu.Unlock()
+	x = at(t, f, "recovery", "check")
+	x.sees("Recovery password: ").types("not this one\n").sees("wrong recovery password")
+	x.sees("Recovery password: ").types("correct horse battery\n").sees("it is right").ends(0)
+}
+
+// The token that is enrolled is left out; of several others one is picked.
+func TestEnrollAsksWhich(t *testing.T) {
+	f := opened()
+	another := func(id string) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.tokens = append(f.tokens, ipc.Token{ID: id, Kind: "piv", Model: "YubiKey 5", Serial: strings.TrimPrefix(id, "piv-"),
+			Locator: "Reader of " + id, Present: true, Hardware: true})
+	}
+	located := func(want string) {
+		t.Helper()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.enrollAt != want {
+			t.Fatalf("enrolled at %q", f.enrollAt)
+		}
+	}
+	another("piv-222")
+	at(t, f, "token", "enroll").sees("YubiKey 5 222 is plugged in").sees(`Which token \(piv, soft\) \[piv\]: `).types("\n").sees("enrolled ").ends(0)
+	located("piv-222")
+	another("piv-333")
+	another("piv-444")
+	x := at(t, f, "token", "enroll", "--token", "piv")
+	x.sees(`1  YubiKey 5 333 \(Reader of piv-333\)`).sees(`2  YubiKey 5 444`).sees(`Which one \(1 to 2\): `).types("3\n")
+	x.sees("number of the list").types("2\n").sees("enrolled ").ends(0)
+	located("piv-444")
+}
+
+// A mistake does not end the quickstart: what is typed next must not go to the
+// shell.
+func TestQuickstartGoesOnAfterMistakes(t *testing.T) {
+	f := newFake()
+	x := at(t, f, "quickstart")
+	x.sees("Type new or restore").types("\n").sees("Use it").types("\n")
+	x.sees("PIN for YubiKey").types(fakePIN + "\n").sees("made vault")
+	x.sees("Set one now").types("\n").sees("New recovery password").types("\n").sees("nothing was typed")
+	x.sees("New recovery password").types("long enough 1\n").sees("Once more: ").types("long enough 1\n").sees("is set")
+	x.sees("Type qr, uri").types("uri\n").sees("otpauth").types("nonsense\n").sees("not an otpauth://")
+	x.sees("Type qr, uri").types("secret\n").sees("Issuer").types("GitHub\n").sees("Name").types("\n").sees("needs a name")
+	x.sees("Name").types("me\n").sees("Secret .*: ").types("GEZ0GNBVGY3TQOJQ\n").sees("character 4 is not base32").sees("a letter misread")
+	x.sees("Secret .*: ").types("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n").sees("added GitHub:me").sees("Its code")
+	x.sees("A backup").sees("New file").types("/nonexistent/b.tokend\n").sees("cannot write the backup").sees("New file").types("skip\n")
+	x.sees("What next").ends(0)
+}
+
+// A step that cannot be done is passed over only when that is said.
+func TestQuickstartAsksToRepeat(t *testing.T) {
+	f := newFake()
+	f.tries = 1
+	x := at(t, f, "quickstart")
+	x.sees("Type new or restore").types("\n").sees("Use it").types("\n")
+	x.sees("This is the last try").types("no\n").sees("cancelled").sees("Try this step again").types("no\n").ends(15)
+	if out := x.text(); strings.Count(out, "yes was not typed") != 1 {
+		t.Fatalf("it is said twice:\n%s", out)
+	}
+}
+
+// The sample is for a throwaway vault, never for one that is there.
+func TestSampleLeavesAVaultAlone(t *testing.T) {
+	f := opened("GitHub me session totp")
+	at(t, f, "quickstart", "--sample").sees("you have a vault already").ends(11)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.accounts) != 1 {
+		t.Fatalf("%d accounts", len(f.accounts))
+	}
+}
+
+// Keys from before on the card are no dead end, and are never destroyed unasked.
+func TestQuickstartOnAUsedCard(t *testing.T) {
+	for answers, want := range map[string]string{"what\nbeside\n": "8485", "replace\nyes\n": "8283"} {
+		f := newFake()
+		f.occupied = true
+		x := at(t, f, "quickstart")
+		x.sees("Type new or restore").types("\n").sees("Use it").types("\n")
+		x.sees("holds keys from before")
+		for _, a := range strings.SplitAfter(strings.TrimSuffix(answers, "\n"), "\n") {
+			x.sees(`(Type beside|Type yes).*: `).types(strings.TrimSuffix(a, "\n") + "\n")
+		}
+		x.sees("PIN for YubiKey").types(fakePIN + "\n").sees("made vault").sees("Set one now").types("\x03").ends(15)
+		f.mu.Lock()
+		if f.enrolledIn != want {
+			t.Errorf("%q: slots %s", answers, f.enrolledIn)
+		}
+		f.mu.Unlock()
+	}
+}

@@ -32,23 +32,24 @@ func (q *quickstart) usedCard(ctx context.Context, r *ipc.EnrollRequest, cause e
 	errors.As(cause, &e)
 	q.say("%s", clean(e.Message))
 	q.say("The card holds keys from before, perhaps of a vault that still exists, or for something else.")
-	answer, err := q.ask(ctx, "Type beside to put new keys beside them, replace to destroy them, or stop", "beside", "tokenctl init --overwrite SLOT")
-	if err != nil {
-		return err
-	}
-	switch strings.ToLower(answer) {
-	case "beside":
-		r.SessionSlot, r.TouchSlot = q.freeSlots(ctx, r.Locator)
-		q.say("the new keys go into slots %s and %s", r.SessionSlot, r.TouchSlot)
-		return nil
-	case "replace":
-		if err := q.confirm(ctx, "What the keys in slots 82 and 83 opened, this card will not open any more.", "--overwrite SLOT"); err != nil {
+	for {
+		answer, err := q.ask(ctx, "Type beside to put new keys beside them, replace to destroy them, or stop", "beside", "--overwrite SLOT")
+		if err != nil {
 			return err
 		}
-		r.Overwrite = []string{"82", "83"}
-		return nil
+		switch strings.ToLower(answer) {
+		case "beside":
+			r.SessionSlot, r.TouchSlot = q.freeSlots(ctx, r.Locator)
+			q.say("the new keys go into slots %s and %s", r.SessionSlot, r.TouchSlot)
+			return nil
+		case "replace":
+			r.Overwrite = []string{"82", "83"}
+			return q.confirm(ctx, "What the keys in slots 82 and 83 opened, this card will not open any more.", "--overwrite SLOT")
+		case "stop":
+			return cancelled("cancelled: the card's keys were left as they are")
+		}
+		q.say("please type one of the words")
 	}
-	return cancelled("cancelled: the card's keys were left as they are")
 }
 
 // freeSlots are the first two of a card's retired slots (82 to 95) that hold no

@@ -201,6 +201,15 @@ func (f *enrollFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.lastTry, "spend-last-try", false, "allow the PIN to be tried when one try is left")
 }
 
+// again is the beginning of the flags by which the same token is meant.
+func (f *enrollFlags) again() string {
+	s := " --token " + f.kind
+	if f.reader != "" {
+		s += " --reader " + quoted(f.reader)
+	}
+	return s
+}
+
 // request is the request for a keyslot. A software token's new passphrase is
 // asked for here; a card's PIN when the card wants it.
 func (f *enrollFlags) request(ctx context.Context, c *cli) (*ipc.EnrollRequest, error) {
@@ -279,7 +288,7 @@ func (c *cli) tokenEnrollCommand() *cobra.Command {
 		}
 		res, err := c.enroll(ctx, &af, r, ef.pinFile != "")
 		if err != nil {
-			return enrollFailure("enrol a token", "tokenctl token enroll --token piv", err)
+			return enrollFailure("enrol a token", "tokenctl token enroll"+ef.again(), err)
 		}
 		if c.json {
 			return c.printJSON(res)

@@ -60,7 +60,7 @@ func (c *cli) initCommand() *cobra.Command {
 			}
 			res, err := c.makeVault(ctx, r, ef.pinFile != "")
 			if err != nil {
-				return enrollFailure("make a vault", "tokenctl init --token piv", err)
+				return enrollFailure("make a vault", "tokenctl init"+ef.again(), err)
 			}
 			if c.json {
 				return c.printJSON(res)
@@ -267,7 +267,10 @@ func (c *cli) sayRecovered(res ipc.RecoverVaultResult) {
 func tokenLabel(t ipc.Token) string {
 	name := tokenName(&ipc.TokenRef{ID: t.ID, Label: t.Label})
 	if t.Label == "" && t.Model != "" {
-		name = strings.TrimSpace(clean(t.Model) + " " + clean(t.Serial))
+		name = clean(t.Model)
+	}
+	if !t.Enrolled && t.Serial != "" && !strings.Contains(name, clean(t.Serial)) {
+		name += " " + clean(t.Serial) // two of a model are told apart by it
 	}
 	if !t.Hardware {
 		return fmt.Sprintf("%s (software token, not hardware)", name)

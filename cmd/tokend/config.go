@@ -211,7 +211,7 @@ func sampleValue(v any) string {
 }
 
 func configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Check or show the configuration", Args: noArguments}
+	c := &cobra.Command{Use: "config", Short: "Check a configuration, or print a sample of one", Args: noArguments}
 	var path string
 	check := &cobra.Command{
 		Use: "check", Short: "Read the configuration and say what is wrong with it", Args: noArguments,

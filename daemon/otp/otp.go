@@ -3,20 +3,21 @@
 // (the "Key Uri Format" of Google Authenticator) and base32 secrets as people
 // and services write them.
 //
-// The package is pure: no clock, no files, no state. Everything is checked
-// before anything is computed. What it computes with leaves copies of the secret
-// in memory; callers that mind run it inside secret.Do of daemon/secret.
+// The package is pure: no clock, no files, no state. Everything is checked here
+// before it reaches the library that does the arithmetic, which takes an unknown
+// algorithm for SHA1 and computes nonsense beyond ten digits. What it computes
+// with leaves copies of the secret in memory; callers that mind run it inside
+// secret.Do of daemon/secret.
 package otp
 
 import (
-	"crypto/hmac"
-	"crypto/sha512"
-	"encoding/binary"
+	"encoding/base32"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/pquerna/otp"
+	"github.com/pquerna/otp/hotp"
 )
 
 // Type says how the moving factor of a code comes about.
@@ -67,7 +68,7 @@ type Params struct {
 }
 
 // Value is the characters of a code, zeros after them. It is an array so that a
-// code made inside runtime/secret takes no heap memory that must be erased.
+// code leaves runtime/secret without a piece of heap memory that must be erased.
 type Value [MaxDigits]byte
 
 // String is the characters alone, empty for the zero Value.
@@ -208,12 +209,6 @@ func HOTP(secret []byte, p Params, counter uint64) (Value, error) {
 }
 
 // compute needs valid Params.
-//
-// It does what the library's GenerateCodeCustom does, with the library's hashes:
-// that one takes the secret as base32 and formats with fmt, which leaves more
-// copies of the secret and of the code in memory. A caller inside runtime/secret
-// pays for each piece that is to be erased, in all more than for the code itself.
-// The tests compare the two.
 func compute(secret []byte, p Params, counter uint64) (Value, error) {
 	if err := checkSecret(secret); err != nil {
 		return Value{}, err
@@ -222,31 +217,16 @@ func compute(secret []byte, p Params, counter uint64) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
-	mac := hmac.New(algorithm.Hash, secret)
-	var room [8 + sha512.Size]byte // the counter and the sum in one piece
-	mac.Write(binary.BigEndian.AppendUint64(room[:0], counter))
-	sum := mac.Sum(room[8:8])
-	// RFC 4226, section 5.3: the dynamic truncation.
-	offset := sum[len(sum)-1] & 0xf
-	value := binary.BigEndian.Uint32(sum[offset:]) &^ (1 << 31)
+	opts := hotp.ValidateOpts{Digits: otp.Digits(p.Digits), Algorithm: algorithm}
 	if p.Type == TypeSteam {
-		return steam(value, p.Digits), nil
+		opts.Encoder = otp.EncoderSteam
+	}
+	code, err := hotp.GenerateCodeCustom(base32.StdEncoding.EncodeToString(secret), counter, opts)
+	if err != nil || len(code) != p.Digits {
+		// The library's error is left out: it was given the secret.
+		return Value{}, fail("secret", "no code can be computed with it")
 	}
 	var text Value
-	for i := p.Digits - 1; i >= 0; i-- {
-		text[i] = byte('0' + value%10)
-		value /= 10
-	}
+	copy(text[:], code)
 	return text, nil
-}
-
-// steam writes a truncated value in Steam's alphabet, the lowest place first.
-func steam(value uint32, places int) Value {
-	const alphabet = "23456789BCDFGHJKMNPQRTVWXY"
-	var text Value
-	for i := range places {
-		text[i] = alphabet[value%uint32(len(alphabet))]
-		value /= uint32(len(alphabet))
-	}
-	return text
 }

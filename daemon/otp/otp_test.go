@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	pquerna "github.com/pquerna/otp"
-	"github.com/pquerna/otp/hotp"
 
 	"github.com/tokenbridge/tokend/daemon/otp"
 )
@@ -111,22 +109,6 @@ func TestSteamPublished(t *testing.T) {
 	}
 }
 
-// library is the code of the library whose arithmetic the package replaces.
-func library(t testing.TB, secret []byte, p otp.Params, counter uint64) string {
-	t.Helper()
-	opts := hotp.ValidateOpts{Digits: pquerna.Digits(p.Digits), Algorithm: map[otp.Algorithm]pquerna.Algorithm{
-		otp.SHA1: pquerna.AlgorithmSHA1, otp.SHA256: pquerna.AlgorithmSHA256, otp.SHA512: pquerna.AlgorithmSHA512,
-	}[p.Algorithm]}
-	if p.Type == otp.TypeSteam {
-		opts.Encoder = pquerna.EncoderSteam
-	}
-	code, err := hotp.GenerateCodeCustom(otp.FormatSecret(secret), counter, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
-}
-
 func TestAgainstReference(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	counters := []uint64{0, 1, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32, 1<<53 + 1, 1<<63 - 1, 1 << 63, math.MaxUint64}
@@ -140,7 +122,7 @@ func TestAgainstReference(t *testing.T) {
 			counter = counters[r.IntN(len(counters))]
 		}
 		p := otp.Params{Type: otp.TypeHOTP, Algorithm: algorithms[r.IntN(3)], Digits: 6 + r.IntN(5)}
-		if got, err := otp.HOTP(secret, p, counter); err != nil || got.String() != reference(t, secret, p, counter) || got.String() != library(t, secret, p, counter) {
+		if got, err := otp.HOTP(secret, p, counter); err != nil || got.String() != reference(t, secret, p, counter) {
 			t.Fatalf("hotp %+v, counter %d: %q, %v", p, counter, got, err)
 		}
 		p.Type, p.Period = otp.TypeTOTP, []int{1, 7, 30, 60, 86400, otp.MaxPeriod}[r.IntN(6)]
@@ -150,7 +132,7 @@ func TestAgainstReference(t *testing.T) {
 		sec := r.Int64N(253402300800)
 		step := sec / int64(p.Period)
 		got, err := otp.TOTP(secret, p, time.Unix(sec, 0))
-		if err != nil || got.Value.String() != reference(t, secret, p, uint64(step)) || got.Value.String() != library(t, secret, p, uint64(step)) {
+		if err != nil || got.Value.String() != reference(t, secret, p, uint64(step)) {
 			t.Fatalf("%+v at %d: %q, %v", p, sec, got.Value, err)
 		}
 		if got.From.Unix() != step*int64(p.Period) || got.Until.Unix()-got.From.Unix() != int64(p.Period) {

@@ -46,6 +46,9 @@ func repeat(n int, f func() error, wait func()) (sample, error) {
 
 // show is a duration in the unit that suits it, with three figures.
 func show(d time.Duration) string {
+	if d < 0 { // a difference, on a machine too busy to tell
+		return "-" + show(-d)
+	}
 	switch {
 	case d < 10*time.Microsecond:
 		return fmt.Sprintf("%.2f µs", float64(d)/1e3)
