@@ -204,12 +204,34 @@ func newSigner(before, now string) []ipc.Warning {
 	}}
 }
 
+// asideWarnings is about files that a restore put aside: they stay when keys are
+// rotated, unlike earlier generations.
+func (u *user) asideWarnings() []ipc.Warning {
+	store, err := u.storeIfAny()
+	if err != nil || store == nil {
+		return nil
+	}
+	var list []ipc.Warning
+	for _, dir := range store.Aside() {
+		list = append(list, ipc.Warning{
+			Code:    "old-files",
+			Message: "what a restore put aside is still in " + dir + ", and former keys may open it",
+			Fix:     "rm -r " + dir,
+		})
+	}
+	return list
+}
+
 func (u *user) revokeWarnings(info vault.RevokeInfo) []ipc.Warning {
-	list := []ipc.Warning{{
-		Code:    "old-copies",
-		Message: "old backups still open with the revoked token; if it may be in other hands with its PIN, renew the accounts at their services",
-		Fix:     "tokenctl backup create FILE",
-	}}
+	list := []ipc.Warning{}
+	if u.everBackedUp() { // there may be more than those that are named
+		list = append(list, ipc.Warning{
+			Code:    "old-copies",
+			Message: "old backups still open with the revoked token; if it may be in other hands with its PIN, renew the accounts at their services",
+			Fix:     "tokenctl backup create FILE",
+		})
+	}
+	list = append(list, u.asideWarnings()...)
 	for _, c := range info.RecoveryOnly {
 		list = append(list, ipc.Warning{
 			Code:    "recovery-only",

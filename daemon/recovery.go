@@ -53,10 +53,14 @@ func (d *Daemon) newRecovery(ctx context.Context, p ipc.Principal, r ipc.SetReco
 	e := d.event(ipc.EventNotice)
 	e.Detail = "the recovery password was set"
 	d.hub.publish(u.uid, e)
+	warnings := newSigner(signer, info.Signer)
+	if rotate {
+		warnings = append(warnings, u.asideWarnings()...)
+	}
 	return ipc.RecoveryResult{
 		Version: ipc.Version, Set: info.RecoverySet, Vault: info,
 		OldBackups: u.backupsByRecovery(s.vault.ID(), before),
-		Warnings:   newSigner(signer, info.Signer),
+		Warnings:   warnings,
 	}, nil
 }
 

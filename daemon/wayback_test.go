@@ -117,7 +117,7 @@ func TestRestoreOverADamagedVault(t *testing.T) {
 	if err != nil || len(r.Accounts) != 1 || r.Vault.State != ipc.VaultUnlocked || r.Vault.Problem != nil || len(aside()) != 1 {
 		t.Fatalf("restore: %+v, %v, aside %v", r, err, aside())
 	}
-	for _, part := range []string{aside()[0], "was the newest here", "counters of 1 HOTP accounts skip 8"} {
+	for _, part := range []string{aside()[0], "was the newest here", "the counters of 1 HOTP account skip 8"} {
 		if !saidIn(r.Notices, part) {
 			t.Errorf("%q is not said: %+v", part, r.Notices)
 		}
@@ -130,6 +130,11 @@ func TestRestoreOverADamagedVault(t *testing.T) {
 	}
 	if u, err := d.Unlock(t.Context(), p, ipc.UnlockRequest{Auth: pass()}); err != nil || len(u.Notices) != 0 {
 		t.Errorf("unlocked afterwards: %+v, %v", u, err)
+	}
+	// Rotating the keys leaves what was put aside, and says so.
+	rot, err := d.RotateRecovery(t.Context(), p, ipc.SetRecoveryRequest{Password: secretOf("a new recovery password")})
+	if err != nil || !saidIn(rot.Warnings, aside()[0]) {
+		t.Errorf("rotate: %+v, %v", rot.Warnings, err)
 	}
 	if err := d.Lock(t.Context(), p); err != nil {
 		t.Fatal(err)
