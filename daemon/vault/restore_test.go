@@ -293,7 +293,7 @@ func TestRestoreFailsAtEveryStep(t *testing.T) {
 			m := broken.snapshot()
 			m.ops = 0
 			m.fault = func(op string) error {
-				if fault == errNoSpace && m.ops == n && needsRoom(op) || fault == errCrash && m.ops >= n {
+				if errors.Is(fault, errNoSpace) && m.ops == n && needsRoom(op) || errors.Is(fault, errCrash) && m.ops >= n {
 					return fault
 				}
 				return nil
@@ -306,7 +306,7 @@ func TestRestoreFailsAtEveryStep(t *testing.T) {
 				return
 			}
 			what := fault.Error() + " at " + m.log[n-1]
-			if fault == errCrash {
+			if errors.Is(fault, errCrash) {
 				again(m.reboot(false), what)
 				again(m.reboot(true), what+", unsynced lost")
 				continue
