@@ -92,10 +92,6 @@ func eventually(t *testing.T, what string, limit time.Duration, is func() bool) 
 	}
 }
 
-func has(warnings []ipc.Warning, code string) bool {
-	return slices.ContainsFunc(warnings, func(w ipc.Warning) bool { return w.Code == code })
-}
-
 func TestPIVTouchCodes(t *testing.T) {
 	b := workbench(t, vpiv.YubiKey(5, 4, 3), nil)
 	events := listen(t, b.d, b.p)
