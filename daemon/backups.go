@@ -60,6 +60,14 @@ func (u *user) handOut(n backupNote) {
 	u.handed = u.handed[max(0, len(u.handed)-keptBackupNotes):]
 }
 
+// everBackedUp says whether a backup was made that anybody knows of.
+func (u *user) everBackedUp() bool {
+	made := !u.notesOf().get().LastBackup.IsZero()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return made || len(u.handed) > 0
+}
+
 // handedOut is the newest backup handed out with a checksum.
 func (u *user) handedOut(sum string) (backupNote, bool) {
 	u.mu.Lock()

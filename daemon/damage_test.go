@@ -32,6 +32,7 @@ func TestReplacedAndRolledBackVaults(t *testing.T) {
 	initSoft(t, d, alice)
 	initSoft(t, d, bob)
 	file := filepath.Join(folderOf(dir, alice), "vault.tokend")
+	known := state(t, d, alice)
 	older := filepath.Join(t.TempDir(), "older")
 	copyFile(t, file, older)
 	add(t, d, alice, aliceURI)
@@ -57,11 +58,11 @@ func TestReplacedAndRolledBackVaults(t *testing.T) {
 				"password": {RecoveryPassword: secretOf(recovery)},
 			} {
 				_, err := d.Unlock(t.Context(), alice, ipc.UnlockRequest{Auth: auth})
-				if e := wantKind(t, err, c.kind); !strings.Contains(e.Message, "nothing in it was used or changed") {
+				if e := wantKind(t, err, c.kind); !strings.Contains(e.Message, "); nothing in it was used or changed") {
 					t.Errorf("by %s: the message is %q", way, e.Message)
 				}
 			}
-			if v := state(t, d, alice); v.State != ipc.VaultBroken || v.Problem == nil || v.Problem.Kind != c.kind {
+			if v := state(t, d, alice); v.State != ipc.VaultBroken || v.Signer != known.Signer || v.ID != known.ID || v.Problem == nil || v.Problem.Kind != c.kind {
 				t.Errorf("status: %+v", v)
 			}
 		})

@@ -222,12 +222,12 @@ func (c *checkup) vault() {
 		return
 	}
 	if info.Problem != nil {
-		c.found(levelError, "vault", "tokenctl vault recover", "%s", info.Problem.Message)
+		c.found(levelError, "vault", c.u.wayBack(), "%s", info.Problem.Message)
 	} else {
 		c.found(levelOK, "vault", "", "the vault is %s", info.State)
 	}
 	for _, w := range c.u.warnings(c.p) {
-		if slices.ContainsFunc(c.list, func(f ipc.Finding) bool { return f.Message == w.Message }) || w.Code == "helper" {
+		if slices.ContainsFunc(c.list, func(f ipc.Finding) bool { return f.Message == w.Message }) || w.Code == "helper" || w.Code == "token-service" {
 			continue
 		}
 		level := levelWarning

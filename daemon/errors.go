@@ -205,9 +205,9 @@ func vaultError(err error) *ipc.Error {
 	case errors.Is(err, vault.ErrNewer):
 		return fault(ipc.NewerVersion, err, "a newer version of tokend wrote this; it was left as it is")
 	case errors.Is(err, vault.ErrReplaced):
-		return fault(ipc.VaultReplaced, err, "the vault file is not the one this daemon knows; nothing in it was used or changed")
+		return fault(ipc.VaultReplaced, err, "the vault file is not the one this daemon knows%s; nothing in it was used or changed", detail(err, vault.ErrReplaced))
 	case errors.Is(err, vault.ErrRolledBack):
-		return fault(ipc.VaultRolledBack, err, "the vault file is older than the newest this daemon wrote; nothing in it was used or changed")
+		return fault(ipc.VaultRolledBack, err, "the vault file is older than the newest this daemon wrote%s; nothing in it was used or changed", detail(err, vault.ErrRolledBack))
 	case errors.Is(err, vault.ErrWrongPassword):
 		return fault(ipc.WrongPassword, err, "the recovery password or key is wrong")
 	case errors.Is(err, vault.ErrNoRecovery):
@@ -226,6 +226,16 @@ func vaultError(err error) *ipc.Error {
 		return fault(ipc.VaultDamaged, err, "the vault file is no vault; its files were kept")
 	}
 	return slotError(err)
+}
+
+// detail is what err says after what, in brackets: ids and fingerprints, which
+// are no secrets.
+func detail(err, what error) string {
+	_, after, ok := strings.Cut(err.Error(), what.Error()+": ")
+	if !ok {
+		return ""
+	}
+	return " (" + after + ")"
 }
 
 // slotError maps the failures that concern keyslots and accounts.

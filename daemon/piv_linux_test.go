@@ -92,10 +92,6 @@ func eventually(t *testing.T, what string, limit time.Duration, is func() bool) 
 	}
 }
 
-func has(warnings []ipc.Warning, code string) bool {
-	return slices.ContainsFunc(warnings, func(w ipc.Warning) bool { return w.Code == code })
-}
-
 func TestPIVTouchCodes(t *testing.T) {
 	b := workbench(t, vpiv.YubiKey(5, 4, 3), nil)
 	events := listen(t, b.d, b.p)
@@ -428,7 +424,7 @@ func TestPIVSeveralFreshTokens(t *testing.T) {
 	if err != nil || made.Token.Serial != "22222222" {
 		t.Fatalf("by serial number: %+v, %v", made.Token, err)
 	}
-	again, err := b.d.EnrollToken(t.Context(), b.p, ipc.EnrollRequest{Kind: "piv", PIN: secretOf(factoryPIN), Locator: e.Items[0].ID})
+	again, err := b.d.EnrollToken(t.Context(), b.p, ipc.EnrollRequest{Kind: "piv", PIN: secretOf(factoryPIN), Locator: e.Items[0].ID, Auth: ipc.Auth{Token: made.Token.ID, PIN: secretOf(factoryPIN)}})
 	if err != nil || again.Token.Serial == "22222222" {
 		t.Fatalf("by id: %+v, %v", again.Token, err)
 	}

@@ -53,15 +53,22 @@ func (d *Daemon) newRecovery(ctx context.Context, p ipc.Principal, r ipc.SetReco
 	e := d.event(ipc.EventNotice)
 	e.Detail = "the recovery password was set"
 	d.hub.publish(u.uid, e)
+	warnings := newSigner(signer, info.Signer)
+	if rotate {
+		warnings = append(warnings, u.asideWarnings()...)
+	}
 	return ipc.RecoveryResult{
 		Version: ipc.Version, Set: info.RecoverySet, Vault: info,
 		OldBackups: u.backupsByRecovery(s.vault.ID(), before),
-		Warnings:   newSigner(signer, info.Signer),
+		Warnings:   warnings,
 	}, nil
 }
 
 func (u *user) setRecovery(ctx context.Context, p ipc.Principal, s *session, r ipc.SetRecoveryRequest, rotate bool) error {
 	touch, err := u.touchIfNeeded(ctx, p, s, r.Auth, "")
+	if err == nil && !s.vault.NeedsTouch() {
+		err = u.agreed(ctx, p, s, r.Auth)
+	}
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,9 @@ func (u *user) vaultInfo() ipc.Vault {
 	info := ipc.Vault{State: ipc.VaultIsLocked, LastBackup: wireTime(u.notesOf().get().LastBackup)}
 	if head, err := store.Head(); err != nil {
 		info.State, info.Problem = ipc.VaultBroken, told(mapError(err))
+		if known, err := store.Known(); err == nil { // the vault that should be there
+			info.ID, info.Signer, info.Epoch, info.Generation = known.VaultID, known.Signer, known.Epoch, known.Generation
+		}
 	} else {
 		info.ID, info.Epoch, info.Generation = head.VaultID, head.Epoch, head.Generation
 		info.Signer, info.RecoverySet = head.Signer, wireTime(head.RecoverySet)
@@ -126,13 +129,19 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 	}
 	head, err := store.Head()
 	if err != nil {
-		w := ipc.Warning{Code: "vault-damaged", Message: mapError(err).Message, Fix: "tokenctl vault recover"}
-		if _, err := store.RecoverHead(); err != nil { // nothing to go back to
-			w.Fix = "tokenctl backup restore FILE"
-		}
-		return append(list, w)
+		return append(list, ipc.Warning{Code: "vault-damaged", Message: mapError(err).Message, Fix: u.wayBack()})
 	}
 	return append(list, u.lockoutWarnings(head, p)...)
+}
+
+// wayBack is the command for a vault that cannot be used as it is.
+func (u *user) wayBack() string {
+	if store, err := u.storeIfAny(); err == nil && store != nil {
+		if _, err := store.RecoverHead(); err != nil { // nothing to go back to
+			return "tokenctl backup restore FILE"
+		}
+	}
+	return "tokenctl vault recover"
 }
 
 // lockoutWarnings is about losing the way back, and about weak tokens.

@@ -207,7 +207,7 @@ func (u *user) audit(e entry) {
 func (u *user) auditResult(p ipc.Principal, action, object string, err error) {
 	e := entry{action: action, object: object, by: p, ok: err == nil, sync: true}
 	if err != nil {
-		e.detail = string(ipc.KindOf(err))
+		e.detail = string(mapError(err).Kind)
 	}
 	u.audit(e)
 }

@@ -40,6 +40,8 @@ type quickstart struct {
 	// made says that this run made the vault, so that --sample may set its
 	// passwords.
 	made bool
+	// auth is what made the vault, until the recovery password is set with it.
+	auth ipc.Auth
 }
 
 func (c *cli) quickstartCommand() *cobra.Command {
@@ -173,7 +175,7 @@ func (q *quickstart) newOrRestore(ctx context.Context) error {
 	}
 	var res ipc.InitResult
 	err = q.onUsedCard(ctx, r.Enroll, func(given bool) (err error) {
-		res, err = q.makeVault(ctx, r, given)
+		res, err = q.makeVault(ctx, r, given, &q.auth)
 		return err
 	}, given)
 	if err != nil {
@@ -275,10 +277,16 @@ func (q *quickstart) recovery(ctx context.Context) error {
 		return err
 	}
 	defer password.Wipe()
-	err = q.open(ctx, &authFlags{}, func(ctx context.Context, a ipc.Auth) error {
+	set := func(ctx context.Context, a ipc.Auth) error {
 		_, err := q.daemon().SetRecoveryPassword(ctx, ipc.SetRecoveryRequest{Auth: a, Password: password})
 		return err
-	})
+	}
+	if q.made {
+		err = q.withPIN(ctx, &q.auth, attempt{}, set)
+		wipeAuth(&q.auth)
+	} else {
+		err = q.open(ctx, &authFlags{pinFile: q.f.pinFile}, set)
+	}
 	if err == nil {
 		q.say("the recovery password is set")
 	}

@@ -416,6 +416,13 @@ func (v *Vault) skipCounters(why string) {
 	for id, n := range v.st.counters {
 		v.st.counters[id] = n + min(CounterMargin, math.MaxUint64-n)
 	}
-	v.notices = append(v.notices, fmt.Sprintf("%s: the counters of %d HOTP accounts skip %d; "+
-		"a service that does not accept the next code needs a resync", why, len(v.st.counters), CounterMargin))
+	v.notices = append(v.notices, fmt.Sprintf("%s: the counters of %s skip %d; "+
+		"a service that does not accept the next code needs a resync", why, hotpAccounts(len(v.st.counters)), CounterMargin))
+}
+
+func hotpAccounts(n int) string {
+	if n == 1 {
+		return "1 HOTP account"
+	}
+	return fmt.Sprintf("%d HOTP accounts", n)
 }

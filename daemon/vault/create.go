@@ -241,7 +241,12 @@ func (s *Store) keepDamaged(to string) error {
 func (s *Store) lost(l *loaded, c *archive.Contents) []string {
 	var out []string
 	if l.pin != nil && l.pin.Generation > l.archive.Manifest.Generation {
-		out = append(out, fmt.Sprintf("generations %d to %d are not there", l.archive.Manifest.Generation+1, l.pin.Generation))
+		from := l.archive.Manifest.Generation + 1
+		missing := fmt.Sprintf("generations %d to %d are not there", from, l.pin.Generation)
+		if from == l.pin.Generation {
+			missing = fmt.Sprintf("generation %d is not there", from)
+		}
+		out = append(out, missing)
 	}
 	s.mu.RLock()
 	data, err := readFile(s.fs, s.vaultFile(), archive.MaxSize+1)

@@ -63,6 +63,19 @@ func (s *Store) readPin() (*pin, error) {
 	return &p, nil
 }
 
+// Known is what this device knows of its vault without looking at the vault's
+// file: for telling what was, where that file cannot be used. ErrNoPin where it
+// knows nothing.
+func (s *Store) Known() (Head, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	p, err := s.readPin()
+	if err != nil {
+		return Head{}, err
+	}
+	return Head{VaultID: p.VaultID, Signer: p.Signer, Epoch: p.Epoch, Generation: p.Generation}, nil
+}
+
 func (s *Store) writePin(p pin) error {
 	p.Format, p.Version = pinFormat, pinVersion
 	raw, err := json.Marshal(p)
@@ -87,7 +100,7 @@ func (p *pin) admit(m archive.Manifest, older bool) error {
 		return fmt.Errorf("%w: epoch %d is over, the vault is in epoch %d", ErrRolledBack, m.Epoch, p.Epoch)
 	}
 	if m.Signer != p.Signer || m.Epoch != p.Epoch {
-		return fmt.Errorf("%w: it is signed by somebody else", ErrReplaced)
+		return fmt.Errorf("%w: it is signed by %s, not by %s", ErrReplaced, m.Signer, p.Signer)
 	}
 	if m.Generation < p.Generation && !older {
 		return fmt.Errorf("%w: generation %d, not %d", ErrRolledBack, m.Generation, p.Generation)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/archive"
@@ -211,6 +212,23 @@ func (s *Store) setAside() (*aside, error) {
 		}
 	}
 	return k, diskError("put the unusable vault aside", err)
+}
+
+// Aside lists the folders with what restores put aside, the oldest first. What
+// is intact there, a revoked token may still open.
+func (s *Store) Aside() []string {
+	names, err := s.fs.ReadDir(s.dir)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, n := range names {
+		if strings.HasPrefix(n, asidePrefix) {
+			out = append(out, filepath.Join(s.dir, n))
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // makeFolder makes a folder that was not there.

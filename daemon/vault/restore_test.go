@@ -289,11 +289,12 @@ func TestRestoreFailsAtEveryStep(t *testing.T) {
 		}
 	}
 	for n := 1; ; n++ {
-		for _, fault := range []error{errNoSpace, errCrash} {
+		for _, crash := range []bool{false, true} {
+			fault := map[bool]error{false: errNoSpace, true: errCrash}[crash]
 			m := broken.snapshot()
 			m.ops = 0
 			m.fault = func(op string) error {
-				if fault == errNoSpace && m.ops == n && needsRoom(op) || fault == errCrash && m.ops >= n {
+				if !crash && m.ops == n && needsRoom(op) || crash && m.ops >= n {
 					return fault
 				}
 				return nil
@@ -306,7 +307,7 @@ func TestRestoreFailsAtEveryStep(t *testing.T) {
 				return
 			}
 			what := fault.Error() + " at " + m.log[n-1]
-			if fault == errCrash {
+			if crash {
 				again(m.reboot(false), what)
 				again(m.reboot(true), what+", unsynced lost")
 				continue

@@ -312,9 +312,18 @@ func (x *exchange) fail(err error) int {
 			status = 500 // a kind that is no error over HTTP
 		}
 	}
-	if status >= 500 && e.Err != nil {
+	cause := e.Err
+	if cause == nil && e.Kind == ipc.Internal {
+		cause = errors.New(e.Message) // never a failure that the log knows nothing of
+	}
+	switch {
+	case cause == nil:
+	case status >= 500:
 		x.s.cfg.Log.LogAttrs(x.r.Context(), slog.LevelError, "request failed",
-			slog.String("kind", string(e.Kind)), slog.Any("error", e.Err))
+			slog.String("kind", string(e.Kind)), slog.Any("error", cause))
+	case e.Kind == ipc.VaultDamaged, e.Kind == ipc.VaultReplaced, e.Kind == ipc.VaultRolledBack:
+		x.s.cfg.Log.LogAttrs(x.r.Context(), slog.LevelWarn, "the vault cannot be used",
+			slog.String("kind", string(e.Kind)), slog.Any("error", cause))
 	}
 	if e.RetryAfter > 0 {
 		x.w.Header().Set("Retry-After", strconv.Itoa(e.RetryAfter))
