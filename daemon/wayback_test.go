@@ -66,6 +66,10 @@ func fixOf(list []ipc.Warning, code string) string {
 	return ""
 }
 
+func has(warnings []ipc.Warning, code string) bool {
+	return slices.ContainsFunc(warnings, func(w ipc.Warning) bool { return w.Code == code })
+}
+
 func saidIn(list []ipc.Warning, part string) bool {
 	return slices.ContainsFunc(list, func(w ipc.Warning) bool { return strings.Contains(w.Message, part) })
 }
