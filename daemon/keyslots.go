@@ -26,6 +26,29 @@ func (u *user) touchIfNeeded(ctx context.Context, p ipc.Principal, s *session, a
 	return o, err
 }
 
+// agreed has the caller show anew that he can open the vault, before it is
+// changed who can. An unlocked vault gives codes to every program of its user;
+// without this such a program could also let itself in for good and lock the
+// user out. A change that takes a touch has its proof in that.
+func (u *user) agreed(ctx context.Context, p ipc.Principal, s *session, a ipc.Auth) error {
+	o, err := u.way(ctx, a, tokens.ClassSession, s.vault.Slots(), cause{who: p})
+	if err != nil {
+		return err
+	}
+	store, err := u.existing()
+	if err != nil {
+		return err
+	}
+	ctx, done := s.bind(ctx)
+	defer done()
+	return u.opened(ctx, o, false, func(ctx context.Context) error {
+		if o.recovery {
+			return store.CheckRecovery(ctx, o.way)
+		}
+		return s.vault.CheckSlot(ctx, o.slot, tokens.ClassSession, o.way.Exchange)
+	})
+}
+
 // EnrollToken implements [ipc.Tokens].
 func (d *Daemon) EnrollToken(ctx context.Context, p ipc.Principal, r ipc.EnrollRequest) (ipc.EnrollResult, error) {
 	defer wipeEnroll(&r)
@@ -64,10 +87,13 @@ func (u *user) enroll(ctx context.Context, p ipc.Principal, s *session, r ipc.En
 		return vault.Slot{}, nil, err
 	}
 	var touch opening
-	if slices.Contains(e.classes, tokens.ClassTouch) {
-		if touch, err = u.touchIfNeeded(ctx, p, s, r.Auth, ""); err != nil {
-			return vault.Slot{}, nil, err
-		}
+	if slices.Contains(e.classes, tokens.ClassTouch) && s.vault.NeedsTouch() {
+		touch, err = u.touchIfNeeded(ctx, p, s, r.Auth, "")
+	} else {
+		err = u.agreed(ctx, p, s, r.Auth)
+	}
+	if err != nil {
+		return vault.Slot{}, nil, err
 	}
 	ctx, done := s.bind(ctx)
 	defer done()
@@ -131,6 +157,9 @@ func (d *Daemon) RevokeToken(ctx context.Context, p ipc.Principal, id string, r 
 
 func (u *user) revoke(ctx context.Context, p ipc.Principal, s *session, slot vault.Slot, a ipc.Auth) (vault.RevokeInfo, error) {
 	touch, err := u.touchIfNeeded(ctx, p, s, a, slot.ID)
+	if err == nil && !s.vault.NeedsTouch() {
+		err = u.agreed(ctx, p, s, a)
+	}
 	if err != nil {
 		return vault.RevokeInfo{}, err
 	}

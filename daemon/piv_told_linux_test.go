@@ -119,7 +119,7 @@ func TestPIVSeveralFreshTokens(t *testing.T) {
 	if err != nil || made.Token.Serial != "22222222" {
 		t.Fatalf("by serial number: %+v, %v", made.Token, err)
 	}
-	again, err := b.d.EnrollToken(t.Context(), b.p, ipc.EnrollRequest{Kind: "piv", PIN: secretOf(factoryPIN), Locator: e.Items[0].ID})
+	again, err := b.d.EnrollToken(t.Context(), b.p, ipc.EnrollRequest{Kind: "piv", PIN: secretOf(factoryPIN), Locator: e.Items[0].ID, Auth: ipc.Auth{Token: made.Token.ID, PIN: secretOf(factoryPIN)}})
 	if err != nil || again.Token.Serial == "22222222" {
 		t.Fatalf("by id: %+v, %v", again.Token, err)
 	}

@@ -40,7 +40,12 @@ func TestRecoveryPassword(t *testing.T) {
 		t.Errorf("unlock by the recovery key: %v", err)
 	}
 	backup(t, d, p, "/stick/a.tokend")
-	set, err := d.RotateRecovery(t.Context(), p, ipc.SetRecoveryRequest{Password: secretOf(other)})
+	// An unlocked vault alone does not let a program change who can open it.
+	_, err = d.RotateRecovery(t.Context(), p, ipc.SetRecoveryRequest{Password: secretOf(other)})
+	wantKind(t, err, ipc.PINRequired)
+	_, err = d.SetRecoveryPassword(t.Context(), p, ipc.SetRecoveryRequest{Password: secretOf(other), Auth: ipc.Auth{RecoveryPassword: secretOf("not the password")}})
+	wantKind(t, err, ipc.WrongPassword)
+	set, err := d.RotateRecovery(t.Context(), p, ipc.SetRecoveryRequest{Password: secretOf(other), Auth: ipc.Auth{RecoveryPassword: secretOf(recovery)}})
 	if err != nil || set.Vault.Epoch != 2 || len(set.OldBackups) != 1 {
 		t.Fatalf("rotate: %+v, %v", set, err)
 	}

@@ -136,7 +136,7 @@ func TestRestoreOverADamagedVault(t *testing.T) {
 		t.Errorf("unlocked afterwards: %+v, %v", u, err)
 	}
 	// Rotating the keys leaves what was put aside, and says so.
-	rot, err := d.RotateRecovery(t.Context(), p, ipc.SetRecoveryRequest{Password: secretOf("a new recovery password")})
+	rot, err := d.RotateRecovery(t.Context(), p, ipc.SetRecoveryRequest{Auth: pass(), Password: secretOf("a new recovery password")})
 	if err != nil || !saidIn(rot.Warnings, aside()[0]) {
 		t.Errorf("rotate: %+v, %v", rot.Warnings, err)
 	}
@@ -185,7 +185,7 @@ func TestOldBackupsAreTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.pass(time.Minute)
-	e, err := d.EnrollToken(t.Context(), p, ipc.EnrollRequest{Kind: "soft", Label: "second", PIN: secretOf("a second passphrase")})
+	e, err := d.EnrollToken(t.Context(), p, ipc.EnrollRequest{Kind: "soft", Label: "second", PIN: secretOf("a second passphrase"), Auth: ipc.Auth{PIN: secretOf(passphrase)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestOldBackupsAreTrue(t *testing.T) {
 	_, err = d.ConfirmBackup(t.Context(), caller("1001"), ipc.ConfirmBackupRequest{Name: "/x", SHA256: before.SHA256})
 	wantKind(t, err, ipc.NotFound)
 
-	rev, err := d.RevokeToken(t.Context(), p, "second", ipc.RevokeRequest{Confirm: e.Token.ID})
+	rev, err := d.RevokeToken(t.Context(), p, "second", ipc.RevokeRequest{Confirm: e.Token.ID, Auth: ipc.Auth{Token: first.Token.ID, PIN: secretOf(passphrase)}})
 	if want := []string{"/stick/both.tokend", "/home/both.tokend"}; err != nil || !slices.Equal(rev.OldBackups, want) {
 		t.Fatalf("the revoked token opens %v, %v; want %v", rev.OldBackups, err, want)
 	}
@@ -219,16 +219,16 @@ func TestOldBackupsAreTrue(t *testing.T) {
 		t.Errorf("the new signer is not told: %+v", rev)
 	}
 	k.pass(time.Minute)
-	set, err := d.SetRecoveryPassword(t.Context(), p, ipc.SetRecoveryRequest{Password: secretOf("a second recovery password")})
+	set, err := d.SetRecoveryPassword(t.Context(), p, ipc.SetRecoveryRequest{Password: secretOf("a second recovery password"), Auth: ipc.Auth{PIN: secretOf(passphrase)}})
 	if want := []string{"/stick/before.tokend", "/stick/both.tokend", "/home/both.tokend"}; err != nil || !slices.Equal(set.OldBackups, want) || has(set.Warnings, "signer-changed") {
 		t.Fatalf("the first password opens %v, %v", set.OldBackups, err)
 	}
 	k.pass(time.Minute)
-	rot, err := d.RotateRecovery(t.Context(), p, ipc.SetRecoveryRequest{Password: secretOf("a third recovery password")})
+	rot, err := d.RotateRecovery(t.Context(), p, ipc.SetRecoveryRequest{Password: secretOf("a third recovery password"), Auth: ipc.Auth{PIN: secretOf(passphrase)}})
 	if err != nil || len(rot.OldBackups) != 0 || !has(rot.Warnings, "signer-changed") {
 		t.Fatalf("the second password opens %v, %v; %+v", rot.OldBackups, err, rot.Warnings)
 	}
-	if _, err := d.RevokeToken(t.Context(), p, first.Token.ID, ipc.RevokeRequest{Confirm: first.Token.ID}); err != nil {
+	if _, err := d.RevokeToken(t.Context(), p, first.Token.ID, ipc.RevokeRequest{Confirm: first.Token.ID, Auth: ipc.Auth{PIN: secretOf(passphrase)}}); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := d.Status(t.Context(), p); err != nil || !has(s.Warnings, "recovery-only") {

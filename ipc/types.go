@@ -295,8 +295,9 @@ type RecoverVaultResult struct {
 	Notices []Warning `json:"notices"`
 }
 
-// SetRecoveryRequest sets the recovery password; Auth opens the touch class
-// where there is one.
+// SetRecoveryRequest sets the recovery password. Auth opens the vault anew, or
+// the touch class where accounts are in it: an unlocked vault is not enough to
+// change who can open it.
 type SetRecoveryRequest struct {
 	Auth     Auth   `json:"auth,omitzero"`
 	Password Secret `json:"password"`

@@ -57,8 +57,9 @@ type TokenKey struct {
 
 // EnrollRequest makes a keyslot.
 type EnrollRequest struct {
-	// Auth opens the classes that the new keyslot is to get; the session class
-	// is open when the vault is unlocked.
+	// Auth opens the vault anew, or the touch class where the new keyslot is to
+	// open accounts in it: an unlocked vault is not enough to change who can
+	// open it. Not looked at when the vault is being made.
 	Auth Auth   `json:"auth,omitzero"`
 	Kind string `json:"kind"`
 	// Locator is a token's id or serial number, a reader (or a unique part of its
@@ -90,7 +91,7 @@ type EnrollResult struct {
 // RevokeRequest removes a keyslot and rotates the keys.
 type RevokeRequest struct {
 	// Auth opens the touch class where accounts are in it, without the revoked
-	// token if need be.
+	// token if need be; elsewhere it opens the vault anew.
 	Auth Auth `json:"auth,omitzero"`
 	// Confirm must be the keyslot's id.
 	Confirm string `json:"confirm"`

@@ -52,6 +52,8 @@ remove() {
 
 stop() {
 	if running; then
+		# In a pipe: name, kind, enrolled or not.
+		card=$("$bin/tokenctl" --socket "$socket" --no-input token list 2>/dev/null | cut -f 2,3 | grep -v soft | grep -v not || true)
 		kill "$pid"
 		i=0
 		while kill -0 "$pid" 2>/dev/null && [ $i -lt 50 ]; do
@@ -68,6 +70,10 @@ stop() {
 		echo "No tokend of \"make run\" is running."
 	fi
 	[ ! -d "$record" ] || remove
+	if [ -n "${card:-}" ]; then
+		echo "The two keys that were made on your hardware token for it are still there. They open nothing"
+		echo "any more; the next quickstart asks whether to put new ones in their place."
+	fi
 }
 
 start() {

@@ -163,6 +163,9 @@ class "touch" needs the token and a touch.`,
 			r.Digits == nil && r.Period == nil && r.Counter == nil {
 			return usage("nothing to change was named")
 		}
+		if r.Name != nil && strings.TrimSpace(*r.Name) == "" {
+			return usage("an account needs a name, to tell it from your others")
+		}
 		before, err := c.findAccount(cmd.Context(), &f, args[0])
 		if err != nil {
 			return err

@@ -90,8 +90,8 @@ func adviseVault(e *ipc.Error) []string {
 		return []string{"nothing was overwritten; see what is left: `tokenctl vault recover`",
 			"if nothing is, bring a backup back: `tokenctl backup restore FILE` puts the damaged files aside"}
 	case ipc.VaultReplaced:
-		return []string{"this is not the vault this daemon knew: somebody put another in its place, or a folder was copied",
-			"nothing of it was used; `tokenctl status` shows both fingerprints, `tokenctl doctor` the way on"}
+		return []string{"this is not the vault this daemon knew: somebody put another in its place, or a folder was copied; nothing of it was used",
+			"put your own back, or bring it back from a backup: `tokenctl backup restore FILE --signer FINGERPRINT`; `tokenctl doctor` looks closer"}
 	case ipc.VaultRolledBack:
 		return []string{"an older copy of the vault lies where a newer one was (a restored snapshot does that); it was not used",
 			"put the newer one back, or go on from the older one: `tokenctl vault recover`"}
@@ -125,13 +125,13 @@ func adviseRest(e *ipc.Error) []string {
 	case ipc.ConsentRequired:
 		return []string{"the owner of the vault has to agree first"}
 	case ipc.NotFound:
+		if len(e.Items) > 0 {
+			return []string{"give one of these, by the id at the beginning of its line"}
+		}
 		return []string{"see what there is: `tokenctl account list`, `tokenctl token list`"}
 	case ipc.AlreadyExists:
 		return []string{"nothing was overwritten; choose another name, or change what is there"}
 	case ipc.Ambiguous:
-		if strings.Contains(e.Message, "token") {
-			return []string{"say which: --token with the id at the beginning of a line, or the name after it"}
-		}
 		return []string{"give more of the name, `issuer:name`, or the id at the beginning of the line"}
 	case ipc.AmbiguousToken:
 		return []string{"say which: --token with the id at the beginning of a line, or the name after it"}
@@ -336,6 +336,13 @@ func adviceBase32() []string {
 		"a 0, 1 or 8 in it is usually a letter misread: O, I or L, B"}
 }
 
+// adviceAgree is about a change that an enrolled token has to agree to; flag is
+// that of the recovery password.
+func adviceAgree(flag string) []string {
+	return []string{"nothing was changed; plug an enrolled token in and repeat, for it has to agree",
+		"without any: run it at a terminal to be asked for the recovery password, or give it with " + flag + " FILE"}
+}
+
 // adviceOtherQR is about a picture that was read well, and is none of an account.
 func adviceOtherQR() []string {
 	return []string{"it is another QR code, such as a web address or one to log in with; nothing was opened",
@@ -413,10 +420,12 @@ func adviceEnroll(e *ipc.Error, command string) []string {
 	switch e.Kind {
 	case ipc.TokenNotPresent:
 		if e.Token != nil || !strings.HasPrefix(e.Message, "no ") {
-			return nil // it is about an enrolled one that has to agree
+			return adviceAgree("--recovery-password-file") // it is about an enrolled one
 		}
 		return []string{"plug the new token in and repeat; `tokenctl token list` shows what is plugged in",
 			"without hardware, to try it: `tokenctl token enroll --token soft`, or `tokenctl init --token soft`"}
+	case ipc.NoKeyslot:
+		return adviceAgree("--recovery-password-file")
 	case ipc.Ambiguous, ipc.AmbiguousToken:
 		return []string{"say which with --reader: the id at the beginning of a line, or the name after it"}
 	case ipc.TokenOccupied:

@@ -84,6 +84,8 @@ type attempt struct {
 	mine func(*ipc.Error) bool
 	// word is what is asked for, "PIN" when empty.
 	word string
+	// agree: where no token can, the recovery password is asked for in its place.
+	agree bool
 	// quiet: somebody further in tells what is waited for.
 	quiet bool
 }
@@ -102,6 +104,12 @@ func (c *cli) openAs(ctx context.Context, f *authFlags, how attempt, call func(c
 	}
 	defer wipeAuth(&auth)
 	err = c.withPIN(ctx, &auth, how, call)
+	if how.agree && c.passwordInstead(ctx, f, err) {
+		other := *f
+		other.token, other.recovery = "", true
+		how.given, how.typed, how.agree = true, true, false
+		return c.openAs(ctx, &other, how, call)
+	}
 	if ipc.KindOf(err) != ipc.VaultLocked || !f.given() && !c.canAsk() {
 		return err
 	}
@@ -114,6 +122,27 @@ func (c *cli) openAs(ctx context.Context, f *authFlags, how attempt, call func(c
 		auth = ipc.Auth{Token: f.token, SpendLastTry: f.lastTry}
 	}
 	return c.withPIN(ctx, &auth, how, call)
+}
+
+// passwordInstead says whether to ask for the recovery password because no token
+// is there that could agree: after a loss that is the only way on.
+func (c *cli) passwordInstead(ctx context.Context, f *authFlags, err error) bool {
+	var e *ipc.Error
+	if !errors.As(err, &e) || e.Kind != ipc.TokenNotPresent && e.Kind != ipc.NoKeyslot || f.given() || !c.canAsk() {
+		return false
+	}
+	if st, err := c.daemon().Status(ctx); err != nil || st.Vault.RecoverySet.IsZero() {
+		return false
+	}
+	c.say("%s; the recovery password can agree in its place (Ctrl-C to plug it in and repeat)", clean(e.Message))
+	return true
+}
+
+// openAgreed is open for what an enrolled token has to agree to.
+func (c *cli) openAgreed(ctx context.Context, f *authFlags, call func(context.Context, ipc.Auth) error) error {
+	how := f.attempt()
+	how.agree = true
+	return c.openAs(ctx, f, how, call)
 }
 
 // unlockWith opens the session class.

@@ -119,7 +119,7 @@ func fromCobra(err error, command string) error {
 	if errors.As(err, &e) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	lines := strings.Split(err.Error(), "\n")
+	lines := strings.Split(plainFlagError(err.Error()), "\n")
 	hints := []string{}
 	for _, l := range lines[1:] {
 		if l = strings.TrimSpace(l); l != "" {
@@ -127,6 +127,25 @@ func fromCobra(err error, command string) error {
 		}
 	}
 	return usage(lines[0], append(hints, adviceHelp(command)...)...)
+}
+
+// plainFlagError puts what cobra and strconv say of flags into plain words.
+func plainFlagError(s string) string {
+	dashed := func(names string) string { return "--" + strings.Join(strings.Fields(names), ", --") }
+	if _, set, ok := strings.Cut(s, "] are set none of the others can be; ["); ok {
+		if names, _, ok := strings.Cut(set, "]"); ok {
+			return "only one can be given of " + dashed(names)
+		}
+	}
+	if rest, ok := strings.CutPrefix(s, "at least one of the flags in the group ["); ok {
+		if names, _, ok := strings.Cut(rest, "]"); ok {
+			return "one is needed of " + dashed(names)
+		}
+	}
+	if s, _, ok := strings.Cut(s, " flag: strconv."); ok {
+		return s + ": not such a number"
+	}
+	return s
 }
 
 // asError is the ipc.Error in err; whatever fails after Ctrl-C was cancelled.

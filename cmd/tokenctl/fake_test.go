@@ -36,6 +36,7 @@ type fake struct {
 	backup     []byte
 	delay      time.Duration // before a touch is made
 	enrollAt   string        // the locator of the last token that was enrolled
+	wantAgreed bool          // enrolling needs an enrolled token or the recovery password
 	occupied   bool          // the card holds keys in 82 and 83
 	enrolledIn string        // the slots that were named
 	failNext   *ipc.Error    // what the next call fails with
@@ -236,7 +237,7 @@ func (f *fake) Init(_ context.Context, _ ipc.Principal, r ipc.InitRequest) (ipc.
 
 func (f *fake) enroll(r ipc.EnrollRequest) error {
 	if f.occupied && r.SessionSlot == "" && len(r.Overwrite) == 0 {
-		return ipc.Errorf(ipc.Conflict, "cannot use token %q: slot 82 of the card is in use", "YubiKey")
+		return ipc.Errorf(ipc.TokenOccupied, "cannot use token %q: slot 82 of the card is in use", "YubiKey")
 	}
 	f.enrolledIn = r.SessionSlot + r.TouchSlot + strings.Join(r.Overwrite, "")
 	if r.Kind == "soft" {

@@ -32,6 +32,11 @@ func (f *fake) EnrollToken(_ context.Context, _ ipc.Principal, r ipc.EnrollReque
 	if err := f.enter(true); err != nil {
 		return ipc.EnrollResult{}, err
 	}
+	if f.wantAgreed {
+		if _, err := f.openWith(r.Auth); err != nil {
+			return ipc.EnrollResult{}, err
+		}
+	}
 	if f.enrollAt = r.Locator; r.Kind == "piv" {
 		if i := slices.IndexFunc(f.tokens, func(t ipc.Token) bool { return t.ID == r.Locator }); i > 0 {
 			f.tokens = slices.Delete(f.tokens, i, i+1)

@@ -478,3 +478,16 @@ func TestQuickstartOnAUsedCard(t *testing.T) {
 		f.mu.Unlock()
 	}
 }
+
+// After a loss no token can agree: the recovery password does.
+func TestRecoveryPasswordAgrees(t *testing.T) {
+	f := opened()
+	f.status.Vault.RecoverySet = time.Now()
+	f.tokens[0].Present = false
+	f.wantAgreed = true
+	f.tokens = append(f.tokens, ipc.Token{ID: "piv-222", Kind: "piv", Model: "YubiKey 5", Serial: "222", Present: true, Hardware: true})
+	x := at(t, f, "token", "enroll", "--token", "piv")
+	x.sees("is present; the recovery password can agree in its place")
+	x.sees("Recovery password: ").types("mistyped\n").sees("wrong recovery password")
+	x.sees("Recovery password: ").types("correct horse battery\n").sees("enrolled ").ends(0)
+}

@@ -40,6 +40,8 @@ type quickstart struct {
 	// made says that this run made the vault, so that --sample may set its
 	// passwords.
 	made bool
+	// auth is what made the vault, until the recovery password is set with it.
+	auth ipc.Auth
 }
 
 func (c *cli) quickstartCommand() *cobra.Command {
@@ -171,15 +173,11 @@ func (q *quickstart) newOrRestore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	res, err := q.makeVault(ctx, r, given)
-	for ipc.KindOf(err) == ipc.TokenOccupied && r.Enroll != nil && r.Enroll.Kind == "piv" && !q.f.sample {
-		if err := q.usedCard(ctx, r.Enroll, err); err != nil {
-			return err
-		}
-		// What was typed before is wiped by now.
-		r.Enroll.PIN, given = nil, false
-		res, err = q.makeVault(ctx, r, given)
-	}
+	var res ipc.InitResult
+	err = q.onUsedCard(ctx, r.Enroll, func(given bool) (err error) {
+		res, err = q.makeVault(ctx, r, given, &q.auth)
+		return err
+	}, given)
 	if err != nil {
 		return enrollFailure("make the vault", "tokenctl init --token piv", err)
 	}
@@ -230,7 +228,7 @@ func (q *quickstart) proposeToken(ctx context.Context, ef *enrollFlags) error {
 			case t.Problem != nil:
 				q.say("%s is plugged in and cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
 			default:
-				q.say("%s is plugged in (%s)", tokenLabel(t), clean(t.Locator))
+				q.say("%s is plugged in (%s); used for a vault, it gets two keys of its own", tokenLabel(t), clean(t.Locator))
 				yes, err := q.yesNo(ctx, "Use it?", true, "--token piv")
 				if err != nil {
 					return err
@@ -279,10 +277,16 @@ func (q *quickstart) recovery(ctx context.Context) error {
 		return err
 	}
 	defer password.Wipe()
-	err = q.open(ctx, &authFlags{}, func(ctx context.Context, a ipc.Auth) error {
+	set := func(ctx context.Context, a ipc.Auth) error {
 		_, err := q.daemon().SetRecoveryPassword(ctx, ipc.SetRecoveryRequest{Auth: a, Password: password})
 		return err
-	})
+	}
+	if q.made {
+		err = q.withPIN(ctx, &q.auth, attempt{}, set)
+		wipeAuth(&q.auth)
+	} else {
+		err = q.open(ctx, &authFlags{pinFile: q.f.pinFile}, set)
+	}
 	if err == nil {
 		q.say("the recovery password is set")
 	}

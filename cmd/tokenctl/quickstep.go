@@ -26,60 +26,6 @@ func samplePassword() string {
 	return strings.Join([]string{t[:5], t[5:10], t[10:15], t[15:20]}, "-")
 }
 
-// usedCard asks what to do about keys that are on the card already.
-func (q *quickstart) usedCard(ctx context.Context, r *ipc.EnrollRequest, cause error) error {
-	var e *ipc.Error
-	errors.As(cause, &e)
-	q.say("%s", clean(e.Message))
-	q.say("The card holds keys from before, perhaps of a vault that still exists, or for something else.")
-	for {
-		answer, err := q.ask(ctx, "Type beside to put new keys beside them, replace to destroy them, or stop", "beside", "--overwrite SLOT")
-		if err != nil {
-			return err
-		}
-		switch strings.ToLower(answer) {
-		case "beside":
-			r.SessionSlot, r.TouchSlot = q.freeSlots(ctx, r.Locator)
-			q.say("the new keys go into slots %s and %s", r.SessionSlot, r.TouchSlot)
-			return nil
-		case "replace":
-			r.Overwrite = []string{"82", "83"}
-			return q.confirm(ctx, "What the keys in slots 82 and 83 opened, this card will not open any more.", "--overwrite SLOT")
-		case "stop":
-			return cancelled("cancelled: the card's keys were left as they are")
-		}
-		q.say("please type one of the words")
-	}
-}
-
-// freeSlots are the first two of a card's retired slots (82 to 95) that hold no
-// key.
-func (q *quickstart) freeSlots(ctx context.Context, locator string) (session, touch string) {
-	used := map[string]bool{"82": true, "83": true}
-	if list, err := q.daemon().Tokens(ctx); err == nil {
-		for _, t := range list.Tokens {
-			if !t.Present || locatorOf(t) != locator {
-				continue
-			}
-			if info, err := q.daemon().TokenInfo(ctx, t.ID); err == nil {
-				for _, k := range info.Keys {
-					used[strings.ToLower(k.Slot)] = true
-				}
-			}
-		}
-	}
-	free := make([]string, 0, 2)
-	for slot := 0x82; slot <= 0x95 && len(free) < 2; slot++ {
-		if s := fmt.Sprintf("%02x", slot); !used[s] {
-			free = append(free, s)
-		}
-	}
-	if len(free) < 2 {
-		return "84", "85" // the card will say that they are in use
-	}
-	return free[0], free[1]
-}
-
 // account adds a first account where there is none.
 func (q *quickstart) account(ctx context.Context) error {
 	list, err := q.daemon().Accounts(ctx)

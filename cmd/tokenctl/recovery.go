@@ -33,7 +33,7 @@ func (f *recoveryFlags) add(cmd *cobra.Command) {
 
 type setRecovery func(context.Context, ipc.SetRecoveryRequest) (ipc.RecoveryResult, error)
 
-func (c *cli) setRecovery(ctx context.Context, f *recoveryFlags, doing string, set setRecovery) error {
+func (c *cli) setRecovery(ctx context.Context, f *recoveryFlags, doing string, rotated bool, set setRecovery) error {
 	var password ipc.Secret
 	var err error
 	if f.newFile != "" {
@@ -50,16 +50,23 @@ func (c *cli) setRecovery(ctx context.Context, f *recoveryFlags, doing string, s
 	defer password.Wipe()
 	var res ipc.RecoveryResult
 	before := ""
-	err = c.open(ctx, &f.auth, func(ctx context.Context, a ipc.Auth) (err error) {
+	err = c.openAgreed(ctx, &f.auth, func(ctx context.Context, a ipc.Auth) (err error) {
 		before = c.signer(ctx)
 		res, err = set(ctx, ipc.SetRecoveryRequest{Auth: a, Password: password})
 		return err
 	})
+	switch ipc.KindOf(err) {
+	case ipc.TokenNotPresent, ipc.NoKeyslot:
+		return failWith(doing, err, adviceAgree("--old-recovery-password-file")...)
+	}
 	if err != nil {
 		return fail(doing, err)
 	}
 	if c.json {
 		return c.printJSON(res)
+	}
+	if rotated {
+		c.say("the vault has a new recovery key: one that was printed before opens older backups only")
 	}
 	c.say("the recovery password is set; older backups keep the one they were made with")
 	for _, b := range res.OldBackups {
@@ -95,7 +102,7 @@ func (c *cli) recoverySetCommand() *cobra.Command {
 		Long: `Set the password that opens the vault and its later backups without any token:
 10 to 128 characters. It is asked for twice.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.setRecovery(cmd.Context(), &f, "set the recovery password", c.daemon().SetRecoveryPassword)
+			return c.setRecovery(cmd.Context(), &f, "set the recovery password", false, c.daemon().SetRecoveryPassword)
 		},
 	}
 	f.add(cmd)
@@ -116,7 +123,7 @@ backup; old backups stay as they are.`,
 					return fail("rotate the recovery key", err)
 				}
 			}
-			return c.setRecovery(cmd.Context(), &f, "rotate the recovery key", c.daemon().RotateRecovery)
+			return c.setRecovery(cmd.Context(), &f, "rotate the recovery key", true, c.daemon().RotateRecovery)
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")

@@ -61,8 +61,11 @@ func (c *cli) statusTable(st ipc.Status) *table {
 		t.add("token", fmt.Sprintf("%s, %s, %s", tokenLabel(k), either(k.Enrolled, "enrolled", "not enrolled"),
 			either(k.Present, "present", "not present")))
 	}
-	if v.State != ipc.VaultNone {
+	// Of a vault that cannot be read nothing is known.
+	if v.State != ipc.VaultNone && (v.State != ipc.VaultBroken || !v.RecoverySet.IsZero()) {
 		t.add("recovery password", either(v.RecoverySet.IsZero(), "not set", "set "+ago(c.now(), v.RecoverySet)))
+	}
+	if v.State != ipc.VaultNone && (v.State != ipc.VaultBroken || !v.LastBackup.IsZero()) {
 		t.add("last backup", ago(c.now(), v.LastBackup))
 	}
 	if v.Signer != "" {

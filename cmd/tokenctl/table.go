@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -41,6 +42,7 @@ func (c *cli) show(t *table) {
 // lines lays the table out in at most screen columns; 0 means no limit.
 func (t *table) lines(screen int) []string {
 	widths := t.widths(screen)
+	whole := slices.ContainsFunc(t.head, neverCut)
 	out := make([]string, 0, len(t.rows)+1)
 	for _, row := range append([][]string{t.head}, t.rows...) {
 		var b strings.Builder
@@ -52,13 +54,17 @@ func (t *table) lines(screen int) []string {
 			}
 		}
 		line := strings.TrimRight(b.String(), " ")
-		if screen > 0 {
+		if screen > 0 && !whole {
 			line = truncate(line, screen)
 		}
 		out = append(out, line)
 	}
 	return out
 }
+
+// neverCut says of a column that a part of it is of no use: other commands take
+// ids. A terminal that has not room for it puts the rest on its next line.
+func neverCut(head string) bool { return head == "ID" || head == "TIME" || head == "OBJECT" }
 
 const narrowest = 8 // a column cut further than this tells nothing
 
@@ -82,9 +88,9 @@ func (t *table) widths(screen int) []int {
 		over -= cut
 	}
 	for over > 0 {
-		widest := 0
+		widest := t.flexible
 		for i := range w {
-			if w[i] > w[widest] {
+			if w[i] > w[widest] && !neverCut(t.head[i]) {
 				widest = i
 			}
 		}

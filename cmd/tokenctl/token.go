@@ -38,7 +38,11 @@ fields are: name, kind, enrolled or not, present or not, classes, id.`,
 			}
 			t := &table{head: []string{"TOKEN", "KIND", "ENROLLED", "PRESENT", "CLASSES", "ID"}}
 			for _, k := range list.Tokens {
-				t.add(tokenLabel(k), k.Kind, either(k.Enrolled, "enrolled", "not enrolled"),
+				name := tokenLabel(k)
+				if !c.outTTY && k.Label != "" {
+					name = k.Label // a script hands it back
+				}
+				t.add(name, k.Kind, either(k.Enrolled, "enrolled", "not enrolled"),
 					either(k.Present, "present", "not present"), orDash(strings.Join(k.Classes, ",")), k.ID)
 			}
 			c.show(t)
@@ -169,7 +173,7 @@ func (c *cli) pickToken(cmd *cobra.Command, args []string, fits func(ipc.Token) 
 	case len(found) == 0:
 		return ipc.Token{}, failWith("find the token", &ipc.Error{Kind: ipc.NotFound, Message: "no token is called " + args[0]}, adviceNoToken()...)
 	}
-	e := &ipc.Error{Kind: ipc.Ambiguous, Message: "there are several tokens; name one"}
+	e := &ipc.Error{Kind: ipc.AmbiguousToken, Message: "there are several tokens; name one"}
 	for _, t := range found {
 		e.Items = append(e.Items, ipc.Item{ID: t.ID, Name: tokenLabel(t)})
 	}
@@ -206,6 +210,9 @@ func (f *enrollFlags) again() string {
 	s := " --token " + f.kind
 	if f.reader != "" {
 		s += " --reader " + quoted(f.reader)
+	}
+	if f.label != "" {
+		s += " --label " + quoted(f.label)
 	}
 	return s
 }
@@ -286,7 +293,11 @@ func (c *cli) tokenEnrollCommand() *cobra.Command {
 		if err != nil {
 			return fail("enrol a token", err)
 		}
-		res, err := c.enroll(ctx, &af, r, ef.pinFile != "")
+		var res ipc.EnrollResult
+		err = c.onUsedCard(ctx, r, func(given bool) (err error) {
+			res, err = c.enroll(ctx, &af, r, given)
+			return err
+		}, ef.pinFile != "")
 		if err != nil {
 			return enrollFailure("enrol a token", "tokenctl token enroll"+ef.again(), err)
 		}
@@ -332,7 +343,10 @@ func (c *cli) enroll(ctx context.Context, af *authFlags, r *ipc.EnrollRequest, g
 	isNew := func(e *ipc.Error) bool { return !isOld(e) }
 	fresh := ipc.Auth{PIN: r.PIN, SpendLastTry: r.SpendLastTry}
 	defer wipeAuth(&fresh)
-	err = c.openAs(ctx, af, attempt{given: af.given(), typed: af.recovery, mine: isOld, quiet: true}, func(ctx context.Context, old ipc.Auth) error {
+	how := attempt{given: af.given(), typed: af.recovery, mine: isOld, quiet: true}
+	// Not where it is the new token that is missing.
+	how.agree = r.Kind == "soft" || slices.ContainsFunc(list.Tokens, func(t ipc.Token) bool { return t.Present && !t.Enrolled && t.Kind == r.Kind })
+	err = c.openAs(ctx, af, how, func(ctx context.Context, old ipc.Auth) error {
 		r.Auth = old
 		return c.withPIN(ctx, &fresh, attempt{given: given, mine: isNew}, func(ctx context.Context, n ipc.Auth) (err error) {
 			r.PIN, r.SpendLastTry = n.PIN, n.SpendLastTry

@@ -42,7 +42,7 @@ those, and they are named.`,
 		}
 		var res ipc.RevokeResult
 		before := ""
-		err = c.open(ctx, &f, func(ctx context.Context, a ipc.Auth) (err error) {
+		err = c.openAgreed(ctx, &f, func(ctx context.Context, a ipc.Auth) (err error) {
 			before = c.signer(ctx)
 			res, err = c.daemon().RevokeToken(ctx, t.ID, ipc.RevokeRequest{Auth: a, Confirm: t.ID})
 			return err

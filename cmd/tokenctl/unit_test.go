@@ -115,6 +115,34 @@ func TestNoClipboard(t *testing.T) {
 	}
 }
 
+// Other commands take ids, so that a part of one is of no use.
+func TestIDsAreNotCut(t *testing.T) {
+	tab := &table{head: []string{"ACCOUNT", "CLASS", "ID"}}
+	id := strings.Repeat("0123456789abcdef", 2)
+	tab.add("a rather long name of an account", "session", id)
+	for _, screen := range []int{0, 20, 40, 60, 80} {
+		if got := tab.lines(screen)[1]; !strings.HasSuffix(got, id) || screen >= 60 && columns(got) > screen {
+			t.Errorf("%d columns: %s", screen, got)
+		}
+	}
+}
+
+// What cobra says of flags is put into plain words.
+func TestFlagErrors(t *testing.T) {
+	for _, x := range []struct{ want, args string }{
+		{"only one can be given of --qr, --secret-file", "account add --secret-file a --qr b"},
+		{"one is needed of --to, --before, --after, --first, --last", "account move x"},
+		{`invalid argument "abc" for "--min-remaining": not such a number`, "code x --min-remaining abc"},
+	} {
+		var errOut bytes.Buffer
+		c := newCLI()
+		c.err, c.out = &errOut, &errOut
+		if code := run(context.Background(), strings.Fields(x.args), c); code != 2 || !strings.Contains(errOut.String(), x.want) {
+			t.Errorf("%s: %d, %s", x.args, code, errOut.String())
+		}
+	}
+}
+
 // Names and values are never cut: a fingerprint is there to be compared.
 func TestPairsAreNotCut(t *testing.T) {
 	tab := &table{head: []string{"", ""}, flexible: 1}
@@ -185,7 +213,7 @@ func TestColumnsAndTruncate(t *testing.T) {
 }
 
 func TestTableFitsTheScreen(t *testing.T) {
-	tab := &table{head: []string{"#", "ACCOUNT", "ID"}, flexible: 1}
+	tab := &table{head: []string{"#", "ACCOUNT", "TYPE"}, flexible: 1}
 	tab.add("1", strings.Repeat("long ", 30), "id1")
 	tab.add("2", "銀行:私", "id2")
 	for screen := 5; screen < 200; screen += 7 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -58,7 +59,11 @@ func (c *cli) initCommand() *cobra.Command {
 			if r.Enroll == nil && len(r.RecoveryPassword) == 0 {
 				return usage("a vault without a token needs a recovery password")
 			}
-			res, err := c.makeVault(ctx, r, ef.pinFile != "")
+			var res ipc.InitResult
+			err = c.onUsedCard(ctx, r.Enroll, func(given bool) (err error) {
+				res, err = c.makeVault(ctx, r, given, nil)
+				return err
+			}, ef.pinFile != "")
 			if err != nil {
 				return enrollFailure("make a vault", "tokenctl init"+ef.again(), err)
 			}
@@ -111,7 +116,7 @@ func (c *cli) explainRecovery() {
 }
 
 // makeVault asks for the token's PIN as often as sensible.
-func (c *cli) makeVault(ctx context.Context, r ipc.InitRequest, given bool) (ipc.InitResult, error) {
+func (c *cli) makeVault(ctx context.Context, r ipc.InitRequest, given bool, kept *ipc.Auth) (ipc.InitResult, error) {
 	var res ipc.InitResult
 	var auth ipc.Auth
 	if r.Enroll != nil {
@@ -123,6 +128,9 @@ func (c *cli) makeVault(ctx context.Context, r ipc.InitRequest, given bool) (ipc
 			r.Enroll.PIN, r.Enroll.SpendLastTry = a.PIN, a.SpendLastTry
 		}
 		res, err = c.daemon().Init(ctx, r)
+		if err == nil && kept != nil && res.Token != nil {
+			*kept = ipc.Auth{Token: res.Token.ID, PIN: bytes.Clone(a.PIN)}
+		}
 		return err
 	})
 	return res, err

@@ -210,17 +210,31 @@ func sampleValue(v any) string {
 	}
 }
 
+// usualConfig is the configuration that is read when none is named: the
+// system's, or the user's own. It is empty for a user without a home.
+func usualConfig(system bool) string {
+	if system {
+		return systemConfig
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "tokend", "tokend.toml")
+}
+
 func configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Check a configuration, or print a sample of one", Args: noArguments}
+	c := &cobra.Command{Use: "config", Short: "Check a configuration, or print a sample of one", Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	var path string
 	check := &cobra.Command{
 		Use: "check", Short: "Read the configuration and say what is wrong with it", Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if path == "" {
-				if _, err := os.Stat(systemConfig); err != nil {
-					return usageError{fmt.Errorf("there is no configuration at %s; name one with --config", systemConfig)}
+				path = usualConfig(systemUser())
+				if _, err := os.Stat(path); err != nil {
+					return usageError{fmt.Errorf("there is no configuration at %s, and none is needed; name one with --config", path)}
 				}
-				path = systemConfig
 			}
 			if _, err := readConfig(path, ""); err != nil {
 				return err
@@ -229,7 +243,7 @@ func configCommand() *cobra.Command {
 			return err
 		},
 	}
-	check.Flags().StringVar(&path, "config", "", "the file to check (default "+systemConfig+")")
+	check.Flags().StringVar(&path, "config", "", "the file to check (default: what serve reads)")
 	sample := &cobra.Command{
 		Use: "sample", Short: "Print a configuration with every setting explained", Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return writeSample(c.OutOrStdout()) },

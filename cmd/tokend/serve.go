@@ -73,10 +73,9 @@ type service struct {
 func newService(o options, stderr io.Writer) (*service, error) {
 	s := &service{options: o, mode: daemon.ModeUser, level: new(slog.LevelVar)}
 	s.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
-	if systemUser() && !o.user {
-		s.mode, s.fallback = daemon.ModeSystem, systemConfig
-	} else if dir, err := os.UserConfigDir(); err == nil {
-		s.fallback = filepath.Join(dir, "tokend", "tokend.toml")
+	system := systemUser() && !o.user
+	if s.fallback = usualConfig(system); system {
+		s.mode = daemon.ModeSystem
 	}
 	var err error
 	if s.config, err = readConfig(o.config, s.fallback); err != nil {
