@@ -66,6 +66,10 @@ func fixOf(list []ipc.Warning, code string) string {
 	return ""
 }
 
+func has(warnings []ipc.Warning, code string) bool {
+	return slices.ContainsFunc(warnings, func(w ipc.Warning) bool { return w.Code == code })
+}
+
 func saidIn(list []ipc.Warning, part string) bool {
 	return slices.ContainsFunc(list, func(w ipc.Warning) bool { return strings.Contains(w.Message, part) })
 }
@@ -132,7 +136,7 @@ func TestRestoreOverADamagedVault(t *testing.T) {
 		t.Errorf("unlocked afterwards: %+v, %v", u, err)
 	}
 	// Rotating the keys leaves what was put aside, and says so.
-	rot, err := d.RotateRecovery(t.Context(), p, ipc.SetRecoveryRequest{Password: secretOf("a new recovery password")})
+	rot, err := d.RotateRecovery(t.Context(), p, ipc.SetRecoveryRequest{Auth: pass(), Password: secretOf("a new recovery password")})
 	if err != nil || !saidIn(rot.Warnings, aside()[0]) {
 		t.Errorf("rotate: %+v, %v", rot.Warnings, err)
 	}

@@ -106,7 +106,7 @@ func TestDamagedNewestFallsBack(t *testing.T) {
 	v.Lock()
 	_, _, err = r.store.Backup()
 	wantErr(t, err, ErrDamaged)
-	r.recoverDamaged(data, a[0].ID, []string{"generations 3 to 3 are not there", "added: " + lost.Issuer + ": " + lost.Name})
+	r.recoverDamaged(data, a[0].ID, []string{"generation 3 is not there", "added: " + lost.Issuer + ": " + lost.Name})
 	r.reopen()
 	r.unlock(passwordWay()).Lock()
 	rec, v, err := r.store.Recover(t.Context(), r.key.way("one"), true)
