@@ -338,7 +338,3 @@ func TestFolderRemovedUnderTheDaemon(t *testing.T) {
 		t.Errorf("the audit log begun anew: %+v, %v", a, err)
 	}
 }
-
-func has(warnings []ipc.Warning, code string) bool {
-	return slices.ContainsFunc(warnings, func(w ipc.Warning) bool { return w.Code == code })
-}
