@@ -228,6 +228,12 @@ func vaultError(err error) *ipc.Error {
 	return slotError(err)
 }
 
+// newestDamaged is for a vault whose newest generation is damaged where the one
+// before is not.
+func newestDamaged(err error) *ipc.Error {
+	return fault(ipc.VaultDamaged, err, "the newest generation of the vault is damaged; the one before can be opened, for reading only")
+}
+
 // detail is what err says after what, in brackets: ids and fingerprints, which
 // are no secrets.
 func detail(err, what error) string {

@@ -61,7 +61,8 @@ func (u *user) vaultInfo() ipc.Vault {
 		info.ID, info.Epoch, info.Generation = head.VaultID, head.Epoch, head.Generation
 		info.Signer, info.RecoverySet = head.Signer, wireTime(head.RecoverySet)
 		if head.Problem != nil {
-			info.Problem = told(mapError(head.Problem))
+			// Something before it is intact, or Head had failed: unlocking shows that.
+			info.Problem = told(newestDamaged(head.Problem))
 		}
 	}
 	if problem := u.problem.Load(); problem != nil && info.State == ipc.VaultIsLocked {

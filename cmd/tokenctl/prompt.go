@@ -105,20 +105,35 @@ const maxEmpty = 5
 // readHidden shows a prompt and reads a line that is not shown.
 func (c *cli) readHidden(ctx context.Context, prompt string) (ipc.Secret, error) {
 	fd := int(c.in.Fd())
-	shown, read := make(chan struct{}), make(chan struct{})
+	shown, read, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	shows, stateErr := term.GetState(fd)
 	go func() {
 		defer close(shown)
 		if stateErr == nil {
 			untilChanged(fd, shows, read)
 		}
+		hides, err := term.GetState(fd)
 		_, _ = fmt.Fprint(c.err, clean(prompt)+": ")
+		if err != nil {
+			return
+		}
+		// The shell makes the terminal show again what is typed.
+		end := onResume(func() {
+			_ = term.Restore(fd, hides)
+			_, _ = fmt.Fprint(c.err, clean(prompt)+": ")
+		})
+		<-over
+		end()
 	}()
 	b, err := wait(ctx, c, func() ([]byte, error) {
 		defer close(read)
 		return term.ReadPassword(fd)
 	})
+	close(over)
 	<-shown
+	if stateErr == nil {
+		_ = term.Restore(fd, shows) // whatever a resume in the last moment did
+	}
 	_, _ = fmt.Fprintln(c.err)
 	return b, err
 }
