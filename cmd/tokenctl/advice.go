@@ -87,6 +87,13 @@ func adviseVault(e *ipc.Error) []string {
 	case ipc.VaultLocked:
 		return []string{"unlock it: `tokenctl unlock` (in a script: `tokenctl unlock --pin-file FILE`)"}
 	case ipc.VaultDamaged:
+		switch {
+		case strings.Contains(e.Message, "no good generation"):
+			return []string{"bring a backup back: `tokenctl backup restore FILE`; the damaged files are put aside, not deleted"}
+		case strings.Contains(e.Message, "was removed while"):
+			return []string{"what is unlocked is still in memory: note down what matters, `tokenctl account show ACCOUNT --qr`",
+				"then `tokenctl lock`, and bring a backup back: `tokenctl backup restore FILE`"}
+		}
 		return []string{"nothing was overwritten; see what is left: `tokenctl vault recover`",
 			"if nothing is, bring a backup back: `tokenctl backup restore FILE` puts the damaged files aside"}
 	case ipc.VaultReplaced:
