@@ -343,6 +343,11 @@ func adviceAgree(flag string) []string {
 		"without any: run it at a terminal to be asked for the recovery password, or give it with " + flag + " FILE"}
 }
 
+// adviceNothingLeft is about a vault that recover cannot mend.
+func adviceNothingLeft() []string {
+	return []string{"nothing was overwritten; bring a backup back: `tokenctl backup restore FILE` puts the damaged files aside"}
+}
+
 // adviceOtherQR is about a picture that was read well, and is none of an account.
 func adviceOtherQR() []string {
 	return []string{"it is another QR code, such as a web address or one to log in with; nothing was opened",
