@@ -403,6 +403,8 @@ func adviceRestore(k ipc.Kind, path, signer string) []string {
 	case ipc.WrongPassword:
 		return []string{"nothing was changed; mind upper case, the keyboard's layout, and that it opens with the password of the time when it was made",
 			"a token that was enrolled then opens it, too"}
+	case ipc.AlreadyExists:
+		return []string{"nothing was changed; `tokenctl status` shows the vault; one that is damaged has to be locked first: `tokenctl lock`"}
 	case ipc.VaultReplaced, ipc.BackupUnknown:
 		return []string{"nothing was changed: another vault is here, or was, than the one this backup is of",
 			"if you know the fingerprint as yours: `tokenctl backup restore " + quoted(path) + " --signer " + quoted(signer) + "`"}
