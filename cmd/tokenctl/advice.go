@@ -350,6 +350,11 @@ func adviceAgree(flag string) []string {
 		"without any: run it at a terminal to be asked for the recovery password, or give it with " + flag + " FILE"}
 }
 
+// adviceNothingLeft is about a vault that recover cannot mend.
+func adviceNothingLeft() []string {
+	return []string{"nothing was overwritten; bring a backup back: `tokenctl backup restore FILE` puts the damaged files aside"}
+}
+
 // adviceOtherQR is about a picture that was read well, and is none of an account.
 func adviceOtherQR() []string {
 	return []string{"it is another QR code, such as a web address or one to log in with; nothing was opened",
@@ -405,6 +410,8 @@ func adviceRestore(k ipc.Kind, path, signer string) []string {
 	case ipc.WrongPassword:
 		return []string{"nothing was changed; mind upper case, the keyboard's layout, and that it opens with the password of the time when it was made",
 			"a token that was enrolled then opens it, too"}
+	case ipc.AlreadyExists:
+		return []string{"nothing was changed; `tokenctl status` shows the vault; one that is damaged has to be locked first: `tokenctl lock`"}
 	case ipc.VaultReplaced, ipc.BackupUnknown:
 		return []string{"nothing was changed: another vault is here, or was, than the one this backup is of",
 			"if you know the fingerprint as yours: `tokenctl backup restore " + quoted(path) + " --signer " + quoted(signer) + "`"}

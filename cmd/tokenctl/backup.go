@@ -202,7 +202,7 @@ back) gives way; its files are put aside and you are told where.`,
 		if signer != "" && !strings.EqualFold(signer, a.Manifest.Signer) {
 			return failWith(doing, &ipc.Error{Kind: ipc.VaultReplaced, Message: "it was signed by " + a.Manifest.Signer}, adviceOtherSigner()...)
 		}
-		if err := c.mustHaveNoVault(ctx, doing, ipc.VaultBroken, ipc.VaultReadOnly); err != nil {
+		if err := c.mustHaveNoVault(ctx, doing, true); err != nil {
 			return err
 		}
 		c.sayBackupFound(a)

@@ -34,7 +34,7 @@ func (c *cli) initCommand() *cobra.Command {
 		Use: "init --token piv|soft|none", Short: "Make a vault", Long: initHelp, Example: initExamples, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			if err := c.mustHaveNoVault(ctx, "make a vault"); err != nil {
+			if err := c.mustHaveNoVault(ctx, "make a vault", false); err != nil {
 				return err
 			}
 			var r ipc.InitRequest
@@ -83,13 +83,15 @@ func (c *cli) initCommand() *cobra.Command {
 }
 
 // mustHaveNoVault fails before anything is asked when there is a vault already.
-// Of a vault in one of the states in but the daemon decides.
-func (c *cli) mustHaveNoVault(ctx context.Context, doing string, but ...ipc.VaultState) error {
+// Of one that is damaged the daemon decides, where the caller leaves it to it.
+func (c *cli) mustHaveNoVault(ctx context.Context, doing string, orDamaged bool) error {
 	st, err := c.daemon().Status(ctx)
 	if err != nil {
 		return fail(doing, err)
 	}
-	if st.Vault.State != ipc.VaultNone && !slices.Contains(but, st.Vault.State) {
+	damaged := st.Vault.State == ipc.VaultBroken || st.Vault.State == ipc.VaultReadOnly || st.Vault.Problem != nil ||
+		slices.ContainsFunc(st.Warnings, func(w ipc.Warning) bool { return w.Code == "vault-damaged" })
+	if st.Vault.State != ipc.VaultNone && (!orDamaged || !damaged) {
 		return failWith(doing, &ipc.Error{Kind: ipc.AlreadyExists, Message: "you have a vault already"}, adviceVaultExists()...)
 	}
 	return nil
@@ -232,6 +234,9 @@ func (c *cli) vaultRecoverCommand() *cobra.Command {
 			res, err = c.daemon().RecoverVault(ctx, ipc.RecoverVaultRequest{Auth: a, Apply: apply})
 			return err
 		})
+		if ipc.KindOf(err) == ipc.VaultDamaged {
+			return failWith("recover the vault", err, adviceNothingLeft()...)
+		}
 		if err != nil {
 			return fail("recover the vault", err)
 		}
