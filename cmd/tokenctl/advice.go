@@ -170,21 +170,6 @@ func adviseRest(e *ipc.Error) []string {
 	return []string{"nothing more is known here; the daemon's log has the cause, `tokenctl doctor` looks for it"}
 }
 
-// pinWord is what guards a token.
-func pinWord(t *ipc.TokenRef) string {
-	if t != nil && t.Kind == "soft" {
-		return "passphrase"
-	}
-	return "PIN"
-}
-
-func waitText(seconds int) string {
-	if seconds <= 0 {
-		return "a moment"
-	}
-	return plural(seconds, "second")
-}
-
 // adviceUnreachable is how to start the daemon so that it listens where it is
 // looked for.
 func adviceUnreachable(socket string) []string {

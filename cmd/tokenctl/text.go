@@ -170,3 +170,18 @@ func plural(n int, one string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, one)
 }
+
+// pinWord is what guards a token.
+func pinWord(t *ipc.TokenRef) string {
+	if t != nil && t.Kind == "soft" {
+		return "passphrase"
+	}
+	return "PIN"
+}
+
+func waitText(seconds int) string {
+	if seconds <= 0 {
+		return "a moment"
+	}
+	return plural(seconds, "second")
+}
