@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -83,6 +84,7 @@ type cli struct {
 	heedSignals func()
 	// stdinTaken is the flag whose secret was read from standard input.
 	stdinTaken string
+	connecting sync.Mutex // guards conn
 	conn       daemon
 	// ran is the command that was run, as it is typed.
 	ran string
@@ -116,6 +118,8 @@ func screen() (w, h int) {
 // daemon connects when it is first needed: connecting costs nothing until a
 // call is made, and a command that fails early never comes here.
 func (c *cli) daemon() daemon {
+	c.connecting.Lock() // a call and what listens meanwhile both come here
+	defer c.connecting.Unlock()
 	if c.conn == nil {
 		c.conn = c.dial(c.socket)
 	}
