@@ -147,7 +147,21 @@ func noAuth(a ipc.Auth) bool {
 	return a.Token == "" && len(a.PIN) == 0 && len(a.RecoveryPassword) == 0 && len(a.RecoveryKey) == 0
 }
 
+// overtakenLimit is how often an unlock begins anew before it gives up.
+const overtakenLimit = 3
+
+// unlock opens the vault, and again where another call wrote meanwhile: whoever
+// unlocks has no part in that.
 func (u *user) unlock(ctx context.Context, p ipc.Principal, store *vault.Store, a ipc.Auth) (*session, error) {
+	for n := 1; ; n++ {
+		s, err := u.unlockOnce(ctx, p, store, a)
+		if n == overtakenLimit || ipc.KindOf(err) != ipc.Conflict {
+			return s, err
+		}
+	}
+}
+
+func (u *user) unlockOnce(ctx context.Context, p ipc.Principal, store *vault.Store, a ipc.Auth) (*session, error) {
 	if _, err := store.Head(); err != nil && u.sess.Load() == nil {
 		u.problem.Store(lastingProblem(err))
 		return nil, mapError(err) // no keyslot is looked for in a vault that is not to be used
@@ -180,6 +194,9 @@ func (u *user) unlock(ctx context.Context, p ipc.Principal, store *vault.Store, 
 	s := u.begin(v, o.slot, u.labelOf(v, o))
 	if s.vault.Stale() {
 		u.end(s, reasonStale, true)
+		if u.locks.Load() != locks {
+			return nil, errLockedBefore()
+		}
 		return nil, mapError(vault.ErrConflict)
 	}
 	if u.locks.Load() != locks && s.vault == v {
