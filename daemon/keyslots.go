@@ -9,11 +9,12 @@ import (
 	"github.com/tokenbridge/tokend/tokens"
 )
 
-// touchIfNeeded is the way to open the touch class where there is something in
-// it; elsewhere it is no way at all.
-func (u *user) touchIfNeeded(ctx context.Context, p ipc.Principal, s *session, a ipc.Auth, without string) (opening, error) {
+// consent is what changing who can open the vault takes: where there are touch
+// accounts, a way to open their class, which the change goes through; elsewhere
+// the caller shows anew that he can open the vault, and no way is returned.
+func (u *user) consent(ctx context.Context, p ipc.Principal, s *session, a ipc.Auth, without string) (opening, error) {
 	if !s.vault.NeedsTouch() {
-		return opening{}, nil
+		return opening{}, u.agreed(ctx, p, s, a)
 	}
 	slots := slices.DeleteFunc(s.vault.Slots(), func(slot vault.Slot) bool { return slot.ID == without })
 	o, err := u.way(ctx, a, tokens.ClassTouch, slots, cause{who: p})
@@ -87,8 +88,8 @@ func (u *user) enroll(ctx context.Context, p ipc.Principal, s *session, r ipc.En
 		return vault.Slot{}, nil, err
 	}
 	var touch opening
-	if slices.Contains(e.classes, tokens.ClassTouch) && s.vault.NeedsTouch() {
-		touch, err = u.touchIfNeeded(ctx, p, s, r.Auth, "")
+	if slices.Contains(e.classes, tokens.ClassTouch) {
+		touch, err = u.consent(ctx, p, s, r.Auth, "")
 	} else {
 		err = u.agreed(ctx, p, s, r.Auth)
 	}
@@ -156,10 +157,7 @@ func (d *Daemon) RevokeToken(ctx context.Context, p ipc.Principal, id string, r 
 }
 
 func (u *user) revoke(ctx context.Context, p ipc.Principal, s *session, slot vault.Slot, a ipc.Auth) (vault.RevokeInfo, error) {
-	touch, err := u.touchIfNeeded(ctx, p, s, a, slot.ID)
-	if err == nil && !s.vault.NeedsTouch() {
-		err = u.agreed(ctx, p, s, a)
-	}
+	touch, err := u.consent(ctx, p, s, a, slot.ID)
 	if err != nil {
 		return vault.RevokeInfo{}, err
 	}

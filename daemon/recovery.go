@@ -65,10 +65,7 @@ func (d *Daemon) newRecovery(ctx context.Context, p ipc.Principal, r ipc.SetReco
 }
 
 func (u *user) setRecovery(ctx context.Context, p ipc.Principal, s *session, r ipc.SetRecoveryRequest, rotate bool) error {
-	touch, err := u.touchIfNeeded(ctx, p, s, r.Auth, "")
-	if err == nil && !s.vault.NeedsTouch() {
-		err = u.agreed(ctx, p, s, r.Auth)
-	}
+	touch, err := u.consent(ctx, p, s, r.Auth, "")
 	if err != nil {
 		return err
 	}

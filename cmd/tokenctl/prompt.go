@@ -167,19 +167,27 @@ func (c *cli) askNewPassword(ctx context.Context, what, flag string) (ipc.Secret
 			c.say("that has %s; it must have %d to %d", plural(n, "character"), minPassword, maxPassword)
 			continue
 		}
-		again, err := c.askSecret(ctx, "Once more", flag)
-		if err != nil {
-			first.Wipe()
-			return nil, err
+		if same, err := c.askAgain(ctx, first, flag); same || err != nil {
+			return first, err
 		}
-		same := string(first) == string(again)
-		again.Wipe()
-		if same {
-			return first, nil
-		}
-		first.Wipe()
-		c.say("the two are not the same; once more")
 	}
+}
+
+// askAgain asks for a new secret a second time and says whether the two are the
+// same. Where they are not, or it fails, first is wiped.
+func (c *cli) askAgain(ctx context.Context, first ipc.Secret, flag string) (same bool, err error) {
+	again, err := c.askSecret(ctx, "Once more", flag)
+	if err != nil {
+		first.Wipe()
+		return false, err
+	}
+	defer again.Wipe()
+	if string(first) == string(again) {
+		return true, nil
+	}
+	first.Wipe()
+	c.say("the two are not the same; once more")
+	return false, nil
 }
 
 // wait reads from the terminal until ctx ends, and then leaves the terminal as

@@ -239,18 +239,9 @@ func (c *cli) newPIN(ctx context.Context, t ipc.Token, word, file string) (ipc.S
 		if err != nil {
 			return nil, err
 		}
-		again, err := c.askSecret(ctx, "Once more", "--new-pin-file FILE")
-		if err != nil {
-			first.Wipe()
-			return nil, err
+		if same, err := c.askAgain(ctx, first, "--new-pin-file FILE"); same || err != nil {
+			return first, err
 		}
-		same := string(first) == string(again)
-		again.Wipe()
-		if same {
-			return first, nil
-		}
-		first.Wipe()
-		c.say("the two are not the same; once more")
 	}
 }
 
