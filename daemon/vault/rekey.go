@@ -228,27 +228,17 @@ func (v *Vault) newRecovery(d *draft, password []byte) error {
 // SetRecovery makes a recovery key under a new password; the old password opens
 // only what was written before. touch as in RevokeSlot.
 func (v *Vault) SetRecovery(ctx context.Context, password []byte, touch Way) error {
-	pw, err := archive.NewPassword(password)
-	if err != nil {
-		return err
-	}
-	defer clear(pw)
-	return v.withTouchKey(ctx, touch, func(key []byte, recipient string) error {
-		return v.change(ctx, func(d *draft) error {
-			if err := d.sameTouch(key, recipient); err != nil {
-				return err
-			}
-			if err := v.newRecovery(d, pw); err != nil {
-				return err
-			}
-			switch {
-			case key != nil:
-				return d.sealTouchKey(key)
-			case d.keys.TouchRecipient != "":
-				return d.newTouchKey(func([]byte) error { return nil })
-			}
-			return nil
-		})
+	return v.changeRecovery(ctx, password, touch, func(d *draft, pw, key []byte) error {
+		if err := v.newRecovery(d, pw); err != nil {
+			return err
+		}
+		switch {
+		case key != nil:
+			return d.sealTouchKey(key)
+		case d.keys.TouchRecipient != "":
+			return d.newTouchKey(func([]byte) error { return nil })
+		}
+		return nil
 	})
 }
 
@@ -256,6 +246,14 @@ func (v *Vault) SetRecovery(ctx context.Context, password []byte, touch Way) err
 // earlier generations removed, so that the old recovery key opens nothing that
 // is written from now on.
 func (v *Vault) RotateRecovery(ctx context.Context, password []byte, touch Way) error {
+	return v.changeRecovery(ctx, password, touch, func(d *draft, pw, key []byte) error {
+		return v.rekey(d, rotation{touch: key, recovery: true, password: pw})
+	})
+}
+
+// changeRecovery runs change with a password that may be one, and with the touch
+// key, nil where there are no touch accounts.
+func (v *Vault) changeRecovery(ctx context.Context, password []byte, touch Way, change func(d *draft, pw, key []byte) error) error {
 	pw, err := archive.NewPassword(password)
 	if err != nil {
 		return err
@@ -266,7 +264,7 @@ func (v *Vault) RotateRecovery(ctx context.Context, password []byte, touch Way) 
 			if err := d.sameTouch(key, recipient); err != nil {
 				return err
 			}
-			return v.rekey(d, rotation{touch: key, recovery: true, password: pw})
+			return change(d, pw, key)
 		})
 	})
 }
