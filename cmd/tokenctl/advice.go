@@ -1,15 +1,15 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// All advice that tokenctl gives lives in this file. Messages say facts; what
-// follows here says what to do about them.
+// All advice that tokenctl gives lives in this file and, where it is about
+// tokens, in advicetoken.go. Messages say facts; what follows here says what to
+// do about them.
 
 // advise is [advise], with what this run knows.
 func (c *cli) advise(e *ipc.Error) []string {
@@ -32,51 +32,6 @@ func advise(e *ipc.Error) []string {
 		return a
 	}
 	return adviseRest(e)
-}
-
-func adviseToken(e *ipc.Error) []string {
-	name := tokenName(e.Token)
-	switch e.Kind {
-	case ipc.TokenNotPresent:
-		return []string{"plug an enrolled token in and repeat; `tokenctl token list` shows which are enrolled",
-			"without any token: `tokenctl unlock --recovery` takes the recovery password"}
-	case ipc.TokenRemoved:
-		return []string{"nothing was changed and no code was made; plug " + name + " in again and repeat"}
-	case ipc.NoKeyslot:
-		return []string{"plug in a token that is enrolled for it: `tokenctl token list` shows which are",
-			"or use the recovery password (--recovery), then enrol this one: `tokenctl token enroll`"}
-	case ipc.TokenUnsupported:
-		return []string{"`tokenctl token info` says what this token can do; `tokenctl doctor` checks the rest"}
-	case ipc.TokenOccupied:
-		return []string{"nothing was changed; `tokenctl token info` lists the keys on it",
-			"if nobody needs what is there (a vault that is gone): repeat with --overwrite 82 --overwrite 83, which destroys it for ever",
-			"if somebody does: choose free slots with --slot 84 --touch-slot 85, or use the key that is there with --use-existing"}
-	case ipc.TokenFailed:
-		return []string{"nothing was changed; pull " + name + " out, plug it in again and repeat",
-			"if it goes on, `tokenctl token info` and `tokenctl doctor` look closer; another token or the recovery password opens the vault meanwhile"}
-	case ipc.TokenService:
-		return []string{"nothing was changed; start the smart card service (`systemctl start pcscd.socket`) and repeat, tokend need not be restarted",
-			"without any token: `tokenctl unlock --recovery` takes the recovery password"}
-	case ipc.PINRequired:
-		return []string{"run the command at a terminal to be asked, or give the " + pinWord(e.Token) + " of " + name + " with --pin-file FILE (- is standard input)"}
-	case ipc.PINInvalid:
-		a := []string{"nothing was changed; the " + pinWord(e.Token) + " of " + name + " is another one"}
-		if e.TriesLeft != nil {
-			a = append(a, fmt.Sprintf("%s left before it is blocked", plural(*e.TriesLeft, "try")))
-		}
-		return a
-	case ipc.PINBlocked:
-		return []string{"set a new PIN with the PUK: `tokenctl token pin" + idOf(e.Token) + " --unblock`",
-			"until then another enrolled token opens the vault, or the recovery password: `tokenctl unlock --recovery`"}
-	case ipc.PINLastTry:
-		return []string{"nothing was tried: one more wrong PIN blocks " + name,
-			"if you are sure of the PIN, add --spend-last-try; if not, set a new one with the PUK: `tokenctl token pin" + idOf(e.Token) + " --unblock`"}
-	case ipc.TouchTimeout:
-		return []string{"nothing was changed; repeat, and touch " + name + " when it blinks"}
-	case ipc.TouchDenied:
-		return []string{"nothing was changed; the token refused without waiting: plug it in again and repeat"}
-	}
-	return nil
 }
 
 func adviseVault(e *ipc.Error) []string {

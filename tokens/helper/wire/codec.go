@@ -88,7 +88,7 @@ func ReadRequest(in *bufio.Reader) (*Request, error) {
 	if r.Version != Version {
 		return nil, fmt.Errorf("request: version %d is not %d: %w", r.Version, Version, ErrFormat)
 	}
-	if !r.complete() || r.PatienceMS < 0 {
+	if !r.complete() || r.PatienceMS < 0 || len(r.Devices) > MaxDevices {
 		return nil, fmt.Errorf("request: operation and parameters do not match: %w", ErrFormat)
 	}
 	hidden, err := readLine(in, MaxRequest)
