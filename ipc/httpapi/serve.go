@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -217,7 +218,8 @@ func (r *Route) queryValue(raw string) (string, error) {
 func named(r *http.Request) (context.Context, error) {
 	names := r.Header.Values(ipc.RequestHeader)
 	if len(names) == 0 {
-		return r.Context(), nil
+		// No name would be everybody's.
+		return ipc.NameRequest(r.Context(), rand.Text()), nil
 	}
 	odd := func(c rune) bool {
 		return c != '-' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
