@@ -41,10 +41,11 @@ func (u *user) agree(ctx context.Context, j job) ([]byte, error) {
 	if locator == "" {
 		t, ok := u.d.presence.holder(j.key)
 		if !ok || !u.d.mayUseTokens(j.cause.who) {
-			return nil, u.absent(j.slot)
+			return nil, u.missing(j.cause.who, j.slot)
 		}
 		locator = t.Locator
 	}
+	holder := tokens.Token{Kind: j.key.Kind, Locator: locator}
 	var shared []byte
 	err := u.onToken(ctx, locator, j.ref, j.cause, func(ctx context.Context, tell telling) error {
 		var err error
@@ -52,6 +53,9 @@ func (u *user) agree(ctx context.Context, j job) ([]byte, error) {
 			Locator: locator, Key: j.key, Peer: j.peer,
 			PIN: j.pin, SpendLastTry: j.spendLast, OnTouch: tell.touch, OnBusy: tell.busy,
 		})
+		if errors.Is(err, &tokens.Error{Code: tokens.CodeWrongToken}) || errors.Is(err, &tokens.Error{Code: tokens.CodeNoKey}) {
+			u.d.presence.refuted(holder, j.key) // it was reset, or exchanged unseen
+		}
 		return err
 	})
 	if err != nil {

@@ -52,6 +52,9 @@ type backupNote struct {
 type slotNotes struct {
 	LastUsed time.Time        `json:"last_used,omitzero"`
 	Warnings []tokens.Warning `json:"warnings,omitempty"`
+	// Attestation is the maker's word when the token was enrolled; a FIDO2 key
+	// gives it then and never again.
+	Attestation *tokens.Attestation `json:"attestation,omitempty"`
 }
 
 const (
@@ -178,6 +181,18 @@ func (u *user) noteUse(slot string) {
 	s.LastUsed = u.d.now().UTC().Truncate(time.Second)
 	n.data.Slots[slot] = s
 	n.unwritten = true
+}
+
+// noteEnrolled remembers what enrolling told of a keyslot's token.
+func (u *user) noteEnrolled(slot string, e tokens.Enrollment) {
+	err := u.notesOf().update(func(n *notesData) {
+		s := n.Slots[slot]
+		s.Warnings, s.Attestation = e.Warnings, e.Attestation
+		n.Slots[slot] = s
+	})
+	if err != nil {
+		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
+	}
 }
 
 // noteWarnings remembers what is weak about a keyslot's token.

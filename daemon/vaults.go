@@ -105,7 +105,7 @@ func (u *user) create(ctx context.Context, p ipc.Principal, r ipc.InitRequest) (
 	id, by := "", byRecovery
 	if slots := v.Slots(); first != nil && len(slots) > 0 {
 		id, by = slots[0].ID, slots[0].Label
-		u.noteWarnings(id, first.Enrollment.Warnings)
+		u.noteEnrolled(id, first.Enrollment)
 		u.noteUse(id)
 	}
 	return u.replace(v, id, by), first, nil
