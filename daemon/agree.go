@@ -112,6 +112,7 @@ func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c 
 	tell := func(kind string) ipc.Event {
 		e := u.d.event(kind)
 		e.Token, e.Account, e.Operation, e.Requester = &ref, c.account, number, requester(c.who)
+		e.Request = ipc.RequestName(ctx)
 		return e
 	}
 	defer u.waits.remove(number)
@@ -126,16 +127,17 @@ func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c 
 	defer leave()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var touched atomic.Bool
+	var touches atomic.Int32
 	err = operate(ctx, telling{
 		touch: func() {
 			if c.noTouch {
 				cancel(errNoTouch)
 				return
 			}
-			if !touched.Swap(true) {
-				u.wait(tell(ipc.EventTouchWanted))
-			}
+			// Enrolling takes several; each has to be known of.
+			e := tell(ipc.EventTouchWanted)
+			e.Touch = int(touches.Add(1))
+			u.wait(e)
 		},
 		busy: func() {
 			e := tell(ipc.EventTokenWaiting)
@@ -143,7 +145,7 @@ func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c 
 			u.wait(e)
 		},
 	})
-	if touched.Load() {
+	if touches.Load() > 0 {
 		e := tell(ipc.EventTouchDone)
 		e.OK = new(err == nil)
 		u.d.hub.publish(u.uid, e)
@@ -152,7 +154,7 @@ func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c 
 		return nil
 	}
 	var te *tokens.Error
-	if touched.Load() && errors.As(err, &te) && te.Code == tokens.CodeNotPresent {
+	if touches.Load() > 0 && errors.As(err, &te) && te.Code == tokens.CodeNotPresent {
 		err = fmt.Errorf("%w: %w", tokens.Errorf(tokens.CodeRemoved, ""), err) // it was there to blink
 	}
 	return u.ended(ctx, err, ref)

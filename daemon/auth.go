@@ -363,6 +363,7 @@ func (u *user) derive(ctx context.Context, wide bool, f func(context.Context) er
 	}
 	working := u.d.event(ipc.EventWorking)
 	working.Operation = strconv.FormatUint(u.d.operation.Add(1), 10)
+	working.Request = ipc.RequestName(ctx)
 	u.wait(working)
 	defer u.waits.remove(working.Operation)
 	err = f(context.WithValue(ctx, deriving{}, true))
