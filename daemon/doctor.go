@@ -35,8 +35,8 @@ type checkup struct {
 	u    *user
 	p    ipc.Principal
 	list []ipc.Finding
-	// fixes are what drivers say mends the token at a locator.
-	fixes map[string]string
+	// told are what drivers found about tokens that are present, by their places.
+	told map[place]tokens.Finding
 }
 
 func (c *checkup) found(level, code, fix, message string, args ...any) {
@@ -50,7 +50,7 @@ func (d *Daemon) Doctor(ctx context.Context, p ipc.Principal) (ipc.Findings, err
 	if err != nil {
 		return ipc.Findings{}, err
 	}
-	c := &checkup{u: u, p: p, fixes: make(map[string]string)}
+	c := &checkup{u: u, p: p, told: make(map[place]tokens.Finding)}
 	c.helper()
 	c.services()
 	c.diagnose(ctx)
