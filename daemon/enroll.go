@@ -55,6 +55,9 @@ type enrolling struct {
 // prepareEnroll checks all that can be checked before the token is asked.
 func (u *user) prepareEnroll(ctx context.Context, p ipc.Principal, r ipc.EnrollRequest) (*enrolling, error) {
 	e := &enrolling{u: u, request: r, cause: cause{who: p}}
+	if n := len(u.slots()); n >= vault.MaxSlots {
+		return nil, ipc.Errorf(ipc.Conflict, "the vault has %d keyslots, and no more fit; nothing was changed", n)
+	}
 	kind := tokens.Kind(r.Kind)
 	if kind != tokens.KindPIV && kind != tokens.KindFIDO2 && kind != tokens.KindSoft {
 		return nil, ipc.Errorf(ipc.InvalidArgument, "there is no kind of token %q", r.Kind)
