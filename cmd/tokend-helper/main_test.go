@@ -31,7 +31,7 @@ func build(t *testing.T, cgo string) string {
 // start runs a watch of the software token, which goes on until it is ended.
 func start(t *testing.T, path string) (cmd *exec.Cmd, stdin io.WriteCloser) {
 	t.Helper()
-	cmd = exec.Command(path, "watch")
+	cmd = exec.Command(path, "watch", "soft")
 	leaked, err := os.Open("/etc/passwd")
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func TestWithoutCgoSaysWhatIsMissing(t *testing.T) {
 	if h.Missing[tokens.KindPIV] == "" || len(h.Kinds) != 1 {
 		t.Fatalf("hello %+v", h)
 	}
-	cmd := exec.Command(path)
+	cmd := exec.Command(path, "op", "piv")
 	cmd.Stdin = strings.NewReader(`{"version":1,"kind":"piv","op":"list"}` + "\n{}\n")
 	out, _ = cmd.Output()
 	a, err := wire.NewAnswers(strings.NewReader(string(out)), true).Next()
@@ -141,7 +141,7 @@ func TestRefusesNonsense(t *testing.T) {
 	path := build(t, "0")
 	for _, in := range []string{"", "{}\n{}\n", `{"version":9,"kind":"soft","op":"list"}` + "\n{}\n", `{"version":1,"kind":"soft","op":"dance"}` + "\n{}\n",
 		`{"version":1,"kind":"soft","op":"watch"}` + "\n{}\n", strings.Repeat("x", 1<<20)} {
-		cmd := exec.Command(path)
+		cmd := exec.Command(path, "op", "soft")
 		cmd.Stdin = strings.NewReader(in)
 		out, err := cmd.Output()
 		if err == nil {
