@@ -32,7 +32,7 @@ func calls() []uint32 {
 		unix.SYS_READ, unix.SYS_WRITE, unix.SYS_READV, unix.SYS_WRITEV, unix.SYS_PREAD64, unix.SYS_PWRITE64,
 		unix.SYS_CLOSE, unix.SYS_LSEEK, unix.SYS_FSTAT, unix.SYS_PPOLL, unix.SYS_PSELECT6, unix.SYS_EPOLL_CREATE1,
 		unix.SYS_EPOLL_CTL, unix.SYS_EPOLL_PWAIT, unix.SYS_EVENTFD2, unix.SYS_PIPE2, unix.SYS_DUP3,
-		unix.SYS_MMAP, unix.SYS_MUNMAP, unix.SYS_MPROTECT, unix.SYS_MREMAP, unix.SYS_MADVISE, unix.SYS_BRK, unix.SYS_MINCORE,
+		unix.SYS_MUNMAP, unix.SYS_MREMAP, unix.SYS_MADVISE, unix.SYS_BRK, unix.SYS_MINCORE,
 		unix.SYS_MEMBARRIER, unix.SYS_FUTEX, unix.SYS_SET_ROBUST_LIST, unix.SYS_EXIT, unix.SYS_EXIT_GROUP,
 		unix.SYS_SCHED_YIELD, unix.SYS_SCHED_GETAFFINITY, unix.SYS_RT_SIGACTION, unix.SYS_RT_SIGPROCMASK,
 		unix.SYS_RT_SIGRETURN, unix.SYS_SIGALTSTACK, unix.SYS_RESTART_SYSCALL, unix.SYS_NANOSLEEP,
@@ -76,6 +76,10 @@ func filter(pid int) []unix.SockFilter {
 	argument(unix.SYS_KILL, 0, unix.BPF_JEQ, uint32(pid))
 	argument(unix.SYS_PRLIMIT64, 0, unix.BPF_JEQ, 0)
 	argument(unix.SYS_PRCTL, 0, unix.BPF_JEQ, unix.PR_SET_VMA) // names for mappings
+	for _, nr := range []uint32{unix.SYS_MMAP, unix.SYS_MPROTECT} {
+		p = append(p, jump(unix.BPF_JEQ, nr, 0, 4), load(dataArgs+8*2), jump(unix.BPF_JSET, unix.PROT_EXEC, 1, 0),
+			answer(unix.SECCOMP_RET_ALLOW), answer(refuse))
+	}
 	p = append(p, jump(unix.BPF_JEQ, unix.SYS_FCNTL, 0, 4), load(dataArgs+8), jump(unix.BPF_JGT, unix.F_SETFL, 1, 0),
 		answer(unix.SECCOMP_RET_ALLOW), answer(refuse))
 	return append(p, jump(unix.BPF_JEQ, unix.SYS_CLONE3, 0, 1), answer(absent), answer(refuse))
