@@ -60,14 +60,14 @@ func fileAttempts() []attempt {
 		file("list the state folder", 1, false, func(p prey) error { _, err := os.ReadDir(p.Dir); return err }),
 		file("read a key of ssh", 1, false, func(p prey) error { _, err := os.ReadFile(filepath.Join(p.Dir, ".ssh", "id")); return err }),
 		file("read /etc/passwd", 1, false, func(prey) error { _, err := os.ReadFile("/etc/passwd"); return err }),
-		file("write the vault", 1, false, func(p prey) error {
+		file("write the vault", 1, true, func(p prey) error {
 			f, err := os.OpenFile(p.Vault, os.O_WRONLY, 0)
 			if err == nil {
 				f.Close()
 			}
 			return err
 		}),
-		file("make a file", 1, false, func(p prey) error { return os.WriteFile(filepath.Join(p.Dir, "new"), nil, 0o600) }),
+		file("make a file", 1, true, func(p prey) error { return os.WriteFile(filepath.Join(p.Dir, "new"), nil, 0o600) }),
 		file("truncate a file", 3, true, func(p prey) error { return os.Truncate(filepath.Join(p.Dir, "spare"), 0) }),
 		file("remove a file", 1, true, func(p prey) error { return os.Remove(filepath.Join(p.Dir, "spare")) }),
 		file("make a folder", 1, true, func(p prey) error { return os.Mkdir(filepath.Join(p.Dir, "folder"), 0o700) }),

@@ -24,7 +24,7 @@ func TestSealedAddress(t *testing.T) {
 }
 
 // TestBroker has a watch open a configured device, and no other, by way of the
-// second process, whose going and staying is the watch's.
+// second process.
 func TestBroker(t *testing.T) {
 	r := hunt(t, 0, "watch", "fido2")
 	check(t, r, "fido2", landlockVersion(), true)

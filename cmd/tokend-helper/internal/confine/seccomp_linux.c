@@ -38,9 +38,9 @@ int confine_seccomp(int kind, const struct sealed_addresses *s) {
 #define REFUSE (SECCOMP_RET_ERRNO | EPERM)
 #define UNKNOWN (SECCOMP_RET_ERRNO | ENOSYS)
 
-// LAST_REVIEWED is the newest system call that was thought of here. What a
-// later C library tries beyond it is told that the kernel does not have it.
-#define LAST_REVIEWED 462
+// LAST_OLD is the newest system call that is refused with EPERM. To what a later
+// C library tries beyond it, the kernel seems not to have it.
+#define LAST_OLD 448
 
 // Written out, because headers are older than kernels.
 #define NR_CLOSE_RANGE 436
@@ -50,13 +50,15 @@ int confine_seccomp(int kind, const struct sealed_addresses *s) {
 
 // A program is a filter that is being written. Where it gets too long it is
 // not loaded.
+#define MAX_CODE 512U
+
 struct program {
-	struct sock_filter code[512];
+	struct sock_filter code[MAX_CODE];
 	unsigned n;
 };
 
 static void emit(struct program *p, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf) {
-	if (p->n < sizeof p->code / sizeof p->code[0]) {
+	if (p->n < MAX_CODE) {
 		p->code[p->n] = (struct sock_filter){.code = code, .jt = jt, .jf = jf, .k = k};
 	}
 	p->n++;
@@ -87,8 +89,8 @@ static unsigned begin(struct program *p, int nr) {
 static void end(struct program *p, unsigned at, uint32_t what) {
 	answer(p, what);
 	unsigned skip = p->n - at - 1;
-	if (skip > 255) {
-		p->n = sizeof p->code; // too long on purpose: it is not loaded
+	if (p->n > MAX_CODE || skip > 255) {
+		p->n = MAX_CODE + 1;
 		return;
 	}
 	p->code[at].jf = (uint8_t)skip;
@@ -152,11 +154,8 @@ static const int with_names[] = {
 
 // with_files is for the kind that opens files; which, Landlock says.
 static const int with_files[] = {
-	SYS_openat, 437 /* openat2 */, SYS_getdents64, SYS_inotify_init1, SYS_inotify_add_watch, SYS_inotify_rm_watch, SYS_flock,
+	SYS_getdents64, SYS_inotify_init1, SYS_inotify_add_watch, SYS_inotify_rm_watch, SYS_flock,
 	SYS_name_to_handle_at, SYS_recvmsg, // from the broker
-#ifdef __x86_64__
-	SYS_open,
-#endif
 };
 
 static void allow_all(struct program *p, const int *nr, size_t n) {
@@ -217,6 +216,22 @@ static void memory(struct program *p, int kind, const struct sealed_addresses *s
 		off_the_page(p, 4, -1);
 	}
 	end(p, at, SECCOMP_RET_ALLOW);
+}
+
+// files permits opening what is there. That no file is written, made or emptied is
+// Landlock's to hold; where there is none, this keeps what it can.
+static void files(struct program *p) {
+	const uint32_t changes = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND;
+	unsigned at = begin(p, SYS_openat);
+	when_any(p, LOW(2), changes, REFUSE);
+	end(p, at, SECCOMP_RET_ALLOW);
+#ifdef __x86_64__
+	at = begin(p, SYS_open);
+	when_any(p, LOW(1), changes, REFUSE);
+	end(p, at, SECCOMP_RET_ALLOW);
+#endif
+	at = begin(p, 437 /* openat2 */); // its flags lie in memory
+	end(p, at, UNKNOWN);
 }
 
 // threads permits threads, and signals to itself.
@@ -318,6 +333,7 @@ int confine_seccomp(int kind, const struct sealed_addresses *s) {
 	}
 	if (kind == KIND_FIDO2 || kind == KIND_BROKER) {
 		ALLOW_ALL(&p, with_files);
+		files(&p);
 	}
 	if (kind == KIND_BROKER) {
 		allow(&p, SYS_sendmsg);
@@ -328,10 +344,10 @@ int confine_seccomp(int kind, const struct sealed_addresses *s) {
 	if (kind == KIND_PIV) {
 		sockets(&p, s);
 	}
-	emit(&p, BPF_JMP | BPF_JGT | BPF_K, LAST_REVIEWED, 0, 1);
+	emit(&p, BPF_JMP | BPF_JGT | BPF_K, LAST_OLD, 0, 1);
 	answer(&p, UNKNOWN);
 	answer(&p, REFUSE);
-	if (p.n > sizeof p.code / sizeof p.code[0]) {
+	if (p.n > MAX_CODE) {
 		return 0;
 	}
 	struct sock_fprog prog = {.len = (unsigned short)p.n, .filter = p.code};
