@@ -57,6 +57,9 @@ type Config struct {
 	Watchers map[tokens.Kind]tokens.Watcher
 	// Helper says whether tokens can be used: "ok", or what is wrong. Nil is ok.
 	Helper func() string
+	// HelperConfined is what the system keeps tokend-helper from, a word each as
+	// the helper names them; nil as long as that is not known.
+	HelperConfined func() []string
 	// MayUseTokens says whether a caller may see and use the hardware tokens of
 	// this machine. Nil lets everybody.
 	MayUseTokens func(ipc.Principal) bool
