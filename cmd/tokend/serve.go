@@ -221,7 +221,7 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server := httpapi.New(httpapi.Config{
-		Backend: s.daemon, Log: s.log,
+		Backend: s.daemon, Log: s.log, Settle: s.daemon.Settle,
 		Identify: func(c net.Conn) (ipc.Principal, error) {
 			p, err := local.Principal(c)
 			if err != nil {
