@@ -110,6 +110,9 @@ func (b *bench) auth(i int) ipc.Auth { return ipc.Auth{Token: b.slots[i], PIN: i
 // password is what opens with the recovery password.
 func (b *bench) password() ipc.Auth { return ipc.Auth{RecoveryPassword: ipc.Secret(b.pw)} }
 
+// unlock asks to be unlocked by card i.
+func (b *bench) unlock(i int) ipc.UnlockRequest { return ipc.UnlockRequest{Auth: b.auth(i)} }
+
 // newAccount makes an account known; it is added by whoever asked for it.
 func (b *bench) newAccount(class string) *account {
 	a := &account{name: random(24), class: class, secret: make([]byte, 20+12*(len(b.list)%2))}
@@ -199,12 +202,14 @@ func (b *bench) learn() {
 // its key opens. Which class it was is told by the slot.
 func (b *bench) exchanges() []Needle {
 	var out []Needle
+	seen := map[string]bool{}
 	for _, card := range b.cards {
 		for _, e := range card.Log() {
 			const generalAuthenticate, head = 0x87, 4
-			if e.INS != generalAuthenticate || len(e.Response) != head+32 {
+			if e.INS != generalAuthenticate || len(e.Response) != head+32 || seen[string(e.Response)] {
 				continue
 			}
+			seen[string(e.Response)] = true
 			kind := "session exchange"
 			if e.P2 == 0x83 {
 				kind = "touch exchange"

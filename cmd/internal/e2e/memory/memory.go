@@ -41,8 +41,8 @@ type Hit struct {
 // Search is the result of a search: what was found, and how much was looked at.
 type Search struct {
 	Hits []Hit
-	// Pages is the number of bytes looked at: resident pages of writable mappings.
-	Pages int64
+	// Bytes is how much was looked at: resident pages of writable mappings.
+	Bytes int64
 }
 
 // Count counts the hits of a kind; every kind when kind is empty.
@@ -242,7 +242,7 @@ func (r region) search(s *Search, x *index, mem, pages *os.File) error {
 
 // run looks through pages that follow each other.
 func (r region) run(s *Search, x *index, mem *os.File, lo, hi uint64) error {
-	s.Pages += int64(hi - lo)
+	s.Bytes += int64(hi - lo)
 	margin := uint64(max(x.around, 64))
 	for at := lo; at < hi; at += window {
 		begin := max(lo, at-min(at, margin))

@@ -3,216 +3,76 @@
 package memory
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tokenbridge/tokend/cmd/internal/e2e"
-	"github.com/tokenbridge/tokend/ipc"
 )
 
-// shipped builds the programs as they are shipped, once for all tests.
-var shipped = sync.OnceValues(func() (e2e.Programs, error) {
-	dir, err := os.MkdirTemp("", "tokend-shipped-")
+// builds are the programs as they are shipped, and the same without
+// GOEXPERIMENT, once for all tests.
+var builds = sync.OnceValues(func() (p struct{ shipped, plain e2e.Programs }, err error) {
+	dir, err := os.MkdirTemp("", "tokend-memory-")
 	if err != nil {
-		return e2e.Programs{}, err
+		return p, err
 	}
-	cmd := exec.Command("../../../../packaging/build.sh", dir)
+	p.shipped.Dir, p.plain.Dir = filepath.Join(dir, "shipped"), filepath.Join(dir, "plain")
+	cmd := exec.Command("../../../../packaging/build.sh", p.shipped.Dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return e2e.Programs{}, fmt.Errorf("cannot build the programs: %w\n%s", err, out)
+		return p, fmt.Errorf("cannot build the programs: %w\n%s", err, out)
 	}
-	return e2e.Programs{Dir: dir}, nil
+	if err := os.Mkdir(p.plain.Dir, 0o755); err != nil {
+		return p, err
+	}
+	_, err = e2e.Build(p.plain.Dir, false, "GOEXPERIMENT=")
+	return p, err
 })
 
+func shipped(t *testing.T) e2e.Programs {
+	t.Helper()
+	p, err := builds()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.shipped
+}
+
 func TestMain(m *testing.M) {
+	if os.Getenv(holdEnv) != "" {
+		hold()
+	}
 	code := m.Run()
-	if p, err := shipped(); err == nil {
-		_ = os.RemoveAll(p.Dir)
+	if p, err := builds(); err == nil {
+		if err := os.RemoveAll(filepath.Dir(p.shipped.Dir)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
 	}
 	os.Exit(code)
 }
 
-const perClass = 200
+// settled is the time that the daemon has for erasing after an answer. It needs
+// some 30 ms; the rest is for a machine with much else to do.
+const settled = time.Second
 
-// history is a long day of a vault.
-func (b *bench) history() {
-	b.t.Helper()
-	_, err := b.c.Init(b.ctx, ipc.InitRequest{RecoveryPassword: ipc.Secret(b.pw),
-		Enroll: &ipc.EnrollRequest{Kind: "piv", PIN: ipc.Secret(b.pins[0]), Label: "first"}})
-	b.must(err)
-	b.slots[0] = b.slot("first")
-	b.addAll()
-	b.learn()
-	b.use()
-	b.insert(1)
-	e2e.Eventually(b.t, 10*time.Second, func() error {
-		_, err := b.c.EnrollToken(b.ctx, ipc.EnrollRequest{Auth: b.auth(0), Kind: "piv", Locator: fmt.Sprint(12345679),
-			PIN: ipc.Secret(b.pins[1]), Label: "second"})
-		return err
-	})
-	b.slots[1] = b.slot("second")
-	b.learn()
-	b.change()
-	b.recover()
+// namesLeft is how many names of accounts may be left in a locked daemon. Names
+// are no secrets of runtime/secret: those that were in answers can stay in the
+// buffers that net/http and encoding/json keep, of which each holds some twenty.
+const namesLeft = 100
+
+// touchKinds are what must be nowhere between touches, be the vault open or not.
+func touchKinds() []string {
+	return []string{"PIN", "recovery password", "recovery key", "touch key", "touch exchange", "touch secret"}
 }
 
-func (b *bench) slot(label string) string {
-	b.t.Helper()
-	list, err := b.c.Tokens(b.ctx)
-	b.must(err)
-	for _, t := range list.Tokens {
-		if t.Label == label {
-			return t.ID
-		}
-	}
-	b.t.Fatalf("no token %q", label)
-	return ""
-}
-
-// addAll adds the accounts in every way that there is.
-func (b *bench) addAll() {
-	b.t.Helper()
-	for _, class := range []string{"session", "touch"} {
-		var batch []ipc.NewAccount
-		for range perClass - 40 {
-			a := b.newAccount(class)
-			batch = append(batch, ipc.NewAccount{URI: ipc.Secret(a.uri()), Class: class})
-		}
-		_, err := b.c.AddAccounts(b.ctx, ipc.AddAccountsRequest{Accounts: batch})
-		b.must(err)
-		for range 20 {
-			a := b.newAccount(class)
-			_, err := b.c.AddAccounts(b.ctx, ipc.AddAccountsRequest{Accounts: []ipc.NewAccount{
-				{Secret: ipc.Secret(a.base32()), Name: a.name, Class: class}}})
-			b.must(err)
-		}
-		for range 10 {
-			a := b.newAccount(class)
-			b.OK(a.uri(), "account", "add", "--uri-file", "-", "--class", class)
-		}
-		for i := range 10 {
-			a := b.newAccount(class)
-			text := a.base32() // a letter escaped, as JSON allows
-			text = fmt.Sprintf(`%s\u%04x%s`, text[:9], text[9], text[10:])
-			head := "POST /v1/accounts HTTP/1.1\r\n"
-			if i%2 == 0 {
-				head += "Connection: close\r\n"
-			}
-			b.raw(head, fmt.Sprintf(`{"accounts":[{"secret":"%s","name":"%s","class":"%s"}]}`, text, a.name, class))
-		}
-	}
-	list, err := b.c.Accounts(b.ctx)
-	b.must(err)
-	ids := map[string]string{}
-	for _, a := range list.Accounts {
-		ids[a.Name] = a.ID
-	}
-	for _, a := range b.list {
-		if a.id = ids[a.name]; a.id == "" {
-			b.t.Fatalf("account %s was not added", a.name)
-		}
-	}
-}
-
-// use makes codes of all accounts and reveals some.
-func (b *bench) use() {
-	b.t.Helper()
-	for i, a := range b.list {
-		auth := ipc.Auth{}
-		if a.class == "touch" {
-			auth = b.auth(0)
-		}
-		_, err := b.c.Code(b.ctx, a.id, ipc.CodeRequest{Auth: auth})
-		b.must(err)
-		if i%20 == 7 {
-			b.reveal(a)
-		}
-	}
-	pin := e2e.File(b.t, b.pins[0])
-	b.OK("", "code", b.list[0].name)
-	b.OK("", "code", b.list[perClass].name, "--pin-file", pin)
-}
-
-func (b *bench) reveal(a *account) {
-	b.t.Helper()
-	auth := ipc.Auth{}
-	if a.class == "touch" {
-		auth = b.auth(0)
-	}
-	r, err := b.c.RevealAccount(b.ctx, a.id, ipc.RevealRequest{Auth: auth})
-	b.must(err)
-	if !strings.Contains(string(r.URI), a.base32()) {
-		b.t.Fatalf("%s: another secret was revealed", a.name)
-	}
-	body, err := json.Marshal(map[string]any{"auth": map[string]string{"token": auth.Token, "pin": string(auth.PIN)}})
-	b.must(err)
-	if a.class == "session" {
-		body = []byte("{}")
-	}
-	b.raw("POST /v1/accounts/"+a.id+"/reveal HTTP/1.1\r\nConnection: close\r\n", string(body))
-}
-
-// change edits, moves between the classes, removes, makes and reads a backup.
-func (b *bench) change() {
-	b.t.Helper()
-	for i := range 5 {
-		note := random(30)
-		_, err := b.c.EditAccount(b.ctx, b.list[i].id, ipc.EditAccountRequest{Note: &note})
-		b.must(err)
-		for _, a := range []*account{b.list[10+i], b.list[perClass+10+i]} {
-			to := map[string]string{"session": "touch", "touch": "session"}[a.class]
-			_, err := b.c.EditAccount(b.ctx, a.id, ipc.EditAccountRequest{Auth: b.auth(i % 2), Class: &to})
-			b.must(err)
-			a.class = to
-		}
-		gone := b.list[perClass+20+i]
-		_, err = b.c.RemoveAccount(b.ctx, gone.id, ipc.RemoveAccountRequest{Confirm: gone.id})
-		b.must(err)
-	}
-	backup, err := b.c.CreateBackup(b.ctx)
-	b.must(err)
-	for _, auth := range []ipc.Auth{b.auth(0), b.auth(1), b.password()} {
-		_, err = b.c.InspectBackup(b.ctx, ipc.InspectBackupRequest{Auth: auth, Data: backup.Data})
-		b.must(err)
-	}
-	b.OK("", "backup", "create", filepath.Join(b.t.TempDir(), "backup.tokend"))
-	b.learn()
-}
-
-// recover uses the recovery password in every way, and ends unlocked by PIN.
-func (b *bench) recover() {
-	b.t.Helper()
-	_, err := b.c.CheckRecovery(b.ctx, ipc.CheckRecoveryRequest{Password: ipc.Secret(b.pw)})
-	b.must(err)
-	_, err = b.c.ShowRecoveryKey(b.ctx, ipc.ShowRecoveryKeyRequest{Password: ipc.Secret(b.pw)})
-	b.must(err)
-	b.must(b.c.Lock(b.ctx))
-	_, err = b.c.Unlock(b.ctx, ipc.UnlockRequest{Auth: b.password()})
-	b.must(err)
-	_, err = b.c.Code(b.ctx, b.list[perClass].id, ipc.CodeRequest{Auth: b.password()})
-	b.must(err)
-	next := random(20)
-	_, err = b.c.RotateRecovery(b.ctx, ipc.SetRecoveryRequest{Auth: b.password(), Password: ipc.Secret(next)})
-	b.must(err)
-	b.pw = next
-	b.needles = append(b.needles, Text("recovery password", next)...)
-	b.learn()
-	b.must(b.c.Lock(b.ctx))
-	_, err = b.c.Unlock(b.ctx, ipc.UnlockRequest{Auth: b.auth(0)})
-	b.must(err)
-	for i := range 20 {
-		_, err = b.c.Code(b.ctx, b.list[perClass+30+i].id, ipc.CodeRequest{Auth: b.auth(i % 2)})
-		b.must(err)
-	}
-	b.reveal(b.list[perClass+60])
-	_, err = b.c.Code(b.ctx, b.list[perClass+61].id, ipc.CodeRequest{Auth: b.auth(0)})
-	b.must(err)
+// sessionKinds are what must be nowhere once the vault is locked.
+func sessionKinds() []string {
+	return []string{"session key", "session exchange", "session members", "session secret", "signing key", "journal key"}
 }
 
 // look stops the daemon and searches it.
@@ -222,35 +82,95 @@ func (b *bench) look(when string) *Search {
 	began := time.Now()
 	s, err := Process(b.PID(), needles)
 	b.must(err)
-	b.t.Logf("%s: searched %d KiB for %d needles in %v; found %d:\n%s", when, s.Pages/1024, len(needles),
+	b.t.Logf("%s: searched %d KiB for %d needles in %v; found %d:\n%s", when, s.Bytes/1024, len(needles),
 		time.Since(began).Round(time.Millisecond), len(s.Hits), s.Table())
 	return s
 }
 
+// none fails the test for each hit of the kinds, and says what is about it.
+func (s *Search) none(t *testing.T, kinds ...string) {
+	t.Helper()
+	for i := range s.Hits {
+		if h := &s.Hits[i]; slices.Contains(kinds, h.Kind) {
+			t.Errorf("%s, %s, %s, at %x in %s:\n%q", h.Kind, h.Form, h.Part, h.Address, h.Mapping, h.Around)
+		}
+	}
+}
+
+// TestMemory stops the daemon as it is shipped after a long day, between touches
+// and after lock, and looks for every secret of that day in all forms.
 func TestMemory(t *testing.T) {
-	p, err := shipped()
+	b := newBench(t, shipped(t))
+	b.history()
+	time.Sleep(settled)
+	s := b.look("unlocked, between touches")
+	s.none(t, touchKinds()...)
+	b.wantSession(s)
+	b.wantNoHelper()
+
+	b.must(b.c.Lock(b.ctx))
+	time.Sleep(settled)
+	s = b.look("locked")
+	s.none(t, touchKinds()...)
+	s.none(t, sessionKinds()...)
+	if n := s.Count("name"); n > namesLeft {
+		t.Errorf("%d names are left", n)
+	}
+	b.wantNoHelper()
+
+	// The same daemon once more: what was wiped was not merely never there.
+	_, err := b.c.Unlock(b.ctx, b.unlock(0))
+	b.must(err)
+	time.Sleep(settled)
+	s = b.look("unlocked again")
+	s.none(t, touchKinds()...)
+	b.wantSession(s)
+}
+
+// wantSession sees that the search finds what must be there: the keys and each
+// session secret, once and in locked memory, and nowhere else.
+func (b *bench) wantSession(s *Search) {
+	b.t.Helper()
+	want := map[string]int{"session key": 1, "signing key": 1, "journal key": 1, "session secret": 0}
+	for _, a := range b.list {
+		if a.class == "session" {
+			want["session secret"]++
+		}
+	}
+	for kind, n := range want {
+		if got := s.Count(kind); got != n {
+			b.t.Errorf("%s: found %d times, want %d", kind, got, n)
+		}
+	}
+	s.none(b.t, "session exchange", "session members")
+	b.wantLocked(s)
+}
+
+// TestMemoryWithoutErasing is the control: the same day of programs that were
+// built without GOEXPERIMENT=runtimesecret leaves copies, and the search finds
+// them.
+func TestMemoryWithoutErasing(t *testing.T) {
+	p, err := builds()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBench(t, p)
+	b := newBench(t, p.plain)
 	b.history()
-	b.look("at once")
-	time.Sleep(2 * time.Second)
-	s := b.look("unlocked, between touches")
-	if os.Getenv("WTDUMP") != "" {
-		for _, h := range s.Hits {
-			if h.Kind != "name" && !strings.Contains(h.Kind, "session") && h.Kind != "signing key" && h.Kind != "journal key" {
-				t.Logf("%s %s %s at %x in %s: %q", h.Kind, h.Form, h.Part, h.Address, h.Mapping, h.Around)
-			}
-		}
+	time.Sleep(settled)
+	s := b.look("not erasing, unlocked, between touches")
+	touch := 0
+	for _, kind := range touchKinds() {
+		touch += s.Count(kind)
 	}
 	b.must(b.c.Lock(b.ctx))
-	b.look("at once after lock")
-	time.Sleep(2 * time.Second)
-	s = b.look("locked")
-	if os.Getenv("WTDUMP") != "" {
-		for _, h := range s.Hits {
-			t.Logf("%s %s %s at %x in %s: %q", h.Kind, h.Form, h.Part, h.Address, h.Mapping, h.Around)
-		}
+	time.Sleep(settled)
+	s = b.look("not erasing, locked")
+	session := 0
+	for _, kind := range sessionKinds() {
+		session += s.Count(kind)
+	}
+	t.Logf("without erasing: %d copies of the touch class between touches, %d of the session class after lock", touch, session)
+	if touch == 0 || session == 0 {
+		t.Error("nothing was left where nothing is erased: the search sees nothing")
 	}
 }
