@@ -100,7 +100,8 @@ type Daemon struct {
 	closed    chan struct{}
 	closeOnce sync.Once
 	operation atomic.Uint64 // numbers waits
-	collect   chan struct{} // asks for the memory of a locked vault to be collected
+	collect   chan struct{} // asks for what secrets left on the heap to be collected
+	swappable sync.Once     // says that memory could not be locked
 
 	mu    sync.Mutex
 	users map[string]*user

@@ -204,6 +204,9 @@ func (b *bench) exchanges() []Needle {
 	var out []Needle
 	seen := map[string]bool{}
 	for _, card := range b.cards {
+		if card == nil {
+			continue
+		}
 		for _, e := range card.Log() {
 			const generalAuthenticate, head = 0x87, 4
 			if e.INS != generalAuthenticate || len(e.Response) != head+32 || seen[string(e.Response)] {

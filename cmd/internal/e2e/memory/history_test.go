@@ -3,14 +3,17 @@
 package memory
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tokenbridge/tokend/cmd/internal/e2e"
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/ipc/client"
 )
 
 const perClass = 200
@@ -95,9 +98,34 @@ func (b *bench) addAll() {
 	}
 }
 
+// busy asks for codes of session accounts all the time until stop is called, so
+// that what a touch opens is computed among threads that others interrupt.
+func (b *bench) busy() (stop func()) {
+	ctx, cancel := context.WithCancel(b.ctx)
+	var wg sync.WaitGroup
+	for i := range 2 {
+		wg.Go(func() {
+			c := client.New(b.Socket)
+			defer c.Close()
+			for n := i; ctx.Err() == nil; n = (n + 2) % 100 {
+				if _, err := c.Code(ctx, b.list[n].id, ipc.CodeRequest{}); err != nil && ctx.Err() == nil {
+					b.t.Errorf("a code while others are busy: %v", err)
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
 // use makes codes of all accounts and reveals some.
 func (b *bench) use() {
 	b.t.Helper()
+	defer b.busy()()
 	for i, a := range b.list {
 		auth := ipc.Auth{}
 		if a.class == "touch" {

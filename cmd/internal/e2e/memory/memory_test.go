@@ -102,6 +102,7 @@ func (s *Search) none(t *testing.T, kinds ...string) {
 func TestMemory(t *testing.T) {
 	b := newBench(t, shipped(t))
 	b.history()
+	b.look("unlocked, at the very moment of an answer by touch") // for the record
 	time.Sleep(settled)
 	s := b.look("unlocked, between touches")
 	s.none(t, touchKinds()...)

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/cmd/internal/e2e"
+	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/ipc/client"
 )
 
 // wantLocked sees that what the search found of keys and secrets lies in memory
@@ -186,4 +188,49 @@ func wantHardened(pid int, name string, hardened bool) error {
 		return fmt.Errorf("its memory can be read: %v", !root)
 	}
 	return nil
+}
+
+// TestNoLockedMemory runs a daemon that may lock no memory: it says so, once,
+// and does its work.
+func TestNoLockedMemory(t *testing.T) {
+	p := shipped(t)
+	dir := t.TempDir()
+	for _, name := range []string{"tokenctl", "tokend-helper"} {
+		if err := os.Symlink(p.Path(name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Root may lock what it likes, unless it gives that up.
+	script := "#!/bin/sh\nulimit -l 0\nexec setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock '" + p.Path("tokend") + "' \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "tokend"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, ctx: t.Context(), pw: random(20)}
+	b.Daemon = e2e.NewDaemon(t, e2e.Programs{Dir: dir}, nil)
+	b.Start()
+	b.c = client.New(b.Socket)
+	t.Cleanup(b.c.Close)
+	b.needles = Text("recovery password", b.pw)
+	_, err := b.c.Init(b.ctx, ipc.InitRequest{RecoveryPassword: ipc.Secret(b.pw)})
+	b.must(err)
+	a := b.newAccount("session")
+	added, err := b.c.AddAccounts(b.ctx, ipc.AddAccountsRequest{Accounts: []ipc.NewAccount{{URI: ipc.Secret(a.uri()), Class: a.class}}})
+	b.must(err)
+	for range 2 {
+		b.must(b.c.Lock(b.ctx))
+		_, err = b.c.Unlock(b.ctx, ipc.UnlockRequest{Auth: b.password()})
+		b.must(err)
+		_, err = b.c.Code(b.ctx, added.Accounts[0].ID, ipc.CodeRequest{})
+		b.must(err)
+	}
+	if n := statusKiB(t, b.PID(), "VmLck"); n != 0 {
+		t.Errorf("%d KiB are locked: the test proves nothing", n)
+	}
+	if n := strings.Count(b.Log(), "RLIMIT_MEMLOCK"); n != 1 {
+		t.Errorf("it was said %d times, want once:\n%s", n, b.Log())
+	}
+	// What is not locked is wiped all the same.
+	b.must(b.c.Lock(b.ctx))
+	time.Sleep(settled)
+	b.look("locked, without locked memory").none(t, append(touchKinds(), sessionKinds()...)...)
 }
