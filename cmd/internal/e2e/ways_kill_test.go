@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,8 +26,8 @@ const (
 )
 
 // TestKilledWhileWaysChange kills the daemon while tokens are enrolled and
-// revoked and the recovery password is set and rotated: half of the times at any
-// moment of the call, half of them right when the state folder changes. Each
+// revoked and the recovery password is set and rotated: now and then at any
+// moment of the call, else right when the state folder changes. Each
 // time the vault is as before or as after the call, every keyslot listed opens
 // all that it claims, and what lies beside the vault agrees with it.
 func TestKilledWhileWaysChange(t *testing.T) {
@@ -37,6 +38,8 @@ func TestKilledWhileWaysChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var mu sync.Mutex
+	tally := map[string]int{}
 	t.Run("lanes", func(t *testing.T) {
 		for n := range wayLanes {
 			t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -45,10 +48,20 @@ func TestKilledWhileWaysChange(t *testing.T) {
 				for range wayKills / wayLanes {
 					l.round()
 				}
-				l.summary()
+				mu.Lock()
+				defer mu.Unlock()
+				for k, n := range l.tally {
+					tally[k] += n
+				}
 			})
 		}
 	})
+	t.Logf("%d kills: %v", wayKills, tally)
+	for _, action := range []string{"token-enroll", "token-revoke", "recovery"} {
+		if tally[action+", before"] < 2 || tally[action+", after"] < 2 {
+			t.Errorf("%s: too little happened for this to prove anything", action)
+		}
+	}
 }
 
 // lane is one vault whose ways in change, and what is known of it.
@@ -61,8 +74,8 @@ type lane struct {
 	accounts []sample
 	highest  uint64 // HOTP counter that was handed out
 	watch    *moments
-	took     map[string]time.Duration // how long a call takes that nobody interrupts
-	changes  map[string]int           // how often it changes the state folder
+	took     map[string]time.Duration // how long a call takes that nobody interrupts, by its kind
+	changes  map[string]int           // how often it changes the state folder, by its kind
 	rounds   int
 	tally    map[string]int
 }
@@ -97,6 +110,11 @@ type change struct {
 	enrolled map[string]bool
 	password string
 	subject  key // that comes or goes, nil where none does
+}
+
+// kind is what calls have in common that take the same time.
+func (c change) kind() string {
+	return c.action + fmt.Sprint(c.subject != nil && c.subject.touch())
 }
 
 func (l *lane) change(action string, subject key) change {
@@ -201,7 +219,7 @@ func (l *lane) calibrate(c change) {
 	l.watch.drain()
 	began := time.Now()
 	l.OK("", c.args...)
-	l.took[c.action], l.changes[c.action] = time.Since(began), max(l.watch.next(time.Now().Add(time.Second)), 4)
+	l.took[c.kind()], l.changes[c.kind()] = time.Since(began), l.watch.next(time.Now().Add(time.Second))
 	l.enrolled, l.password = c.enrolled, c.password
 	if c.action == "token-revoke" {
 		l.wipe(c.subject)
@@ -220,10 +238,10 @@ func (l *lane) round() {
 		defer close(done)
 		r = l.Ctl("", c.args...)
 	}()
-	if rand.IntN(2) == 0 {
-		time.Sleep(time.Duration(rand.Int64N(int64(l.took[c.action] + l.took[c.action]/8))))
+	if rand.IntN(4) == 0 {
+		time.Sleep(time.Duration(rand.Int64N(int64(l.took[c.kind()] * 9 / 8))))
 	} else {
-		l.watch.killAfter(l.PID(), 1+rand.IntN(l.changes[c.action]), done)
+		l.watch.killAfter(l.PID(), 1+rand.IntN(l.changes[c.kind()]), done)
 	}
 	l.Kill()
 	<-done
@@ -232,7 +250,12 @@ func (l *lane) round() {
 	}
 	l.Start()
 	made := l.settle(c, r)
-	l.tally[fmt.Sprintf("%s %v", c.action, made)]++
+	when := map[bool]string{false: "before", true: "after"}[made]
+	if c.subject == nil {
+		l.tally["recovery, "+when]++
+	} else {
+		l.tally[c.action+", "+when]++
+	}
 	l.audited(c, before, made)
 	l.whole(made && c.action != "token-enroll" || c.subject != nil && !c.subject.touch())
 	l.beside()
@@ -546,8 +569,4 @@ func (l *lane) again(c change) {
 		l.t.Fatalf("cannot enrol again what was interrupted: %s", r)
 	}
 	l.enrolled = c.enrolled
-}
-
-func (l *lane) summary() {
-	l.t.Logf("%d kills: %v, uninterrupted calls took %v, %v changes of the state folder", l.rounds, l.tally, l.took, l.changes)
 }
