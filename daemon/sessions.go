@@ -107,6 +107,11 @@ func (u *user) whyClosed() error {
 	if store == nil || !store.Exists() {
 		return errNoVault()
 	}
+	if _, err := store.Head(); err != nil {
+		if problem := lastingProblem(err); problem != nil {
+			return problem // unlocking it would not help
+		}
+	}
 	return errLocked()
 }
 

@@ -21,7 +21,7 @@ func adviseToken(e *ipc.Error) []string {
 		return []string{"`tokenctl token info` says what this token can do; `tokenctl doctor` checks the rest"}
 	case ipc.TokenOccupied:
 		return []string{"nothing was changed; `tokenctl token info` lists the keys on it",
-			"if nobody needs what is there (a vault that is gone): repeat with --overwrite 82 --overwrite 83, which destroys it for ever",
+			"if nobody needs what is there (a vault that is gone, an enrolment that was interrupted): repeat with --overwrite 82 --overwrite 83, which destroys it for ever",
 			"if somebody does: choose free slots with --slot 84 --touch-slot 85, or use the key that is there with --use-existing"}
 	case ipc.TokenFailed:
 		return []string{"nothing was changed; pull " + name + " out, plug it in again and repeat",
