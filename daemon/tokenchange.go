@@ -180,7 +180,8 @@ func (u *user) wipe(ctx context.Context, p ipc.Principal, t target, r ipc.WipeTo
 
 // revokedOn are the keys of revoked keyslots that a token holds.
 func (u *user) revokedOn(ctx context.Context, t tokens.Token, stay uint64) ([]tokens.Key, error) {
-	revoked := u.notesOf().get().Revoked
+	noted := u.notesOf().get()
+	revoked := append(noted.Revoked, noted.Unfinished...)
 	if t.Unlisted {
 		ctx, stop := context.WithTimeout(ctx, seekLimit)
 		defer stop()
