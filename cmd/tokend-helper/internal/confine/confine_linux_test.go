@@ -156,7 +156,7 @@ func newPrey(t *testing.T) prey {
 func hunt(t *testing.T, without int, mode, kind string, before ...string) report {
 	t.Helper()
 	p := newPrey(t)
-	env := append(os.Environ(), "PCSCLITE_CSOCK_NAME="+p.Service)
+	env := append(os.Environ(), "GORACE=atexit_sleep_ms=0", "PCSCLITE_CSOCK_NAME="+p.Service)
 	if kind != "piv" {
 		p.Service = ""
 	}
