@@ -222,8 +222,7 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server := httpapi.New(httpapi.Config{
-		Backend: s.daemon, Log: s.log,
-		Identify: s.identify,
+		Backend: s.daemon, Log: s.log, Settle: s.daemon.Settle, Identify: s.identify,
 	})
 	var wg sync.WaitGroup
 	wg.Go(func() { s.reloads(ctx, hangup) })

@@ -72,6 +72,7 @@ func (k call) overheard(stop func(), quiet time.Duration) (_ call, heard func())
 // *tokens.Error.
 func (c *Client) call(ctx context.Context, req wire.Request, k call, out any) error {
 	req.Kind = c.cfg.Kind
+	req.Devices = c.cfg.Devices
 	req.PatienceMS = int(c.patience(k.locator).Milliseconds())
 	limit, stop := context.WithTimeout(ctx, k.timeout)
 	defer stop()

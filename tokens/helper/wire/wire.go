@@ -35,6 +35,8 @@ const (
 	MaxSecret  = 1024      // a PIN, passphrase or management key
 	MaxTokens  = 64        // tokens in a list
 	MaxKeys    = 64        // keys on a token
+	MaxDevices = 32        // device paths in a request
+	MaxFacts   = 32        // facts in an inspection, findings of a diagnosis
 )
 
 // Op names an operation.
@@ -49,6 +51,8 @@ const (
 	OpPIN     Op = "pin"
 	OpWipe    Op = "wipe"
 	OpWatch   Op = "watch"
+	OpProbe   Op = "probe"
+	OpDoctor  Op = "doctor"
 )
 
 // The events of an operation.
@@ -66,11 +70,14 @@ type Request struct {
 	// that another program holds; 0 is the driver's own choice.
 	PatienceMS int `json:"patience_ms,omitempty"`
 	// Locator is for OpInspect.
-	Locator string                `json:"locator,omitempty"`
+	Locator string `json:"locator,omitempty"`
+	// Devices are paths of FIDO2 keys beside those that the system lists.
+	Devices []string              `json:"devices,omitempty"`
 	Enroll  *tokens.EnrollRequest `json:"enroll,omitempty"`
 	Agree   *tokens.AgreeRequest  `json:"agree,omitempty"`
 	PIN     *tokens.PINRequest    `json:"pin,omitempty"`
 	Wipe    *tokens.WipeRequest   `json:"wipe,omitempty"`
+	Probe   *tokens.ProbeRequest  `json:"probe,omitempty"`
 }
 
 // Secrets are the secret members of a request's operation.
@@ -97,6 +104,11 @@ type AgreeResult struct {
 // PINResult is the result of OpPIN.
 type PINResult struct {
 	KeyFile []byte `json:"key_file,omitempty"`
+}
+
+// ProbeResult is the result of OpProbe.
+type ProbeResult struct {
+	Held []bool `json:"held"`
 }
 
 // Hello is what `tokend-helper hello` prints.
@@ -185,14 +197,14 @@ func (s *Secrets) wipe() {
 
 // complete says whether the request has exactly the member its Op needs.
 func (r *Request) complete() bool {
-	has := map[Op]bool{OpEnroll: r.Enroll != nil, OpAgree: r.Agree != nil, OpPIN: r.PIN != nil, OpWipe: r.Wipe != nil}
+	has := map[Op]bool{OpEnroll: r.Enroll != nil, OpAgree: r.Agree != nil, OpPIN: r.PIN != nil, OpWipe: r.Wipe != nil, OpProbe: r.Probe != nil}
 	for op, present := range has {
 		if present != (op == r.Op) {
 			return false
 		}
 	}
 	switch r.Op {
-	case OpList, OpEnroll, OpAgree, OpInspect, OpPIN, OpWipe, OpWatch:
+	case OpList, OpEnroll, OpAgree, OpInspect, OpPIN, OpWipe, OpWatch, OpProbe, OpDoctor:
 		return true
 	}
 	return false
