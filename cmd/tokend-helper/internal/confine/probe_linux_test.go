@@ -2,6 +2,7 @@ package confine_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -301,8 +302,10 @@ func probe() int {
 		if err == nil {
 			_, err = unix.IoctlGetTermios(fd, unix.TCGETS)
 		}
-		if flags, e := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err == nil && flags&unix.O_NONBLOCK == 0 {
-			err = fmt.Errorf("it waits (%v)", e)
+		if err == nil {
+			if flags, e := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); e != nil || flags&unix.O_NONBLOCK == 0 {
+				err = errors.New("it is opened so that reading waits")
+			}
 		}
 		say("permitted: the device", err)
 		_, err = confinetest.Open(p.Terminal)
