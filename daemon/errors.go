@@ -72,6 +72,14 @@ func tokenKind(c tokens.Code) ipc.Kind {
 		return ipc.PINBlocked
 	case tokens.CodeLastTry:
 		return ipc.PINLastTry
+	case tokens.CodePINPaused:
+		return ipc.PINPaused
+	case tokens.CodePINNotSet:
+		return ipc.PINNotSet
+	case tokens.CodePINChange:
+		return ipc.PINChange
+	case tokens.CodePINPolicy:
+		return ipc.PINPolicy
 	case tokens.CodeTouchTimeout:
 		return ipc.TouchTimeout
 	case tokens.CodeTouchDenied:
@@ -84,6 +92,12 @@ func tokenKind(c tokens.Code) ipc.Kind {
 		return ipc.Busy
 	case tokens.CodeOccupied:
 		return ipc.TokenOccupied
+	case tokens.CodeEnrolled:
+		return ipc.AlreadyExists
+	case tokens.CodeNoSpace:
+		return ipc.TokenFull
+	case tokens.CodeNoAccess:
+		return ipc.TokenAccess
 	case tokens.CodeNoKey:
 		return ipc.NotFound
 	case tokens.CodeManagement:
@@ -122,6 +136,16 @@ func tokenMessage(e *tokens.Error, kind tokens.Kind) string {
 		return "its " + pin + " is blocked"
 	case tokens.CodeLastTry:
 		return "only one " + pin + " try is left and it was not spent"
+	case tokens.CodePINPaused:
+		return "it takes no " + pin + " until it has been pulled out and put back"
+	case tokens.CodePINNotSet:
+		return "it wants a " + pin + " to be set first"
+	case tokens.CodePINChange:
+		return "it wants its " + pin + " to be changed first"
+	case tokens.CodeEnrolled:
+		return "it is enrolled already"
+	case tokens.CodeNoSpace:
+		return "it has no room for another key"
 	case tokens.CodeTouchTimeout:
 		return "it was not touched in time"
 	case tokens.CodeTouchDenied:
@@ -150,7 +174,7 @@ func tokenError(err error, ref ipc.TokenRef) *ipc.Error {
 	}
 	e.Message = fmt.Sprintf("cannot use token %q: %s", name, tokenMessage(te, tokens.Kind(ref.Kind)))
 	switch te.Code {
-	case tokens.CodePINInvalid, tokens.CodePINRequired, tokens.CodeLastTry, tokens.CodePINBlocked:
+	case tokens.CodePINInvalid, tokens.CodePINRequired, tokens.CodeLastTry, tokens.CodePINBlocked, tokens.CodePINPaused:
 		if te.Tries >= 0 {
 			e.TriesLeft = new(te.Tries)
 		}

@@ -453,7 +453,8 @@ func (u *user) wipe(ctx context.Context, p ipc.Principal, t target, r ipc.WipeTo
 		return nil, ipc.Errorf(ipc.InvalidArgument, "the management key is not hexadecimal")
 	}
 	var keys []tokens.Key
-	for _, k := range u.notesOf().get().Revoked {
+	noted := u.notesOf().get()
+	for _, k := range append(noted.Revoked, noted.Unfinished...) {
 		if holds(seen, k) {
 			keys = append(keys, k)
 		}

@@ -29,11 +29,18 @@ const (
 	PINInvalid       Kind = "token-pin-invalid"
 	PINBlocked       Kind = "token-pin-blocked"
 	PINLastTry       Kind = "token-pin-last-try"
+	PINPaused        Kind = "token-pin-paused"          // no PIN is taken until it has been pulled out and put back
+	PINNotSet        Kind = "token-pin-not-set"         // it wants a PIN to be set first
+	PINChange        Kind = "token-pin-change-required" // it wants its PIN to be changed first
+	PINPolicy        Kind = "token-pin-policy"          // the token does not take the new PIN
 	TouchTimeout     Kind = "token-touch-timeout"
 	TouchDenied      Kind = "token-touch-denied"
 	Cancelled        Kind = "cancelled"
 	TokenUnsupported Kind = "token-unsupported"
 	TokenOccupied    Kind = "token-slot-occupied" // a slot holds a key that was not named for overwriting
+	TokenFull        Kind = "token-full"          // it has no room for another key
+	TokenAccess      Kind = "token-no-access"     // the system does not let the daemon open it
+	TokenUnattested  Kind = "token-not-attested"  // no maker that is trusted here vouches for it
 	TokenFailed      Kind = "token-failed"        // it answered nonsense, or not at all
 	TokenService     Kind = "token-service-down"  // pcscd or its like does not answer
 	PasscodeInvalid  Kind = "passcode-invalid"
@@ -74,8 +81,10 @@ func Kinds() []KindInfo {
 		{NotFound, 404, 11}, {NoVault, 404, 11}, {AlreadyExists, 409, 11}, {Ambiguous, 409, 11}, {AmbiguousToken, 409, 11},
 		{VaultLocked, 423, 12},
 		{TokenNotPresent, 409, 13}, {TokenRemoved, 409, 13}, {NoKeyslot, 409, 13}, {TokenUnsupported, 409, 13},
+		{TokenFull, 409, 13}, {TokenAccess, 403, 13}, {TokenUnattested, 403, 13},
 		{TokenOccupied, 409, 20}, {TokenFailed, 502, 13}, {TokenService, 503, 13},
 		{PINRequired, 428, 14}, {PINInvalid, 403, 14}, {PINBlocked, 423, 14}, {PINLastTry, 409, 14},
+		{PINPaused, 423, 14}, {PINNotSet, 409, 14}, {PINChange, 409, 14}, {PINPolicy, 400, 14},
 		{TouchTimeout, 408, 15}, {TouchDenied, 403, 15}, {Cancelled, 499, 15},
 		{PasscodeInvalid, 403, 16}, {PasscodeReused, 403, 16},
 		{Throttled, 429, 17},

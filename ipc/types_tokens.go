@@ -3,14 +3,16 @@ package ipc
 // Token is a token: enrolled, present, or both.
 type Token struct {
 	// ID is the keyslot id of an enrolled token, else the id of the present one.
-	ID       string   `json:"id"`
-	Kind     string   `json:"kind"` // "piv", "fido2", "soft"
-	Label    string   `json:"label"`
-	Model    string   `json:"model,omitempty"`
-	Serial   string   `json:"serial,omitempty"`
-	Firmware string   `json:"firmware,omitempty"`
-	Locator  string   `json:"locator,omitempty"` // reader or device, while present
-	Enrolled bool     `json:"enrolled"`
+	ID       string `json:"id"`
+	Kind     string `json:"kind"` // "piv", "fido2", "soft"
+	Label    string `json:"label"`
+	Model    string `json:"model,omitempty"`
+	Serial   string `json:"serial,omitempty"`
+	Firmware string `json:"firmware,omitempty"`
+	Locator  string `json:"locator,omitempty"` // reader or device, while present
+	Enrolled bool   `json:"enrolled"`
+	// NoPIN says that no PIN is set on it, while it is present.
+	NoPIN    bool     `json:"no_pin,omitempty"`
 	Present  bool     `json:"present"`
 	Hardware bool     `json:"hardware"`
 	Classes  []string `json:"classes"` // of the keyslot
@@ -32,16 +34,30 @@ type TokenList struct {
 
 // TokenInfo is what can be read from a token now. Counts below zero are unknown.
 type TokenInfo struct {
-	Version       int        `json:"version"`
-	Token         Token      `json:"token"`
-	PINTries      int        `json:"pin_tries"`
-	PUKTries      int        `json:"puk_tries"`
-	FactoryPIN    bool       `json:"factory_pin"`
-	FactoryPUK    bool       `json:"factory_puk"`
-	FactoryKey    bool       `json:"factory_management_key"`
-	Attested      bool       `json:"attested"`
-	AttestationOK bool       `json:"attestation_verified"`
-	Keys          []TokenKey `json:"keys"`
+	Version       int   `json:"version"`
+	Token         Token `json:"token"`
+	PINTries      int   `json:"pin_tries"`
+	PUKTries      int   `json:"puk_tries"`
+	FactoryPIN    bool  `json:"factory_pin"`
+	FactoryPUK    bool  `json:"factory_puk"`
+	FactoryKey    bool  `json:"factory_management_key"`
+	Attested      bool  `json:"attested"`
+	AttestationOK bool  `json:"attestation_verified"`
+	// Maker and MakerModel are what the attestation says; MakerModel is the
+	// AAGUID of a FIDO2 key.
+	Maker      string `json:"maker,omitempty"`
+	MakerModel string `json:"maker_model,omitempty"`
+	// Facts are what else the token tells of itself, for people.
+	Facts []TokenFact `json:"facts,omitempty"`
+	Keys  []TokenKey  `json:"keys"`
+	// Backups are the confirmed ones that an enrolled token opens.
+	Backups []string `json:"backups,omitempty"`
+}
+
+// TokenFact is something that a token tells of itself.
+type TokenFact struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // TokenKey is a key seen on a token.
@@ -79,6 +95,8 @@ type EnrollRequest struct {
 	// Overwrite names slots whose key may be destroyed.
 	Overwrite     []string `json:"overwrite,omitempty"`
 	ManagementKey Secret   `json:"management_key,omitempty"` // hexadecimal
+	// RequireAttestation refuses a token that no trusted maker vouches for.
+	RequireAttestation bool `json:"require_attestation,omitempty"`
 }
 
 // EnrollResult is the new keyslot.
@@ -86,6 +104,11 @@ type EnrollResult struct {
 	Version  int       `json:"version"`
 	Token    Token     `json:"token"`
 	Warnings []Warning `json:"warnings"`
+	// Attested, AttestationOK, Maker and MakerModel as in TokenInfo.
+	Attested      bool   `json:"attested"`
+	AttestationOK bool   `json:"attestation_verified"`
+	Maker         string `json:"maker,omitempty"`
+	MakerModel    string `json:"maker_model,omitempty"`
 }
 
 // RevokeRequest removes a keyslot and rotates the keys.

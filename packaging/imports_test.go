@@ -21,7 +21,7 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/tokend":         {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/httpapi"},
 		"cmd/tokenctl":       {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/secret"},
-		"cmd/tokend-helper":  {"tokens", "tokens/piv/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
+		"cmd/tokend-helper":  {"tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
 		"daemon":             {"daemon/vault", "daemon/archive", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
 		"daemon/archive":     {"daemon/secret"},
 		"daemon/audit":       {},
@@ -33,6 +33,7 @@ func mayImport() map[string][]string {
 		"ipc/httpapi":        {"ipc", "ipc/local"},
 		"ipc/local":          {"ipc"},
 		"tokens":             {},
+		"tokens/fido2":       {"tokens"},
 		"tokens/helper":      {"tokens", "tokens/helper/wire"},
 		"tokens/helper/wire": {"tokens"},
 		"tokens/piv":         {"tokens", "tokens/piv/pcsc"},

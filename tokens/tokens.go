@@ -74,6 +74,11 @@ type Token struct {
 	Firmware string `json:"firmware,omitempty"`
 	// Touch says that the token can guard a key by touch.
 	Touch bool `json:"touch"`
+	// NoPIN says that no PIN is set on the token: who holds it needs nothing else.
+	NoPIN bool `json:"no_pin,omitempty"`
+	// Unlisted says that the token does not list its keys; a Prober can ask it
+	// whether it holds this one or that.
+	Unlisted bool `json:"unlisted,omitempty"`
 	// Keys are the public keys seen on it without a PIN.
 	Keys []SlotKey `json:"keys,omitempty"`
 	// Problem says why the token cannot be used, nil when it can.
@@ -101,13 +106,28 @@ type Details struct {
 	FactoryPUK  bool         `json:"factory_puk"`
 	FactoryKey  bool         `json:"factory_management_key"`
 	Attestation *Attestation `json:"attestation,omitempty"`
+	// Facts are what else is worth knowing, in the order of showing.
+	Facts []Fact `json:"facts,omitempty"`
+}
+
+// Fact is something that a token tells of itself, for people: "CTAP versions",
+// "FIDO_2_0, FIDO_2_1".
+type Fact struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // Attestation is what a token's maker vouches for; Verified is whether the
-// chain ends at a maker's root that this program knows.
+// chain ends at a maker's root that this program knows or was given.
 type Attestation struct {
 	Serial   string `json:"serial,omitempty"`
 	Firmware string `json:"firmware,omitempty"`
+	// Model is the maker's name for the model: the AAGUID of a FIDO2 key
+	// (CTAP 2.1, section 6.4), as "2fc0579f-8113-47ea-b116-bb5a8db9202a".
+	Model string `json:"model,omitempty"`
+	// Maker is who signed, as the certificate names it; empty for a token that
+	// signed for itself.
+	Maker    string `json:"maker,omitempty"`
 	Verified bool   `json:"verified"`
 }
 
@@ -143,6 +163,12 @@ type EnrollRequest struct {
 	// ManagementKey is the PIV management key; nil means: the PIN-protected one
 	// where the card has it, else the factory default.
 	ManagementKey []byte `json:"management_key,omitempty"`
+	// Exclude are the keys of the vault's keyslots: a token that does not list
+	// its keys and holds one of them fails with CodeEnrolled.
+	Exclude []Key `json:"exclude,omitempty"`
+	// Roots are certificates, DER, whose word counts in an attestation beside
+	// that of the makers the driver knows.
+	Roots [][]byte `json:"roots,omitempty"`
 	// OnTouch, when set, is called right before the token waits for a touch.
 	OnTouch func() `json:"-"`
 	// OnBusy, when set, is called once if the token is held by somebody else, be
@@ -175,6 +201,7 @@ const (
 	WarnUnknownPolicy Warning = "unknown-policy"
 	WarnNoTouch       Warning = "no-touch"
 	WarnNotHardware   Warning = "not-hardware"
+	WarnNoPIN         Warning = "no-pin" // whoever holds the token opens the session class
 )
 
 // AgreeRequest asks for one ECDH between the token's private key and Peer.
@@ -204,7 +231,9 @@ type PINRequest struct {
 	Locator string `json:"locator"`
 	// Which is the secret to change: "pin", "puk", or "unblock", which sets a
 	// new PIN with the PUK as Old.
-	Which        string `json:"which"`
+	Which string `json:"which"`
+	// Old is nil where no PIN is set yet; a token that has one then fails with
+	// CodePINRequired.
 	Old          []byte `json:"old,omitempty"`
 	New          []byte `json:"new"`
 	SpendLastTry bool   `json:"spend_last_try,omitempty"`
@@ -221,6 +250,12 @@ type WipeRequest struct {
 	PIN           []byte `json:"pin,omitempty"`
 	SpendLastTry  bool   `json:"spend_last_try,omitempty"`
 	ManagementKey []byte `json:"management_key,omitempty"`
+}
+
+// ProbeRequest asks a token which of Keys it holds.
+type ProbeRequest struct {
+	Locator string `json:"locator"`
+	Keys    []Key  `json:"keys"`
 }
 
 // Driver is what every kind of token can do. Implementations honour ctx, are
@@ -251,6 +286,34 @@ type PINChanger interface {
 // returns the names of the places cleared.
 type Wiper interface {
 	Wipe(ctx context.Context, r WipeRequest) ([]string, error)
+}
+
+// Prober is a Driver whose tokens do not list their keys but say, for each key
+// asked for, whether they hold it, without PIN or touch. The answers are in the
+// order of Keys. An answer is proved: a token that claims a key it does not hold
+// is told apart, so that no PIN is shown to it.
+type Prober interface {
+	Probe(ctx context.Context, r ProbeRequest) ([]bool, error)
+}
+
+// Diagnoser is a Driver that can say why tokens that are plugged in cannot be
+// used or are not seen at all. It waits for no PIN and no touch.
+type Diagnoser interface {
+	Diagnose(ctx context.Context) ([]Finding, error)
+}
+
+// Finding is one obstacle that a Diagnoser found.
+type Finding struct {
+	// Code is CodeNoAccess, CodeNoService, CodeUnsupported and so on.
+	Code Code `json:"code"`
+	// Device is what it is about, as people know it: a product's name, a reader.
+	Device string `json:"device,omitempty"`
+	// Locator is the device path or reader name, where there is one.
+	Locator string `json:"locator,omitempty"`
+	// Detail is a sentence for people: lower case, no full stop.
+	Detail string `json:"detail"`
+	// Fix is the command that mends it, empty where no command does.
+	Fix string `json:"fix,omitempty"`
 }
 
 // EventType says what happened to the set of tokens present.

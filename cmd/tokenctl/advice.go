@@ -1,15 +1,15 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// All advice that tokenctl gives lives in this file. Messages say facts; what
-// follows here says what to do about them.
+// All advice that tokenctl gives lives in this file and, where it is about
+// tokens, in advicetoken.go. Messages say facts; what follows here says what to
+// do about them.
 
 // advise is [advise], with what this run knows.
 func (c *cli) advise(e *ipc.Error) []string {
@@ -34,51 +34,6 @@ func advise(e *ipc.Error) []string {
 	return adviseRest(e)
 }
 
-func adviseToken(e *ipc.Error) []string {
-	name := tokenName(e.Token)
-	switch e.Kind {
-	case ipc.TokenNotPresent:
-		return []string{"plug an enrolled token in and repeat; `tokenctl token list` shows which are enrolled",
-			"without any token: `tokenctl unlock --recovery` takes the recovery password"}
-	case ipc.TokenRemoved:
-		return []string{"nothing was changed and no code was made; plug " + name + " in again and repeat"}
-	case ipc.NoKeyslot:
-		return []string{"plug in a token that is enrolled for it: `tokenctl token list` shows which are",
-			"or use the recovery password (--recovery), then enrol this one: `tokenctl token enroll`"}
-	case ipc.TokenUnsupported:
-		return []string{"`tokenctl token info` says what this token can do; `tokenctl doctor` checks the rest"}
-	case ipc.TokenOccupied:
-		return []string{"nothing was changed; `tokenctl token info` lists the keys on it",
-			"if nobody needs what is there (a vault that is gone): repeat with --overwrite 82 --overwrite 83, which destroys it for ever",
-			"if somebody does: choose free slots with --slot 84 --touch-slot 85, or use the key that is there with --use-existing"}
-	case ipc.TokenFailed:
-		return []string{"nothing was changed; pull " + name + " out, plug it in again and repeat",
-			"if it goes on, `tokenctl token info` and `tokenctl doctor` look closer; another token or the recovery password opens the vault meanwhile"}
-	case ipc.TokenService:
-		return []string{"nothing was changed; start the smart card service (`systemctl start pcscd.socket`) and repeat, tokend need not be restarted",
-			"without any token: `tokenctl unlock --recovery` takes the recovery password"}
-	case ipc.PINRequired:
-		return []string{"run the command at a terminal to be asked, or give the " + pinWord(e.Token) + " of " + name + " with --pin-file FILE (- is standard input)"}
-	case ipc.PINInvalid:
-		a := []string{"nothing was changed; the " + pinWord(e.Token) + " of " + name + " is another one"}
-		if e.TriesLeft != nil {
-			a = append(a, fmt.Sprintf("%s left before it is blocked", plural(*e.TriesLeft, "try")))
-		}
-		return a
-	case ipc.PINBlocked:
-		return []string{"set a new PIN with the PUK: `tokenctl token pin" + idOf(e.Token) + " --unblock`",
-			"until then another enrolled token opens the vault, or the recovery password: `tokenctl unlock --recovery`"}
-	case ipc.PINLastTry:
-		return []string{"nothing was tried: one more wrong PIN blocks " + name,
-			"if you are sure of the PIN, add --spend-last-try; if not, set a new one with the PUK: `tokenctl token pin" + idOf(e.Token) + " --unblock`"}
-	case ipc.TouchTimeout:
-		return []string{"nothing was changed; repeat, and touch " + name + " when it blinks"}
-	case ipc.TouchDenied:
-		return []string{"nothing was changed; the token refused without waiting: plug it in again and repeat"}
-	}
-	return nil
-}
-
 func adviseVault(e *ipc.Error) []string {
 	switch e.Kind {
 	case ipc.NoVault:
@@ -98,8 +53,14 @@ func adviseVault(e *ipc.Error) []string {
 			"if nothing is, bring a backup back: `tokenctl backup restore FILE` puts the damaged files aside"}
 	case ipc.VaultReplaced:
 		return []string{"this is not the vault this daemon knew: somebody put another in its place, or a folder was copied; nothing of it was used",
-			"put your own back, or bring it back from a backup: `tokenctl backup restore FILE --signer FINGERPRINT`; `tokenctl doctor` looks closer"}
+			"put your own back, or see what is left of it here: `tokenctl vault recover`",
+			"if nothing is, bring a backup back: `tokenctl backup restore FILE` puts what is there aside"}
 	case ipc.VaultRolledBack:
+		if strings.Contains(e.Message, " is over") {
+			return []string{"a copy from before the keys were changed lies where the newer vault was; a token revoked since would open it, so it was not used and never will be",
+				"put the newer one back, or see what is left of it here: `tokenctl vault recover`",
+				"if nothing is, bring a backup back: `tokenctl backup restore FILE` puts what is there aside"}
+		}
 		return []string{"an older copy of the vault lies where a newer one was (a restored snapshot does that); it was not used",
 			"put the newer one back, or go on from the older one: `tokenctl vault recover`"}
 	case ipc.BackupDamaged:
@@ -337,7 +298,7 @@ func adviceAgree(flag string) []string {
 
 // adviceNothingLeft is about a vault that recover cannot mend.
 func adviceNothingLeft() []string {
-	return []string{"nothing was overwritten; bring a backup back: `tokenctl backup restore FILE` puts the damaged files aside"}
+	return []string{"nothing was overwritten; bring a backup back: `tokenctl backup restore FILE` puts what is there aside"}
 }
 
 // adviceOtherQR is about a picture that was read well, and is none of an account.
@@ -428,7 +389,7 @@ func adviceEnroll(e *ipc.Error, command string) []string {
 	case ipc.Ambiguous, ipc.AmbiguousToken:
 		return []string{"say which with --reader: the id at the beginning of a line, or the name after it"}
 	case ipc.TokenOccupied:
-		return []string{"the card holds keys from before, perhaps of a vault or for something else; nothing was changed",
+		return []string{"the card holds keys from before: of a vault, for something else, or of an enrolment that was interrupted; nothing was changed",
 			"beside them: `" + command + " --slot 84 --touch-slot 85`",
 			"in their place, and what they opened is lost: `" + command + " --overwrite 82 --overwrite 83`"}
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/tokenbridge/tokend/tokens/soft"
 )
 
-func hello() wire.Hello {
-	h := wire.Hello{Version: wire.Version, Kinds: []tokens.Kind{tokens.KindSoft}, Missing: map[tokens.Kind]string{}}
+func hello(held []string) wire.Hello {
+	h := wire.Hello{Version: wire.Version, Kinds: []tokens.Kind{tokens.KindSoft}, Missing: map[tokens.Kind]string{}, Confined: held}
 	if why := piv.Missing(); why != "" {
 		h.Missing[tokens.KindPIV] = why
 	} else {
@@ -66,6 +66,13 @@ func operate(ctx context.Context, req *wire.Request, out *answers) (any, error) 
 	}
 	if w, ok := d.(tokens.Wiper); ok && req.Op == wire.OpWipe {
 		return w.Wipe(ctx, *req.Wipe)
+	}
+	if p, ok := d.(tokens.Prober); ok && req.Op == wire.OpProbe {
+		held, err := p.Probe(ctx, *req.Probe)
+		return wire.ProbeResult{Held: held}, err
+	}
+	if d, ok := d.(tokens.Diagnoser); ok && req.Op == wire.OpDoctor {
+		return d.Diagnose(ctx)
 	}
 	if w, ok := d.(tokens.Watcher); ok && req.Op == wire.OpWatch {
 		return nil, w.Watch(ctx, func(e tokens.Event) { out.event(wire.Answer{Watch: &e}) })

@@ -3,7 +3,9 @@ package vault
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -11,6 +13,14 @@ import (
 	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/tokens"
 )
+
+// NewSlotID draws an id for a keyslot; rnd may be nil.
+func NewSlotID(rnd io.Reader) (string, error) {
+	if rnd == nil {
+		rnd = rand.Reader
+	}
+	return randomHex(rnd, 8)
+}
 
 // newSlot turns an enrolment into a keyslot, without wraps yet.
 func (s *Store) newSlot(n NewSlot) (archive.Keyslot, error) {

@@ -42,12 +42,17 @@ type Config struct {
 	Path string
 	// Kind is the family of tokens that the Client drives.
 	Kind tokens.Kind
+	// Devices are paths of FIDO2 keys beside those that the system lists.
+	Devices []string
 	// Env is the program's whole environment, "NAME=value"; nil means what
 	// Environment returns.
 	Env []string
 	// Timeout and ListTimeout bound an operation; Quiet bounds how long it may
 	// neither answer nor say what it waits for. Zero means the defaults.
 	Timeout, ListTimeout, Quiet time.Duration
+	// Running knows the processes of this Client; nil means that nobody asks.
+	// Several Clients can share it.
+	Running *Running
 	// Log gets what the program writes to its standard error and how it ended;
 	// nil means nobody does.
 	Log *slog.Logger
@@ -71,6 +76,8 @@ var (
 	_ tokens.PINChanger = (*Client)(nil)
 	_ tokens.Wiper      = (*Client)(nil)
 	_ tokens.Watcher    = (*Client)(nil)
+	_ tokens.Prober     = (*Client)(nil)
+	_ tokens.Diagnoser  = (*Client)(nil)
 )
 
 // New returns a Client. Whether the program is there and of the right version
@@ -162,7 +169,7 @@ func (c *Client) Inspect(ctx context.Context, locator string) (tokens.Details, e
 		return tokens.Details{}, err
 	}
 	checkAttestation(out.Attestation)
-	return out, nil
+	return out, checkFacts(out.Facts)
 }
 
 // ChangePIN implements tokens.PINChanger.
@@ -190,6 +197,34 @@ func (c *Client) Wipe(ctx context.Context, r tokens.WipeRequest) ([]string, erro
 	}
 	for i := range out {
 		out[i] = wire.Text(out[i])
+	}
+	return out, nil
+}
+
+// Probe implements tokens.Prober.
+func (c *Client) Probe(ctx context.Context, r tokens.ProbeRequest) ([]bool, error) {
+	var out wire.ProbeResult
+	req := wire.Request{Op: wire.OpProbe, Probe: &r}
+	if err := c.call(ctx, req, call{locator: r.Locator, timeout: c.cfg.ListTimeout}, &out); err != nil {
+		return nil, err
+	}
+	if len(out.Held) != len(r.Keys) {
+		return nil, protocolError("it answered for another number of keys")
+	}
+	return out.Held, nil
+}
+
+// Diagnose implements tokens.Diagnoser.
+func (c *Client) Diagnose(ctx context.Context) ([]tokens.Finding, error) {
+	var out []tokens.Finding
+	if err := c.call(ctx, wire.Request{Op: wire.OpDoctor}, call{timeout: c.cfg.ListTimeout}, &out); err != nil {
+		return nil, err
+	}
+	if len(out) > wire.MaxFacts {
+		return nil, protocolError("it found too much")
+	}
+	for i := range out {
+		checkFinding(&out[i])
 	}
 	return out, nil
 }

@@ -19,7 +19,9 @@ func knownCode(c tokens.Code) bool {
 	case tokens.CodeNotPresent, tokens.CodeWrongToken, tokens.CodePINRequired, tokens.CodePINInvalid, tokens.CodePINBlocked,
 		tokens.CodeLastTry, tokens.CodeTouchTimeout, tokens.CodeTouchDenied, tokens.CodeCancelled, tokens.CodeRemoved,
 		tokens.CodeBusy, tokens.CodeOccupied, tokens.CodeNoKey, tokens.CodeManagement, tokens.CodeNoService,
-		tokens.CodeUnsupported, tokens.CodeInvalid, tokens.CodeTimeout, tokens.CodeProtocol:
+		tokens.CodeUnsupported, tokens.CodeInvalid, tokens.CodeTimeout, tokens.CodeProtocol,
+		tokens.CodePINPaused, tokens.CodePINNotSet, tokens.CodePINChange, tokens.CodePINPolicy,
+		tokens.CodeEnrolled, tokens.CodeNoSpace, tokens.CodeNoAccess:
 		return true
 	}
 	return false
@@ -36,7 +38,26 @@ func checkError(e *tokens.Error) *tokens.Error {
 func checkAttestation(a *tokens.Attestation) {
 	if a != nil {
 		a.Serial, a.Firmware = wire.Text(a.Serial), wire.Text(a.Firmware)
+		a.Model, a.Maker = wire.Text(a.Model), wire.Text(a.Maker)
 	}
+}
+
+func checkFinding(f *tokens.Finding) {
+	if !knownCode(f.Code) {
+		f.Code = tokens.CodeProtocol
+	}
+	f.Device, f.Locator = wire.Text(f.Device), wire.Text(f.Locator)
+	f.Detail, f.Fix = wire.Text(f.Detail), wire.Text(f.Fix)
+}
+
+func checkFacts(facts []tokens.Fact) error {
+	if len(facts) > wire.MaxFacts {
+		return protocolError("it told too much of a token")
+	}
+	for i := range facts {
+		facts[i].Name, facts[i].Value = wire.Text(facts[i].Name), wire.Text(facts[i].Value)
+	}
+	return nil
 }
 
 func (c *Client) checkToken(t *tokens.Token) error {

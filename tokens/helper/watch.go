@@ -57,7 +57,7 @@ func (c *Client) Watch(ctx context.Context, report func(tokens.Event)) error {
 
 // watchOnce runs one process until it ends; it never returns nil.
 func (c *Client) watchOnce(ctx context.Context, report func(tokens.Event)) error {
-	p, err := c.start(ctx, wire.Request{Kind: c.cfg.Kind, Op: wire.OpWatch}, "watch")
+	p, err := c.start(ctx, wire.Request{Kind: c.cfg.Kind, Op: wire.OpWatch, Devices: c.cfg.Devices}, "watch")
 	if err != nil {
 		return c.explain(ctx, ctx, err)
 	}

@@ -35,6 +35,8 @@ const (
 	MaxSecret  = 1024      // a PIN, passphrase or management key
 	MaxTokens  = 64        // tokens in a list
 	MaxKeys    = 64        // keys on a token
+	MaxDevices = 32        // device paths in a request
+	MaxFacts   = 32        // facts in an inspection, findings of a diagnosis
 )
 
 // Op names an operation.
@@ -49,6 +51,8 @@ const (
 	OpPIN     Op = "pin"
 	OpWipe    Op = "wipe"
 	OpWatch   Op = "watch"
+	OpProbe   Op = "probe"
+	OpDoctor  Op = "doctor"
 )
 
 // The events of an operation.
@@ -66,11 +70,14 @@ type Request struct {
 	// that another program holds; 0 is the driver's own choice.
 	PatienceMS int `json:"patience_ms,omitempty"`
 	// Locator is for OpInspect.
-	Locator string                `json:"locator,omitempty"`
+	Locator string `json:"locator,omitempty"`
+	// Devices are paths of FIDO2 keys beside those that the system lists.
+	Devices []string              `json:"devices,omitempty"`
 	Enroll  *tokens.EnrollRequest `json:"enroll,omitempty"`
 	Agree   *tokens.AgreeRequest  `json:"agree,omitempty"`
 	PIN     *tokens.PINRequest    `json:"pin,omitempty"`
 	Wipe    *tokens.WipeRequest   `json:"wipe,omitempty"`
+	Probe   *tokens.ProbeRequest  `json:"probe,omitempty"`
 }
 
 // Secrets are the secret members of a request's operation.
@@ -99,6 +106,11 @@ type PINResult struct {
 	KeyFile []byte `json:"key_file,omitempty"`
 }
 
+// ProbeResult is the result of OpProbe.
+type ProbeResult struct {
+	Held []bool `json:"held"`
+}
+
 // Hello is what `tokend-helper hello` prints.
 type Hello struct {
 	Version int `json:"version"`
@@ -106,6 +118,10 @@ type Hello struct {
 	Kinds []tokens.Kind `json:"kinds"`
 	// Missing says, for each other kind, why not.
 	Missing map[tokens.Kind]string `json:"missing,omitempty"`
+	// Confined says what the kernel keeps the program from, a word each:
+	// "no-new-privs", "no-core", "landlock-N" with the version of it, "seccomp",
+	// and "pcscd-only" where it can connect to the PC/SC service alone.
+	Confined []string `json:"confined,omitempty"`
 }
 
 // split takes the secrets out of a request. The request returned shares
@@ -150,6 +166,22 @@ func join(r *Request, s Secrets) {
 	}
 }
 
+// Locators are where the tokens are that the request names.
+func (r *Request) Locators() []string {
+	list := []string{r.Locator}
+	switch {
+	case r.Enroll != nil:
+		list = append(list, r.Enroll.Locator)
+	case r.Agree != nil:
+		list = append(list, r.Agree.Locator)
+	case r.PIN != nil:
+		list = append(list, r.PIN.Locator)
+	case r.Wipe != nil:
+		list = append(list, r.Wipe.Locator)
+	}
+	return list
+}
+
 // Forget overwrites the secrets in a request.
 func (r *Request) Forget() {
 	_, s := split(*r)
@@ -165,14 +197,14 @@ func (s *Secrets) wipe() {
 
 // complete says whether the request has exactly the member its Op needs.
 func (r *Request) complete() bool {
-	has := map[Op]bool{OpEnroll: r.Enroll != nil, OpAgree: r.Agree != nil, OpPIN: r.PIN != nil, OpWipe: r.Wipe != nil}
+	has := map[Op]bool{OpEnroll: r.Enroll != nil, OpAgree: r.Agree != nil, OpPIN: r.PIN != nil, OpWipe: r.Wipe != nil, OpProbe: r.Probe != nil}
 	for op, present := range has {
 		if present != (op == r.Op) {
 			return false
 		}
 	}
 	switch r.Op {
-	case OpList, OpEnroll, OpAgree, OpInspect, OpPIN, OpWipe, OpWatch:
+	case OpList, OpEnroll, OpAgree, OpInspect, OpPIN, OpWipe, OpWatch, OpProbe, OpDoctor:
 		return true
 	}
 	return false
