@@ -78,7 +78,6 @@ func TestBadCBOR(t *testing.T) {
 		"unknown command":    {[]byte{0x55}, StatusInvalidCommand},
 		"large blobs":        {[]byte{0x0C}, StatusInvalidCommand},
 		"too large":          {append([]byte{2}, make([]byte, 1200)...), StatusRequestTooLarge},
-		"the preview of 2.0": {[]byte{0x41}, StatusInvalidCommand},
 	} {
 		if out := c.k.CBOR(t.Context(), tt.in); len(out) != 1 || Status(out[0]) != tt.want {
 			t.Errorf("%s: %x, not %v", what, out, tt.want)
@@ -524,4 +523,7 @@ func TestManagement(t *testing.T) {
 	}
 	c := newClient(t, Options{NoManagement: true})
 	c.want(StatusInvalidCommand, CommandManagement, m{1: 1})
+	c.want(StatusInvalidCommand, CommandManagementPreview, m{1: 1})
+	c = newClient(t, Options{NoManagementPreview: true})
+	c.want(StatusInvalidCommand, CommandManagementPreview, m{1: 1})
 }

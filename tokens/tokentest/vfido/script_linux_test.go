@@ -325,7 +325,9 @@ func TestOptions(t *testing.T) {
 		options  map[string]bool
 		keys     int
 	}{
-		{Options{}, []string{"U2F_V2", "FIDO_2_0", "FIDO_2_1"}, map[string]bool{
+		{Options{}, []string{"U2F_V2", "FIDO_2_0", "FIDO_2_1_PRE", "FIDO_2_1"}, map[string]bool{
+			"credentialMgmtPreview": true, "rk": true, "up": true, "plat": false, "clientPin": false, "pinUvAuthToken": true, "makeCredUvNotRqd": true, "alwaysUv": false, "credMgmt": true}, 14},
+		{Options{NoManagementPreview: true, NoU2F: true}, []string{"FIDO_2_0", "FIDO_2_1"}, map[string]bool{
 			"rk": true, "up": true, "plat": false, "clientPin": false, "pinUvAuthToken": true, "makeCredUvNotRqd": true, "alwaysUv": false, "credMgmt": true}, 14},
 		{Options{PIN: testPIN, AlwaysUV: true, NoManagement: true, UV: true}, []string{"FIDO_2_0", "FIDO_2_1"}, map[string]bool{
 			"rk": true, "up": true, "plat": false, "clientPin": true, "pinUvAuthToken": true, "makeCredUvNotRqd": false, "alwaysUv": true, "uv": true}, 16},
