@@ -105,7 +105,11 @@ func (s *session) vouch(keys []tokens.SlotKey) (*tokens.Attestation, error) {
 		if out == nil {
 			out = &tokens.Attestation{}
 		}
-		if a, err := gopiv.Verify(issuer, cert); err == nil {
+		var a *gopiv.Attestation
+		if err := calmly(func() (err error) {
+			a, err = gopiv.Verify(issuer, cert)
+			return err
+		}); err == nil {
 			out.Verified = true
 			out.Serial = strconv.FormatUint(uint64(a.Serial), 10)
 			out.Firmware = firmwareOf(a.Version)
