@@ -276,6 +276,9 @@ func TestEveryCommandAnsweredBadly(t *testing.T) {
 func TestMuteSlowAndVanishingCards(t *testing.T) {
 	s := newSweep(t, vpiv.YubiKey(5, 4, 3))
 	for _, op := range sweepOps(t, s.e) {
+		if op.fails > 0 || op.name == "unblock" {
+			continue // as the same with the right PIN, and as a new PIN
+		}
 		commands, pins := s.commands(op)
 		s.reset(op)
 		s.slow(op, pins, commands)
@@ -331,6 +334,9 @@ func (s *sweep) again(what string) {
 			s.t.Fatal(err)
 		}
 	}
+	// pcscd resets the card of a program that was killed, and takes the next
+	// card for that one if it comes at once.
+	time.Sleep(time.Second)
 	if err := bench.rig.Insert(s.card, 0); err != nil {
 		s.t.Fatal(err)
 	}
