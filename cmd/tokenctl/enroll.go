@@ -263,7 +263,7 @@ func (c *cli) enroll(ctx context.Context, af *authFlags, r *ipc.EnrollRequest, g
 	isNew := func(e *ipc.Error) bool { return !isOld(e) }
 	fresh := ipc.Auth{PIN: r.PIN, SpendLastTry: r.SpendLastTry}
 	defer wipeAuth(&fresh)
-	how := attempt{given: af.given(), typed: af.recovery, mine: isOld, quiet: true}
+	how := attempt{given: af.given(), typed: af.recovery, mine: isOld, quiet: true, flag: "--auth-pin-file"}
 	// Not where it is the new token that is missing.
 	how.agree = r.Kind == "soft" || slices.ContainsFunc(list.Tokens, func(t ipc.Token) bool { return t.Present && !t.Enrolled && t.Kind == r.Kind })
 	err = c.openAs(ctx, af, how, func(ctx context.Context, old ipc.Auth) error {
