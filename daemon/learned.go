@@ -211,12 +211,21 @@ func (p *presence) answered(a asked, k tokens.Key) bool {
 	return t != nil && t.stay == a.stay && t.answers[nameOf(k)]
 }
 
-// refuted notes that a token that was taken to hold k does not.
+// refuted notes that a token that was taken to hold k does not. The rest of what
+// it said counts for nothing then, and it is asked again.
 func (p *presence) refuted(t tokens.Token, k tokens.Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := p.placed[place{t.Kind, t.Locator}]; now != nil && now.token.Unlisted {
-		now.note(k, false)
+	now := p.placed[place{t.Kind, t.Locator}]
+	if now == nil || !now.token.Unlisted {
+		return
+	}
+	now.note(k, false)
+	now.held = nil
+	for name, yes := range now.answers {
+		if yes {
+			delete(now.answers, name)
+		}
 	}
 }
 
