@@ -234,9 +234,9 @@ func (q *quickstart) proposeToken(ctx context.Context, ef *enrollFlags) error {
 			switch {
 			case !t.Present || !t.Hardware:
 			case t.Problem != nil:
-				q.say("%s is plugged in and cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
+				q.say("%s is plugged in and cannot be used: %s", tokenLabel(t), problemText(t.Problem))
 			default:
-				q.say("%s is plugged in (%s); %s", tokenLabel(t), clean(t.Locator), useText(t.Kind))
+				q.say("%s is plugged in; %s", tokenPlace(t), useText(t.Kind))
 				yes, err := q.yesNo(ctx, "Use it?", true, "--token "+t.Kind)
 				if err != nil {
 					return err

@@ -69,10 +69,20 @@ func orDash(s string) string {
 	return s
 }
 
+// problemText is what is wrong with a token that was named already.
+func problemText(e *ipc.Error) string {
+	if rest, ok := strings.CutPrefix(e.Message, "cannot use token \""); ok {
+		if _, why, ok := strings.Cut(rest, "\": "); ok {
+			return clean(why)
+		}
+	}
+	return clean(e.Message)
+}
+
 // sayTokenProblems shows what is wrong with a token; say shows its warnings.
 func (c *cli) sayTokenProblems(t ipc.Token, say func([]ipc.Warning)) {
 	if t.Problem != nil {
-		c.say("%s cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
+		c.say("%s cannot be used: %s", tokenLabel(t), problemText(t.Problem))
 		for _, h := range c.advise(t.Problem) {
 			c.say("  %s", clean(h))
 		}
