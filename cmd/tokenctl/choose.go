@@ -53,7 +53,7 @@ func (c *cli) chooseToken(ctx context.Context, f *enrollFlags) error {
 		if where != "" && (t.ID == where || t.Locator == where || t.Serial == where || t.Label == where || tokenLabel(t) == where) {
 			named = append(named, t)
 		}
-		if !t.Enrolled {
+		if !t.Enrolled && t.Problem == nil {
 			fresh = append(fresh, t)
 		}
 	}

@@ -90,8 +90,8 @@ type cli struct {
 	stdinTaken string
 	connecting sync.Mutex // guards conn
 	conn       daemon
-	// touches is how many touches were asked for by now.
-	touches int
+	// touches is how many touches were asked for by now, of each token.
+	touches map[string]int
 	// ran is the command that was run, as it is typed.
 	ran string
 }

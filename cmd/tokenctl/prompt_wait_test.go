@@ -128,9 +128,9 @@ func TestQuickstartSetsFirstPIN(t *testing.T) {
 	f.tokens = append(f.tokens, ipc.Token{ID: "hid1", Kind: "fido2", Model: "Security Key", Locator: "/dev/hidraw1", Present: true, NoPIN: true, Hardware: true})
 	x := at(t, f, "quickstart")
 	x.sees("Type new or restore").types("\n")
-	x.sees(`Security Key at /dev/hidraw1 is plugged in; used for a vault, nothing is stored on it`).sees("Use it").types("\n")
+	x.sees(`Security Key at hidraw1 \(/dev/hidraw1\) is plugged in; used for a vault, nothing is stored on it`).sees("Use it").types("\n")
 	x.sees("has no PIN: whoever finds it opens the vault").sees(`Set a PIN now\? \(yes/no\) \[yes\]: `).types("\n")
-	x.sees("New PIN").types("246810\n").sees("Once more: ").types("246810\n").sees("its PIN is set").sees("up to four touches")
+	x.sees("New PIN").types("246810\n").sees("Once more: ").types("246810\n").sees("its PIN is set").sees("up to six touches")
 	x.sees("made vault v1").sees("Set one now").types("no\n").types("\x03")
 	firstPIN(t, f, "246810")
 }

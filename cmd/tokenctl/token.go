@@ -151,7 +151,10 @@ func (c *cli) printTokenInfo(i ipc.TokenInfo) {
 		pair("maker's model", i.MakerModel)
 	}
 	for _, f := range i.Facts {
-		pair(f.Name, f.Value)
+		// What was told before need not be told in other words.
+		if f.Value != k.Firmware && f.Value != i.MakerModel && f.Name != "PIN" {
+			pair(f.Name, f.Value)
+		}
 	}
 	for _, key := range i.Keys {
 		pair("key "+key.Slot, fmt.Sprintf("%s, PIN %s, touch %s%s%s", key.Algorithm, key.PINPolicy, key.TouchPolicy,
@@ -161,7 +164,7 @@ func (c *cli) printTokenInfo(i ipc.TokenInfo) {
 		pair("opens backup", backupText(b))
 	}
 	c.showPairs(t)
-	if k.NoPIN && k.Enrolled {
+	if k.NoPIN && k.Enrolled && !slices.ContainsFunc(k.Warnings, func(w ipc.Warning) bool { return w.Code == "no-pin" }) {
 		c.say("it has no PIN: whoever finds it opens the vault with it, without anything else")
 	}
 	c.sayTokenProblems(k, c.warnAll)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -284,7 +285,7 @@ func (c *cli) sayRecovered(res ipc.RecoverVaultResult) {
 // tokenPlace is a token's label with the place where it is.
 func tokenPlace(t ipc.Token) string {
 	label, at := tokenLabel(t), clean(t.Locator)
-	if at == "" || strings.HasSuffix(label, at) {
+	if at == "" {
 		return label
 	}
 	return label + " (" + at + ")"
@@ -306,7 +307,7 @@ func tokenLabel(t ipc.Token) string {
 		if i := strings.LastIndexByte(name, ' '); i > 0 && len(name)-i-1 == len("00000000-0000-0000-0000-000000000000") {
 			name = name[:i]
 		}
-		name += " at " + clean(t.Locator)
+		name += " at " + clean(path.Base(t.Locator))
 	}
 	if !t.Hardware {
 		return fmt.Sprintf("%s (software token, not hardware)", name)
