@@ -23,7 +23,7 @@ func adviseToken(e *ipc.Error) []string {
 			"or use the recovery password (--recovery), then enrol this one: `tokenctl token enroll`"}
 	case ipc.TokenOccupied:
 		return []string{"nothing was changed; `tokenctl token info` lists the keys on it",
-			"if nobody needs what is there (a vault that is gone): repeat with --overwrite 82 --overwrite 83, which destroys it for ever",
+			"if nobody needs what is there (a vault that is gone, an enrolment that was interrupted): repeat with --overwrite 82 --overwrite 83, which destroys it for ever",
 			"if somebody does: choose free slots with --slot 84 --touch-slot 85, or use the key that is there with --use-existing"}
 	case ipc.TokenService:
 		return []string{"nothing was changed; start the smart card service (`systemctl start pcscd.socket`) and repeat, tokend need not be restarted",
@@ -172,7 +172,7 @@ func adviceEnroll(e *ipc.Error, kind, command string) []string {
 			return append(adviceResetNew(), "nothing was enrolled; or take another key")
 		}
 	case ipc.TokenOccupied:
-		return []string{"the card holds keys from before, perhaps of a vault or for something else; nothing was changed",
+		return []string{"the card holds keys from before: of a vault, for something else, or of an enrolment that was interrupted; nothing was changed",
 			"beside them: `" + command + " --slot 84 --touch-slot 85`",
 			"in their place, and what they opened is lost: `" + command + " --overwrite 82 --overwrite 83`"}
 	}
