@@ -126,15 +126,19 @@ keeps nothing of a vault, so that there is mostly nothing to remove.`,
 		if c.json {
 			return c.printJSON(res)
 		}
-		switch {
-		case len(res.Cleared) > 0:
-			c.say("removed from %s: %s", tokenLabel(t), clean(strings.Join(res.Cleared, ", ")))
-		case t.Kind == kindFIDO2:
-			c.say("nothing was on %s: a FIDO2 key keeps nothing of a vault, and one that was revoked opens nothing", tokenLabel(t))
-		default:
-			c.say("nothing of a revoked keyslot was on %s", tokenLabel(t))
-		}
+		c.sayWiped(t, res.Cleared)
 		return nil
 	}
 	return cmd
+}
+
+func (c *cli) sayWiped(t ipc.Token, cleared []string) {
+	switch {
+	case len(cleared) > 0:
+		c.say("removed from %s: %s", tokenLabel(t), clean(strings.Join(cleared, ", ")))
+	case t.Kind == kindFIDO2:
+		c.say("nothing was on %s: a FIDO2 key keeps nothing of a vault, and one that was revoked opens nothing", tokenLabel(t))
+	default:
+		c.say("nothing of a revoked keyslot was on %s", tokenLabel(t))
+	}
 }
