@@ -239,7 +239,11 @@ func (u *user) serviceDown(kind tokens.Kind) *ipc.Error {
 	if detail == "" {
 		return nil
 	}
-	return ipc.Errorf(ipc.TokenService, "%s: %s", serviceSilent(kind), detail)
+	what := ipc.TokenService
+	if !u.d.presence.watchable(kind) {
+		what = ipc.TokenUnsupported
+	}
+	return ipc.Errorf(what, "%s: %s", serviceSilent(kind), detail)
 }
 
 func serviceSilent(kind tokens.Kind) string {

@@ -57,6 +57,9 @@ type Config struct {
 	Watchers map[tokens.Kind]tokens.Watcher
 	// Helper says whether tokens can be used: "ok", or what is wrong. Nil is ok.
 	Helper func() string
+	// HelperConfined is what the system keeps tokend-helper from, a word each as
+	// the helper names them; nil as long as that is not known.
+	HelperConfined func() []string
 	// MayUseTokens says whether a caller may see and use the hardware tokens of
 	// this machine. Nil lets everybody.
 	MayUseTokens func(ipc.Principal) bool
@@ -105,7 +108,8 @@ type Daemon struct {
 	life      context.Context // ends when the daemon is closed
 	end       context.CancelFunc
 	operation atomic.Uint64 // numbers waits
-	collect   chan struct{} // asks for the memory of a locked vault to be collected
+	collect   chan struct{} // asks for what secrets left on the heap to be collected
+	swappable sync.Once     // says that memory could not be locked
 
 	mu    sync.Mutex
 	users map[string]*user
@@ -282,17 +286,37 @@ func (d *Daemon) watch(ctx context.Context, kind tokens.Kind, w tokens.Watcher) 
 	}
 }
 
-// collector gives the memory of locked vaults back, away from the callers.
+// collectDelay lets the call that used a secret end before its memory is
+// collected, and calls that follow each other share a collection.
+const collectDelay = 20 * time.Millisecond
+
+// collector erases what secrets have left on the heap and gives the memory back,
+// away from the callers.
 func (d *Daemon) collector(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.collect:
-			secret.Collect()
 		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(collectDelay):
+		}
+		// Who asks from here on is served by the next round.
+		select {
+		case <-d.collect:
+		default:
+		}
+		secret.Collect()
 	}
 }
+
+// Settle is told by who carries calls that one with secrets in it has been
+// answered. What is left of them on the heap is erased when the collector finds
+// it, which otherwise can take two minutes; so it is made to look soon.
+func (d *Daemon) Settle() { d.collectSoon() }
 
 func (d *Daemon) collectSoon() {
 	select {

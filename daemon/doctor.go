@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -35,8 +36,8 @@ type checkup struct {
 	u    *user
 	p    ipc.Principal
 	list []ipc.Finding
-	// fixes are what drivers say mends the token at a locator.
-	fixes map[string]string
+	// told are what drivers found about tokens that are present, by their places.
+	told map[place]tokens.Finding
 }
 
 func (c *checkup) found(level, code, fix, message string, args ...any) {
@@ -50,7 +51,7 @@ func (d *Daemon) Doctor(ctx context.Context, p ipc.Principal) (ipc.Findings, err
 	if err != nil {
 		return ipc.Findings{}, err
 	}
-	c := &checkup{u: u, p: p, fixes: make(map[string]string)}
+	c := &checkup{u: u, p: p, told: make(map[place]tokens.Finding)}
 	c.helper()
 	c.services()
 	c.diagnose(ctx)
@@ -71,6 +72,36 @@ func (c *checkup) helper() {
 		return
 	}
 	c.found(levelOK, "helper", "", "the token helper works")
+	if c.u.d.cfg.HelperConfined != nil {
+		c.confined(c.u.d.cfg.HelperConfined())
+	}
+}
+
+// confined says how far a helper that a hostile token has taken over is kept
+// from the rest.
+func (c *checkup) confined(words []string) {
+	if words == nil {
+		return
+	}
+	has := func(name string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return w == name || strings.HasPrefix(w, name+"-") })
+	}
+	var lacking []string
+	for _, layer := range []struct{ word, without string }{
+		{"landlock", "Landlock, which keeps it from files"}, {"seccomp", "seccomp, which keeps it from sockets and other programs"},
+	} {
+		if !has(layer.word) {
+			lacking = append(lacking, layer.without)
+		}
+	}
+	switch {
+	case len(lacking) > 0 && runtime.GOOS == "linux":
+		c.found(levelNote, "helper-confined", "", "this kernel does not confine the token helper by %s; a hostile token could do more than it need to", strings.Join(lacking, ", nor by "))
+	case len(lacking) > 0:
+		c.found(levelNote, "helper-confined", "", "this system does not confine the token helper: a hostile token that takes it over has the rights of its user")
+	default:
+		c.found(levelOK, "helper-confined", "", "the kernel confines the token helper (%s)", strings.Join(words, ", "))
+	}
 }
 
 // folder checks who can read the state.

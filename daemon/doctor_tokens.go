@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,13 +87,9 @@ func (c *checkup) diagnose(ctx context.Context) {
 	here := c.u.d.presence.all()
 	for _, kind := range []tokens.Kind{tokens.KindPIV, tokens.KindFIDO2, tokens.KindSoft} {
 		for _, f := range found[kind] {
-			told := func(t tokens.Token) bool {
-				return t.Kind == kind && t.Locator == f.Locator && t.Problem != nil && t.Problem.Code == f.Code
-			}
-			if f.Locator != "" && slices.ContainsFunc(here, told) {
-				if f.Fix != "" { // told with the token itself
-					c.fixes[f.Locator] = f.Fix
-				}
+			at := place{kind, f.Locator}
+			if slices.ContainsFunc(here, func(t tokens.Token) bool { return at == place{t.Kind, t.Locator} }) {
+				c.told[at] = f // with the token itself
 				continue
 			}
 			c.obstacle(kind, f)
@@ -110,6 +107,9 @@ func (c *checkup) obstacle(kind tokens.Kind, f tokens.Finding) {
 		message += " (" + f.Locator + ")"
 	}
 	level, code := c.needs(kind), "token-"+string(f.Code)
+	if f.Code == tokens.CodeNotPresent && level == levelError {
+		level = levelWarning // the token may be elsewhere
+	}
 	if f.Code == tokens.CodeNoService || f.Code == tokens.CodeUnsupported && f.Device == "" {
 		// Said already, with less detail, by the service's own finding.
 		service := "service-" + string(kind)
@@ -139,6 +139,9 @@ func (c *checkup) tokens(ctx context.Context) {
 	for _, t := range here {
 		ref := *c.u.tokenRef(t)
 		c.lost(t)
+		if f, ok := c.told[place{t.Kind, t.Locator}]; ok && (t.Problem == nil || t.Problem.Code == f.Code) {
+			t.Problem = tokens.Errorf(f.Code, "%s", f.Detail)
+		}
 		if t.Problem != nil {
 			c.problem(t, ref)
 			continue
@@ -152,8 +155,9 @@ func (c *checkup) tokens(ctx context.Context) {
 // problem tells why a token that is present cannot be used, and what mends it.
 func (c *checkup) problem(t tokens.Token, ref ipc.TokenRef) {
 	level := levelWarning
-	switch enrolled := c.u.enrolled(t); {
-	case enrolled:
+	switch {
+	case t.Problem.Code == tokens.CodeLastTry, t.Problem.Code == tokens.CodePINRequired: // it can be used
+	case c.u.enrolled(t):
 		level = levelError
 	case !unread(t.Problem.Code): // it can be none of the user's
 		level = levelNote
@@ -163,11 +167,15 @@ func (c *checkup) problem(t tokens.Token, ref ipc.TokenRef) {
 	case c.needs(t.Kind) == levelError:
 		level = levelError // it may be the one that is missed
 	}
-	fix := c.fixes[t.Locator]
-	if fix == "" {
-		fix = problemFix(t, ref, c.u.enrolled(t))
+	fix := problemFix(t, ref, c.u.enrolled(t))
+	if f := c.told[place{t.Kind, t.Locator}]; f.Fix != "" && !strings.HasPrefix(f.Fix, "tokenctl token pin") {
+		fix = f.Fix // which knows the machine
 	}
-	c.found(level, "token-"+string(t.Problem.Code), fix, "%s%s", tokenError(t.Problem, named(t, ref)).Message, problemNote(t))
+	message := t.Problem.Detail
+	if message == "" {
+		message = tokenMessage(t.Problem, t.Kind)
+	}
+	c.found(level, "token-"+string(t.Problem.Code), fix, "token %q: %s%s", named(t, ref).Label, message, problemNote(t))
 }
 
 // problemNote is what is to be known, or done by hand, about a token's problem.
@@ -208,6 +216,10 @@ func problemFix(t tokens.Token, ref ipc.TokenRef, enrolled bool) string {
 		return blockedFix(t, ref, enrolled)
 	case tokens.CodePINNotSet, tokens.CodePINChange:
 		return "tokenctl token pin " + ref.ID
+	case tokens.CodeLastTry, tokens.CodePINRequired:
+		if enrolled {
+			return "tokenctl token test " + ref.ID
+		}
 	case tokens.CodeBusy:
 		if t.Kind == tokens.KindPIV {
 			return fixScdaemon

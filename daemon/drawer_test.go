@@ -27,6 +27,7 @@ type stick struct {
 	pins    []string // shown to it
 	probes  int
 	touches int
+	wiped   []tokens.Key // that it was told to remove
 	// mute keeps probes waiting until they are called off; called counts those.
 	mute   bool
 	called int
@@ -242,7 +243,16 @@ func (w *drawer) ChangePIN(_ context.Context, r tokens.PINRequest) ([]byte, erro
 	return nil, nil
 }
 
-func (w *drawer) Wipe(context.Context, tokens.WipeRequest) ([]string, error) { return nil, nil }
+func (w *drawer) Wipe(_ context.Context, r tokens.WipeRequest) ([]string, error) {
+	s, err := w.at(r.Locator)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wiped = append(s.wiped, r.Keys...)
+	return nil, nil
+}
 
 // withDrawer starts a daemon that drives the sticks in w.
 func withDrawer(t *testing.T, w *drawer, change func(*daemon.Config)) *daemon.Daemon {

@@ -67,11 +67,11 @@ func (d *Daemon) EnrollToken(ctx context.Context, p ipc.Principal, r ipc.EnrollR
 		return ipc.EnrollResult{}, err
 	}
 	slot, made, err := u.enroll(ctx, p, s, r)
-	u.auditResult(p, "token-enroll", slot.ID, err)
+	u.auditResult(p, actEnroll, slot.ID, err)
 	if err != nil {
 		return ipc.EnrollResult{}, mapError(err)
 	}
-	u.noteEnrolled(slot.ID, made)
+	u.endChange(func(n *notesData) { n.enrolled(slot.ID, made) })
 	e := d.event(ipc.EventTokenEnrolled)
 	e.Token = new(slotRef(slot))
 	d.hub.publish(u.uid, e)
@@ -106,6 +106,7 @@ func (u *user) enroll(ctx context.Context, p ipc.Principal, s *session, r ipc.En
 	if err != nil {
 		return vault.Slot{}, tokens.Enrollment{}, err
 	}
+	u.beginChange(p, underway{Action: actEnroll, Slot: made.ID, Keys: e.madeKeys(made)})
 	var slot vault.Slot
 	err = u.opened(ctx, touch, true, func(ctx context.Context) error {
 		slot, err = s.vault.AddSlot(ctx, *made, touch.way)
@@ -144,10 +145,11 @@ func (d *Daemon) RevokeToken(ctx context.Context, p ipc.Principal, id string, r 
 	revoked := u.listed(p, slot.ID)
 	signer := s.vault.Signer()
 	info, err := u.revoke(ctx, p, s, slot, r.Auth)
-	u.auditResult(p, "token-revoke", slot.ID, err)
+	u.auditResult(p, actRevoke, slot.ID, err)
 	if err != nil {
 		return ipc.RevokeResult{}, mapError(err)
 	}
+	u.endChange(func(n *notesData) { n.revoked(slot.ID, slot.Keys) })
 	e := d.event(ipc.EventTokenRevoked)
 	e.Token = new(slotRef(slot))
 	d.hub.publish(u.uid, e)
@@ -167,6 +169,7 @@ func (u *user) revoke(ctx context.Context, p ipc.Principal, s *session, slot vau
 	}
 	ctx, done := s.bind(ctx)
 	defer done()
+	u.beginChange(p, underway{Action: actRevoke, Slot: slot.ID, Keys: slot.Keys})
 	var info vault.RevokeInfo
 	err = u.opened(ctx, touch, true, func(ctx context.Context) error {
 		info, err = s.vault.RevokeSlot(ctx, slot.ID, touch.way)
@@ -174,18 +177,8 @@ func (u *user) revoke(ctx context.Context, p ipc.Principal, s *session, slot vau
 	})
 	s.reindex()
 	if err != nil {
+		u.endChange(nil)
 		return vault.RevokeInfo{}, err
-	}
-	if noteErr := u.notesOf().update(func(n *notesData) {
-		delete(n.Slots, slot.ID)
-		for _, k := range slot.Keys {
-			if k.Kind != tokens.KindSoft {
-				n.Revoked = append(n.Revoked, k)
-			}
-		}
-		n.Revoked = n.Revoked[max(0, len(n.Revoked)-keptRevoked):]
-	}); noteErr != nil {
-		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", noteErr)
 	}
 	if s.slot == slot.ID { // the session stays; its token no longer matters
 		u.begin(s.vault, "", s.by)

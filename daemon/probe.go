@@ -60,7 +60,7 @@ func (p *presence) join(ctx context.Context, a asked, keys []tokens.Key) (f *fli
 	if todo = t.unknown(keys); len(todo) == 0 {
 		return nil, nil, nil
 	}
-	if t.flight != nil {
+	if t.flight != nil && t.flight.waiters > 0 { // else it was called off
 		t.flight.waiters++
 		return t.flight, nil, nil
 	}

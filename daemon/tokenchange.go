@@ -155,7 +155,7 @@ func (u *user) wipe(ctx context.Context, p ipc.Principal, t target, r ipc.WipeTo
 	if err != nil {
 		return nil, tokenError(err, t.ref)
 	}
-	if len(keys) == 0 {
+	if len(keys) == 0 && !seen.Unlisted { // enrolling leaves nothing on those, but something else may have
 		e := ipc.Errorf(ipc.NotFound, "no key of a revoked keyslot is on token %q", t.ref.Label)
 		e.Token = &t.ref
 		return nil, e
@@ -180,7 +180,8 @@ func (u *user) wipe(ctx context.Context, p ipc.Principal, t target, r ipc.WipeTo
 
 // revokedOn are the keys of revoked keyslots that a token holds.
 func (u *user) revokedOn(ctx context.Context, t tokens.Token, stay uint64) ([]tokens.Key, error) {
-	revoked := u.notesOf().get().Revoked
+	noted := u.notesOf().get()
+	revoked := append(noted.Revoked, noted.Unfinished...)
 	if t.Unlisted {
 		ctx, stop := context.WithTimeout(ctx, seekLimit)
 		defer stop()

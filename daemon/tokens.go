@@ -63,7 +63,7 @@ func (u *user) serviceWarnings(p ipc.Principal) []ipc.Warning {
 	var list []ipc.Warning
 	slots := u.slots()
 	for _, kind := range watchedKinds(u.d.cfg.Watchers) {
-		needed := len(slots) == 0 || slices.ContainsFunc(slots, func(s vault.Slot) bool { return s.Kind == kind })
+		needed := len(slots) == 0 && u.d.presence.watchable(kind) || slices.ContainsFunc(slots, func(s vault.Slot) bool { return s.Kind == kind })
 		if e := u.serviceDown(kind); e != nil && needed && u.d.mayUseTokens(p) {
 			list = append(list, ipc.Warning{Code: "token-service", Message: e.Message, Fix: serviceFix(kind)})
 		}

@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon"
+	"github.com/tokenbridge/tokend/daemon/vault"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
 )
@@ -389,8 +391,8 @@ func TestRequiredAttestation(t *testing.T) {
 
 // TestALostTokenIsToldOf: what it opened, when it is not here any more.
 func TestALostTokenIsToldOf(t *testing.T) {
-	w := newDrawer()
-	w.insert("/dev/a", &stick{model: "Stick"})
+	w, lost := newDrawer(), &stick{model: "Stick"}
+	w.insert("/dev/a", lost)
 	d := withDrawer(t, w, nil)
 	p := caller("1000")
 	made := initStick(t, d, p, "", "first")
@@ -411,10 +413,12 @@ func TestALostTokenIsToldOf(t *testing.T) {
 	if err != nil || !slices.Equal(rev.OldBackups, info.Backups) {
 		t.Fatalf("revoke: %+v, %v", rev, err)
 	}
-	// When it is found again nothing is on it to be wiped.
-	w.insert("/dev/b", &stick{model: "Other"})
-	_, err = d.WipeToken(t.Context(), p, "fido2/b", ipc.WipeTokenRequest{Confirm: "fido2/b"})
-	wantKind(t, err, ipc.NotFound)
+	// When it is found again nothing is on it to be wiped, and that is no error.
+	w.insert("/dev/b", lost)
+	wiped, err := d.WipeToken(t.Context(), p, "fido2/b", ipc.WipeTokenRequest{Confirm: "fido2/b"})
+	if err != nil || len(wiped.Cleared) != 0 || len(lost.wiped) != 2 {
+		t.Errorf("wipe: %+v, %v, of keys %+v", wiped, err, lost.wiped)
+	}
 }
 
 // TestSixteenKeyslots of mixed kinds: each alone opens the vault.
@@ -472,5 +476,78 @@ func TestSixteenKeyslots(t *testing.T) {
 	}
 	if s := state(t, d, p); s.State != ipc.VaultUnlocked {
 		t.Errorf("in the end the vault is %s", s.State)
+	}
+}
+
+// TestTheLastKeyslotThatFits: the one after it is refused before its token is
+// asked for anything.
+func TestTheLastKeyslotThatFits(t *testing.T) {
+	w := newDrawer()
+	first := &stick{model: "Stick 1"}
+	w.insert("/dev/1", first)
+	d := withDrawer(t, w, nil)
+	p := caller("1000")
+	initStick(t, d, p, "", "first")
+	enroll := func(n int) (*stick, error) {
+		s := &stick{model: fmt.Sprintf("Stick %d", n)}
+		at := fmt.Sprintf("/dev/%d", n)
+		w.insert(at, s)
+		_, err := d.EnrollToken(t.Context(), p, ipc.EnrollRequest{Kind: "fido2", Locator: at, Auth: ipc.Auth{Token: "first"}})
+		return s, err
+	}
+	for n := 2; n <= vault.MaxSlots; n++ {
+		if _, err := enroll(n); err != nil {
+			t.Fatalf("keyslot %d: %v", n, err)
+		}
+	}
+	late, err := enroll(vault.MaxSlots + 1)
+	if e := wantKind(t, err, ipc.Conflict); !strings.Contains(e.Message, "64 keyslots") {
+		t.Errorf("it says %q", e.Message)
+	}
+	if late.touches != 0 {
+		t.Error("the token was asked for a touch")
+	}
+	lock(t, d, p)
+	if err := unlock(t, d, p, ipc.Auth{Token: fmt.Sprintf("Stick %d", vault.MaxSlots)}); err != nil {
+		t.Errorf("by the last: %v", err)
+	}
+}
+
+// unable is a driver of a build that cannot do its kind.
+type unable struct {
+	tokens.Driver
+	watched atomic.Int32
+}
+
+func (u *unable) List(context.Context) ([]tokens.Token, error) {
+	return nil, tokens.Errorf(tokens.CodeUnsupported, "this build cannot")
+}
+
+func (u *unable) Watch(context.Context, func(tokens.Event)) error {
+	u.watched.Add(1)
+	return tokens.Errorf(tokens.CodeUnsupported, "this build cannot")
+}
+
+// TestABuildWithoutAKind is told so where it matters, and tries no more.
+func TestABuildWithoutAKind(t *testing.T) {
+	u := &unable{}
+	d := start(t, func(c *daemon.Config) {
+		c.Drivers[tokens.KindFIDO2] = u
+		c.Watchers = map[tokens.Kind]tokens.Watcher{tokens.KindFIDO2: u}
+	})
+	p := caller("1000")
+	begin := time.Now()
+	_, err := d.Init(t.Context(), p, ipc.InitRequest{Enroll: &ipc.EnrollRequest{Kind: "fido2"}})
+	if e := ipc.KindOf(err); e != ipc.TokenUnsupported {
+		t.Errorf("enrolling such a token: %v", err)
+	}
+	initSoft(t, d, p)
+	s, err := d.Status(t.Context(), p)
+	if err != nil || has(s.Warnings, "token-service") {
+		t.Errorf("who has no such token is warned: %+v, %v", s.Warnings, err)
+	}
+	time.Sleep(1500 * time.Millisecond) // longer than the pause after a failure
+	if n := u.watched.Load(); n != 1 {
+		t.Errorf("in %v it was tried %d times", time.Since(begin), n)
 	}
 }

@@ -53,8 +53,14 @@ func adviseVault(e *ipc.Error) []string {
 			"if nothing is, bring a backup back: `tokenctl backup restore FILE` puts the damaged files aside"}
 	case ipc.VaultReplaced:
 		return []string{"this is not the vault this daemon knew: somebody put another in its place, or a folder was copied; nothing of it was used",
-			"put your own back, or bring it back from a backup: `tokenctl backup restore FILE --signer FINGERPRINT`; `tokenctl doctor` looks closer"}
+			"put your own back, or see what is left of it here: `tokenctl vault recover`",
+			"if nothing is, bring a backup back: `tokenctl backup restore FILE` puts what is there aside"}
 	case ipc.VaultRolledBack:
+		if strings.Contains(e.Message, " is over") {
+			return []string{"a copy from before the keys were changed lies where the newer vault was; a token revoked since would open it, so it was not used and never will be",
+				"put the newer one back, or see what is left of it here: `tokenctl vault recover`",
+				"if nothing is, bring a backup back: `tokenctl backup restore FILE` puts what is there aside"}
+		}
 		return []string{"an older copy of the vault lies where a newer one was (a restored snapshot does that); it was not used",
 			"put the newer one back, or go on from the older one: `tokenctl vault recover`"}
 	case ipc.BackupDamaged:
@@ -292,7 +298,7 @@ func adviceAgree(flag string) []string {
 
 // adviceNothingLeft is about a vault that recover cannot mend.
 func adviceNothingLeft() []string {
-	return []string{"nothing was overwritten; bring a backup back: `tokenctl backup restore FILE` puts the damaged files aside"}
+	return []string{"nothing was overwritten; bring a backup back: `tokenctl backup restore FILE` puts what is there aside"}
 }
 
 // adviceOtherQR is about a picture that was read well, and is none of an account.

@@ -240,7 +240,8 @@ func (c *cli) vaultRecoverCommand() *cobra.Command {
 			res, err = c.daemon().RecoverVault(ctx, ipc.RecoverVaultRequest{Auth: a, Apply: apply})
 			return err
 		})
-		if ipc.KindOf(err) == ipc.VaultDamaged {
+		switch ipc.KindOf(err) {
+		case ipc.VaultDamaged, ipc.VaultReplaced, ipc.VaultRolledBack:
 			return failWith("recover the vault", err, adviceNothingLeft()...)
 		}
 		if err != nil {

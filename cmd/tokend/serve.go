@@ -69,6 +69,7 @@ type service struct {
 	log      *slog.Logger
 	level    *slog.LevelVar
 	helper   *helperState
+	helpers  helper.Running
 	access   *tokenAccess
 	roots    [][]byte // of attestations
 	daemon   *daemon.Daemon
@@ -200,15 +201,17 @@ func (s *service) build() error {
 	s.setAccess()
 	cfg := daemon.Config{
 		StateDir: s.config.StateDir, Mode: s.mode, Owner: owner, Version: buildVersion(), Socket: s.config.Socket,
-		Helper: s.helper.get, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Log: s.log,
+		Helper: s.helper.get, HelperConfined: s.helper.confinement, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Log: s.log,
 	}
 	if findErr == nil {
-		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Log: s.log})
+		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Running: &s.helpers, Log: s.log})
 		// A helper that was built without a kind says so when it is to watch it.
-		fido2 := helper.New(helper.Config{Path: path, Kind: tokens.KindFIDO2, Devices: s.config.Tokens.FIDO2Devices, Log: s.log})
+		fido2 := helper.New(helper.Config{
+			Path: path, Kind: tokens.KindFIDO2, Devices: s.config.Tokens.FIDO2Devices, Running: &s.helpers, Log: s.log,
+		})
 		cfg.Drivers = map[tokens.Kind]tokens.Driver{
 			tokens.KindPIV: piv, tokens.KindFIDO2: fido2,
-			tokens.KindSoft: helper.New(helper.Config{Path: path, Kind: tokens.KindSoft, Log: s.log}),
+			tokens.KindSoft: helper.New(helper.Config{Path: path, Kind: tokens.KindSoft, Running: &s.helpers, Log: s.log}),
 		}
 		cfg.Watchers = map[tokens.Kind]tokens.Watcher{tokens.KindPIV: piv, tokens.KindFIDO2: fido2}
 	}
@@ -255,14 +258,7 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server := httpapi.New(httpapi.Config{
-		Backend: s.daemon, Log: s.log,
-		Identify: func(c net.Conn) (ipc.Principal, error) {
-			p, err := local.Principal(c)
-			if err != nil {
-				return p, err
-			}
-			return s.daemon.Identify(p)
-		},
+		Backend: s.daemon, Log: s.log, Settle: s.daemon.Settle, Identify: s.identify,
 	})
 	var wg sync.WaitGroup
 	wg.Go(func() { s.reloads(ctx, hangup) })
@@ -280,6 +276,20 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	}
 	wg.Wait()
 	return err
+}
+
+// identify names a caller. The daemon's own helpers are none: one that speaks
+// here has been taken over by a token.
+func (s *service) identify(c net.Conn) (ipc.Principal, error) {
+	p, err := local.Principal(c)
+	if err != nil {
+		return p, err
+	}
+	if s.helpers.Has(p.PID) {
+		s.log.Error("a token helper tried to use the vault: it is no longer under control", "pid", p.PID)
+		return p, ipc.Errorf(ipc.NotAuthorized, "a token helper may not use the vault")
+	}
+	return s.daemon.Identify(p)
 }
 
 // listen takes the sockets that the service manager gave, or opens its own.

@@ -50,6 +50,8 @@ type exchange struct {
 	route *Route
 	id    string
 	begun bool // the stream's head is out: no error can be told any more
+	// secrets says that the request or its answer held some.
+	secrets bool
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -64,6 +66,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			x.panicked(v)
 		}
 		x.log(status, start)
+		if x.secrets {
+			s.cfg.Settle()
+		}
 		if v != nil && x.begun {
 			panic(http.ErrAbortHandler) // ends the connection: the answer is not whole
 		}
@@ -95,16 +100,35 @@ func (x *exchange) run() error {
 	if err != nil {
 		return err
 	}
+	if x.route.Access == AccessReveal {
+		return x.reveal(out)
+	}
 	body, err := json.Marshal(out)
 	if err != nil {
 		return fmt.Errorf("cannot encode the answer: %w", err)
 	}
-	body = append(body, '\n')
-	x.write(200, body)
-	if x.route.Access == AccessReveal {
-		wipe(reflect.ValueOf(out))
-		clear(body)
+	x.write(200, append(body, '\n'))
+	return nil
+}
+
+// keptByHTTP is the size of net/http's buffer for an answer, in bytes. Only what
+// is longer goes past it.
+const keptByHTTP = 2048
+
+// reveal answers with secrets, and wipes them from all that they went through.
+func (x *exchange) reveal(out any) error {
+	body, err := encodeSecrets(out, keptByHTTP+1)
+	defer clear(body)
+	wipe(reflect.ValueOf(out))
+	if err != nil {
+		return fmt.Errorf("cannot encode the answer: %w", err)
 	}
+	x.c.trail.secret = true
+	x.write(200, body)
+	// An error is that the caller is gone, as in write.
+	_ = http.NewResponseController(x.w).Flush()
+	x.c.trail.secret = false
+	x.secrets = true
 	return nil
 }
 
@@ -237,10 +261,12 @@ func (x *exchange) call() (any, error) {
 		return nil, err
 	}
 	body, err := x.body()
+	x.c.trail.forget(body)
 	defer clear(body)
 	if err != nil {
 		return nil, err
 	}
+	x.secrets = holdsSecret(body, x.route.secrets)
 	if e := x.route.shape.check(body); e != nil {
 		return nil, e
 	}

@@ -1,0 +1,177 @@
+//go:build linux
+
+package memory
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenbridge/tokend/cmd/internal/e2e"
+)
+
+// builds are the programs as they are shipped, and the same without
+// GOEXPERIMENT, once for all tests.
+var builds = sync.OnceValues(func() (p struct{ shipped, plain e2e.Programs }, err error) {
+	dir, err := os.MkdirTemp("", "tokend-memory-")
+	if err != nil {
+		return p, err
+	}
+	p.shipped.Dir, p.plain.Dir = filepath.Join(dir, "shipped"), filepath.Join(dir, "plain")
+	cmd := exec.Command("../../../../packaging/build.sh", p.shipped.Dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return p, fmt.Errorf("cannot build the programs: %w\n%s", err, out)
+	}
+	if err := os.Mkdir(p.plain.Dir, 0o755); err != nil {
+		return p, err
+	}
+	_, err = e2e.Build(p.plain.Dir, false, "GOEXPERIMENT=")
+	return p, err
+})
+
+func shipped(t *testing.T) e2e.Programs {
+	t.Helper()
+	p, err := builds()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.shipped
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(holdEnv) != "" {
+		hold()
+	}
+	code := m.Run()
+	if p, err := builds(); err == nil {
+		if err := os.RemoveAll(filepath.Dir(p.shipped.Dir)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	os.Exit(code)
+}
+
+// settled is the time that the daemon has for erasing after an answer. It needs
+// some 30 ms; the rest is for a machine with much else to do.
+const settled = time.Second
+
+// namesLeft is how many names of accounts may be left in a locked daemon. Names
+// are no secrets of runtime/secret: those that were in answers can stay in the
+// buffers that net/http and encoding/json keep, of which each holds some twenty.
+const namesLeft = 100
+
+// touchKinds are what must be nowhere between touches, be the vault open or not.
+func touchKinds() []string {
+	return []string{"PIN", "recovery password", "recovery key", "touch key", "touch exchange", "touch secret"}
+}
+
+// sessionKinds are what must be nowhere once the vault is locked.
+func sessionKinds() []string {
+	return []string{"session key", "session exchange", "session members", "session secret", "signing key", "journal key"}
+}
+
+// look stops the daemon and searches it.
+func (b *bench) look(when string) *Search {
+	b.t.Helper()
+	needles := b.everything()
+	began := time.Now()
+	s, err := Process(b.PID(), needles)
+	b.must(err)
+	b.t.Logf("%s: searched %d KiB for %d needles in %v; found %d:\n%s", when, s.Bytes/1024, len(needles),
+		time.Since(began).Round(time.Millisecond), len(s.Hits), s.Table())
+	return s
+}
+
+// none fails the test for each hit of the kinds, and says what is about it.
+func (s *Search) none(t *testing.T, kinds ...string) {
+	t.Helper()
+	for i := range s.Hits {
+		if h := &s.Hits[i]; slices.Contains(kinds, h.Kind) {
+			t.Errorf("%s, %s, %s, at %x in %s:\n%q", h.Kind, h.Form, h.Part, h.Address, h.Mapping, h.Around)
+		}
+	}
+}
+
+// TestMemory stops the daemon as it is shipped after a long day, between touches
+// and after lock, and looks for every secret of that day in all forms.
+func TestMemory(t *testing.T) {
+	b := newBench(t, shipped(t))
+	b.history()
+	b.look("unlocked, at the very moment of an answer by touch") // for the record
+	time.Sleep(settled)
+	s := b.look("unlocked, between touches")
+	s.none(t, touchKinds()...)
+	b.wantSession(s)
+	b.wantNoHelper()
+
+	b.must(b.c.Lock(b.ctx))
+	time.Sleep(settled)
+	s = b.look("locked")
+	s.none(t, touchKinds()...)
+	s.none(t, sessionKinds()...)
+	if n := s.Count("name"); n > namesLeft {
+		t.Errorf("%d names are left", n)
+	}
+	b.wantNoHelper()
+
+	// The same daemon once more: what was wiped was not merely never there.
+	_, err := b.c.Unlock(b.ctx, b.unlock(0))
+	b.must(err)
+	time.Sleep(settled)
+	s = b.look("unlocked again")
+	s.none(t, touchKinds()...)
+	b.wantSession(s)
+}
+
+// wantSession sees that the search finds what must be there: the keys and each
+// session secret, once and in locked memory, and nowhere else.
+func (b *bench) wantSession(s *Search) {
+	b.t.Helper()
+	want := map[string]int{"session key": 1, "signing key": 1, "journal key": 1, "session secret": 0}
+	for _, a := range b.list {
+		if a.class == "session" {
+			want["session secret"]++
+		}
+	}
+	for kind, n := range want {
+		if got := s.Count(kind); got != n {
+			b.t.Errorf("%s: found %d times, want %d", kind, got, n)
+		}
+	}
+	s.none(b.t, "session exchange", "session members")
+	b.wantLocked(s)
+}
+
+// TestMemoryWithoutErasing is the control: the same day of programs that were
+// built without GOEXPERIMENT=runtimesecret leaves copies, and the search finds
+// them.
+func TestMemoryWithoutErasing(t *testing.T) {
+	p, err := builds()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, p.plain)
+	b.history()
+	time.Sleep(settled)
+	s := b.look("not erasing, unlocked, between touches")
+	touch := 0
+	for _, kind := range touchKinds() {
+		touch += s.Count(kind)
+	}
+	b.must(b.c.Lock(b.ctx))
+	time.Sleep(settled)
+	s = b.look("not erasing, locked")
+	session := 0
+	for _, kind := range sessionKinds() {
+		session += s.Count(kind)
+	}
+	t.Logf("without erasing: %d copies of the touch class between touches, %d of the session class after lock", touch, session)
+	if touch == 0 || session == 0 {
+		t.Error("nothing was left where nothing is erased: the search sees nothing")
+	}
+}
