@@ -166,7 +166,7 @@ func join(r *Request, s Secrets) {
 	}
 }
 
-// Locators are where the tokens are that the request names, and may be.
+// Locators are where the tokens are, or will be, that the request names.
 func (r *Request) Locators() []string {
 	list := append([]string{r.Locator}, r.Devices...)
 	switch {
