@@ -66,18 +66,18 @@ func TestBadCBOR(t *testing.T) {
 		in   []byte
 		want Status
 	}{
-		"nothing":            {nil, StatusInvalidLength},
-		"no parameters":      {[]byte{2}, StatusMissingParameter},
-		"half":               {append([]byte{2}, good[:len(good)/2]...), StatusInvalidCBOR},
-		"too much":           {append(append([]byte{2}, good...), 0), StatusInvalidCBOR},
-		"a number":           {[]byte{2, 0x01}, StatusUnexpectedType},
-		"twice the same":     {[]byte{2, 0xA2, 1, 0x61, 'a', 1, 0x61, 'a'}, StatusInvalidCBOR},
-		"indefinite length":  {[]byte{2, 0xBF, 1, 0x61, 'a', 0xFF}, StatusInvalidCBOR},
-		"a tag":              {[]byte{2, 0xC1, 0xA0}, StatusInvalidCBOR},
-		"deep":               {[]byte{2, 0xA1, 9, 0x81, 0x81, 0x81, 0x81, 0x81, 0}, StatusInvalidCBOR},
-		"unknown command":    {[]byte{0x55}, StatusInvalidCommand},
-		"large blobs":        {[]byte{0x0C}, StatusInvalidCommand},
-		"too large":          {append([]byte{2}, make([]byte, 1200)...), StatusRequestTooLarge},
+		"nothing":           {nil, StatusInvalidLength},
+		"no parameters":     {[]byte{2}, StatusMissingParameter},
+		"half":              {append([]byte{2}, good[:len(good)/2]...), StatusInvalidCBOR},
+		"too much":          {append(append([]byte{2}, good...), 0), StatusInvalidCBOR},
+		"a number":          {[]byte{2, 0x01}, StatusUnexpectedType},
+		"twice the same":    {[]byte{2, 0xA2, 1, 0x61, 'a', 1, 0x61, 'a'}, StatusInvalidCBOR},
+		"indefinite length": {[]byte{2, 0xBF, 1, 0x61, 'a', 0xFF}, StatusInvalidCBOR},
+		"a tag":             {[]byte{2, 0xC1, 0xA0}, StatusInvalidCBOR},
+		"deep":              {[]byte{2, 0xA1, 9, 0x81, 0x81, 0x81, 0x81, 0x81, 0}, StatusInvalidCBOR},
+		"unknown command":   {[]byte{0x55}, StatusInvalidCommand},
+		"large blobs":       {[]byte{0x0C}, StatusInvalidCommand},
+		"too large":         {append([]byte{2}, make([]byte, 1200)...), StatusRequestTooLarge},
 	} {
 		if out := c.k.CBOR(t.Context(), tt.in); len(out) != 1 || Status(out[0]) != tt.want {
 			t.Errorf("%s: %x, not %v", what, out, tt.want)
@@ -91,7 +91,7 @@ func TestBadCBOR(t *testing.T) {
 
 func TestTouches(t *testing.T) {
 	var last Prompt
-	c := newClient(t, Options{TouchTimeout: 30 * time.Millisecond})
+	c := newClient(t, Options{TouchTimeout: 150 * time.Millisecond})
 	id := c.make()
 	c.k.SetTouch(func(_ context.Context, p Prompt) bool { last = p; return true })
 	c.want(StatusOK, CommandGetAssertion, assertParams(id))
@@ -520,6 +520,14 @@ func TestManagement(t *testing.T) {
 			t.Fatal(s)
 		}
 		manage(StatusPINAuthInvalid, 1, nil)
+		// A token for one relying party manages that one's alone.
+		if s := c.login(testPIN, permitManage, "a.example"); s != StatusOK {
+			t.Fatal(s)
+		}
+		manage(StatusPINAuthInvalid, 1, nil)
+		manage(StatusPINAuthInvalid, 6, m{2: descriptors(ids[1])[0]})
+		manage(StatusOK, 4, m{1: h[:]})
+		manage(StatusOK, 6, m{2: descriptors(ids[2])[0]})
 	}
 	c := newClient(t, Options{NoManagement: true})
 	c.want(StatusInvalidCommand, CommandManagement, m{1: 1})
