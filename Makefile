@@ -44,7 +44,7 @@ lint: ## gofmt, go vet, golangci-lint, govulncheck
 golden: ## write the golden files of the vault format anew
 	@$$(packaging/go.sh) test ./daemon/archive ./daemon/vault -run Golden -update
 
-virtual-tokens: ## start virtual PIV cards on a private pcscd, to try things by hand
+virtual-tokens: ## start virtual PIV cards and FIDO2 keys, to try things by hand
 	@packaging/setup.sh test
 	@packaging/build.sh
 	@mkdir -p build && $$(packaging/go.sh) build -o build/virtual-token ./tokens/tokentest/cmd/virtual-token

@@ -47,6 +47,7 @@ type enrolling struct {
 	cause   cause
 	// token is the one meant; for a software token only its kind is set.
 	token   tokens.Token
+	stay    uint64 // of the token in its place
 	classes []tokens.Class
 	manage  []byte
 	ref     ipc.TokenRef
@@ -55,6 +56,9 @@ type enrolling struct {
 // prepareEnroll checks all that can be checked before the token is asked.
 func (u *user) prepareEnroll(ctx context.Context, p ipc.Principal, r ipc.EnrollRequest) (*enrolling, error) {
 	e := &enrolling{u: u, request: r, cause: cause{who: p}}
+	if n := len(u.slots()); n >= vault.MaxSlots {
+		return nil, ipc.Errorf(ipc.Conflict, "the vault has %d keyslots, and no more fit; nothing was changed", n)
+	}
 	kind := tokens.Kind(r.Kind)
 	if kind != tokens.KindPIV && kind != tokens.KindFIDO2 && kind != tokens.KindSoft {
 		return nil, ipc.Errorf(ipc.InvalidArgument, "there is no kind of token %q", r.Kind)
@@ -88,6 +92,9 @@ func (u *user) prepareEnroll(ctx context.Context, p ipc.Principal, r ipc.EnrollR
 	}
 	e.ref = ipc.TokenRef{ID: e.token.ID, Label: label, Kind: r.Kind}
 	if kind == tokens.KindSoft {
+		if e.attested() {
+			return nil, e.unattested(nil)
+		}
 		if len(r.PIN) == 0 {
 			return nil, tokenError(tokens.Errorf(tokens.CodePINRequired, ""), e.ref)
 		}
@@ -118,11 +125,16 @@ func (e *enrolling) find(ctx context.Context, kind tokens.Kind) error {
 	if !e.u.d.mayUseTokens(e.cause.who) {
 		return ipc.Errorf(ipc.TokenNotPresent, "no token of kind %q is present", kind)
 	}
-	found := e.match(kind)
-	if len(found) == 0 {
+	if len(e.match(kind)) == 0 {
 		e.u.d.presence.settled(ctx)
-		found = e.match(kind)
 	}
+	// Those that are enrolled are not meant.
+	if e.request.Locator == "" {
+		e.u.seek(ctx, e.cause.who, e.u.slots(), true)
+	} else {
+		e.u.seekAt(ctx, e.match(kind))
+	}
+	found := e.match(kind)
 	switch len(found) {
 	case 0:
 		if x := e.u.serviceDown(kind); x != nil {
@@ -133,7 +145,7 @@ func (e *enrolling) find(ctx context.Context, kind tokens.Kind) error {
 		}
 		return ipc.Errorf(ipc.TokenNotPresent, "no such token of kind %q is present", kind)
 	case 1:
-		e.token = found[0]
+		e.token, e.stay = found[0], e.u.d.presence.stay(found[0])
 	default:
 		if e.u.enrolled(found[0]) && e.request.Locator == "" {
 			return ipc.Errorf(ipc.AlreadyExists, "the tokens of kind %q that are present are all enrolled already", kind)
@@ -247,6 +259,7 @@ func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
 		Slots:     make(map[tokens.Class]string),
 		Algorithm: tokens.Algorithm(e.request.Algorithm), UseExisting: e.request.UseExisting,
 		Overwrite: e.request.Overwrite, ManagementKey: e.manage,
+		Exclude: keysOf(e.u.slots(), e.token.Kind), Roots: e.u.d.attest.Load().Roots,
 	}
 	if e.request.SessionSlot != "" {
 		r.Slots[tokens.ClassSession] = e.request.SessionSlot
@@ -265,7 +278,7 @@ func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
 		}
 	} else {
 		err = e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, tell telling) error {
-			if err = e.u.d.presence.still(e.token); err != nil {
+			if err = e.u.d.presence.still(e.token, e.stay); err != nil {
 				return err
 			}
 			r.OnTouch, r.OnBusy = tell.touch, tell.busy
@@ -278,6 +291,13 @@ func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
 	}
 	if e.token.Kind != tokens.KindSoft {
 		e.u.d.presence.refresh(made.Token)
+	}
+	if e.token.Unlisted {
+		e.u.d.presence.learn(asked{e.token, e.stay}, made.Keys, slices.Repeat([]bool{true}, len(made.Keys)))
+	}
+	if e.attested() && (made.Attestation == nil || !made.Attestation.Verified) {
+		e.undo(&vault.NewSlot{Enrollment: made})
+		return nil, e.unattested(made.Attestation)
 	}
 	slot := vault.Slot{Kind: e.token.Kind, Label: e.ref.Label, Keys: made.Keys, KeyFile: made.KeyFile}
 	return &vault.NewSlot{
@@ -295,6 +315,25 @@ func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
 	}, nil
 }
 
+// attested says whether the token must have a maker who vouches for it.
+func (e *enrolling) attested() bool {
+	return e.request.RequireAttestation || e.u.d.attest.Load().Required
+}
+
+// unattested is the error that nobody does.
+func (e *enrolling) unattested(a *tokens.Attestation) *ipc.Error {
+	why := "no maker vouches for it"
+	if a != nil {
+		why = "who vouches for it is not trusted here"
+		if a.Maker != "" {
+			why = fmt.Sprintf("%q vouches for it, who is not trusted here", a.Maker)
+		}
+	}
+	x := ipc.Errorf(ipc.TokenUnattested, "cannot enrol token %q: %s; nothing was kept", e.ref.Label, why)
+	x.Token = &e.ref
+	return x
+}
+
 // clearUnfinished removes from the token the keys that an interrupted enrolment
 // of this daemon's left on it, and no others: no vault has a keyslot for them.
 func (e *enrolling) clearUnfinished(ctx context.Context) error {
@@ -310,7 +349,7 @@ func (e *enrolling) clearUnfinished(ctx context.Context) error {
 		return nil // without its PIN, enrolling asks for that first
 	}
 	err := e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, _ telling) error {
-		if err := e.u.d.presence.still(e.token); err != nil {
+		if err := e.u.d.presence.still(e.token, e.stay); err != nil {
 			return err
 		}
 		_, err := wiper.Wipe(ctx, tokens.WipeRequest{
@@ -328,7 +367,7 @@ func (e *enrolling) clearUnfinished(ctx context.Context) error {
 // madeKeys are the keys that the token made for this, and that nothing else can
 // have use for.
 func (e *enrolling) madeKeys(made *vault.NewSlot) []tokens.Key {
-	if e.request.UseExisting {
+	if e.request.UseExisting || e.token.Unlisted { // those keep nothing of it
 		return nil
 	}
 	return made.Enrollment.Keys
@@ -339,13 +378,16 @@ func (e *enrolling) madeKeys(made *vault.NewSlot) []tokens.Key {
 // was there before stays.
 func (e *enrolling) undo(made *vault.NewSlot) {
 	wiper, ok := e.driver.(tokens.Wiper)
-	if !ok || e.request.UseExisting || e.token.Kind == tokens.KindSoft {
+	if !ok || e.request.UseExisting || e.token.Kind == tokens.KindSoft || e.token.Unlisted {
 		e.u.endChange(nil)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), undoLimit)
 	defer cancel()
 	err := e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, _ telling) error {
+		if err := e.u.d.presence.still(e.token, e.stay); err != nil {
+			return err
+		}
 		_, err := wiper.Wipe(ctx, tokens.WipeRequest{
 			Locator: e.token.Locator, Keys: made.Enrollment.Keys, PIN: e.request.PIN, ManagementKey: e.manage,
 		})

@@ -66,26 +66,30 @@ func (d *Daemon) EnrollToken(ctx context.Context, p ipc.Principal, r ipc.EnrollR
 	if err != nil {
 		return ipc.EnrollResult{}, err
 	}
-	slot, warnings, err := u.enroll(ctx, p, s, r)
+	slot, made, err := u.enroll(ctx, p, s, r)
 	u.auditResult(p, actEnroll, slot.ID, err)
 	if err != nil {
 		return ipc.EnrollResult{}, mapError(err)
 	}
-	u.endChange(func(n *notesData) { n.warn(slot.ID, warnings) })
+	u.endChange(func(n *notesData) { n.enrolled(slot.ID, made) })
 	e := d.event(ipc.EventTokenEnrolled)
 	e.Token = new(slotRef(slot))
 	d.hub.publish(u.uid, e)
 	t := u.listed(p, slot.ID)
-	return ipc.EnrollResult{Version: ipc.Version, Token: t, Warnings: append([]ipc.Warning{}, t.Warnings...)}, nil
+	res := ipc.EnrollResult{Version: ipc.Version, Token: t, Warnings: append([]ipc.Warning{}, t.Warnings...)}
+	if a := made.Attestation; a != nil {
+		res.Attested, res.AttestationOK, res.Maker, res.MakerModel = true, a.Verified, a.Maker, a.Model
+	}
+	return res, nil
 }
 
-func (u *user) enroll(ctx context.Context, p ipc.Principal, s *session, r ipc.EnrollRequest) (vault.Slot, []tokens.Warning, error) {
+func (u *user) enroll(ctx context.Context, p ipc.Principal, s *session, r ipc.EnrollRequest) (vault.Slot, tokens.Enrollment, error) {
 	if s.vault.ReadOnly() {
-		return vault.Slot{}, nil, mapError(vault.ErrReadOnly)
+		return vault.Slot{}, tokens.Enrollment{}, mapError(vault.ErrReadOnly)
 	}
 	e, err := u.prepareEnroll(ctx, p, r)
 	if err != nil {
-		return vault.Slot{}, nil, err
+		return vault.Slot{}, tokens.Enrollment{}, err
 	}
 	var touch opening
 	if slices.Contains(e.classes, tokens.ClassTouch) {
@@ -94,13 +98,13 @@ func (u *user) enroll(ctx context.Context, p ipc.Principal, s *session, r ipc.En
 		err = u.agreed(ctx, p, s, r.Auth)
 	}
 	if err != nil {
-		return vault.Slot{}, nil, err
+		return vault.Slot{}, tokens.Enrollment{}, err
 	}
 	ctx, done := s.bind(ctx)
 	defer done()
 	made, err := e.run(ctx)
 	if err != nil {
-		return vault.Slot{}, nil, err
+		return vault.Slot{}, tokens.Enrollment{}, err
 	}
 	u.beginChange(p, underway{Action: actEnroll, Slot: made.ID, Keys: e.madeKeys(made)})
 	var slot vault.Slot
@@ -110,9 +114,9 @@ func (u *user) enroll(ctx context.Context, p ipc.Principal, s *session, r ipc.En
 	})
 	if err != nil {
 		e.undo(made)
-		return vault.Slot{}, nil, err
+		return vault.Slot{}, tokens.Enrollment{}, err
 	}
-	return slot, made.Enrollment.Warnings, nil
+	return slot, made.Enrollment, nil
 }
 
 // RevokeToken implements [ipc.Tokens].
@@ -267,7 +271,7 @@ func (d *Daemon) TestToken(ctx context.Context, p ipc.Principal, id string, r ip
 func (u *user) testSlot(ctx context.Context, p ipc.Principal, s *session, slot vault.Slot, a ipc.Auth, result *ipc.TestTokenResult) error {
 	c := cause{who: p}
 	if !u.isHere(ctx, p, slot) {
-		return u.absent(slot)
+		return u.missing(p, slot)
 	}
 	ctx, done := s.bind(ctx)
 	defer done()

@@ -57,6 +57,9 @@ type backupNote struct {
 type slotNotes struct {
 	LastUsed time.Time        `json:"last_used,omitzero"`
 	Warnings []tokens.Warning `json:"warnings,omitempty"`
+	// Attestation is the maker's word when the token was enrolled; a FIDO2 key
+	// gives it then and never again.
+	Attestation *tokens.Attestation `json:"attestation,omitempty"`
 }
 
 const (
@@ -194,5 +197,12 @@ func (u *user) noteWarnings(slot string, warnings []tokens.Warning) {
 func (n *notesData) warn(slot string, warnings []tokens.Warning) {
 	s := n.Slots[slot]
 	s.Warnings = warnings
+	n.Slots[slot] = s
+}
+
+// enrolled remembers what enrolling told of a keyslot's token.
+func (n *notesData) enrolled(slot string, e tokens.Enrollment) {
+	s := n.Slots[slot]
+	s.Warnings, s.Attestation = e.Warnings, e.Attestation
 	n.Slots[slot] = s
 }

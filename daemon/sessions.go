@@ -207,11 +207,22 @@ func (d *Daemon) tokenChanged(inserted bool, t tokens.Token) {
 	if inserted {
 		kind = ipc.EventTokenInserted
 	}
+	d.tellToken(kind, t)
+}
+
+// tellToken tells everybody who may know of a token, in the terms of his own
+// vault.
+func (d *Daemon) tellToken(kind string, t tokens.Token) {
+	d.tellTokenIf(kind, t, func(*user, tokens.Token) bool { return true })
+}
+
+// tellTokenIf tells those for whom is says so.
+func (d *Daemon) tellTokenIf(kind string, t tokens.Token, is func(*user, tokens.Token) bool) {
 	for _, r := range d.hub.receivers() {
 		d.mu.Lock()
 		u := d.users[r.who.UID]
 		d.mu.Unlock()
-		if u == nil || !d.mayUseTokens(r.who) {
+		if u == nil || !d.mayUseTokens(r.who) || !is(u, t) {
 			continue
 		}
 		e := d.event(kind)

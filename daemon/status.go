@@ -14,11 +14,12 @@ import (
 
 // Status implements [ipc.Reporter]. It neither touches a token nor extends the
 // idle limit.
-func (d *Daemon) Status(_ context.Context, p ipc.Principal) (ipc.Status, error) {
+func (d *Daemon) Status(ctx context.Context, p ipc.Principal) (ipc.Status, error) {
 	u, err := d.user(&p)
 	if err != nil {
 		return ipc.Status{}, err
 	}
+	u.recognise(ctx, p)
 	return ipc.Status{
 		Version: ipc.Version,
 		Daemon: ipc.Daemon{
@@ -209,6 +210,9 @@ func tokenWarning(w tokens.Warning, t ipc.Token) ipc.Warning {
 		out.Message = fmt.Sprintf("token %q does not tell when it asks for a PIN or a touch", t.Label)
 	case tokens.WarnNoTouch:
 		out.Message = fmt.Sprintf("token %q cannot guard accounts by touch", t.Label)
+	case tokens.WarnNoPIN:
+		out.Message = fmt.Sprintf("token %q has no PIN: whoever holds it opens the vault", t.Label)
+		out.Fix = "tokenctl token pin " + t.ID
 	case tokens.WarnNotHardware:
 		out.Code = "software-token"
 		out.Message = fmt.Sprintf("token %q is a software token, not hardware", t.Label)

@@ -55,7 +55,7 @@ func (d *Daemon) Init(ctx context.Context, p ipc.Principal, r ipc.InitRequest) (
 		return ipc.InitResult{}, err
 	}
 	if made != nil {
-		u.endChange(func(n *notesData) { n.warn(s.slot, made.Enrollment.Warnings) })
+		u.endChange(func(n *notesData) { n.enrolled(s.slot, made.Enrollment) })
 	}
 	result := ipc.InitResult{Version: ipc.Version, Vault: u.vaultInfo(), Warnings: u.warnings(p)}
 	if made != nil {

@@ -29,6 +29,27 @@ type Principal struct {
 	Admin bool
 }
 
+// RequestHeader is the field of a request over HTTP that holds its name.
+const RequestHeader = "Tokend-Request"
+
+// MaxRequestName is the greatest length of a request's name in bytes.
+const MaxRequestName = 64
+
+type requestName struct{}
+
+// NameRequest returns a context for a call that its caller calls name. The name
+// comes back in the events of what the call waits for; it is the caller's own
+// word, and decides nothing.
+func NameRequest(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, requestName{}, name)
+}
+
+// RequestName is what the caller calls the call of ctx, empty if nothing.
+func RequestName(ctx context.Context) string {
+	name, _ := ctx.Value(requestName{}).(string)
+	return name
+}
+
 // Secret is a PIN, password, key or OTP secret on its way. It prints as
 // "[secret]" in every format; only JSON, which is the wire, carries it.
 type Secret []byte

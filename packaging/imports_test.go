@@ -33,7 +33,8 @@ func mayImport() map[string][]string {
 		"ipc/httpapi":        {"ipc", "ipc/local"},
 		"ipc/local":          {"ipc"},
 		"tokens":             {},
-		"tokens/fido2":       {"tokens"},
+		"tokens/fido2":       {"tokens", "tokens/fido2/hid"},
+		"tokens/fido2/hid":   {},
 		"tokens/helper":      {"tokens", "tokens/helper/wire"},
 		"tokens/helper/wire": {"tokens"},
 		"tokens/piv":         {"tokens", "tokens/piv/pcsc"},
@@ -124,7 +125,7 @@ func TestImportDirections(t *testing.T) {
 // of device libraries in it, and none has code of tests.
 func TestLinkage(t *testing.T) {
 	for program, forbidden := range map[string][]string{
-		"cmd/tokend":        {module + "/ipc/client", module + "/tokens/piv", "github.com/go-piv/", "github.com/keys-pub/", module + "/tokens/tokentest", "testing"},
+		"cmd/tokend":        {module + "/ipc/client", module + "/tokens/piv", module + "/tokens/fido2", "github.com/go-piv/", "github.com/keys-pub/", "github.com/fxamacker/", module + "/tokens/tokentest", "testing"},
 		"cmd/tokenctl":      {module + "/tokens", module + "/daemon/vault", module + "/daemon/otp", module + "/ipc/httpapi", "github.com/go-piv/", "github.com/keys-pub/", "testing"},
 		"cmd/tokend-helper": {module + "/cmd/tokend-helper/internal/confine/confinetest", module + "/daemon/vault", module + "/ipc", module + "/tokens/tokentest", "net/http", "testing"},
 	} {

@@ -374,44 +374,23 @@ func adviceNoRecovery() []string {
 	return []string{"set one: `tokenctl recovery set-password`"}
 }
 
-// adviceEnroll is about a new token that could not be enrolled: command is what
-// was tried.
-func adviceEnroll(e *ipc.Error, command string) []string {
-	switch e.Kind {
-	case ipc.TokenNotPresent:
-		if e.Token != nil || !strings.HasPrefix(e.Message, "no ") {
-			return adviceAgree("--recovery-password-file") // it is about an enrolled one
-		}
-		return []string{"plug the new token in and repeat; `tokenctl token list` shows what is plugged in",
-			"without hardware, to try it: `tokenctl token enroll --token soft`, or `tokenctl init --token soft`"}
-	case ipc.NoKeyslot:
-		return adviceAgree("--recovery-password-file")
-	case ipc.Ambiguous, ipc.AmbiguousToken:
-		return []string{"say which with --reader: the id at the beginning of a line, or the name after it"}
-	case ipc.TokenOccupied:
-		return []string{"the card holds keys from before: of a vault, for something else, or of an enrolment that was interrupted; nothing was changed",
-			"beside them: `" + command + " --slot 84 --touch-slot 85`",
-			"in their place, and what they opened is lost: `" + command + " --overwrite 82 --overwrite 83`"}
-	}
-	return nil
-}
-
 func adviceOtherSigner() []string {
 	return []string{"the file is whole, but another vault's key signed it: do not restore it unless you know why"}
 }
 
-func adviceFIDO2() []string {
-	return []string{"use --token piv (a YubiKey has PIV as well) or --token soft"}
-}
-
 func adviceKinds() []string {
-	return []string{"--token piv for a card such as a YubiKey, --token soft for a file sealed by a passphrase"}
+	return []string{"--token piv for a card such as a YubiKey, --token fido2 for a FIDO2 security key, --token soft for a file sealed by a passphrase"}
 }
 
-// adviceRevoked is what is left to do after a token was lost.
-func adviceRevoked() []string {
-	return []string{"if token, PIN and an old backup may be in one hand: renew the accounts at their services, too",
-		"make a backup now: tokenctl backup create FILE"}
+// adviceFlags is about flags that another kind of token has.
+func adviceFlags(kind string) []string {
+	switch kind {
+	case kindFIDO2:
+		return []string{"which FIDO2 key is meant: --device PATH, or its id; slots, algorithm and management key are a PIV card's"}
+	case "piv":
+		return []string{"which card is meant: --reader READER, or its id; --device is for --token fido2"}
+	}
+	return adviceKinds()
 }
 
 func adviceSample() []string {
@@ -428,6 +407,9 @@ func adviceFix(code, fix, serial string) string {
 	switch {
 	case code == "pin-last-try" && fix == "":
 		return "tokenctl token test (the right PIN sets the count back)"
+	case code == "no-pin" && fix != "":
+		// A keyslot that was made without a PIN opens without one for ever.
+		return fix + ", then revoke it and enrol it anew"
 	case serial != "" && strings.HasPrefix(fix, "ykman piv "):
 		return "ykman --device " + quoted(serial) + " " + strings.TrimPrefix(fix, "ykman ")
 	}

@@ -19,6 +19,9 @@ import (
 // daemon is what tokenctl needs of the daemon: ipc.Backend without the
 // principal, which the kernel tells the daemon. ipc/client implements it.
 type daemon interface {
+	// Name is what events call this program's requests.
+	Name() string
+
 	Status(ctx context.Context) (ipc.Status, error)
 	Events(ctx context.Context, send func(ipc.Event) error) error
 	Doctor(ctx context.Context) (ipc.Findings, error)
@@ -86,6 +89,8 @@ type cli struct {
 	stdinTaken string
 	connecting sync.Mutex // guards conn
 	conn       daemon
+	// touches is how many touches were asked for by now.
+	touches int
 	// ran is the command that was run, as it is typed.
 	ran string
 }

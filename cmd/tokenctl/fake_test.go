@@ -31,6 +31,7 @@ type fake struct {
 	secrets    map[string][]byte
 	pin        string
 	tries      int
+	fido2PIN   string   // of its FIDO2 keys; empty for none
 	spent      []string // what PINs were tried, to prove that none was tried twice
 	password   string
 	backup     []byte
@@ -245,7 +246,14 @@ func (f *fake) enroll(r ipc.EnrollRequest) error {
 		f.tokens[0] = ipc.Token{ID: "slot1", Kind: "soft", Label: cmp.Or(r.Label, "software"), Present: true, Enrolled: true, Classes: []string{"session"}}
 		return nil
 	}
-	if err := f.usePIN(r.PIN, r.SpendLastTry); err != nil {
+	if r.Kind == "fido2" {
+		i := slices.IndexFunc(f.tokens, func(t ipc.Token) bool { return t.ID == r.Locator })
+		if i < 0 || string(r.PIN) != f.fido2PIN {
+			return ipc.Errorf(ipc.PINInvalid, "the PIN is wrong")
+		}
+		f.tokens = append([]ipc.Token{f.tokens[i]}, slices.Delete(f.tokens, i, i+1)...)
+		f.pin = f.fido2PIN
+	} else if err := f.usePIN(r.PIN, r.SpendLastTry); err != nil {
 		return err
 	}
 	f.tokens[0].Enrolled, f.tokens[0].Classes = true, []string{"session", "touch"}

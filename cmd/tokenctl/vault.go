@@ -16,6 +16,7 @@ const initHelp = `Make a vault that a token opens. For people, quickstart is eas
 same in one command, for scripts too.
 
   --token piv    a PIV card such as a YubiKey: the keys never leave it
+  --token fido2  a FIDO2 security key with hmac-secret: nothing is stored on it
   --token soft   a file sealed by a passphrase: not hardware, for trying
   --token none   no token: only the recovery password opens the vault
 
@@ -23,6 +24,7 @@ The recovery password opens the vault and its backups without any token. Without
 one, a lost token is a lost vault: enrol a second token then.`
 
 const initExamples = `  tokenctl init --token piv
+  tokenctl init --token fido2 --device /dev/hidraw3
   tokenctl init --token piv --reader Yubico --slot 9d --use-existing
   tokenctl init --token soft --pin-file pass.txt --recovery-password-file rp.txt`
 
@@ -31,7 +33,7 @@ func (c *cli) initCommand() *cobra.Command {
 	var passwordFile string
 	var noPassword bool
 	cmd := &cobra.Command{
-		Use: "init --token piv|soft|none", Short: "Make a vault", Long: initHelp, Example: initExamples, Args: noArgs,
+		Use: "init --token piv|fido2|soft|none", Short: "Make a vault", Long: initHelp, Example: initExamples, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			if err := c.mustHaveNoVault(ctx, "make a vault", false); err != nil {
@@ -39,10 +41,13 @@ func (c *cli) initCommand() *cobra.Command {
 			}
 			var r ipc.InitRequest
 			var err error
-			if ef.kind == "" {
-				if ef.kind, err = c.chooseKind(ctx, "piv, soft, none"); err != nil {
+			if ef.infer(); ef.kind == "" {
+				if ef.kind, err = c.chooseKind(ctx, "piv, fido2, soft, none"); err != nil {
 					return fail("make a vault", err)
 				}
+			}
+			if err := ef.check(); err != nil {
+				return err
 			}
 			if err := c.chooseToken(ctx, &ef); err != nil {
 				return fail("make a vault", err)
@@ -65,7 +70,7 @@ func (c *cli) initCommand() *cobra.Command {
 				return err
 			}, ef.pinFile != "")
 			if err != nil {
-				return enrollFailure("make a vault", "tokenctl init"+ef.again(), err)
+				return enrollFailure("make a vault", "tokenctl init", &ef, err)
 			}
 			if c.json {
 				return c.printJSON(res)

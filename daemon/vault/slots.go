@@ -68,6 +68,9 @@ func (l lockedWrap) try(ctx context.Context, x Exchange, want string) error {
 	return err
 }
 
+// MaxSlots is how many keyslots a vault can have.
+const MaxSlots = archive.MaxKeyslots
+
 // AddSlot makes a keyslot. touch opens the touch class if the slot is to have
 // it and there are touch accounts; it is not looked at otherwise. The new
 // token is asked once for each of its classes before anything is written.
@@ -199,8 +202,8 @@ func (d *draft) addSlot(label string, slot archive.Keyslot, epoch uint64, touch 
 	if d.keys.Slot(slot.ID) != nil {
 		return fmt.Errorf("%w: keyslot %s is there already", ErrConflict, slot.ID)
 	}
-	if len(h.Keyslots) >= archive.MaxKeyslots {
-		return fmt.Errorf("%w: a vault has at most %d keyslots", ErrInvalid, archive.MaxKeyslots)
+	if len(h.Keyslots) >= MaxSlots {
+		return fmt.Errorf("%w: a vault has at most %d keyslots", ErrInvalid, MaxSlots)
 	}
 	for _, other := range h.Keyslots {
 		for _, a := range other.Keys {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -237,8 +238,28 @@ func (r *Route) queryValue(raw string) (string, error) {
 	return v[0], nil
 }
 
+// named is the context of a request, with what its caller calls it.
+func named(r *http.Request) (context.Context, error) {
+	names := r.Header.Values(ipc.RequestHeader)
+	if len(names) == 0 {
+		// No name would be everybody's.
+		return ipc.NameRequest(r.Context(), rand.Text()), nil
+	}
+	odd := func(c rune) bool {
+		return c != '-' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
+	}
+	if len(names) > 1 || len(names[0]) > ipc.MaxRequestName || strings.ContainsFunc(names[0], odd) {
+		return nil, ipc.Errorf(ipc.InvalidArgument, "a request's name has up to %d letters, digits and dashes", ipc.MaxRequestName)
+	}
+	return ipc.NameRequest(r.Context(), names[0]), nil
+}
+
 // call reads the body and asks the backend.
 func (x *exchange) call() (any, error) {
+	ctx, err := named(x.r)
+	if err != nil {
+		return nil, err
+	}
 	body, err := x.body()
 	x.c.trail.forget(body)
 	defer clear(body)
@@ -249,7 +270,7 @@ func (x *exchange) call() (any, error) {
 	if e := x.route.shape.check(body); e != nil {
 		return nil, e
 	}
-	return x.route.call(x.r.Context(), x.s.cfg.Backend, x.c.principal, x.id, body)
+	return x.route.call(ctx, x.s.cfg.Backend, x.c.principal, x.id, body)
 }
 
 func (x *exchange) body() ([]byte, error) {

@@ -29,6 +29,9 @@ const (
 	DefaultListTimeout = 30 * time.Second
 )
 
+// MaxDevices is how many Devices a Config may have.
+const MaxDevices = wire.MaxDevices
+
 // A card goes on waiting for a touch after the program that asked has been
 // killed, for 15 s on a YubiKey; until then nobody else can have it.
 const (

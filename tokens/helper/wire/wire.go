@@ -178,6 +178,8 @@ func (r *Request) Locators() []string {
 		list = append(list, r.PIN.Locator)
 	case r.Wipe != nil:
 		list = append(list, r.Wipe.Locator)
+	case r.Probe != nil:
+		list = append(list, r.Probe.Locator)
 	}
 	return list
 }
