@@ -7,10 +7,12 @@ SHELL := /bin/sh
 FUZZTIME ?= 30s
 # Flags for "make bench" and "make virtual-tokens".
 ARGS ?=
+# How often "make soak" pulls tokens out.
+CYCLES ?= 1000
 # Which packages "make test" tests.
 PKGS ?= ./...
 
-.PHONY: run stop test build bench fuzz lint golden virtual-tokens demo clean help
+.PHONY: run stop test build bench fuzz soak lint golden virtual-tokens demo clean help
 
 run: ## build, start tokend on a throwaway vault, and be shown around (installs what is missing)
 	@packaging/setup.sh run
@@ -36,6 +38,10 @@ bench: ## measure, and compare with oathtool, pass and a bare round trip
 
 fuzz: ## run each fuzz target for FUZZTIME (30s)
 	@FUZZTIME='$(FUZZTIME)' PKGS='$(PKGS)' packaging/fuzz.sh
+
+soak: ## pull tokens out and put them in 1,000 times, under load (CYCLES=1000)
+	@packaging/setup.sh test
+	@TOKEND_TEST_SOAK='$(CYCLES)' $$(packaging/go.sh) test -count=1 -timeout 3h -v -run 'TestSoak$$' ./cmd/internal/e2e
 
 lint: ## gofmt, go vet, golangci-lint, govulncheck
 	@packaging/setup.sh build

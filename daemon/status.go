@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/tokenbridge/tokend/daemon/audit"
 	"github.com/tokenbridge/tokend/daemon/vault"
@@ -205,7 +206,7 @@ func tokenWarning(w tokens.Warning, t ipc.Token) ipc.Warning {
 		out.Fix = "tokenctl token pin " + t.ID + " --puk"
 	case tokens.WarnFactoryKey:
 		out.Message = fmt.Sprintf("token %q still has its factory management key", t.Label)
-		out.Fix = "ykman piv access change-management-key --generate --protect"
+		out.Fix = "ykman " + ykmanDevice(t) + "piv access change-management-key --generate --protect"
 	case tokens.WarnUnknownPolicy:
 		out.Message = fmt.Sprintf("token %q does not tell when it asks for a PIN or a touch", t.Label)
 	case tokens.WarnNoTouch:
@@ -221,6 +222,14 @@ func tokenWarning(w tokens.Warning, t ipc.Token) ipc.Warning {
 		out.Message = fmt.Sprintf("token %q: %s", t.Label, w)
 	}
 	return out
+}
+
+// ykmanDevice is the flag by which ykman takes t among several.
+func ykmanDevice(t ipc.Token) string {
+	if t.Serial == "" || strings.ContainsFunc(t.Serial, func(r rune) bool { return r < '0' || r > '9' }) {
+		return ""
+	}
+	return "--device " + t.Serial + " "
 }
 
 // Audit implements [ipc.Reporter].

@@ -134,10 +134,19 @@ func adviceReset(t *ipc.TokenRef) []string {
 	}
 }
 
+// adviceResetNew is adviceReset for a key that no vault here opens with.
+func adviceResetNew() []string {
+	return []string{"a FIDO2 key has no PUK: only a reset mends it, and that destroys every credential on it, those of web sites too",
+		"by its maker's tool (`ykman fido reset`), or: `fido2-token -L` names the DEVICE, `fido2-token -R DEVICE` resets it"}
+}
+
 // adviceNoPUK is about flags that a FIDO2 key has no use for.
 func adviceNoPUK(t ipc.Token) []string {
-	return append([]string{"you know its PIN: `tokenctl token pin " + quoted(t.ID) + "` changes it"},
-		adviceReset(&ipc.TokenRef{ID: t.ID, Label: t.Label, Kind: t.Kind})...)
+	known := "you know its PIN: `tokenctl token pin " + quoted(t.ID) + "` changes it"
+	if !t.Enrolled {
+		return append([]string{known}, adviceResetNew()...)
+	}
+	return append([]string{known}, adviceReset(&ipc.TokenRef{ID: t.ID, Label: t.Label, Kind: t.Kind})...)
 }
 
 // adviceEnroll is about a new token of a kind that could not be enrolled:
@@ -160,8 +169,7 @@ func adviceEnroll(e *ipc.Error, kind, command string) []string {
 		return []string{"say which with " + flag + ": the id at the beginning of a line, or the name after it"}
 	case ipc.PINBlocked:
 		if kind == kindFIDO2 {
-			return []string{"nothing was changed; a FIDO2 key has no PUK: only a reset mends it, and that destroys every credential on it, those of web sites too",
-				"by its maker's tool (`ykman fido reset`), or: `fido2-token -L` names the DEVICE, `fido2-token -R DEVICE` resets it; or take another key"}
+			return append(adviceResetNew(), "nothing was enrolled; or take another key")
 		}
 	case ipc.TokenOccupied:
 		return []string{"the card holds keys from before: of a vault, for something else, or of an enrolment that was interrupted; nothing was changed",

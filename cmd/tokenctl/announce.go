@@ -54,8 +54,12 @@ func (c *cli) announcer() func(ipc.Event) error {
 		told[key] = true
 		if e.Type == ipc.EventTouchWanted {
 			// Who touched it once and sees the same words takes them for old.
-			if c.touches++; c.touches > 1 {
-				text += fmt.Sprintf(" (%d)", c.touches)
+			if c.touches == nil {
+				c.touches = map[string]int{}
+			}
+			name := tokenName(e.Token)
+			if c.touches[name]++; c.touches[name] > 1 {
+				text += fmt.Sprintf(" (%d)", c.touches[name])
 			}
 		}
 		c.say("%s …", text)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,6 +84,8 @@ type attempt struct {
 	mine func(*ipc.Error) bool
 	// word is what is asked for, "PIN" when empty.
 	word string
+	// flag gives the PIN in a file, "--pin-file" when empty.
+	flag string
 	// agree: where no token can, the recovery password is asked for in its place.
 	agree bool
 	// quiet: somebody further in tells what is waited for.
@@ -205,7 +208,7 @@ func (c *cli) withPIN(ctx context.Context, auth *ipc.Auth, how attempt, call fun
 		}
 		if !c.canAsk() {
 			if e.Kind == ipc.PINRequired {
-				return noTerminal("the "+pinWord(e.Token)+" of "+tokenName(e.Token), "--pin-file FILE")
+				return noTerminal("the "+pinWord(e.Token)+" of "+tokenName(e.Token), cmp.Or(how.flag, "--pin-file")+" FILE")
 			}
 			return err
 		}

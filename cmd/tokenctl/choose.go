@@ -53,7 +53,7 @@ func (c *cli) chooseToken(ctx context.Context, f *enrollFlags) error {
 		if where != "" && (t.ID == where || t.Locator == where || t.Serial == where || t.Label == where || tokenLabel(t) == where) {
 			named = append(named, t)
 		}
-		if !t.Enrolled {
+		if !t.Enrolled && t.Problem == nil {
 			fresh = append(fresh, t)
 		}
 	}
@@ -81,7 +81,7 @@ func (c *cli) pickFresh(ctx context.Context, f *enrollFlags, fresh []ipc.Token) 
 	}
 	c.say("several tokens are plugged in:")
 	for i, t := range fresh {
-		c.say("  %d  %s (%s)", i+1, tokenLabel(t), clean(t.Locator))
+		c.say("  %d  %s", i+1, tokenPlace(t))
 	}
 	for {
 		answer, err := c.ask(ctx, fmt.Sprintf("Which one (1 to %d)", len(fresh)), "", placeFlag(f.kind))

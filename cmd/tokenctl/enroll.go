@@ -137,7 +137,7 @@ func (f *enrollFlags) request(ctx context.Context, c *cli) (*ipc.EnrollRequest, 
 		r.PIN, err = c.askNewPassword(ctx, "passphrase of the software token", "--pin-file FILE")
 	}
 	if err == nil && f.kind == kindFIDO2 {
-		c.say("enrolling takes up to four touches of the key; each is announced")
+		c.say("enrolling takes up to six touches of the key; each is announced")
 	}
 	return r, err
 }
@@ -263,7 +263,7 @@ func (c *cli) enroll(ctx context.Context, af *authFlags, r *ipc.EnrollRequest, g
 	isNew := func(e *ipc.Error) bool { return !isOld(e) }
 	fresh := ipc.Auth{PIN: r.PIN, SpendLastTry: r.SpendLastTry}
 	defer wipeAuth(&fresh)
-	how := attempt{given: af.given(), typed: af.recovery, mine: isOld, quiet: true}
+	how := attempt{given: af.given(), typed: af.recovery, mine: isOld, quiet: true, flag: "--auth-pin-file"}
 	// Not where it is the new token that is missing.
 	how.agree = r.Kind == "soft" || slices.ContainsFunc(list.Tokens, func(t ipc.Token) bool { return t.Present && !t.Enrolled && t.Kind == r.Kind })
 	err = c.openAs(ctx, af, how, func(ctx context.Context, old ipc.Auth) error {

@@ -91,6 +91,11 @@ func (f *fake) RevokeToken(_ context.Context, _ ipc.Principal, id string, r ipc.
 	if err := f.enter(true); err != nil {
 		return ipc.RevokeResult{}, err
 	}
+	if f.wantAgreed {
+		if _, err := f.openWith(r.Auth); err != nil {
+			return ipc.RevokeResult{}, err
+		}
+	}
 	if len(f.tokens) == 1 {
 		return ipc.RevokeResult{}, ipc.Errorf(ipc.LastKeyslot, "it is the last keyslot")
 	}
@@ -174,9 +179,12 @@ func (f *fake) CreateBackup(context.Context, ipc.Principal) (ipc.Backup, error) 
 	if f.status.Vault.State == ipc.VaultNone {
 		return ipc.Backup{}, ipc.Errorf(ipc.NoVault, "there is no vault")
 	}
-	sum := sha256.Sum256(f.backup)
+	sum, accounts := sha256.Sum256(f.backup), len(f.accounts)
+	if f.status.Vault.State != ipc.VaultUnlocked {
+		accounts = -1
+	}
 	return ipc.Backup{Version: 1, Name: "vault-v1.tokend", VaultID: "v1", Generation: 3, SHA256: hex.EncodeToString(sum[:]),
-		Accounts: len(f.accounts), OpenedBy: []string{"YubiKey"}, Data: f.backup}, nil
+		Accounts: accounts, OpenedBy: []string{"YubiKey"}, Data: f.backup}, nil
 }
 
 func (f *fake) ConfirmBackup(_ context.Context, _ ipc.Principal, r ipc.ConfirmBackupRequest) (ipc.ConfirmBackupResult, error) {

@@ -115,7 +115,7 @@ func (q *quickstart) insist(ctx context.Context, step func(context.Context) erro
 		if optional {
 			question = "Try this step again? (no goes on without it)"
 		}
-		again, err := q.yesNo(ctx, question, true, "--sample")
+		again, err := q.yesNo(ctx, question, "--sample")
 		switch {
 		case err != nil, !again && !optional:
 			return silent{e.Kind.Info().Exit}
@@ -234,10 +234,10 @@ func (q *quickstart) proposeToken(ctx context.Context, ef *enrollFlags) error {
 			switch {
 			case !t.Present || !t.Hardware:
 			case t.Problem != nil:
-				q.say("%s is plugged in and cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
+				q.say("%s is plugged in and cannot be used: %s", tokenLabel(t), problemText(t.Problem))
 			default:
-				q.say("%s is plugged in (%s); %s", tokenLabel(t), clean(t.Locator), useText(t.Kind))
-				yes, err := q.yesNo(ctx, "Use it?", true, "--token "+t.Kind)
+				q.say("%s is plugged in; %s", tokenPlace(t), useText(t.Kind))
+				yes, err := q.yesNo(ctx, "Use it?", "--token "+t.Kind)
 				if err != nil {
 					return err
 				}
@@ -282,7 +282,7 @@ func (q *quickstart) offerPIN(ctx context.Context, ef *enrollFlags) error {
 	t := list.Tokens[i]
 	q.say("%s has no PIN: whoever finds it opens the vault with it, without anything else.", tokenLabel(t))
 	q.say("A PIN that is set later does not mend that: the key has to be enrolled anew then.")
-	yes, err := q.yesNo(ctx, "Set a PIN now?", true, "tokenctl token pin")
+	yes, err := q.yesNo(ctx, "Set a PIN now?", "tokenctl token pin")
 	if err != nil || !yes {
 		return err
 	}
@@ -316,7 +316,7 @@ func (q *quickstart) recovery(ctx context.Context) error {
 		q.say("sample recovery password: %s", string(password))
 	default:
 		var yes bool
-		if yes, err = q.yesNo(ctx, "Set one now?", true, "--recovery-password-file FILE"); err == nil && !yes {
+		if yes, err = q.yesNo(ctx, "Set one now?", "--recovery-password-file FILE"); err == nil && !yes {
 			q.say("Without it nobody can open the vault or a backup once the token is lost or broken.")
 			q.say("Later: tokenctl recovery set-password")
 			return nil

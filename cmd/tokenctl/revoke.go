@@ -59,8 +59,10 @@ before you are asked, and again afterwards.`,
 			return c.printJSON(res)
 		}
 		c.say("revoked %s; the vault has new keys", tokenLabel(t))
-		c.sayNewSigner(before, res.Vault.Signer)
-		c.sayOldBackups("it still opens", res.OldBackups)
+		if !slices.ContainsFunc(res.Warnings, func(w ipc.Warning) bool { return w.Code == "signer-changed" }) {
+			c.sayNewSigner(before, res.Vault.Signer)
+		}
+		c.sayOldBackups(tokenLabel(t)+" still opens", res.OldBackups)
 		c.warn(res.Warnings)
 		if len(res.Warnings) == 0 {
 			for _, a := range adviceRevoked() {

@@ -100,6 +100,9 @@ func daemonCommand(ts *testscript.TestScript, _ bool, args []string) {
 		d, err := time.ParseDuration(args[1])
 		ts.Check(err)
 		f.delay = d
+	case "meanwhile": // the next call finds that the vault was locked while it waited
+		f.failNext = &ipc.Error{Kind: ipc.VaultLocked, Message: "the vault was locked: on request", Meanwhile: true}
+		f.status.Vault.State = ipc.VaultIsLocked
 	case "fail":
 		f.failNext = &ipc.Error{Kind: ipc.Kind(args[1]), Message: "as ordered"}
 	default:

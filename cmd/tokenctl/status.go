@@ -32,7 +32,7 @@ that mends it.`,
 			c.sayVaultProblem(st.Vault)
 			for _, t := range st.Tokens {
 				if t.Problem != nil {
-					c.say("%s cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
+					c.say("%s cannot be used: %s", tokenLabel(t), problemText(t.Problem))
 				}
 			}
 			c.warn(st.Warnings)

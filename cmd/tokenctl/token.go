@@ -69,10 +69,20 @@ func orDash(s string) string {
 	return s
 }
 
+// problemText is what is wrong with a token that was named already.
+func problemText(e *ipc.Error) string {
+	if rest, ok := strings.CutPrefix(e.Message, "cannot use token \""); ok {
+		if _, why, ok := strings.Cut(rest, "\": "); ok {
+			return clean(why)
+		}
+	}
+	return clean(e.Message)
+}
+
 // sayTokenProblems shows what is wrong with a token; say shows its warnings.
 func (c *cli) sayTokenProblems(t ipc.Token, say func([]ipc.Warning)) {
 	if t.Problem != nil {
-		c.say("%s cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
+		c.say("%s cannot be used: %s", tokenLabel(t), problemText(t.Problem))
 		for _, h := range c.advise(t.Problem) {
 			c.say("  %s", clean(h))
 		}
@@ -141,7 +151,10 @@ func (c *cli) printTokenInfo(i ipc.TokenInfo) {
 		pair("maker's model", i.MakerModel)
 	}
 	for _, f := range i.Facts {
-		pair(f.Name, f.Value)
+		// What was told before need not be told in other words.
+		if f.Value != k.Firmware && f.Value != i.MakerModel && f.Name != "PIN" {
+			pair(f.Name, f.Value)
+		}
 	}
 	for _, key := range i.Keys {
 		pair("key "+key.Slot, fmt.Sprintf("%s, PIN %s, touch %s%s%s", key.Algorithm, key.PINPolicy, key.TouchPolicy,
@@ -151,7 +164,7 @@ func (c *cli) printTokenInfo(i ipc.TokenInfo) {
 		pair("opens backup", backupText(b))
 	}
 	c.showPairs(t)
-	if k.NoPIN && k.Enrolled {
+	if k.NoPIN && k.Enrolled && !slices.ContainsFunc(k.Warnings, func(w ipc.Warning) bool { return w.Code == "no-pin" }) {
 		c.say("it has no PIN: whoever finds it opens the vault with it, without anything else")
 	}
 	c.sayTokenProblems(k, c.warnAll)

@@ -77,7 +77,8 @@ func (c *cli) tokenWipeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "wipe TOKEN", Short: "Remove a revoked keyslot's keys from a token", Args: named(1, "TOKEN"), ValidArgsFunction: c.completeTokens,
 		Long: `Remove from a token the keys that enrolling made, after it was revoked. Keys
-that are not of a revoked keyslot of this vault are never touched.`,
+that are not of a revoked keyslot of this vault are never touched. A FIDO2 key
+keeps nothing of a vault, so that there is mostly nothing to remove.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&pinFile, "pin-file", "", "read the PIN from `FILE` (- is standard input)")
@@ -125,8 +126,19 @@ that are not of a revoked keyslot of this vault are never touched.`,
 		if c.json {
 			return c.printJSON(res)
 		}
-		c.say("removed from %s: %s", tokenLabel(t), clean(orDash(strings.Join(res.Cleared, ", "))))
+		c.sayWiped(t, res.Cleared)
 		return nil
 	}
 	return cmd
+}
+
+func (c *cli) sayWiped(t ipc.Token, cleared []string) {
+	switch {
+	case len(cleared) > 0:
+		c.say("removed from %s: %s", tokenLabel(t), clean(strings.Join(cleared, ", ")))
+	case t.Kind == kindFIDO2:
+		c.say("nothing was on %s: a FIDO2 key keeps nothing of a vault, and one that was revoked opens nothing", tokenLabel(t))
+	default:
+		c.say("nothing of a revoked keyslot was on %s", tokenLabel(t))
+	}
 }

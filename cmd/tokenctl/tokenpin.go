@@ -189,4 +189,4 @@ func (c *cli) leastPIN(ctx context.Context, t ipc.Token) int {
 }
 
 // factMinPIN is what the fact is called that tells the least length of a PIN.
-const factMinPIN = "minimum PIN length"
+const factMinPIN = "shortest PIN"

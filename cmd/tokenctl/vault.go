@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -282,14 +283,32 @@ func (c *cli) sayRecovered(res ipc.RecoverVaultResult) {
 	c.say("nothing was changed; to go back to that state: tokenctl vault recover --apply")
 }
 
+// tokenPlace is a token's label with the place where it is.
+func tokenPlace(t ipc.Token) string {
+	label, at := tokenLabel(t), clean(t.Locator)
+	if at == "" {
+		return label
+	}
+	return label + " (" + at + ")"
+}
+
 // tokenLabel is how a token in a list is called.
 func tokenLabel(t ipc.Token) string {
 	name := tokenName(&ipc.TokenRef{ID: t.ID, Label: t.Label})
 	if t.Label == "" && t.Model != "" {
 		name = clean(t.Model)
 	}
-	if !t.Enrolled && t.Serial != "" && !strings.Contains(name, clean(t.Serial)) {
+	switch {
+	case t.Enrolled:
+	case t.Serial != "" && !strings.Contains(name, clean(t.Serial)):
 		name += " " + clean(t.Serial) // two of a model are told apart by it
+	case t.Kind == kindFIDO2 && t.Serial == "" && t.Locator != "":
+		// FIDO2 keys tell no number of their own, and the model's tells nobody
+		// anything.
+		if i := strings.LastIndexByte(name, ' '); i > 0 && len(name)-i-1 == len("00000000-0000-0000-0000-000000000000") {
+			name = name[:i]
+		}
+		name += " at " + clean(path.Base(t.Locator))
 	}
 	if !t.Hardware {
 		return fmt.Sprintf("%s (software token, not hardware)", name)

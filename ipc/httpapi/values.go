@@ -47,7 +47,9 @@ func secretsIn(v reflect.Value, found []*ipc.Secret) []*ipc.Secret {
 			found = secretsIn(v.Elem(), found)
 		}
 	case v.Type() == reflect.TypeFor[ipc.Secret]():
-		found = append(found, v.Addr().Interface().(*ipc.Secret))
+		if s, ok := v.Addr().Interface().(*ipc.Secret); ok {
+			found = append(found, s)
+		}
 	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[ipc.Time]():
 		for i := range v.NumField() {
 			found = secretsIn(v.Field(i), found)

@@ -82,9 +82,11 @@ func (d *Driver) open(ctx context.Context, reader string) (*gopiv.YubiKey, error
 		return nil, tokens.Errorf(tokens.CodeNotPresent, "there is no such reader")
 	}
 	var yk *gopiv.YubiKey
-	err := d.patiently(ctx, func() (err error) {
-		yk, err = gopiv.Open(reader)
-		return err
+	err := d.patiently(ctx, func() error {
+		return calmly(func() (err error) {
+			yk, err = gopiv.Open(reader)
+			return err
+		})
 	})
 	if err != nil {
 		if cancelled := alive(ctx); cancelled != nil {

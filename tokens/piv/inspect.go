@@ -107,7 +107,11 @@ func (s *session) vouch(keys []tokens.SlotKey, roots [][]byte) (*tokens.Attestat
 		if out == nil {
 			out = &tokens.Attestation{Maker: signerOf(issuer)}
 		}
-		if a, err := verify(issuer, cert, roots); err == nil {
+		var a *gopiv.Attestation
+		if err := calmly(func() (err error) {
+			a, err = verify(issuer, cert, roots)
+			return err
+		}); err == nil {
 			out.Verified = true
 			out.Serial = strconv.FormatUint(uint64(a.Serial), 10)
 			out.Firmware = firmwareOf(a.Version)

@@ -30,6 +30,8 @@ type plug interface {
 	key
 	remove() error
 	insert() error
+	// in says whether it is plugged in.
+	in() bool
 }
 
 // pivKey is a virtual card in a reader of a rig.
@@ -64,6 +66,7 @@ func (k *pivKey) touch() bool         { return true }
 func (k *pivKey) overwrite() []string { return []string{"--overwrite", "82", "--overwrite", "83"} }
 func (k *pivKey) insert() error       { return k.rig.Insert(k.card, k.reader) }
 func (k *pivKey) remove() error       { return k.rig.Remove(k.reader) }
+func (k *pivKey) in() bool            { return k.rig.Card(k.reader) == k.card }
 
 func (k *pivKey) enroll() []string {
 	return []string{"--token", "piv", "--reader", k.rig.Readers()[k.reader], "--pin-file", k.pin}

@@ -166,9 +166,9 @@ func join(r *Request, s Secrets) {
 	}
 }
 
-// Locators are where the tokens are that the request names.
+// Locators are where the tokens are, or will be, that the request names.
 func (r *Request) Locators() []string {
-	list := []string{r.Locator}
+	list := append([]string{r.Locator}, r.Devices...)
 	switch {
 	case r.Enroll != nil:
 		list = append(list, r.Enroll.Locator)

@@ -66,18 +66,18 @@ func TestBadCBOR(t *testing.T) {
 		in   []byte
 		want Status
 	}{
-		"nothing":            {nil, StatusInvalidLength},
-		"no parameters":      {[]byte{2}, StatusMissingParameter},
-		"half":               {append([]byte{2}, good[:len(good)/2]...), StatusInvalidCBOR},
-		"too much":           {append(append([]byte{2}, good...), 0), StatusInvalidCBOR},
-		"a number":           {[]byte{2, 0x01}, StatusUnexpectedType},
-		"twice the same":     {[]byte{2, 0xA2, 1, 0x61, 'a', 1, 0x61, 'a'}, StatusInvalidCBOR},
-		"indefinite length":  {[]byte{2, 0xBF, 1, 0x61, 'a', 0xFF}, StatusInvalidCBOR},
-		"a tag":              {[]byte{2, 0xC1, 0xA0}, StatusInvalidCBOR},
-		"deep":               {[]byte{2, 0xA1, 9, 0x81, 0x81, 0x81, 0x81, 0x81, 0}, StatusInvalidCBOR},
-		"unknown command":    {[]byte{0x55}, StatusInvalidCommand},
-		"large blobs":        {[]byte{0x0C}, StatusInvalidCommand},
-		"too large":          {append([]byte{2}, make([]byte, 1200)...), StatusRequestTooLarge},
+		"nothing":           {nil, StatusInvalidLength},
+		"no parameters":     {[]byte{2}, StatusMissingParameter},
+		"half":              {append([]byte{2}, good[:len(good)/2]...), StatusInvalidCBOR},
+		"too much":          {append(append([]byte{2}, good...), 0), StatusInvalidCBOR},
+		"a number":          {[]byte{2, 0x01}, StatusUnexpectedType},
+		"twice the same":    {[]byte{2, 0xA2, 1, 0x61, 'a', 1, 0x61, 'a'}, StatusInvalidCBOR},
+		"indefinite length": {[]byte{2, 0xBF, 1, 0x61, 'a', 0xFF}, StatusInvalidCBOR},
+		"a tag":             {[]byte{2, 0xC1, 0xA0}, StatusInvalidCBOR},
+		"deep":              {[]byte{2, 0xA1, 9, 0x81, 0x81, 0x81, 0x81, 0x81, 0}, StatusInvalidCBOR},
+		"unknown command":   {[]byte{0x55}, StatusInvalidCommand},
+		"large blobs":       {[]byte{0x0C}, StatusInvalidCommand},
+		"too large":         {append([]byte{2}, make([]byte, 1200)...), StatusRequestTooLarge},
 	} {
 		if out := c.k.CBOR(t.Context(), tt.in); len(out) != 1 || Status(out[0]) != tt.want {
 			t.Errorf("%s: %x, not %v", what, out, tt.want)

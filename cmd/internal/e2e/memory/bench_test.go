@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha512"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -132,7 +133,7 @@ func (b *bench) raw(head, body string) {
 	_, err = fmt.Fprintf(c, "%sHost: tokend\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", head, len(body), body)
 	b.must(err)
 	line, err := bufio.NewReader(c).ReadString('\n')
-	if err != nil && err != io.EOF || !strings.Contains(line, " 200 ") {
+	if err != nil && !errors.Is(err, io.EOF) || !strings.Contains(line, " 200 ") {
 		b.t.Fatalf("%q, %v", line, err)
 	}
 }

@@ -3,6 +3,7 @@
 package memory
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/cmd/internal/e2e"
+	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens/tokentest/vpiv"
 )
 
 // builds are the programs as they are shipped, and the same without
@@ -100,6 +103,9 @@ func (s *Search) none(t *testing.T, kinds ...string) {
 // TestMemory stops the daemon as it is shipped after a long day, between touches
 // and after lock, and looks for every secret of that day in all forms.
 func TestMemory(t *testing.T) {
+	if e2e.NeedRoot(t) {
+		return
+	}
 	b := newBench(t, shipped(t))
 	b.history()
 	b.look("unlocked, at the very moment of an answer by touch") // for the record
@@ -108,6 +114,7 @@ func TestMemory(t *testing.T) {
 	s.none(t, touchKinds()...)
 	b.wantSession(s)
 	b.wantNoHelper()
+	b.whileBlinking()
 
 	b.must(b.c.Lock(b.ctx))
 	time.Sleep(settled)
@@ -126,6 +133,41 @@ func TestMemory(t *testing.T) {
 	s = b.look("unlocked again")
 	s.none(t, touchKinds()...)
 	b.wantSession(s)
+}
+
+// whileBlinking searches the daemon while the card waits for a touch: the PIN of
+// that very request is there, and nothing that the touch would open.
+func (b *bench) whileBlinking() {
+	b.t.Helper()
+	blinks, touched, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	b.cards[0].SetTouch(func(ctx context.Context, _ byte) bool {
+		close(blinks)
+		select {
+		case <-touched:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	})
+	go func() {
+		_, err := b.c.Code(b.ctx, b.list[perClass+62].id, ipc.CodeRequest{Auth: b.auth(0)})
+		done <- err
+	}()
+	select {
+	case <-blinks:
+	case err := <-done:
+		b.t.Fatalf("no touch was wanted: %v", err)
+	}
+	s := b.look("waiting for a touch")
+	s.none(b.t, slices.DeleteFunc(touchKinds(), func(kind string) bool { return kind == "PIN" })...)
+	if s.Count("PIN") == 0 {
+		b.t.Error("the PIN of a request under way was not found: the search sees nothing")
+	}
+	close(touched)
+	b.must(<-done)
+	b.cards[0].SetTouch(vpiv.TouchYes)
+	time.Sleep(settled)
+	b.look("touched once more").none(b.t, touchKinds()...)
 }
 
 // wantSession sees that the search finds what must be there: the keys and each
@@ -151,6 +193,9 @@ func (b *bench) wantSession(s *Search) {
 // built without GOEXPERIMENT=runtimesecret leaves copies, and the search finds
 // them.
 func TestMemoryWithoutErasing(t *testing.T) {
+	if e2e.NeedRoot(t) {
+		return
+	}
 	p, err := builds()
 	if err != nil {
 		t.Fatal(err)

@@ -103,6 +103,9 @@ func children(pid int) []string {
 // TestNoCoreFiles kills each program as if it had crashed, with core files
 // allowed to its parent and as a user who is not root.
 func TestNoCoreFiles(t *testing.T) {
+	if e2e.NeedRoot(t) {
+		return
+	}
 	p := shipped(t)
 	dir, err := os.MkdirTemp("", "tokend-core-")
 	if err != nil {
@@ -193,6 +196,9 @@ func wantHardened(pid int, name string, hardened bool) error {
 // TestNoLockedMemory runs a daemon that may lock no memory: it says so, once,
 // and does its work.
 func TestNoLockedMemory(t *testing.T) {
+	if e2e.NeedRoot(t) {
+		return
+	}
 	p := shipped(t)
 	dir := t.TempDir()
 	for _, name := range []string{"tokenctl", "tokend-helper"} {
