@@ -196,9 +196,9 @@ func arguments(req wire.Request, mode string) []string {
 	if req.Kind != tokens.KindFIDO2 {
 		return args
 	}
-	for _, path := range slices.Concat(req.Devices, req.Locators()) {
-		if filepath.IsAbs(path) && !slices.Contains(args, path) {
-			args = append(args, path)
+	for _, locator := range req.Locators() {
+		if filepath.IsAbs(locator) && !slices.Contains(args, locator) {
+			args = append(args, locator)
 		}
 	}
 	return args
