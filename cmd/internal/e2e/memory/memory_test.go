@@ -150,6 +150,15 @@ func TestMemory(t *testing.T) {
 	// The same daemon once more: what was wiped was not merely never there.
 	_, err := b.c.Unlock(b.ctx, b.unlock(0))
 	b.must(err)
+	e2e.Eventually(t, settled, func() error { // what decoding the vault left
+		s, err := Process(b.PID(), b.everything())
+		for kind, n := range b.expected() {
+			if err == nil && s.Count(kind) != n {
+				err = fmt.Errorf("%s: found %d times, want %d", kind, s.Count(kind), n)
+			}
+		}
+		return err
+	})
 	s = b.lookUntil("unlocked again", settled, append(touchKinds(), "session exchange", "session members")...)
 	s.none(t, touchKinds()...)
 	b.wantSession(s)
@@ -189,18 +198,23 @@ func (b *bench) whileBlinking() {
 	b.lookUntil("touched once more", settled, touchKinds()...).none(b.t, touchKinds()...)
 }
 
-// wantSession sees that the search finds what must be there: the keys and each
-// session secret, once and in locked memory, and nowhere else. It holds after a
-// collection; a code of the session class alone does not ask for one.
-func (b *bench) wantSession(s *Search) {
-	b.t.Helper()
+// expected is what of the session class an open vault holds.
+func (b *bench) expected() map[string]int {
 	want := map[string]int{"session key": 1, "signing key": 1, "journal key": 1, "session secret": 0}
 	for _, a := range b.list {
 		if a.class == "session" {
 			want["session secret"]++
 		}
 	}
-	for kind, n := range want {
+	return want
+}
+
+// wantSession sees that the search finds what must be there: the keys and each
+// session secret, once and in locked memory, and nowhere else. It holds after a
+// collection; a code of the session class alone does not ask for one.
+func (b *bench) wantSession(s *Search) {
+	b.t.Helper()
+	for kind, n := range b.expected() {
 		if got := s.Count(kind); got != n {
 			b.t.Errorf("%s: found %d times, want %d", kind, got, n)
 		}
