@@ -51,7 +51,7 @@ int confine_is_key(const char *path) {
 	return 0;
 }
 
-static int open_device(const char *path, int ndevices, char **devices) {
+static int open_device(const char *path, int flags, int ndevices, char **devices) {
 	int known = confine_is_key(path);
 	for (int i = 0; i < ndevices && !known; i++) {
 		known = strcmp(path, devices[i]) == 0;
@@ -60,7 +60,7 @@ static int open_device(const char *path, int ndevices, char **devices) {
 		errno = EACCES;
 		return -1;
 	}
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | flags);
 	struct stat st;
 	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISCHR(st.st_mode))) {
 		close(fd);
@@ -90,15 +90,19 @@ static int reply(int to, int32_t error, int fd) {
 	return sendmsg(to, &m, MSG_NOSIGNAL) >= 0;
 }
 
+// A request is a byte, NONBLOCK or another, and the path.
+#define NONBLOCK 'n'
+#define MAX_REQUEST 256
+
 // serve ends when the watch does.
 static void serve(int s, int ndevices, char **devices) {
 	struct sealed_addresses none = {0};
-	char path[256];
+	char request[MAX_REQUEST + 1];
 	confine_landlock(KIND_BROKER, 0, NULL);
 	confine_seccomp(KIND_BROKER, &none);
-	for (ssize_t n; (n = read(s, path, sizeof path - 1)) > 0;) {
-		path[n] = 0;
-		int fd = open_device(path, ndevices, devices);
+	for (ssize_t n; (n = read(s, request, MAX_REQUEST)) > 1;) {
+		request[n] = 0;
+		int fd = open_device(request + 1, request[0] == NONBLOCK ? O_NONBLOCK : 0, ndevices, devices);
 		if (!reply(s, fd < 0 ? errno : 0, fd)) {
 			break;
 		}
@@ -132,7 +136,7 @@ int confine_broker(int ndevices, char **devices) {
 }
 
 // ask has the broker open path.
-static int ask(const char *path) {
+static int ask(const char *path, int flags) {
 	int32_t error = EIO;
 	int fd = -1;
 	union {
@@ -141,9 +145,16 @@ static int ask(const char *path) {
 	} u = {{0}};
 	struct iovec v = {.iov_base = &error, .iov_len = sizeof error};
 	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = u.space, .msg_controllen = sizeof u.space};
+	char request[MAX_REQUEST];
+	size_t n = strlen(path) + 1;
+	if (n > sizeof request) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	request[0] = (flags & O_NONBLOCK) != 0 ? NONBLOCK : ' ';
+	memcpy(request + 1, path, n - 1);
 	pthread_mutex_lock(&turn);
-	size_t n = strlen(path);
-	if (write(broker, path, n) == (ssize_t)n && recvmsg(broker, &m, MSG_CMSG_CLOEXEC) == sizeof error && error == 0) {
+	if (write(broker, request, n) == (ssize_t)n && recvmsg(broker, &m, MSG_CMSG_CLOEXEC) == sizeof error && error == 0) {
 		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 		if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof fd)) {
 			memcpy(&fd, CMSG_DATA(c), sizeof fd);
@@ -158,8 +169,8 @@ static int ask(const char *path) {
 
 static int open_any(const char *name, const char *path, int flags, mode_t mode) {
 	int (*next)(const char *, int, ...);
-	if (broker >= 0 && (flags & O_ACCMODE) == O_RDWR && strncmp(path, "/sys/", 5) != 0 && strlen(path) < 256) {
-		return ask(path);
+	if (broker >= 0 && (flags & O_ACCMODE) == O_RDWR && strncmp(path, "/sys/", 5) != 0) {
+		return ask(path, flags);
 	}
 	*(void **)&next = dlsym(RTLD_NEXT, name);
 	return next(path, flags, mode);

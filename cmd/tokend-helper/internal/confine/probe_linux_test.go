@@ -2,6 +2,7 @@ package confine_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -59,7 +60,7 @@ func fileAttempts() []attempt {
 		file("read the vault", 1, false, func(p prey) error { _, err := os.ReadFile(p.Vault); return err }),
 		file("list the state folder", 1, false, func(p prey) error { _, err := os.ReadDir(p.Dir); return err }),
 		file("read a key of ssh", 1, false, func(p prey) error { _, err := os.ReadFile(filepath.Join(p.Dir, ".ssh", "id")); return err }),
-		file("read /etc/passwd", 1, false, func(prey) error { _, err := os.ReadFile("/etc/passwd"); return err }),
+		file("read of the kernel", 1, false, func(prey) error { _, err := os.ReadFile("/proc/version"); return err }),
 		file("write the vault", 1, true, func(p prey) error {
 			f, err := os.OpenFile(p.Vault, os.O_WRONLY, 0)
 			if err == nil {
@@ -300,6 +301,11 @@ func probe() int {
 		fd, err := confinetest.Open(p.Device)
 		if err == nil {
 			_, err = unix.IoctlGetTermios(fd, unix.TCGETS)
+		}
+		if err == nil {
+			if flags, e := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); e != nil || flags&unix.O_NONBLOCK == 0 {
+				err = errors.New("it is opened so that reading waits")
+			}
 		}
 		say("permitted: the device", err)
 		_, err = confinetest.Open(p.Terminal)

@@ -27,7 +27,7 @@ static int try_connect(const char *path) {
 }
 
 static int try_open(const char *path, int *fd) {
-	*fd = open(path, O_RDWR);
+	*fd = open(path, O_RDWR | O_NONBLOCK);
 	return *fd < 0 ? errno : 0;
 }
 */
@@ -52,7 +52,7 @@ func Connect(path string) error {
 	return result(C.try_connect(p))
 }
 
-// Open opens path for reading and writing.
+// Open opens path for reading and writing without waiting.
 func Open(path string) (fd int, err error) {
 	p := C.CString(path)
 	defer C.free(unsafe.Pointer(p))

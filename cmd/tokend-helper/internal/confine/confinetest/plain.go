@@ -14,5 +14,5 @@ func Connect(path string) error {
 	return unix.Connect(fd, &unix.SockaddrUnix{Name: path})
 }
 
-// Open opens path for reading and writing.
-func Open(path string) (fd int, err error) { return unix.Open(path, unix.O_RDWR, 0) }
+// Open opens path for reading and writing without waiting.
+func Open(path string) (fd int, err error) { return unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK, 0) }
