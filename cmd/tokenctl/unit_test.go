@@ -262,38 +262,6 @@ func TestLocksText(t *testing.T) {
 	}
 }
 
-func TestVaultTextOfAnUnusableVault(t *testing.T) {
-	for want, kind := range map[string]ipc.Kind{
-		"cannot be used: it is damaged":                   ipc.VaultDamaged,
-		"cannot be used: another vault lies in its place": ipc.VaultReplaced,
-		"cannot be used: an older copy lies in its place": ipc.VaultRolledBack,
-		"cannot be used: as it is said":                   ipc.DiskFull,
-	} {
-		v := ipc.Vault{State: ipc.VaultBroken, Problem: &ipc.Error{Kind: kind, Message: "as it is said"}}
-		if got := vaultText(v); got != want {
-			t.Errorf("%q, not %q", got, want)
-		}
-	}
-}
-
-// Lines break between words, below the first word, and never within a command.
-func TestBroken(t *testing.T) {
-	for _, c := range []struct{ in, want string }{
-		{"short", "short"},
-		{"  one two three four", "  one two\n  three four"},
-		{"- one two three four", "- one two\n  three four"},
-		{"say `a b c d e f g` now", "say\n`a b c d e f g`\nnow"},
-		{"  mend it: tokenctl doctor", "  mend it: tokenctl doctor"},
-	} {
-		if got := strings.Join(broken(c.in, 12), "\n"); got != c.want {
-			t.Errorf("%q gives %q, not %q", c.in, got, c.want)
-		}
-	}
-	if got := broken("one two three four", 0); len(got) != 1 {
-		t.Errorf("%q", got)
-	}
-}
-
 func TestAnnouncement(t *testing.T) {
 	tok := &ipc.TokenRef{ID: "x", Label: "Key\x1b"}
 	for want, e := range map[string]ipc.Event{
