@@ -6,16 +6,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"time"
 
 	libfido2 "github.com/keys-pub/go-libfido2"
 
 	"github.com/tokenbridge/tokend/tokens"
 )
-
-// touchBound is how long a key may wait for a touch. Keys give up by themselves
-// after 15 to 30 s.
-const touchBound = 60 * time.Second
 
 // proof is how the user is verified. The zero proof verifies nobody.
 type proof struct {
@@ -59,7 +54,7 @@ func (k *key) assert(ctx context.Context, a ask) (*assertion, error) {
 		opts = &libfido2.AssertionOpts{
 			Extensions: []libfido2.Extension{libfido2.HMACSecretExtension}, HMACSalt: a.salt, UV: a.proof.uv,
 		}
-		bound = touchBound
+		bound = k.d.o.Touch
 	}
 	var got *libfido2.Assertion
 	err = k.run(ctx, bound, func() (err error) {

@@ -39,6 +39,9 @@ func New(o Options) *Driver {
 	if o.Answer <= 0 {
 		o.Answer = DefaultAnswer
 	}
+	if o.Touch <= 0 {
+		o.Touch = DefaultTouch
+	}
 	if o.Random == nil {
 		o.Random = rand.Reader
 	}

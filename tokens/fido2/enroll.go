@@ -182,7 +182,7 @@ func (k *key) make(ctx context.Context, r tokens.EnrollRequest, class tokens.Cla
 	}
 	announce(r.OnTouch)
 	var got *libfido2.Attestation
-	err = k.run(ctx, touchBound, func() (err error) {
+	err = k.run(ctx, k.d.o.Touch, func() (err error) {
 		got, err = k.dev.MakeCredential(challenge,
 			libfido2.RelyingParty{ID: RPID, Name: "tokend"}, libfido2.User{ID: userID, Name: "tokend", DisplayName: "tokend"},
 			libfido2.ES256, who.pin, &libfido2.MakeCredentialOpts{

@@ -40,6 +40,8 @@ type Options struct {
 	// Answer is how long a key may take for what waits for nobody; zero means
 	// DefaultAnswer.
 	Answer time.Duration
+	// Touch is how long a key may wait for a touch; zero means DefaultTouch.
+	Touch time.Duration
 	// OnBusy, when set, is called once when an operation begins to wait for a
 	// key that somebody else uses.
 	OnBusy func()
@@ -56,3 +58,7 @@ const DefaultPatience = 5 * time.Second
 // DefaultAnswer is how long a key may take for what waits for nobody. The
 // slowest part, agreeing on a secret for the PIN, takes some 200 ms.
 const DefaultAnswer = 3 * time.Second
+
+// DefaultTouch is how long a key may wait for a touch. Keys give up by themselves
+// after 15 to 30 s.
+const DefaultTouch = 45 * time.Second
