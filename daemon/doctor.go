@@ -57,6 +57,7 @@ func (d *Daemon) Doctor(ctx context.Context, p ipc.Principal) (ipc.Findings, err
 	c.diagnose(ctx)
 	c.tokens(ctx)
 	c.folder()
+	c.aside()
 	c.space()
 	c.clock()
 	c.vault()
@@ -101,6 +102,18 @@ func (c *checkup) confined(words []string) {
 		c.found(levelNote, "helper-confined", "", "this system does not confine the token helper: a hostile token that takes it over has the rights of its user")
 	default:
 		c.found(levelOK, "helper-confined", "", "the kernel confines the token helper (%s)", strings.Join(words, ", "))
+	}
+}
+
+// aside names what restores put aside: it is kept for who needs it, is never
+// removed by itself, and what was revoked may still open it.
+func (c *checkup) aside() {
+	found, err := filepath.Glob(filepath.Join(c.u.dir, "aside-*"))
+	if err != nil {
+		return // the pattern is right
+	}
+	for _, path := range found {
+		c.found(levelNote, "put-aside", "rm -r "+path, "what a restore put aside is in %s; remove it when nobody needs it", path)
 	}
 }
 

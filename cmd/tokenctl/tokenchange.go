@@ -77,7 +77,8 @@ func (c *cli) tokenWipeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "wipe TOKEN", Short: "Remove a revoked keyslot's keys from a token", Args: named(1, "TOKEN"), ValidArgsFunction: c.completeTokens,
 		Long: `Remove from a token the keys that enrolling made, after it was revoked. Keys
-that are not of a revoked keyslot of this vault are never touched. A FIDO2 key
+that are not of a revoked keyslot of this vault, or of an enrolment of it that
+was interrupted, are never touched. A FIDO2 key
 keeps nothing of a vault, so that there is mostly nothing to remove.`,
 	}
 	fl := cmd.Flags()

@@ -218,14 +218,25 @@ func use(t *testing.T, d tokens.Driver, l listed, k tokens.Key) {
 	conformance.Want(t, got, k, peer)
 }
 
-// deny gives the rig's port a report descriptor in sysfs, as real ones have, and
-// takes the rights to its node away.
+// describe gives a port of the rig a report descriptor in sysfs, as real ones
+// have, and lets every user see the rig.
 func describe(t *testing.T, r *fidorig.Rig, port int) {
 	t.Helper()
 	dir := ""
 	for _, kv := range r.Env() {
 		if v, ok := strings.CutPrefix(kv, "UMOCKDEV_DIR="); ok {
 			dir = v
+		}
+	}
+	for _, pattern := range []string{"", "ioctl", "ioctl/*", "ioctl/*/*"} {
+		paths, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			if err := os.Chmod(path, 0o777); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	found, err := filepath.Glob(filepath.Join(dir, "sys/devices/pci*/*/usb1/*/*/*"))

@@ -46,7 +46,15 @@ func (d *Driver) Wipe(ctx context.Context, r tokens.WipeRequest) ([]string, erro
 	if err := k.spend(r.PIN, r.SpendLastTry); err != nil {
 		return nil, err
 	}
-	return k.removeStored(ctx, string(normal(r.PIN)))
+	gone, err := k.removeStored(ctx, string(normal(r.PIN)))
+	// libfido2 before 1.13 knows the command's number in drafts of CTAP 2.1 alone.
+	if code, ok := statusOf(err); ok && code == statusInvalidCommand {
+		if !stored {
+			return nil, nil
+		}
+		return nil, fail(tokens.CodeUnsupported, "the key stores a credential for tokend that this version of libfido2 cannot remove; tokend itself never stores one", err)
+	}
+	return gone, err
 }
 
 // stores says whether the key shows, without a PIN, that it stores a credential

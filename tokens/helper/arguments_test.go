@@ -25,9 +25,12 @@ func TestArguments(t *testing.T) {
 		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpList}, "op", []string{"op", "fido2"}},
 		// On macOS and Windows a locator need not be a path.
 		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpInspect, Locator: "relative"}, "op", []string{"op", "fido2"}},
+		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpWatch, Devices: []string{"/dev/d", "/dev/e", "/dev/d"}}, "watch", []string{"watch", "fido2", "/dev/d", "/dev/e"}},
+		{wire.Request{Kind: tokens.KindSoft, Op: wire.OpList, Devices: []string{"/dev/d"}}, "op", []string{"op", "soft"}},
 		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpAgree, Agree: agree}, "op", []string{"op", "fido2", "/dev/pts/7"}},
 		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpEnroll, Enroll: &tokens.EnrollRequest{Locator: "/dev/a"}}, "op", []string{"op", "fido2", "/dev/a"}},
 		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpPIN, PIN: &tokens.PINRequest{Locator: "/dev/b"}}, "op", []string{"op", "fido2", "/dev/b"}},
+		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpProbe, Probe: &tokens.ProbeRequest{Locator: "/dev/f"}}, "op", []string{"op", "fido2", "/dev/f"}},
 		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpWipe, Wipe: &tokens.WipeRequest{Locator: "/dev/c"}}, "op", []string{"op", "fido2", "/dev/c"}},
 		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpProbe, Probe: &tokens.ProbeRequest{Locator: "/dev/d"}}, "op", []string{"op", "fido2", "/dev/d"}},
 		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpWatch, Devices: []string{"/dev/e", "/dev/f"}}, "watch", []string{"watch", "fido2", "/dev/e", "/dev/f"}},

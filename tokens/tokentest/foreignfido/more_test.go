@@ -5,6 +5,7 @@ package foreignfido
 import (
 	"crypto/x509"
 	"encoding/base64"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -74,7 +75,7 @@ func TestWrongPINs(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	key, port := insert(t, vfido.Options{TouchTimeout: 200 * time.Millisecond})
+	key, port := insert(t, vfido.Options{TouchTimeout: time.Second})
 	c := enrol(t, port, "es256", nil, "-h")
 	ask := func(id string) []string {
 		return []string{"-G", "-h", "-i", lines(t, b64(3, 32), rp, id, b64(7, 32)), port.Path()}
@@ -91,7 +92,7 @@ func TestRefusals(t *testing.T) {
 	in := lines(t, b64(3, 32), rp, c.id)
 	say(t, nil, nil, "fido2-assert", "-G", "-t", "up=false", "-i", in, port.Path())
 	refuse(t, "FIDO_ERR_UNSUPPORTED_OPTION", nil, "fido2-assert", append([]string{"-G", "-t", "up=false"}, ask(c.id)[1:]...)...)
-	key.SetTouch(vfido.TouchAfter(100 * time.Millisecond))
+	key.SetTouch(vfido.TouchAfter(50 * time.Millisecond))
 	say(t, nil, nil, "fido2-assert", ask(c.id)...)
 	if n := key.Counts().Preflights; n != 2 {
 		t.Errorf("%d pre-flights", n)
@@ -197,25 +198,32 @@ func TestHostile(t *testing.T) {
 		{vfido.FaultVanish, false}, {vfido.FaultSequence, false}, {vfido.FaultChannel, true}, {vfido.FaultCommand, false},
 		{vfido.FaultShortCount, false}, {vfido.FaultMute, true}, {vfido.FaultKeepalive, true}, {vfido.FaultLongCount, true},
 	} {
-		key, port := insert(t, vfido.Options{})
-		key.Inject(vfido.Fault{Kind: tt.kind, Command: vfido.CommandGetInfo, Times: -1, Status: vfido.StatusOther})
-		out, err := plain(t, nil, "timeout", "-s", "KILL", "1", "fido2-token", "-I", port.Path())
-		killed := err != nil && strings.Contains(err.Error(), "killed")
-		if err == nil && strings.Contains(out, "FIDO_2_1") || killed != tt.hangs {
-			t.Errorf("fault %d: %v: %s", tt.kind, err, out)
-		}
-		// The next client finds a good key.
-		if tt.kind == vfido.FaultVanish {
-			if err := port.Remove(); err != nil {
-				t.Fatal(err)
-			}
-			if err := port.Insert(key); err != nil {
-				t.Fatal(err)
-			}
-		}
-		key.ClearFaults()
-		say(t, []string{"FIDO_2_1"}, nil, "fido2-token", "-I", port.Path())
+		t.Run(fmt.Sprint(tt.kind), func(t *testing.T) {
+			t.Parallel()
+			hostile(t, tt.kind, tt.hangs)
+		})
 	}
+}
+
+func hostile(t *testing.T, kind vfido.FaultKind, hangs bool) {
+	key, port := insert(t, vfido.Options{})
+	key.Inject(vfido.Fault{Kind: kind, Command: vfido.CommandGetInfo, Times: -1, Status: vfido.StatusOther})
+	out, err := plain(t, nil, "timeout", "-s", "KILL", "4", "fido2-token", "-I", port.Path())
+	killed := err != nil && strings.Contains(err.Error(), "killed")
+	if err == nil && strings.Contains(out, "FIDO_2_1") || killed != hangs {
+		t.Errorf("%v: %s", err, out)
+	}
+	// The next client finds a good key.
+	if kind == vfido.FaultVanish {
+		if err := port.Remove(); err != nil {
+			t.Fatal(err)
+		}
+		if err := port.Insert(key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key.ClearFaults()
+	say(t, []string{"FIDO_2_1"}, nil, "fido2-token", "-I", port.Path())
 }
 
 // TestEnumerated uses keys as they are found under umockdev.

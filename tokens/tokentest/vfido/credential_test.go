@@ -91,7 +91,7 @@ func TestBadCBOR(t *testing.T) {
 
 func TestTouches(t *testing.T) {
 	var last Prompt
-	c := newClient(t, Options{TouchTimeout: 30 * time.Millisecond})
+	c := newClient(t, Options{TouchTimeout: 150 * time.Millisecond})
 	id := c.make()
 	c.k.SetTouch(func(_ context.Context, p Prompt) bool { last = p; return true })
 	c.want(StatusOK, CommandGetAssertion, assertParams(id))
@@ -520,6 +520,14 @@ func TestManagement(t *testing.T) {
 			t.Fatal(s)
 		}
 		manage(StatusPINAuthInvalid, 1, nil)
+		// A token for one relying party manages that one's alone.
+		if s := c.login(testPIN, permitManage, "a.example"); s != StatusOK {
+			t.Fatal(s)
+		}
+		manage(StatusPINAuthInvalid, 1, nil)
+		manage(StatusPINAuthInvalid, 6, m{2: descriptors(ids[1])[0]})
+		manage(StatusOK, 4, m{1: h[:]})
+		manage(StatusOK, 6, m{2: descriptors(ids[2])[0]})
 	}
 	c := newClient(t, Options{NoManagement: true})
 	c.want(StatusInvalidCommand, CommandManagement, m{1: 1})

@@ -239,6 +239,23 @@ func TestHIDErrors(t *testing.T) {
 	if d := time.Since(began); d < 400*time.Millisecond || d > 2*time.Second {
 		t.Errorf("it waited %v for the next packet", d)
 	}
+	// Nobody else may begin while packets of a message are missing.
+	w.channel = broadcast
+	w.init()
+	other := w.channel
+	w.packet(ping[0])
+	w.send(CommandPing, []byte{1})
+	w.fails(StatusChannelBusy)
+	w.channel = broadcast
+	w.send(CommandInit, make([]byte, 8))
+	w.fails(StatusChannelBusy)
+	w.channel = mine
+	for _, p := range ping[1:] {
+		w.packet(p)
+	}
+	if cmd, out := w.receive(); cmd != CommandPing || len(out) != 200 || other == mine {
+		t.Errorf("%v %x", cmd, out)
+	}
 	w.channel = broadcast
 	w.send(CommandInit, make([]byte, 7))
 	w.fails(StatusInvalidLength)
@@ -310,12 +327,12 @@ func TestBusyAndCancel(t *testing.T) {
 // touch disturbs the next no more than on a real machine.
 func TestDeadClient(t *testing.T) {
 	for _, aborts := range []bool{false, true} {
-		k, p := plug(t, Options{Touch: TouchNever, InitAborts: aborts, TouchTimeout: 600 * time.Millisecond})
+		k, p := plug(t, Options{Touch: TouchNever, InitAborts: aborts, TouchTimeout: 2 * time.Second})
 		dead := dial(t, p)
 		dead.cbor(CommandSelection)
 		time.Sleep(300 * time.Millisecond)
 		dead.hangUp()
-		time.Sleep(50 * time.Millisecond)
+		p.awaitDrained(t)
 		w := openWire(t, p)
 		if !aborts {
 			w.send(CommandInit, make([]byte, 8))
@@ -327,7 +344,8 @@ func TestDeadClient(t *testing.T) {
 				t.Errorf("packet %+v", q)
 			}
 			w.hangUp()
-			time.Sleep(400 * time.Millisecond) // until the touch has timed out
+			time.Sleep(2 * time.Second) // until the touch has timed out
+			p.awaitDrained(t)
 			w = openWire(t, p)
 		}
 		w.init() // nothing else is there to be read
@@ -354,7 +372,7 @@ func TestUnreadAnswers(t *testing.T) {
 	}
 	time.Sleep(100 * time.Millisecond)
 	w.hangUp()
-	time.Sleep(100 * time.Millisecond)
+	p.awaitDrained(t)
 	next := dial(t, p)
 	next.cbor(CommandGetInfo)
 	next.answers(StatusOK)
@@ -363,8 +381,19 @@ func TestUnreadAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	next.hangUp()
-	time.Sleep(50 * time.Millisecond)
+	p.awaitDrained(t)
 	dial(t, p)
+}
+
+// awaitDrained waits until the port saw that its client left, as the next one
+// does by taking its time to start.
+func (p *Port) awaitDrained(t testing.TB) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !p.line.nobody.Load() || p.line.dirty.Load(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the port did not see its client leave")
+		}
+	}
 }
 
 func TestPort(t *testing.T) {

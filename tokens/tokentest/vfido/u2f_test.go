@@ -28,7 +28,7 @@ func (c *client) u2f(ins, p1 byte, data []byte) ([]byte, uint16) {
 
 func TestU2F(t *testing.T) {
 	for _, v := range []Version{U2FOnly, CTAP21} {
-		c := newClient(t, Options{Version: v, Touch: TouchAfter(100 * time.Millisecond)})
+		c := newClient(t, Options{Version: v, Touch: TouchAfter(300 * time.Millisecond)})
 		if out, word := c.u2f(u2fVersion, 0, nil); word != wordOK || string(out) != "U2F_V2" {
 			t.Errorf("%q %x", out, word)
 		}

@@ -141,22 +141,26 @@ func (s *spy) Unwrap(stanzas []*age.Stanza) ([]byte, error) {
 }
 
 // AgeFile are the needles of the keys by which an age file opens without its
-// identity: the file key and the key of the payload.
-func AgeFile(kind string, file []byte, id age.Identity) ([]Needle, error) {
+// identity: the file key and the key of the payload. plain is what the file holds.
+func AgeFile(kind string, file []byte, id age.Identity) (list []Needle, plain []byte, err error) {
 	s := &spy{Identity: id}
-	if _, err := age.Decrypt(bytes.NewReader(file), s); err != nil {
-		return nil, fmt.Errorf("%s: %w", kind, err)
+	r, err := age.Decrypt(bytes.NewReader(file), s)
+	if err == nil {
+		plain, err = io.ReadAll(r)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", kind, err)
 	}
 	// The header's last line is "--- " and the MAC; the payload begins with a
 	// nonce of 16 bytes.
 	_, rest, _ := bytes.Cut(file, []byte("\n--- "))
 	_, rest, ok := bytes.Cut(rest, []byte("\n"))
 	if !ok || len(rest) < 16 {
-		return nil, fmt.Errorf("%s: %w", kind, io.ErrUnexpectedEOF)
+		return nil, nil, fmt.Errorf("%s: %w", kind, io.ErrUnexpectedEOF)
 	}
 	payload, err := hkdf.Key(sha256.New, s.fileKey, rest[:16], "payload", 32)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", kind, err)
+		return nil, nil, fmt.Errorf("%s: %w", kind, err)
 	}
-	return []Needle{{kind, "age file key", s.fileKey}, {kind, "age payload key", payload}}, nil
+	return []Needle{{kind, "age file key", s.fileKey}, {kind, "age payload key", payload}}, plain, nil
 }

@@ -237,6 +237,6 @@ func TestNoLockedMemory(t *testing.T) {
 	}
 	// What is not locked is wiped all the same.
 	b.must(b.c.Lock(b.ctx))
-	time.Sleep(settled)
-	b.look("locked, without locked memory").none(t, append(touchKinds(), sessionKinds()...)...)
+	kinds := append(touchKinds(), sessionKinds()...)
+	b.lookUntil("locked, without locked memory", settled, kinds...).none(t, kinds...)
 }

@@ -94,7 +94,7 @@ func (s *stand) keyStatus() {
 		n := k.Counts()
 		s.say("key %d: %s at %s, PIN %v, %d resident of %d credentials", i, where, k.port.Path(),
 			map[bool]string{true: "none", false: "set"}[k.PINIs("")], k.Residents(), len(k.Credentials()))
-		s.say("key %d: %d PINs seen, %d wrong, %d assertions, %d of them only asked what it holds, %d outputs of hmac-secret, %d of %d touches given",
+		s.say("key %d: %d PINs seen, %d wrong, %d assertions, asked %d times what it holds, %d outputs of hmac-secret, %d of %d touches given",
 			i, n.PINsSeen, n.PINFailures, n.Assertions, n.Preflights, n.HMACOutputs, n.TouchesGiven, n.TouchesAsked)
 	}
 }

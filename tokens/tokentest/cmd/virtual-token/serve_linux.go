@@ -81,6 +81,13 @@ func (s *stand) plug(ctx context.Context) (err error) {
 		}
 		s.say("key %d: %s", i, k.port.Path())
 	}
+	if len(s.keys) > 0 {
+		var all []string
+		for _, k := range s.keys {
+			all = append(all, "--fido2-device "+k.port.Path())
+		}
+		s.say("tokend serve %s", strings.Join(all, " "))
+	}
 	return nil
 }
 

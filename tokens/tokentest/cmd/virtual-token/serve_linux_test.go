@@ -124,6 +124,7 @@ func TestByHand(t *testing.T) {
 func TestKeysByHand(t *testing.T) {
 	in, lines, code := session(t, "-cards", "0", "-fido2", "2", "-fido2-version", "2.0", "-fido2-protocols", "1", "-touch", "ask")
 	path := await(t, lines, `^key 1: (.*)$`)[1]
+	await(t, lines, `^tokend serve --fido2-device .*/key0 --fido2-device `+path+`$`)
 	await(t, lines, `^commands:`)
 	tool := func(args ...string) (string, error) {
 		out, err := exec.CommandContext(t.Context(), "timeout", append([]string{"-s", "KILL", "20", "fido2-token"}, args...)...).CombinedOutput()
