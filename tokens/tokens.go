@@ -154,7 +154,8 @@ type EnrollRequest struct {
 	SpendLastTry bool `json:"spend_last_try,omitempty"`
 	// Slots chooses where the keys go (PIV: "82", "9d"); absent means default.
 	Slots map[Class]string `json:"slots,omitempty"`
-	// Algorithm is P256 when empty.
+	// Algorithm is the driver's choice when empty: P256 where the token has the
+	// private key, X25519 where the token seals it.
 	Algorithm Algorithm `json:"algorithm,omitempty"`
 	// UseExisting takes the key that is in the slot rather than making one.
 	UseExisting bool `json:"use_existing,omitempty"`

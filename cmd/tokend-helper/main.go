@@ -5,7 +5,7 @@
 //	tokend-helper watch    the same, but the answer is a stream of events
 //	tokend-helper hello    what this build can do
 //
-// It is the only program of the project that is linked with libpcsclite. A
+// It is the only program of the project that is linked with libpcsclite and libfido2. A
 // driver that hangs, leaks or crashes takes one operation down with it, and the
 // end of the process gives back what the driver held. It ends when its standard
 // input does, so it outlives nobody who waits for it.

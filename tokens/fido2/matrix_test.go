@@ -13,7 +13,7 @@ import (
 	"github.com/tokenbridge/tokend/tokens/tokentest/vfido"
 )
 
-// enroll enrolls a key for both classes and counts the touches announced.
+// enroll has a key enrolled for both classes and counts the touches announced.
 func enroll(t testing.TB, d tokens.Driver, s slot, pin string) (tokens.Enrollment, int) {
 	t.Helper()
 	touches := 0
@@ -68,7 +68,7 @@ func refused(t testing.TB, d tokens.Driver, s slot, k tokens.Key, pin string, co
 	return conformance.Code(t, err, code)
 }
 
-// TestMatrix enrolls and uses a key of every sort. The counts are the key's own.
+// TestMatrix tries a key of every sort. The counts are the key's own.
 func TestMatrix(t *testing.T) {
 	for _, version := range []vfido.Version{vfido.CTAP20, vfido.CTAP21} {
 		for _, protocol := range []int{1, 2} {

@@ -105,18 +105,19 @@ func TestWatchLeavesWorkAlone(t *testing.T) {
 	e, _ := enroll(t, driver(s.path()), s, "")
 	k := keyOf(t, e, tokens.ClassTouch)
 	s.SetTouch(vfido.TouchAfter(time.Second))
-	var o *observer
+	began := make(chan *observer, 1)
 	r := tokens.AgreeRequest{Locator: s.path(), Key: k}
 	peer := conformance.Peer(t, k)
 	r.Peer = peer.PublicKey().Bytes()
 	r.OnTouch = func() {
-		time.AfterFunc(100*time.Millisecond, func() { o = observe(t, client(s.path())) })
+		time.AfterFunc(100*time.Millisecond, func() { began <- observe(t, client(s.path())) })
 	}
 	got, err := driver(s.path()).Agree(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	conformance.Want(t, got, k, peer)
+	o := <-began
 	if e := o.next(tokens.EventInserted, s.path(), 2*time.Second); e.Token.Problem != nil {
 		t.Errorf("token %+v", e.Token)
 	}
