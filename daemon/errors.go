@@ -202,7 +202,9 @@ func mapError(err error) *ipc.Error {
 	var locked errLockedMeanwhile
 	switch {
 	case errors.As(err, &locked):
-		return fault(ipc.VaultLocked, err, "%s", locked.Error())
+		e := fault(ipc.VaultLocked, err, "%s", locked.Error())
+		e.Meanwhile = true
+		return e
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fault(ipc.Cancelled, err, "the call was cancelled")
 	}

@@ -37,6 +37,8 @@ test  /usr/lib/pcsc/drivers/serial/libifdvpcd.so vsmartcard-vpcd       yes virtu
 test  ykman                                      yubikey-manager       yes independent check of the virtual card, and proof that cards are shared
 test  yubico-piv-tool                            yubico-piv-tool       yes independent check of the virtual card
 test  opensc-tool                                opensc                yes independent check of the virtual card
+test  fido2-token                                fido2-tools           yes independent check of the virtual FIDO2 key
+test  umockdev-run                               umockdev              yes has libfido2 find virtual FIDO2 keys as it finds real ones
 test  oathtool                                   oathtool              yes independent check of every code
 test  age                                        age                   yes independent check of vault and backup files
 test  /usr/bin/python3                           python3               yes runs the second reader of the vault format

@@ -12,8 +12,8 @@ import (
 	"github.com/tokenbridge/tokend/tokens/soft"
 )
 
-func hello() wire.Hello {
-	h := wire.Hello{Version: wire.Version, Kinds: []tokens.Kind{tokens.KindSoft}, Missing: map[tokens.Kind]string{}}
+func hello(held []string) wire.Hello {
+	h := wire.Hello{Version: wire.Version, Kinds: []tokens.Kind{tokens.KindSoft}, Missing: map[tokens.Kind]string{}, Confined: held}
 	if why := piv.Missing(); why != "" {
 		h.Missing[tokens.KindPIV] = why
 	} else {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -166,6 +167,7 @@ type process struct {
 	sent    chan error
 	kill    context.CancelFunc // ends the process and its group
 	ended   chan struct{}      // closed when the process has been waited for
+	gone    func()             // takes it out of Config.Running
 }
 
 // start runs the program and sends it the request; when ctx ends, the program is
@@ -187,8 +189,23 @@ func (c *Client) start(ctx context.Context, req wire.Request, mode string) (*pro
 	return p, nil
 }
 
+// arguments is the program's command line: what it must know before it reads
+// anything, to give up the rest. See cmd/tokend-helper/internal/confine.
+func arguments(req wire.Request, mode string) []string {
+	args := []string{mode, string(req.Kind)}
+	if req.Kind != tokens.KindFIDO2 {
+		return args
+	}
+	for _, locator := range req.Locators() {
+		if filepath.IsAbs(locator) && !slices.Contains(args, locator) {
+			args = append(args, locator)
+		}
+	}
+	return args
+}
+
 func (p *process) launch(ctx context.Context, path string, req wire.Request, mode string) error {
-	cmd := exec.CommandContext(ctx, path, mode)
+	cmd := exec.CommandContext(ctx, path, arguments(req, mode)...)
 	cmd.Env = append([]string{}, p.client.cfg.Env...)
 	cmd.Dir = rootDir()
 	cmd.SysProcAttr = attributes()
@@ -226,6 +243,8 @@ func (p *process) launch(ctx context.Context, path string, req wire.Request, mod
 		in.Close()
 		return fmt.Errorf("cannot start the token helper: %w", err)
 	}
+	// Before it has read the request it has met no token that could take it over.
+	p.gone = p.client.cfg.Running.add(cmd.Process.Pid)
 	p.cmd, p.out = cmd, r
 	p.answers = wire.NewAnswers(r, mode == "op")
 	// A killed process closes its end of the pipe; should something else hold
@@ -287,6 +306,7 @@ func (p *process) end(now bool) error {
 	p.stdin.Close()
 	grace := time.AfterFunc(endGrace, p.kill)
 	err := p.cmd.Wait()
+	p.gone()
 	close(p.ended)
 	grace.Stop()
 	p.kill()

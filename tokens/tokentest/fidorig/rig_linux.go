@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -253,7 +254,10 @@ func again(o Options) (code int, err error) {
 	cmd := exec.Command(self, os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), append(r.Env(), inherited+"="+strconv.Itoa(o.Ports))...)
-	// A killed parent must not leave it behind.
+	// A killed parent must not leave it behind; it counts as killed when the
+	// thread that started it ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var ended *exec.ExitError
 	if err := cmd.Run(); errors.As(err, &ended) {

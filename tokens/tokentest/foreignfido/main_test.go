@@ -80,7 +80,7 @@ func runTool(t *testing.T, env, pins []string, name string, args ...string) (str
 	if asked < len(pins) {
 		t.Errorf("%s %q asked for %d PINs, not %d: %s", name, args, asked, len(pins), out.String())
 	}
-	return out.String(), err
+	return strings.ReplaceAll(out.String(), "\r\n", "\n"), err
 }
 
 // say wants a program to succeed and to say all of the words.
@@ -184,7 +184,7 @@ func assertion(t *testing.T, port *vfido.Port, kind string, c made, salt byte, p
 	say(t, nil, pins, "fido2-assert", append(append([]string{"-G", "-h"}, flags...), "-i", in, "-o", out, port.Path())...)
 	check := []string{"-V", "-h", "-p"}
 	for i, f := range flags {
-		if f == "-v" || f == "-t" && flags[i+1] == "pin=true" {
+		if f == "-t" && (flags[i+1] == "pin=true" || flags[i+1] == "uv=true") {
 			check = append(check, "-v")
 		}
 	}

@@ -27,7 +27,6 @@ type engine struct {
 	key      *Key
 	power    context.Context
 	out      io.Writer
-	flush    func() // drops what nobody read; may be nil
 	channels map[uint32]bool
 	last     uint32
 	gather   *gathering
@@ -74,10 +73,6 @@ type result struct {
 // and writes input reports of 64 bytes, as a hidraw device does. A goroutine
 // that reads stays until rw is closed.
 func (k *Key) Serve(ctx context.Context, rw io.ReadWriter) error {
-	return k.serve(ctx, rw, nil)
-}
-
-func (k *Key) serve(ctx context.Context, rw io.ReadWriter, flush func()) error {
 	power, cut := context.WithCancel(ctx)
 	defer cut()
 	reports, failed := make(chan [packetSize]byte, 16), make(chan error, 1)
@@ -95,7 +90,7 @@ func (k *Key) serve(ctx context.Context, rw io.ReadWriter, flush func()) error {
 			}
 		}
 	}()
-	e := &engine{key: k, power: power, out: rw, flush: flush, channels: map[uint32]bool{}}
+	e := &engine{key: k, power: power, out: rw, channels: map[uint32]bool{}}
 	tick := time.NewTicker(keepaliveEvery)
 	defer tick.Stop()
 	for {
@@ -111,7 +106,9 @@ func (k *Key) serve(ctx context.Context, rw io.ReadWriter, flush func()) error {
 		case r := <-reports:
 			err = e.report(parsePacket(r))
 		case <-t.changed:
-			err = e.keepalive()
+			if t.is(keepaliveTouch) {
+				err = e.keepalive() // clients tell their user at once
+			}
 		case <-tick.C:
 			err = errors.Join(e.expire(), e.keepalive())
 		case r := <-t.done:
@@ -223,11 +220,6 @@ func (e *engine) init(p packet) error {
 		e.last++
 		id = e.last<<8 | uint32(random(1)[0])
 		e.channels[id] = true
-		if e.flush != nil {
-			// A hidraw device has a queue for each who opened it; here a
-			// client that is dead left its answers to the next.
-			e.flush()
-		}
 	}
 	out := binary.BigEndian.AppendUint32(append([]byte(nil), p.data[:nonce]...), id)
 	fw := e.key.opts.Firmware

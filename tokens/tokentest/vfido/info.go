@@ -1,13 +1,16 @@
 package vfido
 
 // manages says whether the key has credentialManagement (section 6.8), and
-// previews whether it has the command of FIDO_2_1_PRE instead.
+// previews whether it has the command of FIDO_2_1_PRE, too or instead.
 func (k *Key) manages() bool {
 	return k.opts.Version == CTAP21 && !k.opts.NoManagement && k.opts.MaxResident > 0
 }
 
 func (k *Key) previews() bool {
-	return k.opts.Version == CTAP20 && k.opts.ManagementPreview && k.opts.MaxResident > 0
+	if k.opts.Version == CTAP21 {
+		return k.manages() && !k.opts.NoManagementPreview
+	}
+	return k.opts.ManagementPreview && k.opts.MaxResident > 0
 }
 
 // info is authenticatorGetInfo (section 6.4).

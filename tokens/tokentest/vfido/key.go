@@ -161,10 +161,10 @@ func (k *Key) execute(ctx context.Context, in []byte, state func(byte)) ([]byte,
 	k.counts.Commands[o.cmd.Name(o.sub)]++
 	o.fault = k.takeFault(o.cmd, o.sub)
 	k.running = o
-	o.tell(keepaliveProcessing)
 	if !k.pause(o) {
 		return nil, o.fault
 	}
+	o.tell(keepaliveProcessing)
 	out := k.dispatch(in)
 	out = o.fault.apply(out)
 	if k.hook != nil {

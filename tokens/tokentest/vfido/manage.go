@@ -62,8 +62,8 @@ func (k *Key) management(params []byte) ([]byte, Status) {
 		return k.listCredentials(p)
 	case subManageDelete:
 		return nil, k.deleteCredential(p)
-	case subManageUpdate:
-		if k.manages() {
+	case subManageUpdate: // the preview has it not
+		if k.running.cmd == CommandManagement {
 			return nil, k.updateUser(p)
 		}
 	}

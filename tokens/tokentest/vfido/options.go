@@ -84,7 +84,11 @@ type Options struct {
 	MaxResident int
 	// NoManagement leaves credentialManagement out of a CTAP21 key.
 	NoManagement bool
-	// ManagementPreview gives a CTAP20 key FIDO_2_1_PRE's command 0x41.
+	// NoManagementPreview leaves the command 0x41 of FIDO_2_1_PRE out of a
+	// CTAP21 key with credentialManagement, where most keys keep it for clients
+	// that know no other, as libfido2 1.12.
+	NoManagementPreview bool
+	// ManagementPreview gives it to a CTAP20 key.
 	ManagementPreview bool
 	// CredentialIDLength is 16 to 1023 bytes; 0 means 64.
 	CredentialIDLength int

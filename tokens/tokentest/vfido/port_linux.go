@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Port is a place to put keys in: a path that libfido2 opens as if it were a
@@ -81,7 +78,7 @@ func (p *Port) Insert(k *Key) error {
 	p.mu.Unlock()
 	go func() {
 		defer close(ended)
-		_ = k.serve(ctx, l, l.flush) // it ends with the line, or pulls it out
+		_ = k.Serve(ctx, l) // it ends with the line, or pulls it out
 		p.gone(l)
 		k.release()
 	}()
@@ -158,102 +155,4 @@ func (p *Port) Remove() error {
 	case <-time.After(10 * time.Second):
 		return errors.New("cannot remove a key: it does not end what it does")
 	}
-}
-
-// line is a raw pseudo-terminal: the key's end, and the other kept open, as
-// without that the first client to leave would end it.
-type line struct {
-	master *os.File
-	slave  int
-	path   string
-
-	mu      sync.Mutex
-	closed  bool
-	stalled bool // nobody reads
-}
-
-func openLine() (*line, error) {
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("cannot open a pseudo-terminal: %w", err)
-	}
-	n, err := unix.IoctlGetUint32(fd, unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
-	}
-	l := &line{slave: -1, path: "/dev/pts/" + strconv.Itoa(int(n))}
-	if err == nil {
-		l.slave, err = unix.Open(l.path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	}
-	if err == nil {
-		// Raw, and nothing to read until a whole report is there.
-		raw := unix.Termios{Cflag: unix.CS8 | unix.CREAD | unix.CLOCAL}
-		raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = packetSize, 0
-		err = unix.IoctlSetTermios(l.slave, unix.TCSETS, &raw)
-	}
-	if err != nil {
-		_ = unix.Close(fd)
-		if l.slave >= 0 {
-			_ = unix.Close(l.slave)
-		}
-		return nil, fmt.Errorf("cannot set up a pseudo-terminal: %w", err)
-	}
-	// It does not block, so Go polls it and Close ends a Read. Fd would make
-	// it block.
-	l.master = os.NewFile(uintptr(fd), "/dev/ptmx")
-	return l, nil
-}
-
-func (l *line) close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return
-	}
-	l.closed = true
-	_ = unix.Close(l.slave)
-	_ = l.master.Close()
-}
-
-// Read reads what clients wrote.
-func (l *line) Read(b []byte) (int, error) { return l.master.Read(b) }
-
-// unread is how many bytes wait to be read by clients.
-func (l *line) unread() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return 0
-	}
-	n, err := unix.IoctlGetInt(l.slave, unix.TIOCINQ)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-// flush drops what waits to be read.
-func (l *line) flush() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.closed {
-		_ = unix.IoctlSetInt(l.slave, unix.TCFLSH, unix.TCIFLUSH)
-	}
-}
-
-// Write writes one report, paced by its readers. It drops the report when
-// nobody reads, as a hidraw device does.
-func (l *line) Write(report []byte) (int, error) {
-	const most = 32 * packetSize // hidraw's queue has 64, a terminal's 4,095 bytes
-	for began := time.Now(); l.unread() >= most; time.Sleep(time.Millisecond) {
-		if l.stalled || time.Since(began) > time.Second {
-			l.stalled = true
-			return len(report), nil
-		}
-	}
-	l.stalled = false
-	if err := l.master.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
-		return 0, err
-	}
-	return l.master.Write(report)
 }

@@ -145,8 +145,8 @@ func (k *Key) pause(o operation) bool {
 	delay := k.delay
 	if o.fault.is(FaultSlow) {
 		delay += o.fault.Delay
-		o.tell(keepaliveNone)
-		defer o.tell(keepaliveProcessing)
+	} else {
+		o.tell(keepaliveProcessing)
 	}
 	if delay <= 0 {
 		return true
