@@ -203,6 +203,9 @@ const (
 	WarnNoTouch       Warning = "no-touch"
 	WarnNotHardware   Warning = "not-hardware"
 	WarnNoPIN         Warning = "no-pin" // whoever holds the token opens the session class
+	// WarnPINBypass: the token has a PIN, but gives the session class's secret
+	// without it too, to a program that does not ask for it.
+	WarnPINBypass Warning = "pin-bypass"
 )
 
 // AgreeRequest asks for one ECDH between the token's private key and Peer.

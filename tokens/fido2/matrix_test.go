@@ -5,6 +5,7 @@ package fido2_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -102,12 +103,23 @@ func testSort(t *testing.T, o vfido.Options) {
 		pin = ""
 	}
 	e, touches := enroll(t, d, s, pin)
-	if touches != 4 {
-		t.Errorf("%d touches announced at enrolling, want 4", touches)
-	}
 	verified := o.PIN != "" || o.UV
-	if weak := len(e.Warnings) == 1 && e.Warnings[0] == tokens.WarnNoPIN; weak == verified || len(e.Warnings) > 1 {
-		t.Errorf("warnings %v", e.Warnings)
+	want := 4
+	if verified && !o.AlwaysUV {
+		want++
+	}
+	if touches != want {
+		t.Errorf("%d touches announced at enrolling, want %d", touches, want)
+	}
+	var warnings []tokens.Warning
+	switch {
+	case !verified:
+		warnings = append(warnings, tokens.WarnNoPIN)
+	case o.OneCredRandom && !o.AlwaysUV:
+		warnings = append(warnings, tokens.WarnPINBypass)
+	}
+	if !slices.Equal(e.Warnings, warnings) {
+		t.Errorf("warnings %v, want %v", e.Warnings, warnings)
 	}
 	if e.Token.NoPIN == verified || !e.Token.Unlisted || !e.Token.Touch || e.Token.Problem != nil {
 		t.Errorf("token %+v", e.Token)

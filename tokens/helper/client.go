@@ -132,7 +132,7 @@ func (c *Client) Enroll(ctx context.Context, r tokens.EnrollRequest) (tokens.Enr
 	req := wire.Request{Op: wire.OpEnroll, Enroll: &r}
 	timeout := c.cfg.Timeout
 	if c.cfg.Kind == tokens.KindFIDO2 {
-		timeout *= time.Duration(2 * max(len(r.Classes), 1)) // two touches a class
+		timeout *= time.Duration(2*len(r.Classes) + 1) // two touches a class, and one more
 	}
 	if err := c.call(ctx, req, call{locator: r.Locator, timeout: timeout, onTouch: r.OnTouch, onBusy: r.OnBusy}, &out); err != nil {
 		return tokens.Enrollment{}, err
