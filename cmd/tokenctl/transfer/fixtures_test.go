@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/makiuchi-d/gozxing/qrcode/decoder"
@@ -99,14 +100,26 @@ type fixture struct {
 
 func text(parts ...string) []byte { return []byte(strings.Join(parts, "")) }
 
+// fixtures makes them once: some keys are slow to derive.
 func fixtures(tb testing.TB) []fixture {
 	tb.Helper()
+	made.Do(func() { all = makeFixtures(tb) })
+	return all
+}
+
+var (
+	made sync.Once
+	all  []fixture
+)
+
+func makeFixtures(tb testing.TB) []fixture {
 	var all []fixture
 	all = append(all, textFixtures()...)
 	all = append(all, jsonFixtures(tb)...)
 	all = append(all, sealedFixtures(tb)...)
 	all = append(all, androidFixtures(tb)...)
 	all = append(all, archiveFixtures(tb)...)
+	all = append(all, databaseFixtures(tb)...)
 	return append(all, pictureFixtures(tb)...)
 }
 
@@ -743,5 +756,20 @@ func pictureFixtures(tb testing.TB) []fixture {
 			data: drawCodes(tb, migrationURI(2, 0, 9, migrated("Example", "anna@example.org", seed20, 1, 1, 2, 0)),
 				migrationURI(2, 1, 9, migrated("Wiki", "Wiki:bo", seed20, 3, 3, 1, 9007199254740993))),
 		},
+	}
+}
+
+func databaseFixtures(tb testing.TB) []fixture {
+	google := []string{wantAnna(), "Wiki|bo|hotp SHA1 6 0 9007199254740993|" + hex.EncodeToString([]byte(seed20))}
+	for i := range 30 {
+		google = append(google, fmt.Sprintf("|user %d|totp SHA1 6 30 0|%x", i, seed20))
+	}
+	return []fixture{
+		{name: "Google's database", data: testdata(tb, "google.sqlite"), format: "Google Authenticator", want: google, framed: true},
+		{
+			name: "Microsoft's database", data: testdata(tb, "microsoft.sqlite"), format: "Microsoft Authenticator", framed: true, skips: 2,
+			want: []string{wantAnna(), "Bank & Söhne|konto 7|totp SHA1 6 30 0|" + hex.EncodeToString([]byte(seed32)), "Microsoft|me@example.org|totp SHA1 8 30 0|" + hex.EncodeToString([]byte(seed20))},
+		},
+		{name: "Stratum's database", data: testdata(tb, "stratum.sqlite"), format: "Stratum", want: []string{wantBank(), wantSteam()}, framed: true},
 	}
 }

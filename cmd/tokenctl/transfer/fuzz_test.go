@@ -9,7 +9,7 @@ import (
 func fuzzing() Options {
 	o := with(testPassword)
 	o.MaxMemory = 2 << 20
-	o.maxRounds = 1000
+	o.maxRounds = twofasRounds
 	return o
 }
 
@@ -70,6 +70,7 @@ func FuzzOnePassword(f *testing.F)       { fuzzFormat(f, onePassword{}) }
 func FuzzProtonPass(f *testing.F)        { fuzzFormat(f, protonPass{}) }
 func FuzzPlainList(f *testing.F)         { fuzzFormat(f, plainList{}) }
 func FuzzArchived(f *testing.F)          { fuzzFormat(f, archived{}) }
+func FuzzDatabase(f *testing.F)          { fuzzFormat(f, database{}) }
 func FuzzPicture(f *testing.F)           { fuzzFormat(f, picture{}) }
 
 // FuzzRead feeds foreign bytes to all of it.
