@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -58,8 +59,10 @@ func (addresses) Detect(f *File) Confidence {
 			return Likely
 		}
 	}
-	if strings.Contains(strings.ToLower(f.text()), schemeOTP) {
-		return Maybe
+	for _, l := range lines {
+		if containsScheme(l.text, schemeOTP) {
+			return Maybe
+		}
 	}
 	return No
 }
@@ -70,30 +73,31 @@ func (a addresses) Read(_ context.Context, f *File, _ Options) (Result, error) {
 	var parts migrationParts
 	bin := 0
 	for _, l := range f.lines() {
-		text, extra := l.text, ""
-		if hasScheme(text, schemeMigration) {
-			parts.read(c, l.where(), text)
-			continue
+		found, words := addressesIn(l.text)
+		if len(found) == 0 {
+			c.skip(l.where(), "", "", "the line is no otpauth:// address")
 		}
-		if !isAddress(text) {
-			if text, extra = embedded(text); text == "" {
-				c.skip(l.where(), "", "", "the line is no otpauth:// address")
+		for i, text := range found {
+			where := l.where()
+			if len(found) > 1 {
+				where += fmt.Sprintf(", address %d", i+1)
+			}
+			if hasScheme(text, schemeMigration) {
+				parts.read(c, where, text)
 				continue
 			}
+			e := entry{where: where}
+			if words {
+				e.warnings = []string{"there are other words in its line, which were left out"}
+			}
+			if reason := parseAddress(&e, text); reason != "" {
+				c.skip(where, e.issuer, e.name, reason)
+			} else if e.group == trashed {
+				bin++
+			} else {
+				c.add(e)
+			}
 		}
-		e := entry{where: l.where()}
-		if reason := parseAddress(&e, text); reason != "" {
-			c.skip(l.where(), e.issuer, e.name, reason)
-			continue
-		}
-		if e.group == trashed {
-			bin++
-			continue
-		}
-		if extra != "" {
-			e.warnings = append(e.warnings, extra)
-		}
-		c.add(e)
 	}
 	parts.finish(c)
 	c.bin(bin)
@@ -110,15 +114,43 @@ func (c *collector) bin(n int) {
 	}
 }
 
-// embedded finds an address in a line that has other words.
-func embedded(text string) (address, warning string) {
-	at := strings.Index(strings.ToLower(text), schemeOTP)
-	if at < 0 {
-		return "", ""
+func containsScheme(text, scheme string) bool {
+	return strings.Contains(strings.ToLower(text), scheme)
+}
+
+// addressesIn finds the addresses in a line, and says whether it has other words.
+// A line that begins with an address and has no other is one as a whole.
+func addressesIn(text string) (found []string, words bool) {
+	lower := strings.ToLower(text)
+	var starts []int
+	for _, scheme := range []string{schemeOTP, schemeMigration, schemeSteam} {
+		for at := 0; ; {
+			i := strings.Index(lower[at:], scheme)
+			if i < 0 {
+				break
+			}
+			starts = append(starts, at+i)
+			at += i + len(scheme)
+		}
 	}
-	address = text[at:]
-	if end := strings.IndexAny(address, " \t\"'<>`|,;)]}"); end >= 0 {
-		address = address[:end]
+	slices.Sort(starts)
+	if len(starts) == 1 && starts[0] == 0 || len(lower) != len(text) {
+		if isAddress(text) || hasScheme(text, schemeMigration) {
+			return []string{text}, false
+		}
+		return nil, true
 	}
-	return address, "there are other words in its line, which were left out"
+	end := 0
+	for i, at := range starts {
+		words = words || strings.Trim(text[end:at], " \t") != ""
+		end = len(text)
+		if i+1 < len(starts) {
+			end = starts[i+1]
+		}
+		if stop := strings.IndexAny(text[at:end], " \t\"'<>`|,;)]}"); stop >= 0 {
+			end = at + stop
+		}
+		found = append(found, text[at:end])
+	}
+	return found, words || strings.Trim(text[end:], " \t") != ""
 }

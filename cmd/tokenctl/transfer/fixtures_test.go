@@ -129,6 +129,7 @@ func textFixtures() []fixture {
 	return []fixture{
 		{name: "lines with BOM and CRLF", data: text("\ufeff", lines), format: "otpauth addresses", want: four},
 		{name: "lines in UTF-16", data: utf16LE(lines), format: "otpauth addresses", want: four},
+		{name: "several in a line", data: text("otpauth://x ", bankURI(), " ", annaURI()), format: "otpauth addresses", want: []string{wantAnna(), wantBank()}, skips: 1},
 		{name: "addresses among words", data: text("My codes:\n- ", annaURI(), " (phone)\n"), format: "otpauth addresses", want: four[:1], skips: 1},
 		{
 			name: "Google, two parts, one twice", format: "Google Authenticator", want: []string{wantAnna(), wantWiki()},
@@ -339,6 +340,14 @@ func jsonFixtures(tb testing.TB) []fixture {
 			data: mustJSON(tb, []object{
 				{"name": "anna@example.org", "secret": b32(seed20), "issuer": "Example", "type": "totp", "counter": nil, "url": annaURI()},
 				{"name": "bo", "secret": b32(seed20), "issuer": "Wiki", "type": "hotp", "counter": 4, "url": wikiURI()},
+			}),
+		},
+		{
+			name: "Authenticator extension", format: "Authenticator extension", want: four[:3], framed: true,
+			data: mustJSON(tb, object{
+				"h1": object{"account": "anna@example.org", "encrypted": false, "hash": "h1", "index": 0, "issuer": "Example", "secret": b32(seed20), "type": "totp"},
+				"h2": object{"account": "konto 7", "hash": "h2", "index": 1, "issuer": "Bank & Söhne", "secret": b32(seed32), "type": "totp", "digits": 8, "period": 60, "algorithm": "SHA256"},
+				"h3": object{"account": "bo", "hash": "h3", "issuer": "Wiki", "secret": b32(seed20), "type": "hotp", "digits": 7, "counter": uint64(9007199254740993), "algorithm": "SHA512"},
 			}),
 		},
 		{

@@ -69,6 +69,7 @@ func FuzzTables(f *testing.F)            { fuzzFormat(f, tables{}) }
 func FuzzOnePassword(f *testing.F)       { fuzzFormat(f, onePassword{}) }
 func FuzzProtonPass(f *testing.F)        { fuzzFormat(f, protonPass{}) }
 func FuzzPlainList(f *testing.F)         { fuzzFormat(f, plainList{}) }
+func FuzzExtension(f *testing.F)         { fuzzFormat(f, extension{}) }
 func FuzzArchived(f *testing.F)          { fuzzFormat(f, archived{}) }
 func FuzzDatabase(f *testing.F)          { fuzzFormat(f, database{}) }
 func FuzzPicture(f *testing.F)           { fuzzFormat(f, picture{}) }

@@ -27,7 +27,7 @@ func (migration) Detect(f *File) Confidence {
 		if isAddress(l.text) {
 			return No
 		}
-		found = found || hasScheme(l.text, schemeMigration)
+		found = found || containsScheme(l.text, schemeMigration)
 	}
 	if found {
 		return Sure
@@ -40,11 +40,15 @@ func (m migration) Read(_ context.Context, f *File, _ Options) (Result, error) {
 	c := collect(m.Name())
 	var parts migrationParts
 	for _, l := range f.lines() {
-		if !hasScheme(l.text, schemeMigration) {
-			c.skip(l.where(), "", "", "the line is no otpauth-migration:// address")
-			continue
+		found, _ := addressesIn(l.text)
+		for _, text := range found {
+			if hasScheme(text, schemeMigration) {
+				parts.read(c, l.where(), text)
+			}
 		}
-		parts.read(c, l.where(), l.text)
+		if len(found) == 0 {
+			c.skip(l.where(), "", "", "the line is no otpauth-migration:// address")
+		}
 	}
 	parts.finish(c)
 	return c.Result, nil
@@ -144,14 +148,7 @@ func (p *migrationParts) finish(c *collector) {
 				missing = append(missing, fmt.Sprint(i+1))
 			}
 		}
-		if len(missing) > 0 {
-			what, verb := "part ", " is"
-			if len(missing) > 1 {
-				what, verb = "parts ", " are"
-			}
-			c.skip(what+strings.Join(missing, ", ")+fmt.Sprintf(" of %d", x.size), "", "",
-				"this QR code of the export"+verb+" missing, and the accounts in it")
-		}
+		c.missing(missing, x.size)
 	}
 	if p.repeats > 0 {
 		c.note("%d of the export's parts were there more than once; each was read once", p.repeats)
@@ -159,6 +156,21 @@ func (p *migrationParts) finish(c *collector) {
 	if len(p.exports) > 0 {
 		c.note("Google Authenticator exports no periods: an account with another than 30 seconds must be set right by hand")
 	}
+}
+
+// missing reports parts by their numbers, the first of them where they are many.
+func (c *collector) missing(parts []string, of uint64) {
+	const named = 20
+	switch n := len(parts); {
+	case n == 0:
+		return
+	case n == 1:
+		c.skip(fmt.Sprintf("part %s of %d", parts[0], of), "", "", "this QR code of the export is missing, and the accounts in it")
+		return
+	case n > named:
+		parts = append(parts[:named:named], fmt.Sprintf("and %d more", n-named))
+	}
+	c.skip(fmt.Sprintf("parts %s of %d", strings.Join(parts, ", "), of), "", "", "these QR codes of the export are missing, and the accounts in them")
 }
 
 // addMigrated makes an entry of what Google's message tells.

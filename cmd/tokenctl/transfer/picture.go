@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"image/color"
 	_ "image/gif" // pictures of QR codes
 	_ "image/jpeg"
 	_ "image/png"
+	"slices"
 	"strings"
 
 	"github.com/makiuchi-d/gozxing"
@@ -35,8 +37,11 @@ func (picture) Detect(f *File) Confidence {
 // maxPixels bounds a picture: a small file can unpack into a huge one.
 const maxPixels = 40 << 20
 
+// slowPixels is from where on looking through a picture can take seconds.
+const slowPixels = 1 << 20
+
 // Read implements Format.
-func (p picture) Read(ctx context.Context, f *File, _ Options) (Result, error) {
+func (p picture) Read(ctx context.Context, f *File, o Options) (Result, error) {
 	conf, _, err := image.DecodeConfig(bytes.NewReader(f.Data))
 	if err != nil {
 		return Result{}, damaged(p.Name(), "its beginning cannot be read")
@@ -47,6 +52,9 @@ func (p picture) Read(ctx context.Context, f *File, _ Options) (Result, error) {
 	img, _, err := image.Decode(bytes.NewReader(f.Data))
 	if err != nil {
 		return Result{}, damaged(p.Name(), "it is cut short")
+	}
+	if conf.Width*conf.Height > slowPixels {
+		o.announce(p.Name(), 0)
 	}
 	texts, err := scanCodes(ctx, img)
 	if err != nil {
@@ -72,41 +80,77 @@ func (p picture) Read(ctx context.Context, f *File, _ Options) (Result, error) {
 		c.add(e)
 	}
 	parts.finish(c)
+	if len(texts) > 1 {
+		c.note("%d QR codes were read; count them, since one that is blurred or cut off is not seen", len(texts))
+	}
 	return c.Result, nil
 }
 
-// scanCodes finds the different texts in a picture: dark on light and light on
-// dark, in the whole and in overlapping parts of it, since the detector takes the
-// corners of neighbouring codes for one.
+// scanPixels is how large a picture is scanned in parts; larger ones are scanned
+// made smaller, and as they are only where that shows nothing.
+const scanPixels = 4 << 20
+
+// scanCodes finds the different texts in a picture.
 func scanCodes(ctx context.Context, img image.Image) ([]string, error) {
-	source := gozxing.NewLuminanceSourceFromImage(img)
-	var texts []string
-	seen := map[string]bool{}
-	keep := func(found []string) {
-		for _, t := range found {
-			if !seen[t] {
-				seen[t] = true
-				texts = append(texts, t)
+	small := shrink(img, scanPixels)
+	texts, err := scanSource(ctx, gozxing.NewLuminanceSourceFromImage(small), true)
+	if err == nil && len(texts) == 0 && small != img {
+		texts, err = scanSource(ctx, gozxing.NewLuminanceSourceFromImage(img), false)
+	}
+	return texts, err
+}
+
+// shrink averages squares of points, so that no more than so many are left.
+func shrink(img image.Image, most int) image.Image {
+	b := img.Bounds()
+	k := 1
+	for b.Dx()/k*(b.Dy()/k) > most {
+		k++
+	}
+	if k == 1 {
+		return img
+	}
+	out := image.NewGray(image.Rect(0, 0, b.Dx()/k, b.Dy()/k))
+	for y := range b.Dy() / k {
+		for x := range b.Dx() / k {
+			sum := 0
+			for dy := range k {
+				for dx := range k {
+					gray, _ := color.GrayModel.Convert(img.At(b.Min.X+x*k+dx, b.Min.Y+y*k+dy)).(color.Gray)
+					sum += int(gray.Y)
+				}
 			}
+			out.Pix[y*out.Stride+x] = byte(sum / (k * k))
 		}
 	}
+	return out
+}
+
+// scanSource looks for codes dark on light, then light on dark, in the whole and,
+// where parts are wanted, in overlapping ones: the detector takes the corners of
+// neighbouring codes for one.
+func scanSource(ctx context.Context, source gozxing.LuminanceSource, parts bool) ([]string, error) {
+	var texts []string
+	whole := image.Rect(0, 0, source.GetWidth(), source.GetHeight())
+	areas := []image.Rectangle{whole}
+	if parts {
+		areas = tiles(whole.Dx(), whole.Dy())
+	}
 	for _, s := range []gozxing.LuminanceSource{source, gozxing.NewInvertedLuminanceSource(source)} {
-		for _, r := range tiles(source.GetWidth(), source.GetHeight()) {
+		for _, r := range areas {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
 			part := s
-			if r != image.Rect(0, 0, s.GetWidth(), s.GetHeight()) {
+			if r != whole {
 				var err error
 				if part, err = s.Crop(r.Min.X, r.Min.Y, r.Dx(), r.Dy()); err != nil {
 					continue
 				}
 			}
-			for _, b := range []gozxing.Binarizer{gozxing.NewHybridBinarizer(part), gozxing.NewGlobalHistgramBinarizer(part)} {
-				found := scanPart(b)
-				keep(found)
-				if len(found) > 0 {
-					break
+			for _, t := range scanArea(part) {
+				if !slices.Contains(texts, t) {
+					texts = append(texts, t)
 				}
 			}
 		}
@@ -115,6 +159,16 @@ func scanCodes(ctx context.Context, img image.Image) ([]string, error) {
 		}
 	}
 	return texts, nil
+}
+
+// scanArea tries both ways of telling dark from light.
+func scanArea(s gozxing.LuminanceSource) []string {
+	for _, b := range []gozxing.Binarizer{gozxing.NewHybridBinarizer(s), gozxing.NewGlobalHistgramBinarizer(s)} {
+		if found := scanPart(b); len(found) > 0 {
+			return found
+		}
+	}
+	return nil
 }
 
 // tiles are the whole, and its halves and thirds, which overlap by half.

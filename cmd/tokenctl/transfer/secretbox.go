@@ -74,11 +74,15 @@ func derive(ctx context.Context, password []byte, f func(password []byte) []byte
 		return nil, err
 	}
 	own := bytes.Clone(password)
-	done := make(chan []byte, 1)
+	done := make(chan []byte)
 	go func() {
 		key := f(own)
 		clear(own)
-		done <- key
+		select {
+		case done <- key:
+		case <-ctx.Done():
+			clear(key)
+		}
 	}()
 	select {
 	case key := <-done:

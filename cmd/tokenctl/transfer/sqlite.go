@@ -302,7 +302,7 @@ func sqlColumns(sql string) []string {
 		if part == "" {
 			continue
 		}
-		name := part
+		var name string
 		if quote := strings.IndexByte("\"`'[", part[0]); quote >= 0 {
 			name, _, _ = strings.Cut(part[1:], string("\"`']"[quote]))
 		} else {

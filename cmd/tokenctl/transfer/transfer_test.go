@@ -252,6 +252,7 @@ func TestOddFiles(t *testing.T) {
 		"gzip":               {"\x1f\x8b\x08\x00", Unsupported},
 		"PSKC":               {`<KeyContainer xmlns="urn:ietf:params:xml:ns:keyprov:pskc"/>`, Unsupported},
 		"Bitwarden, account": {`{"encrypted":true,"encKeyValidation_DO_NOT_EDIT":"2.x","items":[]}`, Unsupported},
+		"extension, sealed":  {`{"h":{"hash":"h","type":"totp","secret":"U2Fs","encrypted":true},"key":{}}`, Unsupported},
 		"Aegis, newer":       {`{"version":2,"header":{},"db":{}}`, NewerVersion},
 		"Aegis, newer db":    {`{"version":1,"header":{},"db":{"version":9,"entries":[]}}`, NewerVersion},
 		"2FAS, newer":        {`{"services":[],"schemaVersion":5}`, NewerVersion},
@@ -481,6 +482,83 @@ func TestSecretsInTheWild(t *testing.T) {
 		if secret, warning, reason := parseBase32(text); len(secret) != len(text)*5/8 || warning == "" || reason != "" {
 			t.Errorf("%s: %d bytes, %q %q", text, len(secret), warning, reason)
 		}
+	}
+}
+
+// TestExtras: what is no part of a code comes along too.
+func TestExtras(t *testing.T) {
+	row := func(name, account string) Row {
+		t.Helper()
+		for _, f := range fixtures(t) {
+			if f.name != name {
+				continue
+			}
+			res, err := Read(t.Context(), f.data, "", with(testPassword))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range res.Rows {
+				if r.Name == account {
+					return r
+				}
+			}
+		}
+		t.Fatalf("no %s in %s", account, name)
+		return Row{}
+	}
+	for _, name := range []string{"Aegis", "Aegis encrypted", "2FAS"} {
+		if r := row(name, "anna@example.org"); r.Group != "Work" {
+			t.Errorf("%s: group %q", name, r.Group)
+		}
+	}
+	if r := row("2FAS", "konto 7"); r.Order != 1 || r.Note != "Bank" {
+		t.Errorf("2FAS: order %d, note %q", r.Order, r.Note)
+	}
+	if r := row("Bitwarden", "anna@example.org"); r.Group != "Work" || !r.Favourite {
+		t.Errorf("Bitwarden: %+v", r)
+	}
+	if r := row("Bitwarden CSV", "anna@example.org"); r.Group != "work" || r.Note != "two\nlines" || !r.Favourite {
+		t.Errorf("Bitwarden CSV: %+v", r)
+	}
+	if r := row("Ente, by libsodium", "anna@example.org"); !r.Favourite || r.Note != "spare phone" || !slices.Equal(r.Tags, []string{"work"}) {
+		t.Errorf("Ente: %+v", r)
+	}
+	if r := row("Stratum", "konto 7"); r.Group != "Work" {
+		t.Errorf("Stratum: %+v", r)
+	}
+	if r := row("1pux", "anna@example.org"); r.Group != "Private" || !r.Favourite || !slices.Equal(r.Tags, []string{"a"}) {
+		t.Errorf("1pux: %+v", r)
+	}
+	if r := row("FreeOTP 1", "bo"); r.Order != 0 {
+		t.Errorf("FreeOTP 1: %+v", r)
+	}
+	if r := row("FreeOTP 1", "anna@example.org"); r.Order != 2 {
+		t.Errorf("FreeOTP 1: %+v", r)
+	}
+}
+
+// TestNames: what cannot be shown is left out, and said.
+func TestNames(t *testing.T) {
+	long := strings.Repeat("ä", 200)
+	c := collect("x")
+	c.add(entry{where: "entry 1", issuer: "a\u202eb", name: "\x1b[2Jc\xff", note: "n\x00\r\no", secret: []byte(seed20)})
+	c.add(entry{where: "entry 2", issuer: long, name: " x ", note: strings.Repeat("ä", 3000), secret: []byte("short")})
+	c.add(entry{where: "entry 3", secret: []byte(seed20)})
+	c.add(entry{where: "entry 4", name: "\x1bx\u202e", base32: "1"})
+	for _, r := range c.Rows {
+		checkRow(t, r)
+		if len(r.Warnings) == 0 {
+			t.Errorf("no warning for %+v", r)
+		}
+	}
+	if r := c.Rows[0]; r.Issuer != "ab" || r.Name != "[2Jc\ufffd" || r.Note != "n\no" {
+		t.Errorf("%q %q %q", r.Issuer, r.Name, r.Note)
+	}
+	if r := c.Rows[1]; len(r.Issuer) != 256 || r.Name != "x" || len(r.Warnings) != 3 {
+		t.Errorf("%q %q %q", r.Issuer, r.Name, r.Warnings)
+	}
+	if len(c.Skipped) != 1 || c.Skipped[0].Name != "x" {
+		t.Errorf("%+v", c.Skipped)
 	}
 }
 
