@@ -34,6 +34,10 @@ const (
 	// as many separators.
 	maxSecretText = 2 * (maxSecret*8/5 + 8)
 	maxNote       = 2048 // bytes
+	// maxAccounts and maxSkipped bound what is made of one file; the vault holds
+	// fewer.
+	maxAccounts = 20_000
+	maxSkipped  = 20_000
 )
 
 // number is a number of a foreign file: JSON number, digits in a string, or
@@ -118,6 +122,12 @@ func (c *collector) note(format string, args ...any) {
 
 // skip reports what is no row.
 func (c *collector) skip(where, issuer, name, reason string) {
+	switch n := len(c.Skipped); {
+	case n > maxSkipped:
+		return
+	case n == maxSkipped:
+		where, issuer, name, reason = "from "+where+" on", "", "", "there are too many problems to name them all"
+	}
 	issuer, _ = cleanName(issuer)
 	name, _ = cleanName(name)
 	c.Skipped = append(c.Skipped, Skip{Where: where, Issuer: issuer, Name: name, Reason: reason})
@@ -152,6 +162,10 @@ func (c *collector) add(e entry) {
 	}
 	if len(secret) < unusualShort {
 		warn(fmt.Sprintf("its secret has only %d bytes", len(secret)))
+	}
+	if len(c.Rows) >= maxAccounts {
+		refuse(fmt.Sprintf("the file has more than %d accounts", maxAccounts))
+		return
 	}
 	r.Secret = secret
 	setNames(&r, e, warn)

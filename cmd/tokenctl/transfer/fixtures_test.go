@@ -160,9 +160,11 @@ func textFixtures() []fixture {
 			data: text("Title,Url,Username,Password,OTPAuth,Favorite,Archived,Tags,Notes\nBank,,konto,pw,", bankURI(), ",true,false,a,\n"),
 		},
 		{
-			name: "KeePass columns", format: "KeePass CSV", want: []string{wantWikiSHA1()},
-			data: text("Title,User Name,HmacOtp-Secret-Base32,HmacOtp-Counter,Group\nWiki,bo,", b32(seed20), ",5,OTP\n"),
+			name: "KeePass columns", format: "KeePass CSV", want: []string{wantWikiSHA1(), wantBank()},
+			data: text("Title,User Name,HmacOtp-Secret-Base32,HmacOtp-Counter,TimeOtp-Secret-Base32,TimeOtp-Algorithm,TimeOtp-Length,TimeOtp-Period,Group\n",
+				"Wiki,bo,", b32(seed20), ",5,,,,,OTP\nBank & Söhne,konto 7,,,", b32(seed32), ",HMAC-SHA-256,8,60,OTP\n"),
 		},
+		{name: "JSON list of addresses", data: text(`["`, annaURI(), `", "`, bankURI(), `"]`), format: "JSON list", want: four[:2], framed: true},
 		{
 			name: "semicolons", format: "CSV", want: []string{wantAnna()},
 			data: text("issuer;name;secret;type;digits;period\nExample;anna@example.org;", b32(seed20), ";totp;6;30\n"),

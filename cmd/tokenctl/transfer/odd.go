@@ -99,7 +99,13 @@ func unknown(f *File) error {
 	case begins("%PDF"):
 		return problem(Unsupported, "PDF", "the file is a PDF; a picture of the codes in it is read")
 	case strings.Contains(text, "urn:ietf:params:xml:ns:keyprov:pskc"):
-		return problem(Unsupported, "PSKC", "the file holds the seeds of hardware tokens, not accounts")
+		return problem(Unsupported, "PSKC", hardware)
+	case strings.Contains(text, "<Tokens") && strings.Contains(text, "<Seed>"), strings.Contains(text, "sccTokenData"):
+		return problem(Unsupported, "SafeNet", hardware)
+	case strings.Contains(text, "LOGGING START,"), strings.HasPrefix(text, "OATH-HOTP,"):
+		return problem(Unsupported, "YubiKey Personalization Tool", hardware)
+	case text != "" && len(f.lines()) == 0:
+		return problem(NoAccounts, "", "there are comments alone in the file")
 	case strings.HasPrefix(text, "WinAuth") || strings.Contains(text[:min(len(text), 2048)], "<WinAuth"):
 		return problem(Unsupported, "WinAuth", "WinAuth's own settings file can only be read on its machine; its export is read")
 	case text == "" && scrambled(f.Data):
@@ -107,6 +113,8 @@ func unknown(f *File) error {
 	}
 	return problem(Unknown, "", "the file is none of the known exports")
 }
+
+const hardware = "the file holds the seeds of hardware tokens, not accounts"
 
 // scrambled says whether bytes look like the output of a cipher: every value
 // about as often as the others. The bound is five standard deviations of the

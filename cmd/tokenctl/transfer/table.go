@@ -133,21 +133,27 @@ func (tables) Detect(f *File) Confidence {
 
 // columns are the places of what a row can have.
 type columns struct {
-	code, title, user, note, group, favourite             int
-	issuer, kind, counter, digits, period, algorithm, tag int
-	hotp                                                  bool
+	codes                                            []int // KeePass has one for each type
+	title, user, note, group, favourite              int
+	issuer, kind, counter, digits, period, algorithm int
 }
 
 func (v *tableView) columns() columns {
 	c := columns{
-		code:  v.column(append(codeColumns(), "secret")...),
 		title: v.column("title", "name"), user: v.column("login_username", "username", "user_name", "login", "email", "account"),
 		note: v.column("notes", "note", "extra"), group: v.column("group", "folder", "grouping", "vault", "category", "collections"),
 		favourite: v.column("favorite", "fav", "favourite"), issuer: v.column("issuer"), kind: v.column("type"),
 		counter: v.column("counter", "hmacotp_counter"), digits: v.column("digits", "timeotp_length"),
-		period: v.column("period", "timeotp_period"), algorithm: v.column("algorithm", "timeotp_algorithm"), tag: v.column("tags"),
+		period: v.column("period", "timeotp_period"), algorithm: v.column("algorithm", "timeotp_algorithm"),
 	}
-	c.hotp = c.code >= 0 && v.header[c.code] == "hmacotp_secret_base32"
+	for _, name := range codeColumns() {
+		if at := v.column(name); at >= 0 {
+			c.codes = append(c.codes, at)
+		}
+	}
+	if at := v.column("secret"); len(c.codes) == 0 && at >= 0 {
+		c.codes = []int{at}
+	}
 	return c
 }
 
@@ -156,7 +162,7 @@ func (tables) Read(_ context.Context, f *File, _ Options) (Result, error) {
 	v := f.table()
 	c := collect(v.product())
 	at := v.columns()
-	if at.code < 0 {
+	if len(at.codes) == 0 {
 		return Result{}, problem(NoAccounts, c.Format, "the table has no column for one-time codes")
 	}
 	without, bin := 0, 0
@@ -168,25 +174,27 @@ func (tables) Read(_ context.Context, f *File, _ Options) (Result, error) {
 			return strings.TrimSpace(row[column])
 		}
 		where := fmt.Sprintf("line %d", v.lines[i])
-		e := entry{where: where, note: get(at.note), group: get(at.group)}
-		e.favourite = loose(strings.ToLower(get(at.favourite))).yes()
-		if at.code >= len(row) && len(row) < len(v.header) {
+		if at.codes[0] >= len(row) && len(row) < len(v.header) {
 			c.skip(where, get(at.issuer), get(at.title), "the line has too few columns")
 			continue
 		}
-		switch {
-		case get(at.code) == "":
+		found := 0
+		for _, code := range at.codes {
+			switch {
+			case get(code) == "":
+				continue
+			case inRecycleBin(get(at.group)):
+				bin++
+			default:
+				e := entry{where: where, note: get(at.note), group: get(at.group)}
+				e.favourite = loose(strings.ToLower(get(at.favourite))).yes()
+				c.addCell(e, v.header[code], get(code), at, get)
+			}
+			found++
+		}
+		if found == 0 {
 			without++
-			continue
-		case inRecycleBin(e.group):
-			bin++
-			continue
 		}
-		if strings.HasPrefix(v.header[at.code], "timeotp") || at.hotp || v.header[at.code] == "secret" {
-			c.addColumns(e, at, get)
-			continue
-		}
-		c.addVaultItem(e, get(at.title), get(at.user), get(at.code))
 	}
 	if v.broken > 0 {
 		c.skip(fmt.Sprintf("line %d", v.broken), "", "", "its quotation marks are broken or the file is cut short; the table was not read from there on")
@@ -196,16 +204,27 @@ func (tables) Read(_ context.Context, f *File, _ Options) (Result, error) {
 	return c.Result, nil
 }
 
-// addColumns adds a row that has a bare secret and its parameters in columns.
-func (c *collector) addColumns(e entry, at columns, get func(int) string) {
+// addCell adds what a column for codes holds: for a password manager an address
+// or a secret; else a bare secret whose parameters have columns of their own.
+func (c *collector) addCell(e entry, column, code string, at columns, get func(int) string) {
+	hotp, totp := strings.HasPrefix(column, "hmacotp"), strings.HasPrefix(column, "timeotp")
+	if !hotp && !totp && column != "secret" {
+		c.addVaultItem(e, get(at.title), get(at.user), code)
+		return
+	}
 	e.issuer, e.name = get(at.issuer), get(at.title)
 	if at.issuer < 0 {
 		e.issuer, e.name = get(at.title), get(at.user)
 	}
-	e.kind, e.algorithm, e.base32 = get(at.kind), get(at.algorithm), get(at.code)
-	e.counter, e.digits, e.period = parseNumber(get(at.counter)), parseNumber(get(at.digits)), parseNumber(get(at.period))
-	if at.hotp {
-		e.kind = typeHOTP
+	e.base32 = code
+	if hotp {
+		e.kind, e.counter = typeHOTP, parseNumber(get(at.counter))
+		c.add(e)
+		return
+	}
+	e.algorithm, e.digits, e.period = get(at.algorithm), parseNumber(get(at.digits)), parseNumber(get(at.period))
+	if !totp {
+		e.kind, e.counter = get(at.kind), parseNumber(get(at.counter))
 	}
 	c.add(e)
 }

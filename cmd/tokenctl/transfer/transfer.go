@@ -15,6 +15,7 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"encoding/base32"
 	"errors"
@@ -26,6 +27,10 @@ import (
 // MaxFile is the largest file that Read takes, in bytes. Exports with the icons
 // of some hundred accounts have a few megabytes.
 const MaxFile = 64 << 20
+
+// maxCommas bounds the members of JSON and CSV, each of which takes memory far
+// beyond its length. Icons, which make files large, have no commas.
+const maxCommas = 4 << 20
 
 // Secret is the key of an account, as bytes. It prints as [secret].
 type Secret []byte
@@ -192,6 +197,9 @@ func Read(ctx context.Context, data []byte, name string, o Options) (Result, err
 func read(ctx context.Context, f *File, o Options) (Result, error) {
 	if len(f.Data) > MaxFile {
 		return Result{}, problem(TooLarge, "", "the file has more than %d MiB", MaxFile>>20)
+	}
+	if bytes.Count(f.Data, []byte{','}) > maxCommas && f.text() != "" {
+		return Result{}, problem(TooLarge, "", "the file has more members than a list of accounts can have")
 	}
 	if err := odd(f); err != nil {
 		return Result{}, err

@@ -259,6 +259,9 @@ func TestOddFiles(t *testing.T) {
 		"Ente, newer":        {`{"version":2,"kdfParams":{},"encryptedData":"","encryptionNonce":""}`, NewerVersion},
 		"Aegis, no accounts": {`{"version":1,"header":{},"db":{"version":3,"entries":[]}}`, NoAccounts},
 		"table of passwords": {"url,username,password\nx,y,z\n", NoAccounts},
+		"comments alone":     {"# nothing\n; here\n", NoAccounts},
+		"SafeNet":            {"<Tokens>\n<Token><Seed>00</Seed></Token></Tokens>", Unsupported},
+		"very many members":  {"[" + strings.Repeat("1,", maxCommas+1) + "1]", TooLarge},
 		"empty archive":      {"PK\x05\x06" + strings.Repeat("\x00", 18), NoAccounts},
 		"no code in picture": {string(drawCodes(t)), NoAccounts},
 	}
@@ -534,6 +537,24 @@ func TestExtras(t *testing.T) {
 	}
 	if r := row("FreeOTP 1", "anna@example.org"); r.Order != 2 {
 		t.Errorf("FreeOTP 1: %+v", r)
+	}
+}
+
+// TestMany: a file with more than anybody has is cut off, and says so.
+func TestMany(t *testing.T) {
+	var b strings.Builder
+	for range maxAccounts + 2 {
+		b.WriteString("otpauth://totp/a?secret=" + b32(seed20) + "\n")
+	}
+	for range maxSkipped + 2 {
+		b.WriteString("x\n")
+	}
+	res, err := Read(t.Context(), []byte(b.String()), "", Options{})
+	if err != nil || len(res.Rows) != maxAccounts || len(res.Skipped) != maxSkipped+1 {
+		t.Fatalf("%d rows, %d skipped, %v", len(res.Rows), len(res.Skipped), err)
+	}
+	if last := res.Skipped[maxSkipped]; !strings.HasPrefix(last.Where, "from line") {
+		t.Errorf("%+v", last)
 	}
 }
 

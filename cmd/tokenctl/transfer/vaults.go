@@ -181,7 +181,7 @@ func (x protonPass) Read(_ context.Context, f *File, _ Options) (Result, error) 
 }
 
 // plainList is a JSON list of objects with a name and a bare secret, as tools
-// around Google's migration write it.
+// around Google's migration write it, or of addresses.
 type plainList struct{}
 
 // Name implements Format.
@@ -190,7 +190,7 @@ func (plainList) Name() string { return "JSON list" }
 // Detect implements Format.
 func (plainList) Detect(f *File) Confidence {
 	switch {
-	case f.firstHas("name", "secret", "issuer", "type", "url"):
+	case f.firstHas("name", "secret", "issuer", "type", "url"), isAddress(firstString(f.json().list)):
 		return Sure
 	case f.firstHas("name", "secret"), f.firstHas("issuer", "secret"), f.firstHas("account", "secret"):
 		return Maybe
@@ -202,6 +202,10 @@ func (plainList) Detect(f *File) Confidence {
 func (x plainList) Read(_ context.Context, f *File, _ Options) (Result, error) {
 	c := collect(x.Name())
 	for i, raw := range f.json().list {
+		if text := firstString([]json.RawMessage{raw}); text != "" {
+			c.addVaultItem(entry{where: nth(i)}, "", "", text)
+			continue
+		}
 		var e struct {
 			Name, Account, Secret, Issuer, Type, Algorithm, URL loose
 			Counter, Digits, Period                             number
@@ -231,4 +235,13 @@ func (x plainList) Read(_ context.Context, f *File, _ Options) (Result, error) {
 		c.add(out)
 	}
 	return c.Result, nil
+}
+
+// firstString is the first element of a list, where it is a string.
+func firstString(list []json.RawMessage) string {
+	var s string
+	if len(list) == 0 || json.Unmarshal(list[0], &s) != nil {
+		return ""
+	}
+	return s
 }
