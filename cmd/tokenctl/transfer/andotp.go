@@ -21,10 +21,12 @@ func (andOTP) Detect(f *File) Confidence {
 	switch {
 	case f.firstHas("secret", "label", "type"):
 		return Sure
-	case len(f.Data) >= andOTPHeader+16 && f.text() == "" && !f.zip().is && scrambled(f.Data):
-		return Maybe
+	case len(f.Data) < andOTPHeader+16 || f.text() != "" || f.zip().is || !scrambled(f.Data):
+		return No
+	case plausibleRounds(f.Data):
+		return Likely
 	}
-	return No
+	return Maybe
 }
 
 type andOTPEntry struct {
@@ -79,15 +81,22 @@ func splitOldLabel(label string) (issuer, name string) {
 
 const (
 	andOTPHeader = 4 + 12 + 12 // rounds, salt, nonce
-	// andOTP drew its rounds between 140,000 and 160,000, and read any number.
-	andOTPLeast = 1_000
 )
+
+// plausibleRounds says whether a file begins with a number of rounds. andOTP drew
+// it between 140,000 and 160,000, and reads any; among random files one of 4,000
+// passes.
+func plausibleRounds(data []byte) bool {
+	rounds := binary.BigEndian.Uint32(data)
+	return rounds >= 1_000 && rounds <= 1_000_000
+}
 
 // open tries both encryptions: since 0.6.3 rounds, salt and nonce stand before
 // the data (PBKDF2 with SHA-1); before, the key was the password's SHA-256 and the
 // nonce alone stood there.
 func (a andOTP) open(ctx context.Context, data []byte, o Options) ([]byte, error) {
-	password, err := o.ask(ctx, a.Name(), "backup password")
+	salted := plausibleRounds(data)
+	password, err := o.question(ctx, Question{Format: a.Name(), What: "backup password", Unsure: !salted})
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +106,8 @@ func (a andOTP) open(ctx context.Context, data []byte, o Options) ([]byte, error
 	if plain, ok := openGCM(old[:], data[:12], data[12:], nil); ok {
 		return plain, nil
 	}
-	if rounds := uint64(binary.BigEndian.Uint32(data)); rounds >= andOTPLeast && rounds <= maxRounds {
-		key, err := o.pbkdf2Key(ctx, a.Name(), password, data[4:16], rounds, keySize, sha1.New)
+	if salted {
+		key, err := o.pbkdf2Key(ctx, a.Name(), password, data[4:16], uint64(binary.BigEndian.Uint32(data)), keySize, sha1.New)
 		if err != nil {
 			return nil, err
 		}
@@ -107,6 +116,9 @@ func (a andOTP) open(ctx context.Context, data []byte, o Options) ([]byte, error
 			return plain, nil
 		}
 	}
-	return nil, problem(WrongPassword, a.Name(),
-		"the password does not open the file, or it is no backup of andOTP: the file does not tell which product encrypted it")
+	if salted {
+		return nil, wrongPassword(a.Name())
+	}
+	return nil, problem(UnknownEncrypted, "",
+		"the file is encrypted or compressed, and does not tell by which product; as a backup of an old andOTP the password does not open it")
 }

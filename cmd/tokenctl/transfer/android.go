@@ -194,6 +194,8 @@ type totpAuthenticator struct{}
 // Name implements Format.
 func (totpAuthenticator) Name() string { return "TOTP Authenticator" }
 
+const notOpened = "the file is encrypted, and does not tell by which product; as a backup of TOTP Authenticator the password does not open it"
+
 const totpAuthenticatorList = "STATIC_TOTP_CODES_LIST"
 
 // Detect implements Format.
@@ -275,7 +277,7 @@ func (x totpAuthenticator) open(ctx context.Context, f *File, o Options) ([]byte
 	if len(box) == 0 {
 		return nil, notMine(x.Name())
 	}
-	password, err := o.ask(ctx, x.Name(), "backup password")
+	password, err := o.question(ctx, Question{Format: x.Name(), What: "backup password", Unsure: true})
 	if err != nil {
 		return nil, err
 	}
@@ -284,8 +286,7 @@ func (x totpAuthenticator) open(ctx context.Context, f *File, o Options) ([]byte
 	defer clear(key[:])
 	plain, ok := openCBC(key[:], make([]byte, 16), box)
 	if !ok {
-		return nil, problem(WrongPassword, x.Name(),
-			"the password does not open the file, or another product encrypted it: the file does not tell")
+		return nil, problem(UnknownEncrypted, "", "%s", notOpened)
 	}
 	plain = bytes.TrimSpace(plain)
 	if bytes.HasPrefix(plain, []byte("[")) {
@@ -293,7 +294,7 @@ func (x totpAuthenticator) open(ctx context.Context, f *File, o Options) ([]byte
 	}
 	var object map[string]json.RawMessage
 	if json.Unmarshal(plain, &object) != nil {
-		return nil, wrongPassword(x.Name())
+		return nil, problem(UnknownEncrypted, "", "%s", notOpened)
 	}
 	for key := range object {
 		if strings.HasPrefix(key, "[") {

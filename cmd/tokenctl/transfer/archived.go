@@ -63,7 +63,7 @@ func (a archived) Read(ctx context.Context, f *File, o Options) (Result, error) 
 	}
 	defer func() { clear(r.password) }()
 	c := collect(r.format)
-	known := 0
+	known, others := 0, 0
 	for _, file := range files {
 		data, err := r.open(ctx, file)
 		if err != nil {
@@ -71,35 +71,41 @@ func (a archived) Read(ctx context.Context, f *File, o Options) (Result, error) 
 		}
 		res, err := read(ctx, &File{Data: data, Name: path.Base(file.Name), depth: f.depth + 1}, o)
 		clear(data)
-		switch KindOf(err) {
+		switch kind := KindOf(err); kind {
 		case Unknown, UnknownEncrypted, WebPage, Empty:
-			continue // a picture, a page for reading, a licence
-		}
-		if err != nil {
-			return Result{}, err
+			others++ // a page for reading, a licence
+			continue
+		default:
+			if len(files) == 1 || kind == "" && err != nil || kind == WrongPassword || kind == PasswordNeeded {
+				return res, err
+			}
 		}
 		known++
-		c.merge(res, file.Name, len(files) > 1)
+		c.merge(res, err, file.Name)
 	}
 	if known == 0 {
 		return Result{}, problem(Unknown, a.Name(), "none of the files in the archive is a known export")
 	}
+	if others > 0 {
+		c.note("%d files in the archive are no exports", others)
+	}
 	return c.Result, nil
 }
 
-// merge adds what a file of an archive holds.
-func (c *collector) merge(res Result, file string, several bool) {
-	prefix := ""
-	if name, _ := cleanName(path.Base(file)); several {
-		prefix = name + ", "
+// merge adds what a file of several in an archive holds, or why it cannot be read.
+func (c *collector) merge(res Result, err error, file string) {
+	name, _ := cleanName(path.Base(file))
+	if err != nil {
+		c.skip(name, "", "", err.Error())
+		return
 	}
 	c.Format = res.Format
 	for _, r := range res.Rows {
-		r.Where = prefix + r.Where
+		r.Where = name + ", " + r.Where
 		c.Rows = append(c.Rows, r)
 	}
 	for _, s := range res.Skipped {
-		s.Where = prefix + s.Where
+		s.Where = name + ", " + s.Where
 		c.Skipped = append(c.Skipped, s)
 	}
 	c.Notes = append(c.Notes, res.Notes...)

@@ -164,8 +164,11 @@ const (
 
 // open decrypts the data of a password-protected export.
 func (b bitwarden) open(ctx context.Context, file bitwardenFile, o Options) ([]byte, error) {
-	check, ok := parseEncString(string(file.Validation))
-	data, ok2 := parseEncString(string(file.Data))
+	data, ok := parseEncString(string(file.Data))
+	check, ok2 := parseEncString(string(file.Validation))
+	if file.Validation == "" {
+		check, ok2 = data, true // other programs leave it out
+	}
 	if !ok || !ok2 || file.Salt == "" {
 		return nil, damaged(b.Name(), "its encrypted part is cut short")
 	}

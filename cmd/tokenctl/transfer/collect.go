@@ -35,7 +35,7 @@ const (
 	maxSecretText = 2 * (maxSecret*8/5 + 8)
 	maxNote       = 2048 // bytes
 	// maxAccounts and maxSkipped bound what is made of one file; the vault holds
-	// fewer.
+	// no more accounts.
 	maxAccounts = 20_000
 	maxSkipped  = 20_000
 )

@@ -40,7 +40,9 @@ const (
 	ListOnly Kind = "list-only"
 	// OwnBackup: a vault or backup of tokend.
 	OwnBackup Kind = "own-backup"
-	// UnknownEncrypted: encrypted, or compressed, by an unknown product.
+	// UnknownEncrypted: encrypted, or compressed, by an unknown product. Where a
+	// password was asked for, a product that leaves no sign in its files was tried;
+	// another password may do.
 	UnknownEncrypted Kind = "unknown-encrypted"
 	// Unknown: none of the known formats.
 	Unknown Kind = "unknown"

@@ -94,6 +94,8 @@ type fixture struct {
 	sealed bool
 	// framed says that the file cannot be cut short without that being seen.
 	framed bool
+	// unsure says that nothing in it tells the product.
+	unsure bool
 	// skips is how many of its accounts must be skipped.
 	skips int
 }
@@ -440,7 +442,7 @@ func sealedFixtures(tb testing.TB) []fixture {
 			data: append(append(append(rounds, salted(12, 2)...), salted(12, 5)...), sealGCM(pbkdf2.Key(pw, salted(12, 2), 1000, 32, sha1.New), salted(12, 5), list, nil)...),
 		},
 		{
-			name: "andOTP encrypted, old", format: "andOTP", want: four[:1], password: testPassword, sealed: true, framed: true,
+			name: "andOTP encrypted, old", format: "andOTP", unsure: true, want: four[:1], password: testPassword, sealed: true, framed: true,
 			data: append(salted(12, 5), sealGCM(old[:], salted(12, 5), list, nil)...),
 		},
 		{name: "FreeOTP 2", data: freeOTP2Sealed(tb), format: "FreeOTP 2", want: four[:3], password: testPassword, sealed: true, framed: true},
@@ -457,7 +459,7 @@ func sealedFixtures(tb testing.TB) []fixture {
 			data: mustJSON(tb, object{"version": 1, "salt": b64(salted(16, 3)), "content": b64(append(salted(12, 4), sealGCM(protonKey, salted(12, 4), protonJSON(tb), []byte(protonContext))...))}),
 		},
 		{
-			name: "TOTP Authenticator", format: "TOTP Authenticator", want: four[:1], password: testPassword, framed: true,
+			name: "TOTP Authenticator", format: "TOTP Authenticator", unsure: true, want: four[:1], password: testPassword, framed: true,
 			data: []byte(b64(sealCBC(old[:], make([]byte, 16), mustJSON(tb, object{totpAuthenticatorJSON(tb): "x"})))),
 		},
 	}

@@ -115,8 +115,11 @@ func (freeOTPPlus) Name() string { return "FreeOTP+" }
 
 // Detect implements Format.
 func (freeOTPPlus) Detect(f *File) Confidence {
-	if f.has("tokens", "tokenOrder") {
+	switch {
+	case f.has("tokens", "tokenOrder"):
 		return Sure
+	case f.has("tokens") && strings.Contains(f.text(), `"issuerExt"`):
+		return Likely
 	}
 	return No
 }

@@ -49,7 +49,11 @@ func (lastPass) Name() string { return "LastPass Authenticator" }
 
 // Detect implements Format.
 func (lastPass) Detect(f *File) Confidence {
-	if f.has("accounts") && (f.has("deviceId") || f.has("localDeviceId") || f.has("deviceName")) {
+	var accounts []map[string]json.RawMessage
+	if !f.has("accounts") || json.Unmarshal(f.json().object["accounts"], &accounts) != nil {
+		return No
+	}
+	if len(accounts) == 0 && f.has("deviceId") || len(accounts) > 0 && (accounts[0]["issuerName"] != nil || accounts[0]["originalIssuerName"] != nil) {
 		return Sure
 	}
 	return No

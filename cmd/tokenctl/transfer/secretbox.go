@@ -34,13 +34,20 @@ const (
 
 // ask asks for the password. The caller wipes it.
 func (o Options) ask(ctx context.Context, format, what string) ([]byte, error) {
+	return o.question(ctx, Question{Format: format, What: what})
+}
+
+func (o Options) question(ctx context.Context, q Question) ([]byte, error) {
+	if o.Password == nil && q.Unsure {
+		return nil, problem(UnknownEncrypted, "", "the file is encrypted or compressed, and does not tell by which product; %s is one", q.Format)
+	}
 	if o.Password == nil {
-		return nil, problem(PasswordNeeded, format, "the file is encrypted, and its password was not given")
+		return nil, problem(PasswordNeeded, q.Format, "the file is encrypted, and its password was not given")
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return o.Password(ctx, Question{Format: format, What: what})
+	return o.Password(ctx, q)
 }
 
 func (o Options) announce(format string, memory uint64) {

@@ -123,6 +123,9 @@ type Question struct {
 	Format string
 	// What is the word that the product uses: "password", "backup password", …
 	What string
+	// Unsure says that the file does not tell which product encrypted it, and
+	// Format is a guess.
+	Unsure bool
 }
 
 // Work announces a slow step.

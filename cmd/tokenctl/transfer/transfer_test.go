@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -151,12 +152,16 @@ func TestPasswords(t *testing.T) {
 			continue
 		}
 		t.Run(f.name, func(t *testing.T) {
+			wrong, nobody := WrongPassword, PasswordNeeded
+			if f.unsure {
+				wrong, nobody = UnknownEncrypted, UnknownEncrypted
+			}
 			_, err := Read(t.Context(), f.data, "", with("wrong horse"))
-			if KindOf(err) != WrongPassword {
+			if KindOf(err) != wrong {
 				t.Errorf("with a wrong password: %v", err)
 			}
 			checkQuiet(t, Result{}, err)
-			if _, err := Read(t.Context(), f.data, "", Options{}); KindOf(err) != PasswordNeeded {
+			if _, err := Read(t.Context(), f.data, "", Options{}); KindOf(err) != nobody {
 				t.Errorf("with nobody to ask: %v", err)
 			}
 			mine := errors.New("the user pressed Ctrl-C")
@@ -537,6 +542,34 @@ func TestExtras(t *testing.T) {
 	}
 	if r := row("FreeOTP 1", "anna@example.org"); r.Order != 2 {
 		t.Errorf("FreeOTP 1: %+v", r)
+	}
+}
+
+// TestArchiveOfMany: a file that cannot be read does not take the others along.
+func TestArchiveOfMany(t *testing.T) {
+	res, err := Read(t.Context(), zipOf(t, "a.txt", annaURI(), "b.json", `{"version":2,"header":{},"db":{}}`, "c.pdf", "%PDF-1", "d.html", "<html>", "e.txt", "notes"), "", Options{})
+	if err != nil || len(res.Rows) != 1 || len(res.Skipped) != 2 || len(res.Notes) != 1 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if res.Rows[0].Where != "a.txt, line 1" || res.Skipped[0].Where != "b.json" {
+		t.Errorf("%+v", res)
+	}
+	inner := zipOf(t, "a.txt", annaURI())
+	for range 3 {
+		inner = zipOf(t, "a.zip", string(inner))
+	}
+	if _, err := Read(t.Context(), inner, "", Options{}); KindOf(err) != Unsupported {
+		t.Errorf("archives in archives: %v", err)
+	}
+	bomb := zipOf(t, "a.txt", strings.Repeat("#", MaxFile+1))
+	if _, err := Read(t.Context(), bomb, "", Options{}); KindOf(err) != TooLarge {
+		t.Errorf("an archive that unpacks to much: %v", err)
+	}
+	// The same, with a lie about its size.
+	at := bytes.LastIndex(bomb, []byte("PK\x01\x02"))
+	binary.LittleEndian.PutUint32(bomb[at+24:], 100)
+	if _, err := Read(t.Context(), bomb, "", Options{}); KindOf(err) != Damaged && KindOf(err) != TooLarge {
+		t.Errorf("an archive that lies about its size: %v", err)
 	}
 }
 
