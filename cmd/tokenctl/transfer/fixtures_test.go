@@ -712,6 +712,8 @@ func archiveFixtures(tb testing.TB) []fixture {
 		{name: "old encryption", data: zipOldOf(tb, "codes.txt", []byte(annaURI()+"\n"+bankURI()+"\n")), format: "otpauth addresses", want: three[:2], password: testPassword, framed: true},
 		{name: "Info-ZIP", data: testdata(tb, "zipcrypto.zip"), format: "Raivo OTP", want: []string{wantAnna(), wantWiki()}, password: testPassword, framed: true},
 		{name: "Info-ZIP, streamed", data: testdata(tb, "zipstream.zip"), format: "Raivo OTP", want: []string{wantAnna(), wantWiki()}, password: testPassword, framed: true},
+		{name: "7-Zip, AES-256", data: testdata(tb, "zipaes256.zip"), format: "Raivo OTP", want: []string{wantAnna(), wantWiki()}, password: testPassword, framed: true},
+		{name: "7-Zip, AES-128", data: testdata(tb, "zipaes128.zip"), format: "Raivo OTP", want: []string{wantAnna(), wantWiki()}, password: testPassword, framed: true},
 		{name: "several files", data: zipOf(tb, "readme.html", "<html></html>", "a.txt", annaURI(), "b/b.txt", bankURI()), format: "otpauth addresses", want: three[:2], framed: true},
 	}
 }
