@@ -131,6 +131,11 @@ func textFixtures() []fixture {
 	return []fixture{
 		{name: "lines with BOM and CRLF", data: text("\ufeff", lines), format: "otpauth addresses", want: four},
 		{name: "lines in UTF-16", data: utf16LE(lines), format: "otpauth addresses", want: four},
+		{
+			name: "web page", format: "web page", want: []string{wantAnna(), wantBank()}, skips: 1,
+			data: text("<!DOCTYPE html>\n<html><body><a href=\"", strings.ReplaceAll(annaURI(), "&", "&amp;"), "\">", annaURI(),
+				"</a><code>otpauth://yaotp/x?secret=AAAA</code><td>", bankURI(), "</td></body></html>\n"),
+		},
 		{name: "several in a line", data: text("otpauth://x ", bankURI(), " ", annaURI()), format: "otpauth addresses", want: []string{wantAnna(), wantBank()}, skips: 1},
 		{name: "addresses among words", data: text("My codes:\n- ", annaURI(), " (phone)\n"), format: "otpauth addresses", want: four[:1], skips: 1},
 		{

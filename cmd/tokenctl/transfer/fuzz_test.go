@@ -72,6 +72,7 @@ func FuzzPlainList(f *testing.F)         { fuzzFormat(f, plainList{}) }
 func FuzzExtension(f *testing.F)         { fuzzFormat(f, extension{}) }
 func FuzzArchived(f *testing.F)          { fuzzFormat(f, archived{}) }
 func FuzzDatabase(f *testing.F)          { fuzzFormat(f, database{}) }
+func FuzzPage(f *testing.F)              { fuzzFormat(f, page{}) }
 func FuzzPicture(f *testing.F)           { fuzzFormat(f, picture{}) }
 
 // FuzzRead feeds foreign bytes to all of it.

@@ -24,8 +24,7 @@ func odd(f *File) error {
 	case placeholder(f):
 		return problem(Placeholder, "", "the file stands for one that is not on this machine")
 	}
-	lower := bytes.ToLower(bytes.TrimPrefix(trimmed[:min(len(trimmed), 512)], []byte("\xef\xbb\xbf")))
-	if bytes.HasPrefix(lower, []byte("<!doctype html")) || bytes.HasPrefix(lower, []byte("<html")) {
+	if isPage(f) && (page{}).Detect(f) == No {
 		return problem(WebPage, "", "the file is a web page")
 	}
 	if _, err := archive.Parse(f.Data); err == nil || !errors.Is(err, archive.ErrNotArchive) {
@@ -33,6 +32,29 @@ func odd(f *File) error {
 	}
 	if listOnly(f) {
 		return problem(ListOnly, "", "the file is a list of accounts without their secrets")
+	}
+	return sealedElsewhere(f)
+}
+
+// sealedElsewhere knows the signs of programs whose files have to be opened by
+// them first.
+func sealedElsewhere(f *File) error {
+	begins := func(magic string) bool { return bytes.HasPrefix(f.Data, []byte(magic)) }
+	switch {
+	case begins("\x03\xd9\xa2\x9a"):
+		return problem(Unsupported, "KeePass", "a KeePass database is not read; its CSV export is")
+	case begins("-----BEGIN PGP MESSAGE") || begins("\x85\x01\x0c\x03") || begins("\x85\x02\x0c\x03"):
+		return problem(Unsupported, "OpenPGP", "the file is encrypted with OpenPGP, and has to be decrypted first")
+	case begins("age-encryption.org/") || begins("-----BEGIN AGE ENCRYPTED FILE"):
+		return problem(Unsupported, "age", "the file is encrypted with age, and has to be decrypted first")
+	case begins("Salted__") || begins("U2FsdGVkX1"):
+		return problem(Unsupported, "OpenSSL", "the file is encrypted with OpenSSL, and has to be decrypted first")
+	case begins("\x1f\x8b") || begins("7z\xbc\xaf\x27\x1c") || begins("Rar!") || begins("BZh") || begins("\xfd7zXZ"):
+		return problem(Unsupported, "archive", "the file is a packed archive, and has to be unpacked first")
+	case begins("ANDROID BACKUP"):
+		return problem(Unsupported, "Android", "the file is a backup of a whole app; the app's own export is read")
+	case begins("%PDF"):
+		return problem(Unsupported, "PDF", "the file is a PDF; a picture of the codes in it is read")
 	}
 	return nil
 }
@@ -77,27 +99,12 @@ func listOnly(f *File) bool {
 
 // unknown says what can be said of a file that no format takes.
 func unknown(f *File) error {
-	begins := func(magic string) bool { return bytes.HasPrefix(f.Data, []byte(magic)) }
 	text := f.text()
 	switch {
 	case f.json().broken:
 		return problem(Damaged, "", "the file is JSON that is cut short or damaged")
 	case f.zip().broken:
 		return problem(Damaged, "", "the file is a ZIP archive that is cut short or damaged")
-	case begins("\x03\xd9\xa2\x9a"):
-		return problem(Unsupported, "KeePass", "a KeePass database is not read; its CSV export is")
-	case begins("-----BEGIN PGP MESSAGE") || begins("\x85\x01\x0c\x03") || begins("\x85\x02\x0c\x03"):
-		return problem(Unsupported, "OpenPGP", "the file is encrypted with OpenPGP, and has to be decrypted first")
-	case begins("age-encryption.org/") || begins("-----BEGIN AGE ENCRYPTED FILE"):
-		return problem(Unsupported, "age", "the file is encrypted with age, and has to be decrypted first")
-	case begins("Salted__") || begins("U2FsdGVkX1"):
-		return problem(Unsupported, "OpenSSL", "the file is encrypted with OpenSSL, and has to be decrypted first")
-	case begins("\x1f\x8b") || begins("7z\xbc\xaf\x27\x1c") || begins("Rar!") || begins("BZh") || begins("\xfd7zXZ"):
-		return problem(Unsupported, "archive", "the file is a packed archive, and has to be unpacked first")
-	case begins("ANDROID BACKUP"):
-		return problem(Unsupported, "Android", "the file is a backup of a whole app; the app's own export is read")
-	case begins("%PDF"):
-		return problem(Unsupported, "PDF", "the file is a PDF; a picture of the codes in it is read")
 	case strings.Contains(text, "urn:ietf:params:xml:ns:keyprov:pskc"):
 		return problem(Unsupported, "PSKC", hardware)
 	case strings.Contains(text, "<Tokens") && strings.Contains(text, "<Seed>"), strings.Contains(text, "sccTokenData"):
