@@ -352,6 +352,15 @@ func jsonFixtures(tb testing.TB) []fixture {
 			}),
 		},
 		{
+			name: "2FAuth", format: "2FAuth", want: four, framed: true,
+			data: mustJSON(tb, object{"app": "2fauth_v3.4.1", "schema": 1, "datetime": "2026-01-01T00:00:00.000000Z", "data": []object{
+				{"otp_type": "totp", "account": "anna@example.org", "service": "Example", "icon": nil, "secret": b32(seed20), "digits": 6, "algorithm": "sha1", "period": 30, "counter": nil},
+				{"otp_type": "totp", "account": "konto 7", "service": "Bank & Söhne", "secret": b32(seed32), "digits": 8, "algorithm": "sha256", "period": 60, "counter": nil},
+				{"otp_type": "hotp", "account": "bo", "service": "Wiki", "secret": b32(seed20), "digits": 7, "algorithm": "sha512", "period": nil, "counter": uint64(9007199254740993)},
+				{"otp_type": "steamtotp", "account": "carla", "service": "Steam", "secret": b32(seed20), "digits": 5, "algorithm": "sha1", "period": 30, "counter": nil},
+			}}),
+		},
+		{
 			name: "Authenticator extension", format: "Authenticator extension", want: four[:3], framed: true,
 			data: mustJSON(tb, object{
 				"h1": object{"account": "anna@example.org", "encrypted": false, "hash": "h1", "index": 0, "issuer": "Example", "secret": b32(seed20), "type": "totp"},

@@ -70,6 +70,7 @@ func FuzzOnePassword(f *testing.F)       { fuzzFormat(f, onePassword{}) }
 func FuzzProtonPass(f *testing.F)        { fuzzFormat(f, protonPass{}) }
 func FuzzPlainList(f *testing.F)         { fuzzFormat(f, plainList{}) }
 func FuzzExtension(f *testing.F)         { fuzzFormat(f, extension{}) }
+func FuzzTwoFAuth(f *testing.F)          { fuzzFormat(f, twofAuth{}) }
 func FuzzArchived(f *testing.F)          { fuzzFormat(f, archived{}) }
 func FuzzDatabase(f *testing.F)          { fuzzFormat(f, database{}) }
 func FuzzPage(f *testing.F)              { fuzzFormat(f, page{}) }

@@ -176,7 +176,7 @@ func formats() []Format {
 	return []Format{
 		migration{}, addresses{}, aegis{}, twofas{}, bitwarden{}, ente{}, andOTP{}, freeOTP1{}, freeOTPPlus{}, freeOTP2{},
 		stratum{}, raivo{}, lastPass{}, duo{}, steamGuard{}, proton{}, authy{}, totpAuthenticator{}, battleNet{},
-		tables{}, onePassword{}, protonPass{}, plainList{}, extension{}, archived{}, picture{}, database{}, page{},
+		tables{}, onePassword{}, protonPass{}, plainList{}, extension{}, twofAuth{}, archived{}, picture{}, database{}, page{},
 	}
 }
 
