@@ -7,10 +7,12 @@ SHELL := /bin/sh
 FUZZTIME ?= 30s
 # Flags for "make bench" and "make virtual-tokens".
 ARGS ?=
+# How often "make soak" pulls tokens out.
+CYCLES ?= 1000
 # Which packages "make test" tests.
 PKGS ?= ./...
 
-.PHONY: run stop test build bench fuzz lint golden virtual-tokens demo clean help
+.PHONY: run stop test build bench fuzz soak lint golden virtual-tokens demo clean help
 
 run: ## build, start tokend on a throwaway vault, and be shown around (installs what is missing)
 	@packaging/setup.sh run
@@ -37,6 +39,10 @@ bench: ## measure, and compare with oathtool, pass and a bare round trip
 fuzz: ## run each fuzz target for FUZZTIME (30s)
 	@FUZZTIME='$(FUZZTIME)' PKGS='$(PKGS)' packaging/fuzz.sh
 
+soak: ## pull tokens out and put them in 1,000 times, under load (CYCLES=1000)
+	@packaging/setup.sh test
+	@TOKEND_TEST_SOAK='$(CYCLES)' $$(packaging/go.sh) test -count=1 -timeout 3h -v -run 'TestSoak$$' ./cmd/internal/e2e
+
 lint: ## gofmt, go vet, golangci-lint, govulncheck
 	@packaging/setup.sh build
 	@packaging/lint.sh
@@ -44,7 +50,7 @@ lint: ## gofmt, go vet, golangci-lint, govulncheck
 golden: ## write the golden files of the vault format anew
 	@$$(packaging/go.sh) test ./daemon/archive ./daemon/vault -run Golden -update
 
-virtual-tokens: ## start virtual PIV cards on a private pcscd, to try things by hand
+virtual-tokens: ## start virtual PIV cards and FIDO2 keys, to try things by hand
 	@packaging/setup.sh test
 	@packaging/build.sh
 	@mkdir -p build && $$(packaging/go.sh) build -o build/virtual-token ./tokens/tokentest/cmd/virtual-token

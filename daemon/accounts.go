@@ -8,6 +8,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/tokenbridge/tokend/daemon/otp"
+	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/daemon/vault"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
@@ -138,7 +139,9 @@ func newAccounts(v *vault.Vault, r ipc.AddAccountsRequest) ([]vault.NewAccount, 
 
 // newAccount reads one account to be added.
 func newAccount(n ipc.NewAccount, class tokens.Class) (vault.NewAccount, error) {
-	key, err := readKey(n)
+	var key otp.Key
+	var err error
+	secret.Do(func() { key, err = readKey(n) }) // a URI is taken apart as strings
 	if err != nil {
 		return vault.NewAccount{}, err
 	}

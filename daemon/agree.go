@@ -41,10 +41,11 @@ func (u *user) agree(ctx context.Context, j job) ([]byte, error) {
 	if locator == "" {
 		t, ok := u.d.presence.holder(j.key)
 		if !ok || !u.d.mayUseTokens(j.cause.who) {
-			return nil, u.absent(j.slot)
+			return nil, u.missing(j.cause.who, j.slot)
 		}
 		locator = t.Locator
 	}
+	holder := tokens.Token{Kind: j.key.Kind, Locator: locator}
 	var shared []byte
 	err := u.onToken(ctx, locator, j.ref, j.cause, func(ctx context.Context, tell telling) error {
 		var err error
@@ -52,9 +53,13 @@ func (u *user) agree(ctx context.Context, j job) ([]byte, error) {
 			Locator: locator, Key: j.key, Peer: j.peer,
 			PIN: j.pin, SpendLastTry: j.spendLast, OnTouch: tell.touch, OnBusy: tell.busy,
 		})
+		if errors.Is(err, &tokens.Error{Code: tokens.CodeWrongToken}) || errors.Is(err, &tokens.Error{Code: tokens.CodeNoKey}) {
+			u.d.presence.refuted(holder, j.key) // it was reset, or exchanged unseen
+		}
 		return err
 	})
 	if err != nil {
+		clear(shared)
 		return nil, err
 	}
 	return shared, nil
@@ -108,6 +113,7 @@ func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c 
 	tell := func(kind string) ipc.Event {
 		e := u.d.event(kind)
 		e.Token, e.Account, e.Operation, e.Requester = &ref, c.account, number, requester(c.who)
+		e.Request = ipc.RequestName(ctx)
 		return e
 	}
 	defer u.waits.remove(number)
@@ -122,16 +128,17 @@ func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c 
 	defer leave()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var touched atomic.Bool
+	var touches atomic.Int32
 	err = operate(ctx, telling{
 		touch: func() {
 			if c.noTouch {
 				cancel(errNoTouch)
 				return
 			}
-			if !touched.Swap(true) {
-				u.wait(tell(ipc.EventTouchWanted))
-			}
+			// Enrolling takes several; each has to be known of.
+			e := tell(ipc.EventTouchWanted)
+			e.Touch = int(touches.Add(1))
+			u.wait(e)
 		},
 		busy: func() {
 			e := tell(ipc.EventTokenWaiting)
@@ -139,16 +146,16 @@ func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c 
 			u.wait(e)
 		},
 	})
-	if touched.Load() {
+	if touches.Load() > 0 {
 		e := tell(ipc.EventTouchDone)
 		e.OK = new(err == nil)
 		u.d.hub.publish(u.uid, e)
 	}
-	if err == nil {
+	if err == nil && !errors.Is(context.Cause(ctx), errNoTouch) { // the token may have been quicker than its end
 		return nil
 	}
 	var te *tokens.Error
-	if touched.Load() && errors.As(err, &te) && te.Code == tokens.CodeNotPresent {
+	if touches.Load() > 0 && errors.As(err, &te) && te.Code == tokens.CodeNotPresent {
 		err = fmt.Errorf("%w: %w", tokens.Errorf(tokens.CodeRemoved, ""), err) // it was there to blink
 	}
 	return u.ended(ctx, err, ref)

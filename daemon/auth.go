@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -78,7 +79,7 @@ func (u *user) pick(ctx context.Context, a ipc.Auth, class tokens.Class, slots [
 			return vault.Slot{}, e
 		}
 		if !u.isHere(ctx, c.who, slot) {
-			return vault.Slot{}, u.absent(slot)
+			return vault.Slot{}, u.missing(c.who, slot)
 		}
 		return slot, nil
 	}
@@ -91,8 +92,9 @@ func (u *user) pick(ctx context.Context, a ipc.Auth, class tokens.Class, slots [
 	if len(able) == 0 {
 		return vault.Slot{}, ipc.Errorf(ipc.NoKeyslot, "no token opens accounts of class %s", class)
 	}
+	u.look(ctx, c.who, able, len(a.PIN) > 0)
 	for _, s := range able {
-		if u.isHere(ctx, c.who, s) {
+		if u.seen(c.who, s) {
 			here = append(here, s)
 		}
 	}
@@ -104,7 +106,7 @@ func (u *user) pick(ctx context.Context, a ipc.Auth, class tokens.Class, slots [
 func (u *user) choose(a ipc.Auth, able, here []vault.Slot, c cause) (vault.Slot, error) {
 	switch {
 	case len(here) == 0 && len(able) == 1:
-		return vault.Slot{}, u.absent(able[0])
+		return vault.Slot{}, u.missing(c.who, able[0])
 	case len(here) == 0:
 		for _, slot := range able {
 			if e := u.serviceDown(slot.Kind); e != nil {
@@ -115,11 +117,15 @@ func (u *user) choose(a ipc.Auth, able, here []vault.Slot, c cause) (vault.Slot,
 		if u.d.mayUseTokens(c.who) && len(u.d.presence.all()) > 0 {
 			kind, message = ipc.NoKeyslot, "the tokens that are present are not enrolled"
 		}
-		e := ipc.Errorf(kind, "%s", message)
+		e := u.besides(c.who, ipc.Errorf(kind, "%s", message), able)
 		e.Items = slotItems(able)
 		return vault.Slot{}, e
 	case len(here) > 1 && len(a.PIN) > 0:
 		e := ipc.Errorf(ipc.AmbiguousToken, "several enrolled tokens are present and a PIN is for one")
+		e.Items = slotItems(here)
+		return vault.Slot{}, e
+	case len(a.PIN) > 0 && len(u.unanswered(c.who, able)) > 0:
+		e := ipc.Errorf(ipc.AmbiguousToken, "a token that is present did not say which keyslot it is of, and a PIN is for one token")
 		e.Items = slotItems(here)
 		return vault.Slot{}, e
 	}
@@ -138,21 +144,43 @@ func (u *user) choose(a ipc.Auth, able, here []vault.Slot, c cause) (vault.Slot,
 	return here[0], nil
 }
 
-// isHere says whether the token of a keyslot can be asked now. A software
-// token is where its key file is.
+// isHere says whether the token of a keyslot can be asked now, once all has been
+// done to find it.
 func (u *user) isHere(ctx context.Context, p ipc.Principal, slot vault.Slot) bool {
+	u.look(ctx, p, []vault.Slot{slot}, false)
+	return u.seen(p, slot)
+}
+
+// seen says whether the token of a keyslot is known to be here. A software token
+// is where its key file is.
+func (u *user) seen(p ipc.Principal, slot vault.Slot) bool {
 	if slot.Kind == tokens.KindSoft {
 		return len(slot.KeyFile) > 0
 	}
 	if !u.d.mayUseTokens(p) {
 		return false
 	}
-	if _, ok := u.d.presence.holder(slot.Keys...); ok {
-		return true
-	}
-	u.d.presence.settled(ctx)
 	_, ok := u.d.presence.holder(slot.Keys...)
 	return ok
+}
+
+// look finds out which of the keyslots' tokens are here, as far as that takes
+// waiting or asking: until one is found, or all that are here.
+func (u *user) look(ctx context.Context, p ipc.Principal, slots []vault.Slot, all bool) {
+	if !u.d.mayUseTokens(p) {
+		return
+	}
+	here := func(s vault.Slot) bool { return u.seen(p, s) }
+	if !all && slices.ContainsFunc(slots, here) {
+		return
+	}
+	if !slices.ContainsFunc(slots, here) {
+		u.d.presence.settled(ctx)
+		if !all && slices.ContainsFunc(slots, here) {
+			return
+		}
+	}
+	u.seek(ctx, p, slots, all)
 }
 
 // namedSlot is the keyslot with an id, or the one with a label.
@@ -211,14 +239,32 @@ func (u *user) serviceDown(kind tokens.Kind) *ipc.Error {
 	if detail == "" {
 		return nil
 	}
-	return ipc.Errorf(ipc.TokenService, "%s: %s", serviceSilent(kind), detail)
+	what := ipc.TokenService
+	if !u.d.presence.watchable(kind) {
+		what = ipc.TokenUnsupported
+	}
+	return ipc.Errorf(what, "%s: %s", serviceSilent(kind), detail)
 }
 
 func serviceSilent(kind tokens.Kind) string {
-	if kind == tokens.KindPIV {
+	switch kind {
+	case tokens.KindPIV:
 		return "no token can be seen, for the smart card service (PC/SC) cannot be used"
+	case tokens.KindFIDO2:
+		return "no FIDO2 key can be seen"
 	}
 	return "no token of kind " + string(kind) + " can be seen, for its service cannot be used"
+}
+
+// serviceName is what knows which tokens of a kind are there.
+func serviceName(kind tokens.Kind) string {
+	switch kind {
+	case tokens.KindPIV:
+		return "the smart card service (PC/SC)"
+	case tokens.KindFIDO2:
+		return "the watch for FIDO2 keys"
+	}
+	return "the service for tokens of kind " + string(kind)
 }
 
 // absent is the error that a keyslot's token is not there to be asked.
@@ -228,6 +274,40 @@ func (u *user) absent(slot vault.Slot) *ipc.Error {
 		return e
 	}
 	return notPresent(slot)
+}
+
+// missing is absent, and names what is there and could not be asked.
+func (u *user) missing(p ipc.Principal, slot vault.Slot) *ipc.Error {
+	return u.besides(p, u.absent(slot), []vault.Slot{slot})
+}
+
+// besides adds to the error that no token of slots is present which tokens of
+// their kinds are, and may be it, but could not be looked at.
+func (u *user) besides(p ipc.Principal, e *ipc.Error, slots []vault.Slot) *ipc.Error {
+	if e.Kind != ipc.TokenNotPresent && e.Kind != ipc.NoKeyslot || !u.d.mayUseTokens(p) {
+		return e
+	}
+	for _, t := range u.d.presence.all() {
+		kind := func(s vault.Slot) bool { return s.Kind == t.Kind }
+		if t.Problem == nil || !unread(t.Problem.Code) || u.enrolled(t) || !slices.ContainsFunc(slots, kind) {
+			continue
+		}
+		if e.Kind = ipc.TokenNotPresent; t.Problem.Code == tokens.CodeNoAccess {
+			e.Kind = ipc.TokenAccess
+		}
+		e.Message += fmt.Sprintf("; %q is plugged in and cannot be asked whether it is the one: %s", t.Model, tokenMessage(t.Problem, t.Kind))
+		break
+	}
+	return e
+}
+
+// unread says whether a token with such a problem may hold anything.
+func unread(c tokens.Code) bool {
+	switch c {
+	case tokens.CodeNoAccess, tokens.CodeBusy, tokens.CodeTimeout, tokens.CodeProtocol:
+		return true
+	}
+	return false
 }
 
 func notPresent(slot vault.Slot) *ipc.Error {
@@ -287,6 +367,7 @@ func (u *user) derive(ctx context.Context, wide bool, f func(context.Context) er
 	}
 	working := u.d.event(ipc.EventWorking)
 	working.Operation = strconv.FormatUint(u.d.operation.Add(1), 10)
+	working.Request = ipc.RequestName(ctx)
 	u.wait(working)
 	defer u.waits.remove(working.Operation)
 	err = f(context.WithValue(ctx, deriving{}, true))

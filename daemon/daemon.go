@@ -57,11 +57,16 @@ type Config struct {
 	Watchers map[tokens.Kind]tokens.Watcher
 	// Helper says whether tokens can be used: "ok", or what is wrong. Nil is ok.
 	Helper func() string
+	// HelperConfined is what the system keeps tokend-helper from, a word each as
+	// the helper names them; nil as long as that is not known.
+	HelperConfined func() []string
 	// MayUseTokens says whether a caller may see and use the hardware tokens of
 	// this machine. Nil lets everybody.
 	MayUseTokens func(ipc.Principal) bool
-	// Limits are the parts of the configuration that can change while running.
-	Limits Limits
+	// Limits and Attestation are the parts of the configuration that can change
+	// while running.
+	Limits      Limits
+	Attestation Attestation
 	// RemovalGrace is how long a token may be out of sight because pcscd was
 	// restarted; 3 s when 0.
 	RemovalGrace time.Duration
@@ -90,6 +95,7 @@ type Daemon struct {
 	clock    Clock
 	log      *slog.Logger
 	limits   atomic.Pointer[Limits]
+	attest   atomic.Pointer[Attestation]
 	presence *presence
 	queues   queues
 	hub      hub
@@ -99,8 +105,11 @@ type Daemon struct {
 
 	closed    chan struct{}
 	closeOnce sync.Once
+	life      context.Context // ends when the daemon is closed
+	end       context.CancelFunc
 	operation atomic.Uint64 // numbers waits
-	collect   chan struct{} // asks for the memory of a locked vault to be collected
+	collect   chan struct{} // asks for what secrets left on the heap to be collected
+	swappable sync.Once     // says that memory could not be locked
 
 	mu    sync.Mutex
 	users map[string]*user
@@ -143,8 +152,11 @@ func New(cfg Config) (*Daemon, error) {
 		users:   make(map[string]*user),
 	}
 	d.SetLimits(cfg.Limits)
+	d.SetAttestation(cfg.Attestation)
 	d.started = d.now()
+	d.life, d.end = context.WithCancel(context.Background())
 	d.presence = newPresence(watchedKinds(cfg.Watchers), cfg.RemovalGrace, d.tokenChanged)
+	d.presence.unlisted = d.arrived
 	if err := d.openState(); err != nil {
 		return nil, err
 	}
@@ -188,6 +200,19 @@ func (d *Daemon) SetLimits(l Limits) {
 	}
 	d.limits.Store(&l)
 }
+
+// Attestation says which tokens may be enrolled.
+type Attestation struct {
+	// Required refuses a token for which no maker vouches that is known or in
+	// Roots.
+	Required bool
+	// Roots are certificates (DER) whose word counts beside that of the makers
+	// whom the drivers know.
+	Roots [][]byte
+}
+
+// SetAttestation changes what is asked of tokens that are enrolled from now on.
+func (d *Daemon) SetAttestation(a Attestation) { d.attest.Store(&a) }
 
 func (d *Daemon) now() time.Time { return d.clock.Now() }
 
@@ -237,6 +262,12 @@ func (d *Daemon) watch(ctx context.Context, kind tokens.Kind, w tokens.Watcher) 
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, &tokens.Error{Code: tokens.CodeUnsupported}) { // trying again would not change the build
+			d.log.Info("tokens of this kind are not watched", "kind", string(kind), "detail", err.Error())
+			d.presence.handle(tokens.Event{Type: tokens.EventServiceLost, Kind: kind, Detail: err.Error()})
+			d.presence.cannot(kind)
+			return
+		}
 		detail := "the watcher of tokens ended"
 		if err != nil {
 			detail = err.Error()
@@ -255,17 +286,37 @@ func (d *Daemon) watch(ctx context.Context, kind tokens.Kind, w tokens.Watcher) 
 	}
 }
 
-// collector gives the memory of locked vaults back, away from the callers.
+// collectDelay lets the call that used a secret end before its memory is
+// collected, and calls that follow each other share a collection.
+const collectDelay = 20 * time.Millisecond
+
+// collector erases what secrets have left on the heap and gives the memory back,
+// away from the callers.
 func (d *Daemon) collector(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.collect:
-			secret.Collect()
 		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(collectDelay):
+		}
+		// Who asks from here on is served by the next round.
+		select {
+		case <-d.collect:
+		default:
+		}
+		secret.Collect()
 	}
 }
+
+// Settle is told by who carries calls that one with secrets in it has been
+// answered. What is left of them on the heap is erased when the collector finds
+// it, which otherwise can take two minutes; so it is made to look soon.
+func (d *Daemon) Settle() { d.collectSoon() }
 
 func (d *Daemon) collectSoon() {
 	select {
@@ -280,6 +331,7 @@ func (d *Daemon) Close() error {
 	var err error
 	d.closeOnce.Do(func() {
 		close(d.closed)
+		d.end()
 		for _, u := range d.everyUser() {
 			err = errors.Join(err, u.close())
 		}

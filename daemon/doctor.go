@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/tokenbridge/tokend/daemon/vault"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
 )
@@ -31,14 +31,13 @@ const (
 // staleBackup is the age at which a backup is called old.
 const staleBackup = 90 * 24 * time.Hour
 
-// inspectLimit bounds how long the doctor waits for one token.
-const inspectLimit = 5 * time.Second
-
 // checkup gathers findings.
 type checkup struct {
 	u    *user
 	p    ipc.Principal
 	list []ipc.Finding
+	// told are what drivers found about tokens that are present, by their places.
+	told map[place]tokens.Finding
 }
 
 func (c *checkup) found(level, code, fix, message string, args ...any) {
@@ -52,11 +51,13 @@ func (d *Daemon) Doctor(ctx context.Context, p ipc.Principal) (ipc.Findings, err
 	if err != nil {
 		return ipc.Findings{}, err
 	}
-	c := &checkup{u: u, p: p}
+	c := &checkup{u: u, p: p, told: make(map[place]tokens.Finding)}
 	c.helper()
 	c.services()
+	c.diagnose(ctx)
 	c.tokens(ctx)
 	c.folder()
+	c.aside()
 	c.space()
 	c.clock()
 	c.vault()
@@ -72,84 +73,47 @@ func (c *checkup) helper() {
 		return
 	}
 	c.found(levelOK, "helper", "", "the token helper works")
-}
-
-func (c *checkup) services() {
-	for _, kind := range watchedKinds(c.u.d.cfg.Watchers) {
-		name := "the service for tokens of kind " + string(kind)
-		fix := ""
-		if kind == tokens.KindPIV {
-			name = "the smart card service (PC/SC)"
-			fix = serviceFix(kind)
-		}
-		if ok, detail := c.u.d.presence.service(kind); !ok {
-			level := levelNote // it matters to who has such a token
-			if slices.ContainsFunc(c.u.slots(), func(s vault.Slot) bool { return s.Kind == kind }) {
-				level = levelError
-			}
-			c.found(level, "service-"+string(kind), fix, "%s cannot be used: %s", name, detail)
-		} else {
-			c.found(levelOK, "service-"+string(kind), "", "%s works", name)
-		}
+	if c.u.d.cfg.HelperConfined != nil {
+		c.confined(c.u.d.cfg.HelperConfined())
 	}
 }
 
-// tokens asks each token that is present.
-func (c *checkup) tokens(ctx context.Context) {
-	if !c.u.d.mayUseTokens(c.p) {
-		c.found(levelNote, "tokens", "", "the tokens of this machine are for who sits at it")
+// confined says how far a helper that a hostile token has taken over is kept
+// from the rest.
+func (c *checkup) confined(words []string) {
+	if words == nil {
 		return
 	}
-	here := c.u.d.presence.all()
-	if len(here) == 0 {
-		c.found(levelNote, "tokens", "", "no hardware token is present")
+	has := func(name string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return w == name || strings.HasPrefix(w, name+"-") })
 	}
-	for _, t := range here {
-		ref := *c.u.tokenRef(t)
-		if t.Problem != nil {
-			c.found(levelWarning, "token", "", "%s", tokenError(t.Problem, ref).Message)
-			continue
+	var lacking []string
+	for _, layer := range []struct{ word, without string }{
+		{"landlock", "Landlock, which keeps it from files"}, {"seccomp", "seccomp, which keeps it from sockets and other programs"},
+	} {
+		if !has(layer.word) {
+			lacking = append(lacking, layer.without)
 		}
-		if _, ok := c.u.d.cfg.Drivers[t.Kind].(tokens.Inspector); !ok {
-			continue
-		}
-		c.inspect(ctx, t, ref)
+	}
+	switch {
+	case len(lacking) > 0 && runtime.GOOS == "linux":
+		c.found(levelNote, "helper-confined", "", "this kernel does not confine the token helper by %s; a hostile token could do more than it need to", strings.Join(lacking, ", nor by "))
+	case len(lacking) > 0:
+		c.found(levelNote, "helper-confined", "", "this system does not confine the token helper: a hostile token that takes it over has the rights of its user")
+	default:
+		c.found(levelOK, "helper-confined", "", "the kernel confines the token helper (%s)", strings.Join(words, ", "))
 	}
 }
 
-func (c *checkup) inspect(ctx context.Context, t tokens.Token, ref ipc.TokenRef) {
-	ctx, cancel := context.WithTimeout(ctx, inspectLimit)
-	defer cancel()
-	details, err := c.u.inspect(ctx, c.p, t, ref)
+// aside names what restores put aside: it is kept for who needs it, is never
+// removed by itself, and what was revoked may still open it.
+func (c *checkup) aside() {
+	found, err := filepath.Glob(filepath.Join(c.u.dir, "aside-*"))
 	if err != nil {
-		c.found(levelWarning, "token", "", "%s", mapError(err).Message)
-		return
+		return // the pattern is right
 	}
-	label := ref.Label
-	if label == "" {
-		label = ref.ID
-	}
-	fine := true
-	warn := func(is bool, w tokens.Warning) {
-		if is {
-			fine = false
-			x := tokenWarning(w, ipc.Token{ID: ref.ID, Label: label})
-			c.found(levelWarning, x.Code, x.Fix, "%s", x.Message)
-		}
-	}
-	warn(details.FactoryPIN, tokens.WarnFactoryPIN)
-	warn(details.FactoryPUK, tokens.WarnFactoryPUK)
-	warn(details.FactoryKey, tokens.WarnFactoryKey)
-	switch details.PINTries {
-	case 0:
-		fine = false
-		c.found(levelError, "pin-blocked", "tokenctl token pin "+ref.ID+" --unblock", "the PIN of token %q is blocked", label)
-	case 1:
-		fine = false
-		c.found(levelWarning, "pin-last-try", "", "token %q has one PIN try left", label)
-	}
-	if fine {
-		c.found(levelOK, "token", "", "token %q answers", label)
+	for _, path := range found {
+		c.found(levelNote, "put-aside", "rm -r "+path, "what a restore put aside is in %s; remove it when nobody needs it", path)
 	}
 }
 

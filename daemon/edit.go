@@ -170,6 +170,7 @@ func (u *user) use(ctx context.Context, p ipc.Principal, s *session, a vault.Acc
 		return err
 	}
 	defer done()
+	defer u.d.collectSoon()
 	err = u.opened(ctx, o, false, func(ctx context.Context) error {
 		return s.vault.Use(ctx, a.ID, o.way, handle)
 	})

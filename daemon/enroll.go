@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,6 +47,7 @@ type enrolling struct {
 	cause   cause
 	// token is the one meant; for a software token only its kind is set.
 	token   tokens.Token
+	stay    uint64 // of the token in its place
 	classes []tokens.Class
 	manage  []byte
 	ref     ipc.TokenRef
@@ -54,6 +56,9 @@ type enrolling struct {
 // prepareEnroll checks all that can be checked before the token is asked.
 func (u *user) prepareEnroll(ctx context.Context, p ipc.Principal, r ipc.EnrollRequest) (*enrolling, error) {
 	e := &enrolling{u: u, request: r, cause: cause{who: p}}
+	if n := len(u.slots()); n >= vault.MaxSlots {
+		return nil, ipc.Errorf(ipc.Conflict, "the vault has %d keyslots, and no more fit; nothing was changed", n)
+	}
 	kind := tokens.Kind(r.Kind)
 	if kind != tokens.KindPIV && kind != tokens.KindFIDO2 && kind != tokens.KindSoft {
 		return nil, ipc.Errorf(ipc.InvalidArgument, "there is no kind of token %q", r.Kind)
@@ -87,6 +92,9 @@ func (u *user) prepareEnroll(ctx context.Context, p ipc.Principal, r ipc.EnrollR
 	}
 	e.ref = ipc.TokenRef{ID: e.token.ID, Label: label, Kind: r.Kind}
 	if kind == tokens.KindSoft {
+		if e.attested() {
+			return nil, e.unattested(nil)
+		}
 		if len(r.PIN) == 0 {
 			return nil, tokenError(tokens.Errorf(tokens.CodePINRequired, ""), e.ref)
 		}
@@ -117,11 +125,16 @@ func (e *enrolling) find(ctx context.Context, kind tokens.Kind) error {
 	if !e.u.d.mayUseTokens(e.cause.who) {
 		return ipc.Errorf(ipc.TokenNotPresent, "no token of kind %q is present", kind)
 	}
-	found := e.match(kind)
-	if len(found) == 0 {
+	if len(e.match(kind)) == 0 {
 		e.u.d.presence.settled(ctx)
-		found = e.match(kind)
 	}
+	// Those that are enrolled are not meant.
+	if e.request.Locator == "" {
+		e.u.seek(ctx, e.cause.who, e.u.slots(), true)
+	} else {
+		e.u.seekAt(ctx, e.match(kind))
+	}
+	found := e.match(kind)
 	switch len(found) {
 	case 0:
 		if x := e.u.serviceDown(kind); x != nil {
@@ -132,7 +145,7 @@ func (e *enrolling) find(ctx context.Context, kind tokens.Kind) error {
 		}
 		return ipc.Errorf(ipc.TokenNotPresent, "no such token of kind %q is present", kind)
 	case 1:
-		e.token = found[0]
+		e.token, e.stay = found[0], e.u.d.presence.stay(found[0])
 	default:
 		if e.u.enrolled(found[0]) && e.request.Locator == "" {
 			return ipc.Errorf(ipc.AlreadyExists, "the tokens of kind %q that are present are all enrolled already", kind)
@@ -231,14 +244,15 @@ func (u *user) newLabel(want string, t tokens.Token) (string, error) {
 	return label, nil
 }
 
-// run has the token make its keys.
-func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
+// wire is what the driver is asked for.
+func (e *enrolling) wire() tokens.EnrollRequest {
 	r := tokens.EnrollRequest{
 		Locator: e.token.Locator, Classes: e.classes,
 		PIN: e.request.PIN, SpendLastTry: e.request.SpendLastTry,
 		Slots:     make(map[tokens.Class]string),
 		Algorithm: tokens.Algorithm(e.request.Algorithm), UseExisting: e.request.UseExisting,
 		Overwrite: e.request.Overwrite, ManagementKey: e.manage,
+		Exclude: keysOf(e.u.slots(), e.token.Kind), Roots: e.u.d.attest.Load().Roots,
 	}
 	if e.request.SessionSlot != "" {
 		r.Slots[tokens.ClassSession] = e.request.SessionSlot
@@ -246,8 +260,20 @@ func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
 	if e.request.TouchSlot != "" {
 		r.Slots[tokens.ClassTouch] = e.request.TouchSlot
 	}
+	return r
+}
+
+// run has the token make its keys.
+func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
+	id, err := vault.NewSlotID(e.u.d.cfg.Rand)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.clearUnfinished(ctx); err != nil {
+		return nil, err
+	}
+	r := e.wire()
 	var made tokens.Enrollment
-	var err error
 	if e.token.Kind == tokens.KindSoft {
 		err = e.u.derive(ctx, true, func(ctx context.Context) error {
 			made, err = e.driver.Enroll(ctx, r)
@@ -258,7 +284,7 @@ func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
 		}
 	} else {
 		err = e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, tell telling) error {
-			if err = e.u.d.presence.still(e.token); err != nil {
+			if err = e.u.d.presence.still(e.token, e.stay); err != nil {
 				return err
 			}
 			r.OnTouch, r.OnBusy = tell.touch, tell.busy
@@ -272,9 +298,16 @@ func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
 	if e.token.Kind != tokens.KindSoft {
 		e.u.d.presence.refresh(made.Token)
 	}
+	if e.token.Unlisted {
+		e.u.d.presence.learn(asked{e.token, e.stay}, made.Keys, slices.Repeat([]bool{true}, len(made.Keys)))
+	}
+	if e.attested() && (made.Attestation == nil || !made.Attestation.Verified) {
+		e.undo(&vault.NewSlot{Enrollment: made})
+		return nil, e.unattested(made.Attestation)
+	}
 	slot := vault.Slot{Kind: e.token.Kind, Label: e.ref.Label, Keys: made.Keys, KeyFile: made.KeyFile}
 	return &vault.NewSlot{
-		Label: e.ref.Label, Enrollment: made,
+		ID: id, Label: e.ref.Label, Enrollment: made,
 		Exchange: func(ctx context.Context, k tokens.Key, peer []byte) ([]byte, error) {
 			shared, err := e.u.agree(ctx, job{
 				key: k, peer: peer, ref: e.ref, slot: slot, cause: e.cause, locator: made.Token.Locator,
@@ -288,21 +321,88 @@ func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
 	}, nil
 }
 
+// attested says whether the token must have a maker who vouches for it.
+func (e *enrolling) attested() bool {
+	return e.request.RequireAttestation || e.u.d.attest.Load().Required
+}
+
+// unattested is the error that nobody does.
+func (e *enrolling) unattested(a *tokens.Attestation) *ipc.Error {
+	why := "no maker vouches for it"
+	if a != nil {
+		why = "who vouches for it is not trusted here"
+		if a.Maker != "" {
+			why = fmt.Sprintf("%q vouches for it, who is not trusted here", a.Maker)
+		}
+	}
+	x := ipc.Errorf(ipc.TokenUnattested, "cannot enrol token %q: %s; nothing was kept", e.ref.Label, why)
+	x.Token = &e.ref
+	return x
+}
+
+// clearUnfinished removes from the token the keys that an interrupted enrolment
+// of this daemon's left on it, and no others: no vault has a keyslot for them.
+func (e *enrolling) clearUnfinished(ctx context.Context) error {
+	e.u.settleChange()
+	var keys []tokens.Key
+	for _, k := range e.u.notesOf().get().Unfinished {
+		if holds(e.token, k) {
+			keys = append(keys, k)
+		}
+	}
+	wiper, ok := e.driver.(tokens.Wiper)
+	if !ok || len(keys) == 0 || len(e.request.PIN) == 0 {
+		return nil // without its PIN, enrolling asks for that first
+	}
+	err := e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, _ telling) error {
+		if err := e.u.d.presence.still(e.token, e.stay); err != nil {
+			return err
+		}
+		_, err := wiper.Wipe(ctx, tokens.WipeRequest{
+			Locator: e.token.Locator, Keys: keys, PIN: e.request.PIN, SpendLastTry: e.request.SpendLastTry, ManagementKey: e.manage,
+		})
+		return err
+	})
+	if err != nil && !errors.Is(err, &tokens.Error{Code: tokens.CodeWrongToken}) {
+		return err // the PIN, perhaps: it is not tried a second time
+	}
+	e.u.note(func(n *notesData) { n.forget(keys) })
+	return nil
+}
+
+// madeKeys are the keys that the token made for this, and that nothing else can
+// have use for.
+func (e *enrolling) madeKeys(made *vault.NewSlot) []tokens.Key {
+	if e.request.UseExisting || e.token.Unlisted { // those keep nothing of it
+		return nil
+	}
+	return made.Enrollment.Keys
+}
+
 // undo removes from the token what run left there, after the keyslot could not
 // be committed, so that trying again finds the slots as they were. A key that
 // was there before stays.
 func (e *enrolling) undo(made *vault.NewSlot) {
 	wiper, ok := e.driver.(tokens.Wiper)
-	if !ok || e.request.UseExisting || e.token.Kind == tokens.KindSoft {
+	if !ok || e.request.UseExisting || e.token.Kind == tokens.KindSoft || e.token.Unlisted {
+		e.u.endChange(nil)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), undoLimit)
 	defer cancel()
 	err := e.u.onToken(ctx, e.token.Locator, e.ref, e.cause, func(ctx context.Context, _ telling) error {
+		if err := e.u.d.presence.still(e.token, e.stay); err != nil {
+			return err
+		}
 		_, err := wiper.Wipe(ctx, tokens.WipeRequest{
 			Locator: e.token.Locator, Keys: made.Enrollment.Keys, PIN: e.request.PIN, ManagementKey: e.manage,
 		})
 		return err
+	})
+	e.u.endChange(func(n *notesData) {
+		if err != nil { // enrolling it again does
+			n.unfinished(e.madeKeys(made))
+		}
 	})
 	if err != nil {
 		e.u.d.log.Warn("cannot remove the keys of a failed enrolment", "uid", e.u.uid, "kind", string(e.token.Kind))

@@ -202,7 +202,9 @@ func mapError(err error) *ipc.Error {
 	var locked errLockedMeanwhile
 	switch {
 	case errors.As(err, &locked):
-		return fault(ipc.VaultLocked, err, "%s", locked.Error())
+		e := fault(ipc.VaultLocked, err, "%s", locked.Error())
+		e.Meanwhile = true
+		return e
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fault(ipc.Cancelled, err, "the call was cancelled")
 	}
@@ -272,7 +274,7 @@ func detail(err, what error) string {
 func slotError(err error) *ipc.Error {
 	switch {
 	case errors.Is(err, vault.ErrLastWay):
-		return fault(ipc.LastKeyslot, err, "it is the last way to open accounts; nothing was changed")
+		return fault(ipc.LastKeyslot, err, "it is the last way to open accounts%s; nothing was changed", detail(err, vault.ErrLastWay))
 	case errors.Is(err, vault.ErrWrongKey):
 		return fault(ipc.NoKeyslot, err, "the token's key does not open the keyslot")
 	case errors.Is(err, vault.ErrNoSecret):

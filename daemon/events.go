@@ -99,6 +99,7 @@ func (d *Daemon) Events(ctx context.Context, p ipc.Principal, send func(ipc.Even
 	defer d.hub.leave(r)
 	// The stream is joined before the present state is read: what changes in
 	// between is told twice rather than never.
+	u.recognise(ctx, p)
 	for _, e := range u.present(p) {
 		if err := send(e); err != nil {
 			return nil

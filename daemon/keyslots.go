@@ -66,26 +66,30 @@ func (d *Daemon) EnrollToken(ctx context.Context, p ipc.Principal, r ipc.EnrollR
 	if err != nil {
 		return ipc.EnrollResult{}, err
 	}
-	slot, warnings, err := u.enroll(ctx, p, s, r)
-	u.auditResult(p, "token-enroll", slot.ID, err)
+	slot, made, err := u.enroll(ctx, p, s, r)
+	u.auditResult(p, actEnroll, slot.ID, err)
 	if err != nil {
 		return ipc.EnrollResult{}, mapError(err)
 	}
-	u.noteWarnings(slot.ID, warnings)
+	u.endChange(func(n *notesData) { n.enrolled(slot.ID, made) })
 	e := d.event(ipc.EventTokenEnrolled)
 	e.Token = new(slotRef(slot))
 	d.hub.publish(u.uid, e)
 	t := u.listed(p, slot.ID)
-	return ipc.EnrollResult{Version: ipc.Version, Token: t, Warnings: append([]ipc.Warning{}, t.Warnings...)}, nil
+	res := ipc.EnrollResult{Version: ipc.Version, Token: t, Warnings: append([]ipc.Warning{}, t.Warnings...)}
+	if a := made.Attestation; a != nil {
+		res.Attested, res.AttestationOK, res.Maker, res.MakerModel = true, a.Verified, a.Maker, a.Model
+	}
+	return res, nil
 }
 
-func (u *user) enroll(ctx context.Context, p ipc.Principal, s *session, r ipc.EnrollRequest) (vault.Slot, []tokens.Warning, error) {
+func (u *user) enroll(ctx context.Context, p ipc.Principal, s *session, r ipc.EnrollRequest) (vault.Slot, tokens.Enrollment, error) {
 	if s.vault.ReadOnly() {
-		return vault.Slot{}, nil, mapError(vault.ErrReadOnly)
+		return vault.Slot{}, tokens.Enrollment{}, mapError(vault.ErrReadOnly)
 	}
 	e, err := u.prepareEnroll(ctx, p, r)
 	if err != nil {
-		return vault.Slot{}, nil, err
+		return vault.Slot{}, tokens.Enrollment{}, err
 	}
 	var touch opening
 	if slices.Contains(e.classes, tokens.ClassTouch) {
@@ -94,14 +98,15 @@ func (u *user) enroll(ctx context.Context, p ipc.Principal, s *session, r ipc.En
 		err = u.agreed(ctx, p, s, r.Auth)
 	}
 	if err != nil {
-		return vault.Slot{}, nil, err
+		return vault.Slot{}, tokens.Enrollment{}, err
 	}
 	ctx, done := s.bind(ctx)
 	defer done()
 	made, err := e.run(ctx)
 	if err != nil {
-		return vault.Slot{}, nil, err
+		return vault.Slot{}, tokens.Enrollment{}, err
 	}
+	u.beginChange(p, underway{Action: actEnroll, Slot: made.ID, Keys: e.madeKeys(made)})
 	var slot vault.Slot
 	err = u.opened(ctx, touch, true, func(ctx context.Context) error {
 		slot, err = s.vault.AddSlot(ctx, *made, touch.way)
@@ -109,9 +114,9 @@ func (u *user) enroll(ctx context.Context, p ipc.Principal, s *session, r ipc.En
 	})
 	if err != nil {
 		e.undo(made)
-		return vault.Slot{}, nil, err
+		return vault.Slot{}, tokens.Enrollment{}, err
 	}
-	return slot, made.Enrollment.Warnings, nil
+	return slot, made.Enrollment, nil
 }
 
 // RevokeToken implements [ipc.Tokens].
@@ -140,10 +145,11 @@ func (d *Daemon) RevokeToken(ctx context.Context, p ipc.Principal, id string, r 
 	revoked := u.listed(p, slot.ID)
 	signer := s.vault.Signer()
 	info, err := u.revoke(ctx, p, s, slot, r.Auth)
-	u.auditResult(p, "token-revoke", slot.ID, err)
+	u.auditResult(p, actRevoke, slot.ID, err)
 	if err != nil {
 		return ipc.RevokeResult{}, mapError(err)
 	}
+	u.endChange(func(n *notesData) { n.revoked(slot.ID, slot.Keys) })
 	e := d.event(ipc.EventTokenRevoked)
 	e.Token = new(slotRef(slot))
 	d.hub.publish(u.uid, e)
@@ -163,6 +169,7 @@ func (u *user) revoke(ctx context.Context, p ipc.Principal, s *session, slot vau
 	}
 	ctx, done := s.bind(ctx)
 	defer done()
+	u.beginChange(p, underway{Action: actRevoke, Slot: slot.ID, Keys: slot.Keys})
 	var info vault.RevokeInfo
 	err = u.opened(ctx, touch, true, func(ctx context.Context) error {
 		info, err = s.vault.RevokeSlot(ctx, slot.ID, touch.way)
@@ -170,18 +177,8 @@ func (u *user) revoke(ctx context.Context, p ipc.Principal, s *session, slot vau
 	})
 	s.reindex()
 	if err != nil {
+		u.endChange(nil)
 		return vault.RevokeInfo{}, err
-	}
-	if noteErr := u.notesOf().update(func(n *notesData) {
-		delete(n.Slots, slot.ID)
-		for _, k := range slot.Keys {
-			if k.Kind != tokens.KindSoft {
-				n.Revoked = append(n.Revoked, k)
-			}
-		}
-		n.Revoked = n.Revoked[max(0, len(n.Revoked)-keptRevoked):]
-	}); noteErr != nil {
-		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", noteErr)
 	}
 	if s.slot == slot.ID { // the session stays; its token no longer matters
 		u.begin(s.vault, "", s.by)
@@ -274,7 +271,7 @@ func (d *Daemon) TestToken(ctx context.Context, p ipc.Principal, id string, r ip
 func (u *user) testSlot(ctx context.Context, p ipc.Principal, s *session, slot vault.Slot, a ipc.Auth, result *ipc.TestTokenResult) error {
 	c := cause{who: p}
 	if !u.isHere(ctx, p, slot) {
-		return u.absent(slot)
+		return u.missing(p, slot)
 	}
 	ctx, done := s.bind(ctx)
 	defer done()

@@ -32,6 +32,11 @@ type notesData struct {
 	// Revoked are the keys of revoked keyslots, the newest last, so that they
 	// can be wiped from their tokens and no others.
 	Revoked []tokens.Key `json:"revoked,omitempty"`
+	// Unfinished are keys that an enrolment left on a token without a keyslot of
+	// theirs: it was interrupted, or could not be undone.
+	Unfinished []tokens.Key `json:"unfinished,omitempty"`
+	// Underway is a change that was begun and not noted as ended.
+	Underway *underway `json:"underway,omitempty"`
 }
 
 // backupNote is a backup that was handed out and, in daemon.json, was confirmed
@@ -52,6 +57,9 @@ type backupNote struct {
 type slotNotes struct {
 	LastUsed time.Time        `json:"last_used,omitzero"`
 	Warnings []tokens.Warning `json:"warnings,omitempty"`
+	// Attestation is the maker's word when the token was enrolled; a FIDO2 key
+	// gives it then and never again.
+	Attestation *tokens.Attestation `json:"attestation,omitempty"`
 }
 
 const (
@@ -87,6 +95,7 @@ func (n *notes) get() notesData {
 	c := n.data
 	c.Backups = append([]backupNote(nil), c.Backups...)
 	c.Revoked = append([]tokens.Key(nil), c.Revoked...)
+	c.Unfinished = append([]tokens.Key(nil), c.Unfinished...)
 	c.Slots = make(map[string]slotNotes, len(n.data.Slots))
 	for id, s := range n.data.Slots {
 		c.Slots[id] = s
@@ -182,12 +191,18 @@ func (u *user) noteUse(slot string) {
 
 // noteWarnings remembers what is weak about a keyslot's token.
 func (u *user) noteWarnings(slot string, warnings []tokens.Warning) {
-	err := u.notesOf().update(func(n *notesData) {
-		s := n.Slots[slot]
-		s.Warnings = warnings
-		n.Slots[slot] = s
-	})
-	if err != nil {
-		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
-	}
+	u.note(func(n *notesData) { n.warn(slot, warnings) })
+}
+
+func (n *notesData) warn(slot string, warnings []tokens.Warning) {
+	s := n.Slots[slot]
+	s.Warnings = warnings
+	n.Slots[slot] = s
+}
+
+// enrolled remembers what enrolling told of a keyslot's token.
+func (n *notesData) enrolled(slot string, e tokens.Enrollment) {
+	s := n.Slots[slot]
+	s.Warnings, s.Attestation = e.Warnings, e.Attestation
+	n.Slots[slot] = s
 }

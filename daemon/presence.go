@@ -24,12 +24,16 @@ const readyWait = 2 * time.Second
 type presence struct {
 	grace   time.Duration
 	changed func(inserted bool, t tokens.Token)
+	// unlisted, where set, is told of a token that does not list its keys
+	// instead, when it comes (fresh) or comes back.
+	unlisted func(a asked, fresh bool)
 
 	order sync.Mutex // one report at a time, changed included
 
 	mu     sync.Mutex
 	placed map[place]*placed
 	kinds  map[tokens.Kind]*watched
+	stays  uint64 // numbers the stays of tokens in their places
 }
 
 // place is where a token is.
@@ -38,11 +42,14 @@ type place struct {
 	locator string
 }
 
-// placed is a token in its place. away is set while the service that saw it is
-// lost.
+// placed is a token in its place, as it was reported. away is set while the
+// service that saw it is lost. stay tells one token in a place from the next,
+// where nothing that the token says does.
 type placed struct {
 	token tokens.Token
 	away  bool
+	stay  uint64
+	learned
 }
 
 // watched is what is known of one kind's watcher.
@@ -52,6 +59,8 @@ type watched struct {
 	since  time.Time // of the loss
 	detail string
 	losses int
+	// never says that this build cannot watch such tokens.
+	never bool
 }
 
 func newPresence(kinds []tokens.Kind, grace time.Duration, changed func(bool, tokens.Token)) *presence {
@@ -100,23 +109,36 @@ func (p *presence) inserted(t tokens.Token) {
 	at := place{t.Kind, t.Locator}
 	p.mu.Lock()
 	old := p.placed[at]
+	from := old
 	back := old != nil && same(old.token, t)
 	if !back { // it may have come back in another reader
 		for where, other := range p.placed {
 			if other.away && where.kind == t.Kind && same(other.token, t) {
 				delete(p.placed, where)
-				back = true
+				from, back = other, true
 				break
 			}
 		}
 	}
+	now := &placed{token: t}
+	if back {
+		now.follow(from)
+	}
+	if now.stay == 0 {
+		p.stays++
+		now.stay = p.stays
+	}
 	displaced := old != nil && !same(old.token, t)
-	p.placed[at] = &placed{token: t}
+	p.placed[at] = now
 	p.mu.Unlock()
 	if displaced {
-		p.changed(false, old.token)
+		old.end()
+		p.changed(false, old.known())
 	}
-	if !back {
+	switch {
+	case t.Unlisted && p.unlisted != nil:
+		p.unlisted(asked{token: t, stay: now.stay}, !back)
+	case !back:
 		p.changed(true, t)
 	}
 }
@@ -127,7 +149,8 @@ func (p *presence) removed(at place) {
 	delete(p.placed, at)
 	p.mu.Unlock()
 	if old != nil {
-		p.changed(false, old.token)
+		old.end()
+		p.changed(false, old.known())
 	}
 }
 
@@ -166,7 +189,8 @@ func (p *presence) giveUp(kind tokens.Kind, loss int) {
 	if w := p.kinds[kind]; w != nil && w.losses == loss {
 		for at, t := range p.placed {
 			if at.kind == kind && t.away {
-				gone = append(gone, t.token)
+				t.end()
+				gone = append(gone, t.known())
 				delete(p.placed, at)
 			}
 		}
@@ -177,14 +201,16 @@ func (p *presence) giveUp(kind tokens.Kind, loss int) {
 	}
 }
 
-// refresh replaces what is known of a token that is still in its place, after
-// an operation that changed its keys.
+// refresh replaces what a token that is still in its place says of itself, after
+// an operation that changed it. What it was asked stays.
 func (p *presence) refresh(t tokens.Token) {
 	p.order.Lock()
 	defer p.order.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if old := p.placed[place{t.Kind, t.Locator}]; old != nil {
+		t.ID = old.token.ID // which may have been made distinct from another's
+		t.Unlisted = old.token.Unlisted
 		old.token = t
 	}
 }
@@ -204,9 +230,12 @@ func (p *presence) all() []tokens.Token {
 }
 
 func (p *presence) describe(at place, t *placed) tokens.Token {
-	seen := t.token
+	seen := t.whole()
 	if w := p.kinds[at.kind]; t.away && w != nil && seen.Problem == nil {
-		seen.Problem = tokens.Errorf(tokens.CodeNoService, "the smart card service does not answer")
+		seen.Problem = tokens.Errorf(tokens.CodeNoService, "%s does not answer", serviceName(at.kind))
+	}
+	if seen.Problem == nil {
+		seen.Problem = t.failed
 	}
 	return seen
 }
@@ -221,15 +250,30 @@ func (p *presence) holder(keys ...tokens.Key) (tokens.Token, bool) {
 	return tokens.Token{}, false
 }
 
-// still says whether t is where it was: an operation that goes by the place, and
-// not by a key, can have waited for its turn while the token was exchanged.
-func (p *presence) still(t tokens.Token) error {
+// stay is which stay in its place a token has now, 0 where it is gone.
+func (p *presence) stay(t tokens.Token) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := p.placed[place{t.Kind, t.Locator}]; now != nil {
+		return now.stay
+	}
+	return 0
+}
+
+// still says whether t, in that stay, is where it was: an operation that goes by
+// the place, and not by a key, can have waited for its turn while the token was
+// exchanged.
+func (p *presence) still(t tokens.Token, stay uint64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.placed[place{t.Kind, t.Locator}]
 	switch {
 	case now == nil:
 		return tokens.Errorf(tokens.CodeNotPresent, "the token was pulled out")
+	case now.token.Unlisted:
+		if now.stay != stay || now.away {
+			return tokens.Errorf(tokens.CodeNotPresent, "another token may be in its place")
+		}
 	case now.token.Kind == t.Kind && now.token.Serial == t.Serial && t.Serial != "" && t.Serial != "0":
 		return nil // its keys may be others by now
 	case !same(now.token, t):
@@ -238,13 +282,30 @@ func (p *presence) still(t tokens.Token) error {
 	return nil
 }
 
+// cannot notes that this build cannot watch a kind: nobody need wait for it.
+func (p *presence) cannot(kind tokens.Kind) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w := p.kinds[kind]; w != nil {
+		w.never = true
+	}
+}
+
+// watchable says whether this build can watch a kind, as far as is known.
+func (p *presence) watchable(kind tokens.Kind) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.kinds[kind]
+	return w != nil && !w.never
+}
+
 // settled waits, for a bounded time, until the watchers have said which tokens
 // are there.
 func (p *presence) settled(ctx context.Context) {
 	p.mu.Lock()
 	var waiting []chan struct{}
 	for _, w := range p.kinds {
-		if !w.lost || time.Since(w.since) < p.grace {
+		if !w.never && (!w.lost || time.Since(w.since) < p.grace) {
 			waiting = append(waiting, w.ready)
 		}
 	}
@@ -287,7 +348,7 @@ func (p *presence) down(kind tokens.Kind) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.kinds[kind]
-	if w == nil || !w.lost || time.Since(w.since) < p.grace {
+	if w == nil || !w.lost || time.Since(w.since) < p.grace && !w.never {
 		return ""
 	}
 	if w.detail == "" {
@@ -312,10 +373,13 @@ func holds(t tokens.Token, keys ...tokens.Key) bool {
 	return false
 }
 
-// same says whether two reports are of one token.
+// same says whether two reports are of one token, as far as reports tell.
 func same(a, b tokens.Token) bool {
-	if a.Kind != b.Kind || a.Serial != b.Serial {
+	if a.Kind != b.Kind || a.Serial != b.Serial || a.Unlisted != b.Unlisted {
 		return false
+	}
+	if a.Unlisted { // what it holds is asked anew, see placed.follow
+		return a.ID == b.ID
 	}
 	if len(a.Keys) == 0 && len(b.Keys) == 0 {
 		return a.ID == b.ID

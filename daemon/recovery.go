@@ -38,13 +38,14 @@ func (d *Daemon) newRecovery(ctx context.Context, p ipc.Principal, r ipc.SetReco
 	if err != nil {
 		return ipc.RecoveryResult{}, err
 	}
-	action := "recovery-set"
+	action := actRecoverySet
 	if rotate {
-		action = "recovery-rotate"
+		action = actRecoveryRotate
 	}
 	before, signer := s.vault.RecoverySet(), s.vault.Signer()
-	err = u.setRecovery(ctx, p, s, r, rotate)
+	err = u.setRecovery(ctx, p, s, r, action)
 	u.auditResult(p, action, "", err)
+	u.endChange(nil)
 	if err != nil {
 		return ipc.RecoveryResult{}, mapError(err)
 	}
@@ -64,15 +65,16 @@ func (d *Daemon) newRecovery(ctx context.Context, p ipc.Principal, r ipc.SetReco
 	}, nil
 }
 
-func (u *user) setRecovery(ctx context.Context, p ipc.Principal, s *session, r ipc.SetRecoveryRequest, rotate bool) error {
+func (u *user) setRecovery(ctx context.Context, p ipc.Principal, s *session, r ipc.SetRecoveryRequest, action string) error {
 	touch, err := u.consent(ctx, p, s, r.Auth, "")
 	if err != nil {
 		return err
 	}
 	ctx, done := s.bind(ctx)
 	defer done()
+	u.beginChange(p, underway{Action: action, Epoch: s.vault.Epoch(), RecoverySet: s.vault.RecoverySet()})
 	return u.derive(ctx, false, func(ctx context.Context) error {
-		if rotate {
+		if action == actRecoveryRotate {
 			return s.vault.RotateRecovery(ctx, r.Password, touch.way)
 		}
 		return s.vault.SetRecovery(ctx, r.Password, touch.way)

@@ -35,6 +35,11 @@ type session struct {
 // begin makes v the user's session. When there is one already, its vault stays
 // (calls may be using it) and only the limits begin anew.
 func (u *user) begin(v *vault.Vault, slot, by string) *session {
+	if v.Swappable() {
+		u.d.swappable.Do(func() {
+			u.d.log.Warn("keys may be swapped to disk: the system locks no more memory for this process (on Linux: RLIMIT_MEMLOCK)")
+		})
+	}
 	now := u.d.clock.Elapsed()
 	s := &session{slot: slot, by: by, wall: u.d.now().Round(0), start: now}
 	for {
@@ -101,6 +106,11 @@ func (u *user) whyClosed() error {
 	}
 	if store == nil || !store.Exists() {
 		return errNoVault()
+	}
+	if _, err := store.Head(); err != nil {
+		if problem := lastingProblem(err); problem != nil {
+			return problem // unlocking it would not help
+		}
 	}
 	return errLocked()
 }
@@ -197,11 +207,22 @@ func (d *Daemon) tokenChanged(inserted bool, t tokens.Token) {
 	if inserted {
 		kind = ipc.EventTokenInserted
 	}
+	d.tellToken(kind, t)
+}
+
+// tellToken tells everybody who may know of a token, in the terms of his own
+// vault.
+func (d *Daemon) tellToken(kind string, t tokens.Token) {
+	d.tellTokenIf(kind, t, func(*user, tokens.Token) bool { return true })
+}
+
+// tellTokenIf tells those for whom is says so.
+func (d *Daemon) tellTokenIf(kind string, t tokens.Token, is func(*user, tokens.Token) bool) {
 	for _, r := range d.hub.receivers() {
 		d.mu.Lock()
 		u := d.users[r.who.UID]
 		d.mu.Unlock()
-		if u == nil || !d.mayUseTokens(r.who) {
+		if u == nil || !d.mayUseTokens(r.who) || !is(u, t) {
 			continue
 		}
 		e := d.event(kind)

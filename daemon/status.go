@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/tokenbridge/tokend/daemon/audit"
 	"github.com/tokenbridge/tokend/daemon/vault"
@@ -14,11 +15,12 @@ import (
 
 // Status implements [ipc.Reporter]. It neither touches a token nor extends the
 // idle limit.
-func (d *Daemon) Status(_ context.Context, p ipc.Principal) (ipc.Status, error) {
+func (d *Daemon) Status(ctx context.Context, p ipc.Principal) (ipc.Status, error) {
 	u, err := d.user(&p)
 	if err != nil {
 		return ipc.Status{}, err
 	}
+	u.recognise(ctx, p)
 	return ipc.Status{
 		Version: ipc.Version,
 		Daemon: ipc.Daemon{
@@ -204,11 +206,14 @@ func tokenWarning(w tokens.Warning, t ipc.Token) ipc.Warning {
 		out.Fix = "tokenctl token pin " + t.ID + " --puk"
 	case tokens.WarnFactoryKey:
 		out.Message = fmt.Sprintf("token %q still has its factory management key", t.Label)
-		out.Fix = "ykman piv access change-management-key --generate --protect"
+		out.Fix = "ykman " + ykmanDevice(t) + "piv access change-management-key --generate --protect"
 	case tokens.WarnUnknownPolicy:
 		out.Message = fmt.Sprintf("token %q does not tell when it asks for a PIN or a touch", t.Label)
 	case tokens.WarnNoTouch:
 		out.Message = fmt.Sprintf("token %q cannot guard accounts by touch", t.Label)
+	case tokens.WarnNoPIN:
+		out.Message = fmt.Sprintf("token %q opens the vault without a PIN: whoever holds it needs nothing else; revoke it, set a PIN, and enrol it again", t.Label)
+		out.Fix = "tokenctl token revoke " + t.ID
 	case tokens.WarnNotHardware:
 		out.Code = "software-token"
 		out.Message = fmt.Sprintf("token %q is a software token, not hardware", t.Label)
@@ -217,6 +222,14 @@ func tokenWarning(w tokens.Warning, t ipc.Token) ipc.Warning {
 		out.Message = fmt.Sprintf("token %q: %s", t.Label, w)
 	}
 	return out
+}
+
+// ykmanDevice is the flag by which ykman takes t among several.
+func ykmanDevice(t ipc.Token) string {
+	if t.Serial == "" || strings.ContainsFunc(t.Serial, func(r rune) bool { return r < '0' || r > '9' }) {
+		return ""
+	}
+	return "--device " + t.Serial + " "
 }
 
 // Audit implements [ipc.Reporter].

@@ -127,6 +127,7 @@ func (u *user) openStore() (*vault.Store, error) {
 		u.d.log.Error("cannot open the audit log", "uid", u.uid, "err", u.logErr)
 	}
 	u.notes = readNotes(filepath.Join(u.dir, "daemon.json"), u.d.log)
+	u.settleOpened()
 	return store, nil
 }
 

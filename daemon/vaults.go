@@ -50,9 +50,12 @@ func (d *Daemon) Init(ctx context.Context, p ipc.Principal, r ipc.InitRequest) (
 	}
 	defer leave()
 	s, made, err := u.create(ctx, p, r)
-	u.auditResult(p, "init", "", err)
+	u.auditResult(p, actInit, "", err)
 	if err != nil {
 		return ipc.InitResult{}, err
+	}
+	if made != nil {
+		u.endChange(func(n *notesData) { n.enrolled(s.slot, made.Enrollment) })
 	}
 	result := ipc.InitResult{Version: ipc.Version, Vault: u.vaultInfo(), Warnings: u.warnings(p)}
 	if made != nil {
@@ -90,6 +93,9 @@ func (u *user) create(ctx context.Context, p ipc.Principal, r ipc.InitRequest) (
 			return nil, nil, err
 		}
 	}
+	if first != nil {
+		u.beginChange(p, underway{Action: actInit, Slot: first.ID, Keys: e.madeKeys(first)})
+	}
 	var v *vault.Vault
 	o := opening{recovery: len(r.RecoveryPassword) > 0}
 	err = u.opened(ctx, o, e != nil, func(ctx context.Context) error {
@@ -105,7 +111,6 @@ func (u *user) create(ctx context.Context, p ipc.Principal, r ipc.InitRequest) (
 	id, by := "", byRecovery
 	if slots := v.Slots(); first != nil && len(slots) > 0 {
 		id, by = slots[0].ID, slots[0].Label
-		u.noteWarnings(id, first.Enrollment.Warnings)
 		u.noteUse(id)
 	}
 	return u.replace(v, id, by), first, nil

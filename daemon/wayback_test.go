@@ -126,6 +126,10 @@ func TestRestoreOverADamagedVault(t *testing.T) {
 			t.Errorf("%q is not said: %+v", part, r.Notices)
 		}
 	}
+	doctor, err := d.Doctor(t.Context(), p)
+	if err != nil || !slices.ContainsFunc(doctor.Findings, func(f ipc.Finding) bool { return f.Code == "put-aside" && f.Fix == "rm -r "+aside()[0] }) {
+		t.Errorf("the doctor does not name it: %+v, %v", doctor, err)
+	}
 	if _, err := d.Code(t.Context(), p, "counted", ipc.CodeRequest{}); err != nil {
 		t.Error(err)
 	}

@@ -122,6 +122,9 @@ type Error struct {
 	TriesLeft *int `json:"tries_left,omitempty"`
 	// RetryAfter is in seconds, for Throttled and Busy.
 	RetryAfter int `json:"retry_after,omitempty"`
+	// Meanwhile, with VaultLocked, says that the vault was open when the call
+	// began: somebody locked it, and may have meant to.
+	Meanwhile bool `json:"meanwhile,omitempty"`
 	// Items lists what the error is about: the accounts an ambiguous name could
 	// mean, the accounts in conflict, the rows skipped.
 	Items []Item `json:"items,omitempty"`

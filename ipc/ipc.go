@@ -5,10 +5,10 @@
 package ipc
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -29,6 +29,27 @@ type Principal struct {
 	Admin bool
 }
 
+// RequestHeader is the field of a request over HTTP that holds its name.
+const RequestHeader = "Tokend-Request"
+
+// MaxRequestName is the greatest length of a request's name in bytes.
+const MaxRequestName = 64
+
+type requestName struct{}
+
+// NameRequest returns a context for a call that its caller calls name. The name
+// comes back in the events of what the call waits for; it is the caller's own
+// word, and decides nothing.
+func NameRequest(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, requestName{}, name)
+}
+
+// RequestName is what the caller calls the call of ctx, empty if nothing.
+func RequestName(ctx context.Context) string {
+	name, _ := ctx.Value(requestName{}).(string)
+	return name
+}
+
 // Secret is a PIN, password, key or OTP secret on its way. It prints as
 // "[secret]" in every format; only JSON, which is the wire, carries it.
 type Secret []byte
@@ -47,17 +68,88 @@ func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(string(s)) }
 
 // UnmarshalJSON reads the secret from a JSON string.
 func (s *Secret) UnmarshalJSON(b []byte) error {
-	// Without escapes no Go string is made of it, which nobody could wipe.
-	if n := len(b); n >= 2 && b[0] == '"' && b[n-1] == '"' && bytes.IndexByte(b, '\\') < 0 && json.Valid(b) && utf8.Valid(b) {
-		*s = append(make(Secret, 0, n-2), b[1:n-1]...)
+	if string(b) == "null" {
+		*s = nil
 		return nil
 	}
-	var str string
-	if err := json.Unmarshal(b, &str); err != nil {
+	if len(b) < 2 || b[0] != '"' || !json.Valid(b) {
 		return fmt.Errorf("a secret must be a string") // never the value
 	}
-	*s = Secret(str)
+	// encoding/json would make a Go string of it, which nobody could wipe.
+	*s = unquote(b[1 : len(b)-1])
 	return nil
+}
+
+// unquote is what stands between the quotes of a valid JSON string, in one piece
+// of memory. What is no valid Unicode becomes U+FFFD, as encoding/json has it.
+func unquote(b []byte) Secret {
+	// An escape is longer than what it stands for; a stray byte is not.
+	stray := 0
+	for rest := b; len(rest) > 0; {
+		r, n := utf8.DecodeRune(rest)
+		if r == utf8.RuneError && n == 1 {
+			stray++
+		}
+		rest = rest[n:]
+	}
+	out := make(Secret, 0, len(b)+2*stray)
+	for len(b) > 0 {
+		if b[0] != '\\' {
+			r, n := utf8.DecodeRune(b)
+			out, b = utf8.AppendRune(out, r), b[n:]
+			continue
+		}
+		if b[1] != 'u' {
+			out, b = append(out, unescape(b[1])), b[2:]
+			continue
+		}
+		r := hex4(b[2:6])
+		b = b[6:]
+		if utf16.IsSurrogate(r) {
+			pair := utf8.RuneError
+			if len(b) >= 6 && b[0] == '\\' && b[1] == 'u' {
+				pair = utf16.DecodeRune(r, hex4(b[2:6]))
+			}
+			if r = pair; r != utf8.RuneError {
+				b = b[6:]
+			}
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return out
+}
+
+// unescape is the byte that a backslash and c stand for.
+func unescape(c byte) byte {
+	switch c {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return c
+}
+
+// hex4 reads four hexadecimal digits, which json.Valid has seen to be some.
+func hex4(b []byte) (r rune) {
+	for _, c := range b {
+		switch {
+		case c >= 'a':
+			c -= 'a' - 10
+		case c >= 'A':
+			c -= 'A' - 10
+		default:
+			c -= '0'
+		}
+		r = r<<4 | rune(c)
+	}
+	return r
 }
 
 // Wipe overwrites the secret.

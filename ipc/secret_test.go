@@ -49,3 +49,21 @@ func TestSecretPrintsAsNothing(t *testing.T) {
 		t.Error("not wiped")
 	}
 }
+
+// FuzzSecretInJSON holds the reading of secrets against encoding/json's.
+func FuzzSecretInJSON(f *testing.F) {
+	for _, s := range []string{`"plain"`, `"\u0041\n\"\\\/\b\f\r\t"`, `"\ud83d\ude00"`, `"\ud83d"`, `"\ud83dx"`, `"\ud83d\u0041"`,
+		`"\ude00\ud83d\ude00"`, "\"\xff\xc3\"", `null`, `"`, `""`, ` "x"`, `"x" `, `12`, `"a"b"`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var want string
+		var got struct{ S Secret }
+		doc := append(append([]byte(`{"S":`), b...), '}')
+		wantErr := json.Unmarshal(doc, &struct{ S *string }{&want})
+		err := json.Unmarshal(doc, &got)
+		if (err == nil) != (wantErr == nil) || err == nil && string(got.S) != want {
+			t.Errorf("%q: %q (%v), encoding/json reads %q (%v)", b, string(got.S), err, want, wantErr)
+		}
+	})
+}

@@ -82,8 +82,14 @@ type Event struct {
 	Account *AccountRef `json:"account,omitempty"`
 	// Requester is the program that caused a touch or a wait.
 	Requester string `json:"requester,omitempty"`
+	// Request is what the requester called the request that caused a wait, where
+	// he called it anything (see NameRequest): by it a client knows the
+	// waits that are its own.
+	Request string `json:"request,omitempty"`
 	// Operation identifies a wait from "…-wanted" to "…-done".
 	Operation string `json:"operation,omitempty"`
+	// Touch says which touch of the operation is wanted, 1 being the first.
+	Touch int `json:"touch,omitempty"`
 	// Place is the place in a token's queue, 1 being next.
 	Place int `json:"place,omitempty"`
 	// OK says how a wait ended.

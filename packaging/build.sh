@@ -21,8 +21,9 @@ fi
 GOEXPERIMENT=runtimesecret
 export GOEXPERIMENT
 
+tags=
 build() { # build CGO PROGRAM
-	CGO_ENABLED=$1 "$go" build -trimpath -buildvcs=$vcs -ldflags "-s -w" -o "$out/" "./cmd/$2"
+	CGO_ENABLED=$1 "$go" build -tags "$tags" -trimpath -buildvcs=$vcs -ldflags "-s -w" -o "$out/" "./cmd/$2"
 }
 
 # cgo says why the helper cannot be linked with the smart card library, or
@@ -50,15 +51,30 @@ cgo() {
 	esac
 }
 
+# fido2 says why a helper with smart cards has to do without FIDO2 keys, or
+# nothing when it need not, or cannot have them on this system at all.
+fido2() {
+	cc=$("$go" env CC)
+	# shellcheck disable=SC2086 # a compiler with its flags
+	if [ "$("$go" env GOOS)" = linux ] && ! printf '#include <fido.h>\n' | $cc -E - >/dev/null 2>&1; then
+		echo "libfido2's development files are missing"
+	fi
+}
+
 mkdir -p "$out"
 build 0 tokend
 build 0 tokenctl
 why=$(cgo)
 if [ -z "$why" ]; then
+	why=$(fido2)
+	if [ -n "$why" ]; then
+		tags=nofido2
+		echo "tokend-helper was built without FIDO2 keys: $why." >&2
+	fi
 	build 1 tokend-helper
 else
 	build 0 tokend-helper
 	if [ "$("$go" env GOOS)" != windows ]; then
-		echo "tokend-helper was built without smart cards, with the software token only: $why." >&2
+		echo "tokend-helper was built without smart cards and FIDO2 keys, with the software token only: $why." >&2
 	fi
 fi

@@ -21,7 +21,7 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/tokend":         {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/httpapi"},
 		"cmd/tokenctl":       {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/secret"},
-		"cmd/tokend-helper":  {"tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
+		"cmd/tokend-helper":  {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
 		"daemon":             {"daemon/vault", "daemon/archive", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
 		"daemon/archive":     {"daemon/secret"},
 		"daemon/audit":       {},
@@ -33,7 +33,8 @@ func mayImport() map[string][]string {
 		"ipc/httpapi":        {"ipc", "ipc/local"},
 		"ipc/local":          {"ipc"},
 		"tokens":             {},
-		"tokens/fido2":       {"tokens"},
+		"tokens/fido2":       {"tokens", "tokens/fido2/hid"},
+		"tokens/fido2/hid":   {},
 		"tokens/helper":      {"tokens", "tokens/helper/wire"},
 		"tokens/helper/wire": {"tokens"},
 		"tokens/piv":         {"tokens", "tokens/piv/pcsc"},
@@ -127,9 +128,9 @@ func TestImportDirections(t *testing.T) {
 // of device libraries in it, and none has code of tests.
 func TestLinkage(t *testing.T) {
 	for program, forbidden := range map[string][]string{
-		"cmd/tokend":        {module + "/ipc/client", module + "/tokens/piv", "github.com/go-piv/", "github.com/keys-pub/", module + "/tokens/tokentest", "testing"},
+		"cmd/tokend":        {module + "/ipc/client", module + "/tokens/piv", module + "/tokens/fido2", "github.com/go-piv/", "github.com/keys-pub/", "github.com/fxamacker/", module + "/tokens/tokentest", "testing"},
 		"cmd/tokenctl":      {module + "/tokens", module + "/daemon/vault", module + "/daemon/otp", module + "/ipc/httpapi", "github.com/go-piv/", "github.com/keys-pub/", "testing"},
-		"cmd/tokend-helper": {module + "/daemon/vault", module + "/ipc", module + "/tokens/tokentest", "net/http", "testing"},
+		"cmd/tokend-helper": {module + "/cmd/tokend-helper/internal/confine/confinetest", module + "/daemon/vault", module + "/ipc", module + "/tokens/tokentest", "net/http", "testing"},
 	} {
 		for _, system := range []string{"linux", "darwin", "windows"} {
 			linked := list(t, system, "-deps", "./"+program)

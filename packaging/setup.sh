@@ -30,12 +30,15 @@ build gcc                                        gcc                   no  compi
 build /usr/include/stdlib.h                      libc6-dev             no  C headers for the same
 build pkg-config                                 pkg-config/pkgconf    no  finds the smart card library
 build /usr/include/PCSC/winscard.h               libpcsclite-dev       no  the smart card library that tokend-helper is linked with
+build /usr/include/fido.h                        libfido2-dev          no  the FIDO2 library that tokend-helper is linked with
 run   /usr/sbin/pcscd                            pcscd                 no  the smart card service, for a real token
 run   /usr/lib/pcsc/drivers/ifd-ccid.bundle      libccid               no  its driver for USB tokens
 test  /usr/lib/pcsc/drivers/serial/libifdvpcd.so vsmartcard-vpcd       yes virtual card readers, on the real pcscd (adds two to this machine's own)
 test  ykman                                      yubikey-manager       yes independent check of the virtual card, and proof that cards are shared
 test  yubico-piv-tool                            yubico-piv-tool       yes independent check of the virtual card
 test  opensc-tool                                opensc                yes independent check of the virtual card
+test  fido2-token                                fido2-tools           yes independent check of the virtual FIDO2 key
+test  umockdev-run                               umockdev              yes has libfido2 find virtual FIDO2 keys as it finds real ones
 test  oathtool                                   oathtool              yes independent check of every code
 test  age                                        age                   yes independent check of vault and backup files
 test  /usr/bin/python3                           python3               yes runs the second reader of the vault format
@@ -57,6 +60,9 @@ there() {
 		;;
 	/usr/include/PCSC/winscard.h)
 		[ -e "$1" ] || pkg-config --exists libpcsclite 2>/dev/null || [ "$(uname -s)" = Darwin ]
+		;;
+	/usr/include/fido.h)
+		[ -e "$1" ] || printf '#include <fido.h>\n' | cc -E - >/dev/null 2>&1 || [ "$(uname -s)" = Darwin ]
 		;;
 	/*) [ -e "$1" ] ;;
 	*) command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/sbin/$1" ] ;;

@@ -53,8 +53,14 @@ func adviseVault(e *ipc.Error) []string {
 			"if nothing is, bring a backup back: `tokenctl backup restore FILE` puts the damaged files aside"}
 	case ipc.VaultReplaced:
 		return []string{"this is not the vault this daemon knew: somebody put another in its place, or a folder was copied; nothing of it was used",
-			"put your own back, or bring it back from a backup: `tokenctl backup restore FILE --signer FINGERPRINT`; `tokenctl doctor` looks closer"}
+			"put your own back, or see what is left of it here: `tokenctl vault recover`",
+			"if nothing is, bring a backup back: `tokenctl backup restore FILE` puts what is there aside"}
 	case ipc.VaultRolledBack:
+		if strings.Contains(e.Message, " is over") {
+			return []string{"a copy from before the keys were changed lies where the newer vault was; a token revoked since would open it, so it was not used and never will be",
+				"put the newer one back, or see what is left of it here: `tokenctl vault recover`",
+				"if nothing is, bring a backup back: `tokenctl backup restore FILE` puts what is there aside"}
+		}
 		return []string{"an older copy of the vault lies where a newer one was (a restored snapshot does that); it was not used",
 			"put the newer one back, or go on from the older one: `tokenctl vault recover`"}
 	case ipc.BackupDamaged:
@@ -292,7 +298,7 @@ func adviceAgree(flag string) []string {
 
 // adviceNothingLeft is about a vault that recover cannot mend.
 func adviceNothingLeft() []string {
-	return []string{"nothing was overwritten; bring a backup back: `tokenctl backup restore FILE` puts the damaged files aside"}
+	return []string{"nothing was overwritten; bring a backup back: `tokenctl backup restore FILE` puts what is there aside"}
 }
 
 // adviceOtherQR is about a picture that was read well, and is none of an account.
@@ -368,44 +374,23 @@ func adviceNoRecovery() []string {
 	return []string{"set one: `tokenctl recovery set-password`"}
 }
 
-// adviceEnroll is about a new token that could not be enrolled: command is what
-// was tried.
-func adviceEnroll(e *ipc.Error, command string) []string {
-	switch e.Kind {
-	case ipc.TokenNotPresent:
-		if e.Token != nil || !strings.HasPrefix(e.Message, "no ") {
-			return adviceAgree("--recovery-password-file") // it is about an enrolled one
-		}
-		return []string{"plug the new token in and repeat; `tokenctl token list` shows what is plugged in",
-			"without hardware, to try it: `tokenctl token enroll --token soft`, or `tokenctl init --token soft`"}
-	case ipc.NoKeyslot:
-		return adviceAgree("--recovery-password-file")
-	case ipc.Ambiguous, ipc.AmbiguousToken:
-		return []string{"say which with --reader: the id at the beginning of a line, or the name after it"}
-	case ipc.TokenOccupied:
-		return []string{"the card holds keys from before, perhaps of a vault or for something else; nothing was changed",
-			"beside them: `" + command + " --slot 84 --touch-slot 85`",
-			"in their place, and what they opened is lost: `" + command + " --overwrite 82 --overwrite 83`"}
-	}
-	return nil
-}
-
 func adviceOtherSigner() []string {
 	return []string{"the file is whole, but another vault's key signed it: do not restore it unless you know why"}
 }
 
-func adviceFIDO2() []string {
-	return []string{"use --token piv (a YubiKey has PIV as well) or --token soft"}
-}
-
 func adviceKinds() []string {
-	return []string{"--token piv for a card such as a YubiKey, --token soft for a file sealed by a passphrase"}
+	return []string{"--token piv for a card such as a YubiKey, --token fido2 for a FIDO2 security key, --token soft for a file sealed by a passphrase"}
 }
 
-// adviceRevoked is what is left to do after a token was lost.
-func adviceRevoked() []string {
-	return []string{"if token, PIN and an old backup may be in one hand: renew the accounts at their services, too",
-		"make a backup now: tokenctl backup create FILE"}
+// adviceFlags is about flags that another kind of token has.
+func adviceFlags(kind string) []string {
+	switch kind {
+	case kindFIDO2:
+		return []string{"which FIDO2 key is meant: --device PATH, or its id; slots, algorithm and management key are a PIV card's"}
+	case "piv":
+		return []string{"which card is meant: --reader READER, or its id; --device is for --token fido2"}
+	}
+	return adviceKinds()
 }
 
 func adviceSample() []string {
@@ -422,6 +407,9 @@ func adviceFix(code, fix, serial string) string {
 	switch {
 	case code == "pin-last-try" && fix == "":
 		return "tokenctl token test (the right PIN sets the count back)"
+	case code == "no-pin" && fix != "":
+		// A keyslot that was made without a PIN opens without one for ever.
+		return fix + ", then revoke it and enrol it anew"
 	case serial != "" && strings.HasPrefix(fix, "ykman piv "):
 		return "ykman --device " + quoted(serial) + " " + strings.TrimPrefix(fix, "ykman ")
 	}

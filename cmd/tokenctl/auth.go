@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -84,10 +84,15 @@ type attempt struct {
 	mine func(*ipc.Error) bool
 	// word is what is asked for, "PIN" when empty.
 	word string
+	// flag gives the PIN in a file, "--pin-file" when empty.
+	flag string
 	// agree: where no token can, the recovery password is asked for in its place.
 	agree bool
 	// quiet: somebody further in tells what is waited for.
 	quiet bool
+	// spare, when set, has a PIN that was typed a moment ago for the token that it
+	// names, so that nobody has to type it twice.
+	spare *ipc.Auth
 }
 
 // open runs call with what the flags offer and answers, at a terminal, the
@@ -105,23 +110,41 @@ func (c *cli) openAs(ctx context.Context, f *authFlags, how attempt, call func(c
 	defer wipeAuth(&auth)
 	err = c.withPIN(ctx, &auth, how, call)
 	if how.agree && c.passwordInstead(ctx, f, err) {
-		other := *f
-		other.token, other.recovery = "", true
-		how.given, how.typed, how.agree = true, true, false
-		return c.openAs(ctx, &other, how, call)
+		return c.openByPassword(ctx, f, how, call)
 	}
-	if ipc.KindOf(err) != ipc.VaultLocked || !f.given() && !c.canAsk() {
+	if !isLocked(err) || !f.given() && !c.canAsk() {
 		return err
 	}
 	if err := c.unlockWith(ctx, &auth, f.attempt()); err != nil {
+		if how.agree && c.passwordInstead(ctx, f, err) {
+			return c.openByPassword(ctx, f, how, call)
+		}
 		return err
 	}
 	if !f.given() {
-		// The PIN that was typed was for unlocking, and goes no further.
-		wipeAuth(&auth)
+		// The PIN that was typed was for unlocking: it goes no further than to the
+		// same token, should that want it once more.
+		spare := auth
+		defer wipeAuth(&spare)
+		how.spare = &spare
 		auth = ipc.Auth{Token: f.token, SpendLastTry: f.lastTry}
 	}
 	return c.withPIN(ctx, &auth, how, call)
+}
+
+// isLocked says that a call failed because the vault was locked when it began.
+// Where somebody locked it meanwhile, he meant it, and nothing opens it again.
+func isLocked(err error) bool {
+	var e *ipc.Error
+	return errors.As(err, &e) && e.Kind == ipc.VaultLocked && !e.Meanwhile
+}
+
+// openByPassword is openAs with the recovery password in a token's place.
+func (c *cli) openByPassword(ctx context.Context, f *authFlags, how attempt, call func(context.Context, ipc.Auth) error) error {
+	other := *f
+	other.token, other.recovery = "", true
+	how.given, how.typed, how.agree = true, true, false
+	return c.openAs(ctx, &other, how, call)
 }
 
 // passwordInstead says whether to ask for the recovery password because no token
@@ -178,9 +201,14 @@ func (c *cli) withPIN(ctx context.Context, auth *ipc.Auth, how attempt, call fun
 		if e == nil || how.given || asked >= maxPINs || how.mine != nil && !how.mine(e) {
 			return err
 		}
+		if s := how.spare; s != nil && e.Kind == ipc.PINRequired && e.Token != nil && e.Token.ID == s.Token && len(s.PIN) > 0 {
+			auth.Token, auth.PIN, auth.SpendLastTry = s.Token, bytes.Clone(s.PIN), s.SpendLastTry
+			how.spare = nil
+			continue
+		}
 		if !c.canAsk() {
 			if e.Kind == ipc.PINRequired {
-				return noTerminal("the "+pinWord(e.Token)+" of "+tokenName(e.Token), "--pin-file FILE")
+				return noTerminal("the "+pinWord(e.Token)+" of "+tokenName(e.Token), cmp.Or(how.flag, "--pin-file")+" FILE")
 			}
 			return err
 		}
@@ -254,70 +282,4 @@ func (c *cli) askPIN(ctx context.Context, e *ipc.Error, word string) (pin ipc.Se
 	}
 	pin, err = c.askWellFormed(ctx, kind, word, fmt.Sprintf("%s for %s%s", word, name, tries), "--pin-file FILE")
 	return pin, spend, err
-}
-
-// announced runs call, and when it has not answered after a moment tells the
-// person what it waits for: a touch, its turn, a slow computation.
-func (c *cli) announced(ctx context.Context, call func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- call(ctx) }()
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(announceAfter):
-	}
-	c.heedSignals()
-	listening := make(chan struct{})
-	listen, stop := context.WithCancel(ctx)
-	go func() {
-		defer close(listening)
-		// Whatever goes wrong with the announcement must not disturb the call.
-		_ = c.daemon().Events(listen, c.announcer())
-	}()
-	err := <-done
-	stop()
-	<-listening
-	return err
-}
-
-// announcer tells each thing that is waited for once.
-func (c *cli) announcer() func(ipc.Event) error {
-	told := map[string]bool{}
-	return func(e ipc.Event) error {
-		text := announcement(e)
-		key := e.Type + e.Operation + text
-		if e.Type == ipc.EventWorking { // one call may derive several keys
-			key = text
-		}
-		if text != "" && !told[key] {
-			told[key] = true
-			c.say("%s", text)
-		}
-		return nil
-	}
-}
-
-// announcement is what a person is told of an event while a call waits.
-func announcement(e ipc.Event) string {
-	switch e.Type {
-	case ipc.EventTouchWanted:
-		s := "touch " + tokenName(e.Token)
-		if e.Account != nil {
-			s += " for " + accountName(e.Account.Issuer, e.Account.Name)
-		}
-		if e.Requester != "" && !strings.HasPrefix(e.Requester, "tokenctl") {
-			s += ", asked by " + clean(e.Requester)
-		}
-		return s + " …"
-	case ipc.EventTokenWaiting:
-		if e.Detail != "" {
-			return clean(e.Detail) + " …"
-		}
-		return fmt.Sprintf("waiting for %s, place %d in its queue …", tokenName(e.Token), e.Place)
-	case ipc.EventWorking:
-		return "working: deriving a key from the password takes a moment …"
-	}
-	return ""
 }

@@ -25,14 +25,15 @@ func (c *cli) backupCommand() *cobra.Command {
 // createDocument is the --json form of backup create: the daemon's document
 // without the bytes, which are in the file.
 type createDocument struct {
-	Version    int      `json:"version"`
-	File       string   `json:"file"`
-	VaultID    string   `json:"vault_id"`
-	Generation uint64   `json:"generation"`
-	SHA256     string   `json:"sha256"`
-	Bytes      int      `json:"bytes"`
-	Accounts   int      `json:"accounts"`
-	OpenedBy   []string `json:"opened_by"`
+	Version    int    `json:"version"`
+	File       string `json:"file"`
+	VaultID    string `json:"vault_id"`
+	Generation uint64 `json:"generation"`
+	SHA256     string `json:"sha256"`
+	Bytes      int    `json:"bytes"`
+	// Accounts is left out while the vault is locked: nobody can count them then.
+	Accounts *int     `json:"accounts,omitempty"`
+	OpenedBy []string `json:"opened_by"`
 }
 
 func (c *cli) backupCreateCommand() *cobra.Command {
@@ -40,7 +41,9 @@ func (c *cli) backupCreateCommand() *cobra.Command {
 		Use: "create FILE", Short: "Write a backup to a new file", Args: named(1, "FILE"),
 		Long: `Write a backup of the vault to a new file, or into a folder under a name of its
 own. It needs no token and works while the vault is locked. A file that is there
-is never overwritten. What opens the backup is what opens the vault now.`,
+is never overwritten. What opens the backup is what opens the vault now.
+
+With --json the number of accounts is left out while the vault is locked.`,
 		Example: "  tokenctl backup create ~/vault-backup.tokend\n  tokenctl backup create /media/usb",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			doc, err := c.createBackup(cmd.Context(), args[0])
@@ -59,8 +62,8 @@ is never overwritten. What opens the backup is what opens the vault now.`,
 
 func (c *cli) sayBackup(doc createDocument) {
 	accounts := ""
-	if doc.Accounts >= 0 {
-		accounts = ", " + plural(doc.Accounts, "account")
+	if doc.Accounts != nil {
+		accounts = ", " + plural(*doc.Accounts, "account")
 	}
 	c.say("wrote and read back %s%s: state %d of vault %s", plural(doc.Bytes, "byte"), accounts, doc.Generation, clean(doc.VaultID))
 	c.say("it opens with: %s", clean(orDash(strings.Join(doc.OpenedBy, ", "))))
@@ -93,8 +96,12 @@ func (c *cli) createBackup(ctx context.Context, path string) (createDocument, er
 		return createDocument{}, err
 	}
 	c.confirmBackup(ctx, path, b.SHA256)
-	return createDocument{Version: ipc.Version, File: path, VaultID: b.VaultID, Generation: b.Generation,
-		SHA256: b.SHA256, Bytes: len(b.Data), Accounts: b.Accounts, OpenedBy: b.OpenedBy}, nil
+	doc := createDocument{Version: ipc.Version, File: path, VaultID: b.VaultID, Generation: b.Generation,
+		SHA256: b.SHA256, Bytes: len(b.Data), OpenedBy: b.OpenedBy}
+	if b.Accounts >= 0 {
+		doc.Accounts = &b.Accounts
+	}
+	return doc, nil
 }
 
 // confirmBackup tells the daemon that the file is there, whole. Without that the

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,8 @@ func (c *cli) chooseKind(ctx context.Context, kinds string) (string, error) {
 		}
 		for _, t := range list.Tokens {
 			if t.Present && t.Hardware && !t.Enrolled && t.Problem == nil {
-				c.say("%s is plugged in", tokenLabel(t))
-				def = t.Kind
+				c.say("%s is plugged in (%s)", tokenLabel(t), t.Kind)
+				def = cmp.Or(def, t.Kind)
 			}
 		}
 		if def == "" {
@@ -33,8 +34,8 @@ func (c *cli) chooseKind(ctx context.Context, kinds string) (string, error) {
 }
 
 // chooseToken says which of the tokens that are plugged in is to be enrolled: the
-// one that --reader names, by reader, name, serial number or id, else the only
-// one that is not enrolled yet, else the one that the user picks.
+// one that --reader or --device names, by place, name, serial number or id, else
+// the only one that is not enrolled yet, else the one that the user picks.
 func (c *cli) chooseToken(ctx context.Context, f *enrollFlags) error {
 	if f.kind == "soft" || f.kind == "none" {
 		return nil
@@ -43,25 +44,26 @@ func (c *cli) chooseToken(ctx context.Context, f *enrollFlags) error {
 	if err != nil {
 		return err
 	}
+	where := f.where()
 	var fresh, named []ipc.Token
 	for _, t := range list.Tokens {
 		if !t.Present || !t.Hardware || t.Kind != f.kind {
 			continue
 		}
-		if f.reader != "" && (t.ID == f.reader || t.Serial == f.reader || t.Label == f.reader || tokenLabel(t) == f.reader) {
+		if where != "" && (t.ID == where || t.Locator == where || t.Serial == where || t.Label == where || tokenLabel(t) == where) {
 			named = append(named, t)
 		}
-		if !t.Enrolled {
+		if !t.Enrolled && t.Problem == nil {
 			fresh = append(fresh, t)
 		}
 	}
 	switch {
-	case f.reader != "" && len(named) == 1:
-		f.reader = locatorOf(named[0])
-	case f.reader != "":
+	case where != "" && len(named) == 1:
+		f.at = locatorOf(named[0])
+	case where != "":
 		// A part of a reader's name, or nothing: the daemon knows.
 	case len(fresh) == 1:
-		f.reader = locatorOf(fresh[0])
+		f.at = locatorOf(fresh[0])
 	case len(fresh) > 1:
 		return c.pickFresh(ctx, f, fresh)
 	}
@@ -75,23 +77,31 @@ func (c *cli) pickFresh(ctx context.Context, f *enrollFlags, fresh []ipc.Token) 
 		for _, t := range fresh {
 			e.Items = append(e.Items, ipc.Item{ID: t.ID, Name: tokenLabel(t), Reason: t.Locator})
 		}
-		return failWith("choose a token", e, adviceEnroll(e, "")...)
+		return failWith("choose a token", e, adviceEnroll(e, f.kind, "")...)
 	}
 	c.say("several tokens are plugged in:")
 	for i, t := range fresh {
-		c.say("  %d  %s (%s)", i+1, tokenLabel(t), clean(t.Locator))
+		c.say("  %d  %s", i+1, tokenPlace(t))
 	}
 	for {
-		answer, err := c.ask(ctx, fmt.Sprintf("Which one (1 to %d)", len(fresh)), "", "--reader READER")
+		answer, err := c.ask(ctx, fmt.Sprintf("Which one (1 to %d)", len(fresh)), "", placeFlag(f.kind))
 		if err != nil {
 			return err
 		}
 		if n, err := strconv.Atoi(answer); err == nil && 1 <= n && n <= len(fresh) {
-			f.reader = locatorOf(fresh[n-1])
+			f.at = locatorOf(fresh[n-1])
 			return nil
 		}
 		c.say("please type a number of the list")
 	}
+}
+
+// placeFlag is the flag that says which token of a kind is meant.
+func placeFlag(kind string) string {
+	if kind == kindFIDO2 {
+		return "--device PATH"
+	}
+	return "--reader READER"
 }
 
 // locatorOf is what the daemon finds a token by that may not be enrolled.

@@ -19,6 +19,9 @@ import (
 // daemon is what tokenctl needs of the daemon: ipc.Backend without the
 // principal, which the kernel tells the daemon. ipc/client implements it.
 type daemon interface {
+	// Name is what events call this program's requests.
+	Name() string
+
 	Status(ctx context.Context) (ipc.Status, error)
 	Events(ctx context.Context, send func(ipc.Event) error) error
 	Doctor(ctx context.Context) (ipc.Findings, error)
@@ -71,6 +74,7 @@ type cli struct {
 	// has; 0 when not known.
 	outWidth  func() int
 	outHeight func() int
+	errWidth  func() int // of the terminal on err
 	getenv    func(string) string
 	now       func() time.Time
 	dial      func(socket string) daemon
@@ -86,6 +90,8 @@ type cli struct {
 	stdinTaken string
 	connecting sync.Mutex // guards conn
 	conn       daemon
+	// touches is how many touches were asked for by now, of each token.
+	touches map[string]int
 	// ran is the command that was run, as it is typed.
 	ran string
 }
@@ -99,6 +105,7 @@ func newCLI() *cli {
 		errTTY:    term.IsTerminal(int(os.Stderr.Fd())),
 		outWidth:  func() int { w, _ := screen(); return w },
 		outHeight: func() int { _, h := screen(); return h },
+		errWidth:  func() int { w, _, _ := term.GetSize(int(os.Stderr.Fd())); return max(0, w) },
 		getenv:    os.Getenv,
 		now:       time.Now,
 		dial:      dialClient,
@@ -130,9 +137,14 @@ func (c *cli) daemon() daemon {
 // read and the one that shows the question must be terminals.
 func (c *cli) canAsk() bool { return c.inTTY && c.errTTY && !c.noInput }
 
-// say writes a line for a person to standard error.
+// say writes a line for a person to standard error. A terminal gets it broken
+// between words.
 func (c *cli) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(c.err, format+"\n", args...)
+	text := fmt.Sprintf(format, args...)
+	if c.errTTY && c.errWidth != nil {
+		text = strings.Join(broken(text, c.errWidth()), "\n")
+	}
+	_, _ = fmt.Fprintln(c.err, text)
 }
 
 // print writes a line of the result to standard output.

@@ -16,8 +16,14 @@ ACCOUNT is a name, an issuer, issuer:name, a part of one of them that fits one
 account only, or an id. A locked vault is unlocked in passing: at a terminal
 the PIN is asked for; in a script give --pin-file, or unlock before.
 
+--fresh and --min-remaining wait for the next code, up to a period of the account
+(mostly 30 s) or more where codes were asked for ahead. A terminal on standard
+error is told of it; elsewhere they wait without a word. Who locks the vault
+meanwhile ends the wait: it is not unlocked again, not even with --pin-file.
+
 Without ACCOUNT the codes of all accounts are listed. An account that needs a
-touch, and one that counts (HOTP), is asked only by name.`
+touch, and one that counts (HOTP), is asked only by name. With --watch they are
+taken from the screen at once when the vault is locked.`
 
 const codeExamples = `  tokenctl code github
   tokenctl code github --copy             into the clipboard, for 30 s

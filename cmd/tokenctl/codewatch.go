@@ -38,8 +38,14 @@ func (c *cli) watchOne(ctx context.Context, f *codeFlags, ref string) error {
 	}
 	name := accountName(account.Issuer, account.Name)
 	c.showWatched(name, code, true)
+	ctx, closed := c.untilLocked(ctx)
+	defer closed()
 	for {
 		if err := c.pause(ctx); err != nil {
+			if why := lockedBy(ctx); why != nil {
+				c.blank(0)
+				return fail(doing, why)
+			}
 			return c.endWatch()
 		}
 		if c.now().Before(code.ValidUntil) {
@@ -53,7 +59,7 @@ func (c *cli) watchOne(ctx context.Context, f *codeFlags, ref string) error {
 		}
 		code, err = c.daemon().Code(ctx, account.ID, ipc.CodeRequest{Passive: true})
 		if err != nil {
-			c.endLine()
+			c.blank(0)
 			return c.watchEnded(ctx, doing, err)
 		}
 		c.showWatched(name, code, true)
@@ -92,10 +98,61 @@ func (c *cli) endWatch() error {
 
 // watchEnded is how a watch ends that cannot go on.
 func (c *cli) watchEnded(ctx context.Context, doing string, err error) error {
-	if ctx.Err() != nil {
+	if why := lockedBy(ctx); why != nil {
+		err = why
+	} else if ctx.Err() != nil {
 		return nil
 	}
 	return fail(doing, err)
+}
+
+// untilLocked is ctx until the vault is locked, or the daemon is gone: then no
+// code may stand on the screen any longer. closed ends the listening.
+func (c *cli) untilLocked(ctx context.Context) (_ context.Context, closed func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		err := c.daemon().Events(ctx, func(e ipc.Event) error {
+			switch {
+			case e.Type == ipc.EventLocked, e.Type == ipc.EventState && e.Vault != nil && e.Vault.State == ipc.VaultIsLocked:
+			default:
+				return nil
+			}
+			locked := &ipc.Error{Kind: ipc.VaultLocked, Message: "the vault was locked", Meanwhile: true}
+			if e.Detail != "" {
+				locked.Message += ": " + e.Detail
+			}
+			return locked
+		})
+		switch ipc.KindOf(err) {
+		case ipc.VaultLocked, ipc.Unreachable:
+			cancel(err)
+		}
+	}()
+	return ctx, func() { cancel(nil); <-over }
+}
+
+// lockedBy is why a context of untilLocked ended, nil where it did not or was
+// ended from elsewhere.
+func lockedBy(ctx context.Context) error {
+	var e *ipc.Error
+	if errors.As(context.Cause(ctx), &e) {
+		return e
+	}
+	return nil
+}
+
+// blank takes what was drawn from the terminal: the line that the cursor is on,
+// and as many above it.
+func (c *cli) blank(above int) {
+	if !c.outTTY || c.json {
+		return
+	}
+	if above > 0 {
+		_, _ = fmt.Fprintf(c.out, cursorUp, above)
+	}
+	_, _ = fmt.Fprint(c.out, "\r"+eraseDown)
 }
 
 // pause waits until the next full second.
@@ -120,10 +177,16 @@ func (c *cli) watchList(ctx context.Context, accounts []ipc.Account) error {
 	}
 	drawn := 0
 	last := map[string]string{}
+	ctx, closed := c.untilLocked(ctx)
+	defer closed()
 	for {
 		if err := c.refresh(ctx, rows); err != nil {
-			if ctx.Err() != nil {
+			if ctx.Err() != nil && lockedBy(ctx) == nil {
 				return nil
+			}
+			c.blank(drawn)
+			if why := lockedBy(ctx); why != nil {
+				return why
 			}
 			return err
 		}
@@ -133,10 +196,11 @@ func (c *cli) watchList(ctx context.Context, accounts []ipc.Account) error {
 			c.newCodes(rows, last)
 		}
 		if err := c.pause(ctx); err != nil {
-			if errors.Is(err, context.Canceled) {
-				return nil
+			if why := lockedBy(ctx); why != nil {
+				c.blank(drawn)
+				return why
 			}
-			return err
+			return nil
 		}
 	}
 }

@@ -31,6 +31,7 @@ type fake struct {
 	secrets    map[string][]byte
 	pin        string
 	tries      int
+	fido2PIN   string   // of its FIDO2 keys; empty for none
 	spent      []string // what PINs were tried, to prove that none was tried twice
 	password   string
 	backup     []byte
@@ -41,7 +42,9 @@ type fake struct {
 	enrolledIn string        // the slots that were named
 	failNext   *ipc.Error    // what the next call fails with
 	subs       map[chan ipc.Event]bool
-	waiting    *ipc.Event
+	waits      []ipc.Event   // what an event stream begins with
+	touchPIN   bool          // a touch-class code takes the PIN, too
+	touches    int           // how many a touch-class code takes; 0 is 1
 	left       chan struct{} // closed when a client went away in mid-touch
 	n          int
 	socket     string // where it is served; empty before
@@ -170,9 +173,7 @@ func (f *fake) Events(ctx context.Context, _ ipc.Principal, send func(ipc.Event)
 	f.mu.Lock()
 	v := f.status.Vault
 	first := []ipc.Event{{Version: 1, Type: ipc.EventState, Time: time.Now(), Vault: &v}}
-	if f.waiting != nil {
-		first = append(first, *f.waiting)
-	}
+	first = append(first, f.waits...)
 	f.subs[ch] = true
 	f.mu.Unlock()
 	defer func() { f.mu.Lock(); delete(f.subs, ch); f.mu.Unlock() }()
@@ -245,7 +246,14 @@ func (f *fake) enroll(r ipc.EnrollRequest) error {
 		f.tokens[0] = ipc.Token{ID: "slot1", Kind: "soft", Label: cmp.Or(r.Label, "software"), Present: true, Enrolled: true, Classes: []string{"session"}}
 		return nil
 	}
-	if err := f.usePIN(r.PIN, r.SpendLastTry); err != nil {
+	if r.Kind == "fido2" {
+		i := slices.IndexFunc(f.tokens, func(t ipc.Token) bool { return t.ID == r.Locator })
+		if i < 0 || string(r.PIN) != f.fido2PIN {
+			return ipc.Errorf(ipc.PINInvalid, "the PIN is wrong")
+		}
+		f.tokens = append([]ipc.Token{f.tokens[i]}, slices.Delete(f.tokens, i, i+1)...)
+		f.pin = f.fido2PIN
+	} else if err := f.usePIN(r.PIN, r.SpendLastTry); err != nil {
 		return err
 	}
 	f.tokens[0].Enrolled, f.tokens[0].Classes = true, []string{"session", "touch"}
@@ -276,6 +284,9 @@ func (f *fake) Lock(context.Context, ipc.Principal) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.status.Vault.State = ipc.VaultIsLocked
+	for ch := range f.subs {
+		ch <- ipc.Event{Version: 1, Type: ipc.EventLocked, Time: time.Now(), Vault: &f.status.Vault, Detail: "on request"}
+	}
 	return nil
 }
 
@@ -435,6 +446,11 @@ func (f *fake) Code(ctx context.Context, _ ipc.Principal, ref string, r ipc.Code
 	}
 	a := &f.accounts[i]
 	if a.Class == "touch" {
+		if f.touchPIN {
+			if err := f.usePIN(r.Auth.PIN, r.Auth.SpendLastTry); err != nil {
+				return ipc.Code{}, err
+			}
+		}
 		if err := f.touch(ctx, *a, r); err != nil {
 			return ipc.Code{}, err
 		}
@@ -460,19 +476,23 @@ func (f *fake) touch(ctx context.Context, a ipc.Account, r ipc.CodeRequest) erro
 	if r.NoTouchWait {
 		return ipc.Errorf(ipc.TouchTimeout, "a touch is needed")
 	}
-	e := ipc.Event{Version: 1, Type: ipc.EventTouchWanted, Time: time.Now(), Token: f.ref(), Operation: "op1", Requester: "tokenctl",
-		Account: &ipc.AccountRef{ID: a.ID, Issuer: a.Issuer, Name: a.Name}}
-	f.waiting = &e
-	for ch := range f.subs {
-		ch <- e
-	}
-	f.mu.Unlock()
-	defer f.mu.Lock()
-	select {
-	case <-ctx.Done():
-		close(f.left)
-		return ipc.Errorf(ipc.Cancelled, "cancelled")
-	case <-time.After(f.delay):
+	for n := range max(1, f.touches) {
+		e := ipc.Event{Version: 1, Type: ipc.EventTouchWanted, Time: time.Now(), Token: f.ref(), Requester: "tokenctl (4712)",
+			Operation: "op" + a.ID, Touch: n + 1, Request: ipc.RequestName(ctx),
+			Account: &ipc.AccountRef{ID: a.ID, Issuer: a.Issuer, Name: a.Name}}
+		f.waits = append(f.waits, e)
+		for ch := range f.subs {
+			ch <- e
+		}
+		f.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			close(f.left)
+			f.mu.Lock()
+			return ipc.Errorf(ipc.Cancelled, "cancelled")
+		case <-time.After(f.delay):
+		}
+		f.mu.Lock()
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -19,11 +20,33 @@ func (f *fake) Tokens(context.Context, ipc.Principal) (ipc.TokenList, error) {
 	return ipc.TokenList{Version: 1, Tokens: slices.Clone(f.tokens)}, nil
 }
 
-func (f *fake) TokenInfo(context.Context, ipc.Principal, string) (ipc.TokenInfo, error) {
+func (f *fake) TokenInfo(_ context.Context, _ ipc.Principal, id string) (ipc.TokenInfo, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for _, t := range f.tokens[1:] {
+		if t.ID != id {
+			continue
+		}
+		info := ipc.TokenInfo{Version: 1, Token: t, PINTries: -1, PUKTries: -1, Attested: true, MakerModel: "2fc0579f-8113", Keys: []ipc.TokenKey{}}
+		if t.Present {
+			info.PINTries, info.Facts = 8, []ipc.TokenFact{{Name: "CTAP versions", Value: "FIDO_2_0, FIDO_2_1"}, {Name: factMinPIN, Value: "6"}}
+		}
+		if t.Enrolled {
+			info.Backups = f.oldBackups()
+		}
+		return info, nil
+	}
 	return ipc.TokenInfo{Version: 1, Token: f.tokens[0], PINTries: f.tries, PUKTries: -1, FactoryPIN: true,
 		Keys: []ipc.TokenKey{{Slot: "82", Algorithm: "P-256", PINPolicy: "once", TouchPolicy: "never", Ours: true}}}, nil
+}
+
+// oldBackups are one that has no path, one that is there, and one that is gone.
+func (f *fake) oldBackups() []string {
+	here := filepath.Join(filepath.Dir(f.socket), "here.tokend")
+	if err := os.WriteFile(here, []byte("x"), 0o600); err != nil {
+		panic(err)
+	}
+	return []string{"old one", here, "/nowhere/b.tokend"}
 }
 
 func (f *fake) EnrollToken(_ context.Context, _ ipc.Principal, r ipc.EnrollRequest) (ipc.EnrollResult, error) {
@@ -37,14 +60,29 @@ func (f *fake) EnrollToken(_ context.Context, _ ipc.Principal, r ipc.EnrollReque
 			return ipc.EnrollResult{}, err
 		}
 	}
-	if f.enrollAt = r.Locator; r.Kind == "piv" {
+	t := ipc.Token{ID: "slot2", Kind: r.Kind, Label: r.Label, Present: true, Enrolled: true, Hardware: r.Kind != "soft", Classes: []string{"session"}}
+	res := ipc.EnrollResult{Version: 1, Warnings: []ipc.Warning{}, Attested: r.Kind == "fido2"}
+	if r.RequireAttestation {
+		return res, ipc.Errorf(ipc.TokenUnattested, "cannot use token %q: nobody vouches for it", "Key")
+	}
+	if r.Kind == "fido2" {
+		if t.ID, t.NoPIN = "slot3", f.fido2PIN == ""; !t.NoPIN && string(r.PIN) != f.fido2PIN {
+			e := ipc.Errorf(ipc.PINRequired, "cannot use token: it wants its PIN")
+			e.Token = &ipc.TokenRef{ID: r.Locator, Label: "Key", Kind: "fido2"}
+			return res, e
+		}
+		if t.NoPIN {
+			res.Warnings = []ipc.Warning{{Code: "no-pin", Message: "it has no PIN", Fix: "tokenctl token pin slot3"}}
+		}
+	}
+	if f.enrollAt = r.Locator; r.Kind != "soft" {
 		if i := slices.IndexFunc(f.tokens, func(t ipc.Token) bool { return t.ID == r.Locator }); i > 0 {
 			f.tokens = slices.Delete(f.tokens, i, i+1)
 		}
 	}
-	t := ipc.Token{ID: "slot2", Kind: r.Kind, Label: r.Label, Present: true, Enrolled: true, Hardware: r.Kind == "piv", Classes: []string{"session"}}
 	f.tokens = append(f.tokens, t)
-	return ipc.EnrollResult{Version: 1, Token: t, Warnings: []ipc.Warning{}}, nil
+	res.Token = t
+	return res, nil
 }
 
 func (f *fake) RevokeToken(_ context.Context, _ ipc.Principal, id string, r ipc.RevokeRequest) (ipc.RevokeResult, error) {
@@ -53,6 +91,11 @@ func (f *fake) RevokeToken(_ context.Context, _ ipc.Principal, id string, r ipc.
 	if err := f.enter(true); err != nil {
 		return ipc.RevokeResult{}, err
 	}
+	if f.wantAgreed {
+		if _, err := f.openWith(r.Auth); err != nil {
+			return ipc.RevokeResult{}, err
+		}
+	}
 	if len(f.tokens) == 1 {
 		return ipc.RevokeResult{}, ipc.Errorf(ipc.LastKeyslot, "it is the last keyslot")
 	}
@@ -60,7 +103,7 @@ func (f *fake) RevokeToken(_ context.Context, _ ipc.Principal, id string, r ipc.
 	t := f.tokens[i]
 	f.tokens = slices.Delete(f.tokens, i, i+1)
 	f.status.Vault.Signer = "cd34"
-	return ipc.RevokeResult{Version: 1, Revoked: t, Vault: f.status.Vault, OldBackups: []string{"old one"}, Warnings: []ipc.Warning{}}, nil
+	return ipc.RevokeResult{Version: 1, Revoked: t, Vault: f.status.Vault, OldBackups: f.oldBackups(), Warnings: []ipc.Warning{}}, nil
 }
 
 func (f *fake) TestToken(_ context.Context, _ ipc.Principal, _ string, r ipc.TestTokenRequest) (ipc.TestTokenResult, error) {
@@ -79,9 +122,19 @@ func (f *fake) RenameToken(_ context.Context, _ ipc.Principal, _ string, r ipc.R
 	return f.tokens[0], nil
 }
 
-func (f *fake) ChangePIN(_ context.Context, _ ipc.Principal, _ string, r ipc.ChangePINRequest) error {
+func (f *fake) ChangePIN(_ context.Context, _ ipc.Principal, id string, r ipc.ChangePINRequest) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for i, t := range f.tokens {
+		if t.ID != id || t.Kind != "fido2" {
+			continue
+		}
+		if string(r.Old) != f.fido2PIN || r.Which != "pin" {
+			return ipc.Errorf(ipc.PINInvalid, "the PIN is wrong")
+		}
+		f.fido2PIN, f.tokens[i].NoPIN = string(r.New), false
+		return nil
+	}
 	if err := f.usePIN(r.Old, r.SpendLastTry); err != nil {
 		return err
 	}
@@ -126,9 +179,12 @@ func (f *fake) CreateBackup(context.Context, ipc.Principal) (ipc.Backup, error) 
 	if f.status.Vault.State == ipc.VaultNone {
 		return ipc.Backup{}, ipc.Errorf(ipc.NoVault, "there is no vault")
 	}
-	sum := sha256.Sum256(f.backup)
+	sum, accounts := sha256.Sum256(f.backup), len(f.accounts)
+	if f.status.Vault.State != ipc.VaultUnlocked {
+		accounts = -1
+	}
 	return ipc.Backup{Version: 1, Name: "vault-v1.tokend", VaultID: "v1", Generation: 3, SHA256: hex.EncodeToString(sum[:]),
-		Accounts: len(f.accounts), OpenedBy: []string{"YubiKey"}, Data: f.backup}, nil
+		Accounts: accounts, OpenedBy: []string{"YubiKey"}, Data: f.backup}, nil
 }
 
 func (f *fake) ConfirmBackup(_ context.Context, _ ipc.Principal, r ipc.ConfirmBackupRequest) (ipc.ConfirmBackupResult, error) {

@@ -13,9 +13,16 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+
+	"github.com/tokenbridge/tokend/daemon/secret"
 )
 
-func main() { os.Exit(run(context.Background(), os.Args[1:], newCLI())) }
+func main() {
+	// It reads PINs, passwords and secrets: no core files, no debuggers of other
+	// programs. Where that cannot be had it is no reason not to work.
+	_ = secret.HardenProcess()
+	os.Exit(run(context.Background(), os.Args[1:], newCLI()))
+}
 
 // run executes one command line and answers with the exit code. Ctrl-C ends the
 // context; the daemon sees its client go and stops what it did for it.

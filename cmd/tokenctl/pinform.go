@@ -23,12 +23,24 @@ const (
 	maxPassword = 128
 )
 
+// The length of a FIDO2 key's PIN: code points at the least, where the key does
+// not want more, and bytes of UTF-8 at the most (CTAP 2.1, section 6.5.1).
+const (
+	minFIDO2PIN = 4
+	maxFIDO2PIN = 63
+)
+
 // malformed says why no token of a kind can have this PIN or passphrase: such a
 // one would only cost a try. It is empty where it may be right.
 func malformed(kind, word string, pin []byte) string {
 	n, least, most := len(pin), minPIN, maxPIN
 	switch kind {
 	case "piv":
+	case kindFIDO2:
+		if n = utf8.RuneCount(pin); n >= minFIDO2PIN && len(pin) > maxFIDO2PIN {
+			return fmt.Sprintf("a %s has at most %d bytes, and that has %d", word, maxFIDO2PIN, len(pin))
+		}
+		least, most = minFIDO2PIN, maxFIDO2PIN
 	case "soft":
 		n, least, most = utf8.RuneCount(norm.NFC.Bytes(pin)), minPassword, maxPassword
 	default:

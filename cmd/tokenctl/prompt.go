@@ -62,14 +62,10 @@ func (c *cli) confirm(ctx context.Context, question, flag string) error {
 	return nil
 }
 
-// yesNo asks a question whose empty answer is def.
-func (c *cli) yesNo(ctx context.Context, question string, def bool, flag string) (bool, error) {
-	d := "yes"
-	if !def {
-		d = "no"
-	}
+// yesNo asks a question whose empty answer is yes.
+func (c *cli) yesNo(ctx context.Context, question, flag string) (bool, error) {
 	for {
-		answer, err := c.ask(ctx, question+" (yes/no)", d, flag)
+		answer, err := c.ask(ctx, question+" (yes/no)", "yes", flag)
 		if err != nil {
 			return false, err
 		}

@@ -27,6 +27,7 @@ type quickstartFlags struct {
 	sample       bool
 	token        string
 	reader       string
+	device       string
 	pinFile      string
 	passwordFile string
 	backup       string
@@ -59,8 +60,9 @@ func (c *cli) quickstartCommand() *cobra.Command {
 	}
 	fl := cmd.Flags()
 	fl.BoolVar(&f.sample, "sample", false, "ask nothing: a throwaway vault with sample input")
-	fl.StringVar(&f.token, "token", "", "`KIND` of token for a new vault: piv or soft")
-	fl.StringVar(&f.reader, "reader", "", "the token's `READER` or a part of its name")
+	fl.StringVar(&f.token, "token", "", "`KIND` of token for a new vault: piv, fido2 or soft")
+	fl.StringVar(&f.reader, "reader", "", "PIV: the token's `READER` or a part of its name")
+	fl.StringVar(&f.device, "device", "", "FIDO2: the token's device `PATH`")
 	fl.StringVar(&f.pinFile, "pin-file", "", "read the PIN, or the software token's passphrase, from `FILE`")
 	fl.StringVar(&f.passwordFile, "recovery-password-file", "", "read the recovery password from `FILE`")
 	fl.StringVar(&f.backup, "backup", "", "write the backup to this new `FILE`")
@@ -113,7 +115,7 @@ func (q *quickstart) insist(ctx context.Context, step func(context.Context) erro
 		if optional {
 			question = "Try this step again? (no goes on without it)"
 		}
-		again, err := q.yesNo(ctx, question, true, "--sample")
+		again, err := q.yesNo(ctx, question, "--sample")
 		switch {
 		case err != nil, !again && !optional:
 			return silent{e.Kind.Info().Exit}
@@ -169,7 +171,8 @@ func (q *quickstart) newOrRestore(ctx context.Context) error {
 		}
 	}
 	q.heading("The token that opens the vault")
-	r, given, err := q.tokenStep(ctx)
+	ef := enrollFlags{kind: q.f.token, reader: q.f.reader, device: q.f.device, pinFile: q.f.pinFile}
+	r, given, err := q.tokenStep(ctx, &ef)
 	if err != nil {
 		return err
 	}
@@ -179,7 +182,7 @@ func (q *quickstart) newOrRestore(ctx context.Context) error {
 		return err
 	}, given)
 	if err != nil {
-		return enrollFailure("make the vault", "tokenctl init --token piv", err)
+		return enrollFailure("make the vault", "tokenctl init", &ef, err)
 	}
 	q.made = true
 	q.sayVaultMade(ipc.InitResult{Vault: res.Vault, Token: res.Token})
@@ -188,10 +191,9 @@ func (q *quickstart) newOrRestore(ctx context.Context) error {
 
 // tokenStep chooses the token and its PIN. The recovery password is a step of
 // its own; it is set right after.
-func (q *quickstart) tokenStep(ctx context.Context) (ipc.InitRequest, bool, error) {
-	ef := enrollFlags{kind: q.f.token, reader: q.f.reader, pinFile: q.f.pinFile}
-	if ef.kind == "" && !q.f.sample {
-		if err := q.proposeToken(ctx, &ef); err != nil {
+func (q *quickstart) tokenStep(ctx context.Context, ef *enrollFlags) (ipc.InitRequest, bool, error) {
+	if ef.infer(); ef.kind == "" && !q.f.sample {
+		if err := q.proposeToken(ctx, ef); err != nil {
 			return ipc.InitRequest{}, false, err
 		}
 	}
@@ -207,7 +209,13 @@ func (q *quickstart) tokenStep(ctx context.Context) (ipc.InitRequest, bool, erro
 		q.say("sample passphrase: %s", phrase)
 		return ipc.InitRequest{Enroll: &ipc.EnrollRequest{Kind: "soft", Label: sampleLabel, PIN: ipc.Secret(phrase)}}, true, nil
 	}
-	if err := q.chooseToken(ctx, &ef); err != nil {
+	if err := ef.check(); err != nil {
+		return ipc.InitRequest{}, false, err
+	}
+	if err := q.chooseToken(ctx, ef); err != nil {
+		return ipc.InitRequest{}, false, err
+	}
+	if err := q.offerPIN(ctx, ef); err != nil {
 		return ipc.InitRequest{}, false, err
 	}
 	r, err := ef.request(ctx, q.cli)
@@ -226,15 +234,15 @@ func (q *quickstart) proposeToken(ctx context.Context, ef *enrollFlags) error {
 			switch {
 			case !t.Present || !t.Hardware:
 			case t.Problem != nil:
-				q.say("%s is plugged in and cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
+				q.say("%s is plugged in and cannot be used: %s", tokenLabel(t), problemText(t.Problem))
 			default:
-				q.say("%s is plugged in (%s); used for a vault, it gets two keys of its own", tokenLabel(t), clean(t.Locator))
-				yes, err := q.yesNo(ctx, "Use it?", true, "--token piv")
+				q.say("%s is plugged in; %s", tokenPlace(t), useText(t.Kind))
+				yes, err := q.yesNo(ctx, "Use it?", "--token "+t.Kind)
 				if err != nil {
 					return err
 				}
 				if yes {
-					ef.kind, ef.reader = t.Kind, locatorOf(t)
+					ef.kind, ef.at = t.Kind, locatorOf(t)
 					return nil
 				}
 			}
@@ -245,6 +253,50 @@ func (q *quickstart) proposeToken(ctx context.Context, ef *enrollFlags) error {
 			return err
 		}
 	}
+}
+
+// useText says what using a token of a kind does to it.
+func useText(kind string) string {
+	if kind == kindFIDO2 {
+		return "used for a vault, nothing is stored on it"
+	}
+	return "used for a vault, it gets two keys of its own"
+}
+
+// offerPIN says what it means that a FIDO2 key has no PIN, and sets one if the
+// user wants.
+func (q *quickstart) offerPIN(ctx context.Context, ef *enrollFlags) error {
+	if ef.kind != kindFIDO2 || ef.pinFile != "" {
+		return nil
+	}
+	list, err := q.daemon().Tokens(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(list.Tokens, func(t ipc.Token) bool {
+		return t.Present && t.NoPIN && t.Kind == kindFIDO2 && (locatorOf(t) == ef.at || t.Locator == ef.where())
+	})
+	if i < 0 || q.f.sample {
+		return nil
+	}
+	t := list.Tokens[i]
+	q.say("%s has no PIN: whoever finds it opens the vault with it, without anything else.", tokenLabel(t))
+	q.say("A PIN that is set later does not mend that: the key has to be enrolled anew then.")
+	yes, err := q.yesNo(ctx, "Set a PIN now?", "tokenctl token pin")
+	if err != nil || !yes {
+		return err
+	}
+	pin, err := q.newPIN(ctx, t, "PIN", "")
+	if err != nil {
+		return err
+	}
+	if err := q.daemon().ChangePIN(ctx, t.ID, ipc.ChangePINRequest{Which: "pin", New: pin}); err != nil {
+		pin.Wipe()
+		return fail("set a PIN of "+tokenLabel(t), err)
+	}
+	q.say("its PIN is set")
+	ef.pin = pin
+	return nil
 }
 
 // recovery sets a recovery password where there is none. A user may decline.
@@ -264,7 +316,7 @@ func (q *quickstart) recovery(ctx context.Context) error {
 		q.say("sample recovery password: %s", string(password))
 	default:
 		var yes bool
-		if yes, err = q.yesNo(ctx, "Set one now?", true, "--recovery-password-file FILE"); err == nil && !yes {
+		if yes, err = q.yesNo(ctx, "Set one now?", "--recovery-password-file FILE"); err == nil && !yes {
 			q.say("Without it nobody can open the vault or a backup once the token is lost or broken.")
 			q.say("Later: tokenctl recovery set-password")
 			return nil

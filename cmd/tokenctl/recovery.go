@@ -69,9 +69,7 @@ func (c *cli) setRecovery(ctx context.Context, f *recoveryFlags, doing string, r
 		c.say("the vault has a new recovery key: one that was printed before opens older backups only")
 	}
 	c.say("the recovery password is set; older backups keep the one they were made with")
-	for _, b := range res.OldBackups {
-		c.say("the former password still opens: %s", clean(b))
-	}
+	c.sayOldBackups(either(rotated, "the former key and password still open", "the former password still opens"), res.OldBackups)
 	c.say("make a backup now: tokenctl backup create FILE")
 	c.sayNewSigner(before, res.Vault.Signer)
 	return nil
@@ -119,7 +117,8 @@ with a backup, may be in wrong hands. The old ones open no later vault or
 backup; old backups stay as they are.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !yes {
-				if err := c.confirm(cmd.Context(), "The old recovery key and password will open no later backup.", "--yes"); err != nil {
+				c.sayRotation(cmd.Context())
+				if err := c.confirm(cmd.Context(), "Make a new recovery key?", "--yes"); err != nil {
 					return fail("rotate the recovery key", err)
 				}
 			}
@@ -129,6 +128,20 @@ backup; old backups stay as they are.`,
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	f.add(cmd)
 	return cmd
+}
+
+// sayRotation says what a new recovery key does, before it is asked for.
+func (c *cli) sayRotation(ctx context.Context) {
+	c.say("What will be:")
+	c.say("- The vault gets a new recovery key, which your new password opens, and new keys.")
+	c.say("- The old password, and an old key on paper, open it no more, nor any later backup.")
+	c.say("- Tokens go on opening it. None need be plugged in: the old password can agree.")
+	c.say("- Backups made until now the old ones still open: they will be named.")
+	if st, err := c.daemon().Status(ctx); err == nil && !st.Vault.LastBackup.IsZero() {
+		c.say("  The last was made %s.", ago(c.now(), st.Vault.LastBackup))
+	}
+	c.say("- If the old password and an old copy of the vault may be in one hand:")
+	c.say("  renew the accounts at their services as well. Nothing else helps then.")
 }
 
 // mustHaveRecovery fails before anything is asked when the vault has no

@@ -65,7 +65,8 @@ func TestScripts(t *testing.T) {
 }
 
 // daemonCommand arranges the fake: daemon locked|open, account ISSUER NAME
-// CLASS TYPE, tries N, absent, delay 1s, fail KIND.
+// CLASS TYPE, tries N, absent, gone, another ID, fido2 ID [PIN], delay 1s, fail
+// KIND.
 func daemonCommand(ts *testscript.TestScript, _ bool, args []string) {
 	f := ts.Value(fakeKey{}).(*fake)
 	f.mu.Lock()
@@ -84,12 +85,24 @@ func daemonCommand(ts *testscript.TestScript, _ bool, args []string) {
 	case "another": // a token that is not enrolled: daemon another ID
 		f.tokens = append(f.tokens, ipc.Token{ID: args[1], Kind: "piv", Model: "YubiKey 5", Serial: strings.TrimPrefix(args[1], "piv-"),
 			Locator: "Reader " + args[1], Present: true, Hardware: true, Classes: []string{}})
+	case "fido2": // a FIDO2 key that is not enrolled: daemon fido2 ID [PIN]
+		f.tokens = append(f.tokens, ipc.Token{ID: args[1], Kind: "fido2", Model: "Security Key", Locator: "/dev/" + args[1],
+			Present: true, NoPIN: len(args) == 2, Hardware: true, Classes: []string{}})
+		if f.fido2PIN = ""; len(args) > 2 {
+			f.fido2PIN = args[2]
+		}
+	case "gone": // pulls the last token out
+		t := &f.tokens[len(f.tokens)-1]
+		t.Present, t.Locator = false, ""
 	case "absent":
 		f.tokens[0].Present = false
 	case "delay":
 		d, err := time.ParseDuration(args[1])
 		ts.Check(err)
 		f.delay = d
+	case "meanwhile": // the next call finds that the vault was locked while it waited
+		f.failNext = &ipc.Error{Kind: ipc.VaultLocked, Message: "the vault was locked: on request", Meanwhile: true}
+		f.status.Vault.State = ipc.VaultIsLocked
 	case "fail":
 		f.failNext = &ipc.Error{Kind: ipc.Kind(args[1]), Message: "as ordered"}
 	default:

@@ -32,7 +32,7 @@ that mends it.`,
 			c.sayVaultProblem(st.Vault)
 			for _, t := range st.Tokens {
 				if t.Problem != nil {
-					c.say("%s cannot be used: %s", tokenLabel(t), clean(t.Problem.Message))
+					c.say("%s cannot be used: %s", tokenLabel(t), problemText(t.Problem))
 				}
 			}
 			c.warn(st.Warnings)
@@ -95,9 +95,28 @@ func vaultText(v ipc.Vault) string {
 	case ipc.VaultReadOnly:
 		return "unlocked, read-only: the newest state is damaged, the one before is open"
 	case ipc.VaultBroken:
-		return "cannot be used"
+		return "cannot be used: " + brokenText(v.Problem)
 	}
 	return string(v.State)
+}
+
+// brokenText is why a vault cannot be used, in few words; what to do is said
+// elsewhere.
+func brokenText(e *ipc.Error) string {
+	if e == nil {
+		return "why is not known"
+	}
+	switch e.Kind {
+	case ipc.VaultDamaged:
+		return "it is damaged"
+	case ipc.VaultReplaced:
+		return "another vault lies in its place"
+	case ipc.VaultRolledBack:
+		return "an older copy lies in its place"
+	case ipc.NewerVersion:
+		return "a newer tokend wrote it"
+	}
+	return e.Message
 }
 
 // locksText says when the vault locks by itself, whichever limit comes first.

@@ -157,6 +157,49 @@ func (t *table) pairs(screen int) []string {
 	return out
 }
 
+// broken is a text for a screen of so many columns, 0 meaning no limit: further
+// lines begin below the first word of the first. What stands between backquotes
+// is a command, and whole, so that it can be copied; so is what mends something.
+func broken(s string, screen int) []string {
+	body := strings.TrimLeft(s, " ")
+	if screen <= 0 || columns(s) <= screen || strings.HasPrefix(body, "mend it: ") || strings.Contains(s, "\n") {
+		return []string{s}
+	}
+	indent := s[:len(s)-len(body)]
+	hang := indent
+	if strings.HasPrefix(body, "- ") {
+		hang += "  "
+	}
+	var lines []string
+	line := indent
+	word := ""
+	put := func() {
+		switch {
+		case strings.TrimSpace(line) == "":
+			line += word
+		case columns(line)+1+columns(word) <= screen:
+			line += " " + word
+		default:
+			lines = append(lines, line)
+			line = hang + word
+		}
+		word = ""
+	}
+	command := false
+	for _, r := range body {
+		if r == '`' {
+			command = !command
+		}
+		if r == ' ' && !command {
+			put()
+			continue
+		}
+		word += string(r)
+	}
+	put()
+	return append(lines, line)
+}
+
 // wrapped breaks s at spaces into lines of at most n columns, where words are
 // not longer than that.
 func wrapped(s string, n int) []string {

@@ -265,9 +265,9 @@ func TestLocksText(t *testing.T) {
 func TestAnnouncement(t *testing.T) {
 	tok := &ipc.TokenRef{ID: "x", Label: "Key\x1b"}
 	for want, e := range map[string]ipc.Event{
-		`touch Key\x1b for A:b …`:                     {Type: ipc.EventTouchWanted, Token: tok, Account: &ipc.AccountRef{Issuer: "A", Name: "b"}, Requester: "tokenctl"},
-		`touch Key\x1b, asked by vpn …`:               {Type: ipc.EventTouchWanted, Token: tok, Requester: "vpn"},
-		`waiting for Key\x1b, place 2 in its queue …`: {Type: ipc.EventTokenWaiting, Token: tok, Place: 2},
+		`touch Key\x1b for A:b`:                     {Type: ipc.EventTouchWanted, Token: tok, Account: &ipc.AccountRef{Issuer: "A", Name: "b"}, Requester: "tokenctl"},
+		`touch Key\x1b`:                             {Type: ipc.EventTouchWanted, Token: tok, Requester: "vpn"},
+		`waiting for Key\x1b, place 2 in its queue`: {Type: ipc.EventTokenWaiting, Token: tok, Place: 2},
 		"": {Type: ipc.EventAccountAdded},
 	} {
 		if got := announcement(e); got != want {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ const initHelp = `Make a vault that a token opens. For people, quickstart is eas
 same in one command, for scripts too.
 
   --token piv    a PIV card such as a YubiKey: the keys never leave it
+  --token fido2  a FIDO2 security key with hmac-secret: nothing is stored on it
   --token soft   a file sealed by a passphrase: not hardware, for trying
   --token none   no token: only the recovery password opens the vault
 
@@ -23,6 +25,7 @@ The recovery password opens the vault and its backups without any token. Without
 one, a lost token is a lost vault: enrol a second token then.`
 
 const initExamples = `  tokenctl init --token piv
+  tokenctl init --token fido2 --device /dev/hidraw3
   tokenctl init --token piv --reader Yubico --slot 9d --use-existing
   tokenctl init --token soft --pin-file pass.txt --recovery-password-file rp.txt`
 
@@ -31,7 +34,7 @@ func (c *cli) initCommand() *cobra.Command {
 	var passwordFile string
 	var noPassword bool
 	cmd := &cobra.Command{
-		Use: "init --token piv|soft|none", Short: "Make a vault", Long: initHelp, Example: initExamples, Args: noArgs,
+		Use: "init --token piv|fido2|soft|none", Short: "Make a vault", Long: initHelp, Example: initExamples, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			if err := c.mustHaveNoVault(ctx, "make a vault", false); err != nil {
@@ -39,10 +42,13 @@ func (c *cli) initCommand() *cobra.Command {
 			}
 			var r ipc.InitRequest
 			var err error
-			if ef.kind == "" {
-				if ef.kind, err = c.chooseKind(ctx, "piv, soft, none"); err != nil {
+			if ef.infer(); ef.kind == "" {
+				if ef.kind, err = c.chooseKind(ctx, "piv, fido2, soft, none"); err != nil {
 					return fail("make a vault", err)
 				}
+			}
+			if err := ef.check(); err != nil {
+				return err
 			}
 			if err := c.chooseToken(ctx, &ef); err != nil {
 				return fail("make a vault", err)
@@ -65,7 +71,7 @@ func (c *cli) initCommand() *cobra.Command {
 				return err
 			}, ef.pinFile != "")
 			if err != nil {
-				return enrollFailure("make a vault", "tokenctl init"+ef.again(), err)
+				return enrollFailure("make a vault", "tokenctl init", &ef, err)
 			}
 			if c.json {
 				return c.printJSON(res)
@@ -234,7 +240,8 @@ func (c *cli) vaultRecoverCommand() *cobra.Command {
 			res, err = c.daemon().RecoverVault(ctx, ipc.RecoverVaultRequest{Auth: a, Apply: apply})
 			return err
 		})
-		if ipc.KindOf(err) == ipc.VaultDamaged {
+		switch ipc.KindOf(err) {
+		case ipc.VaultDamaged, ipc.VaultReplaced, ipc.VaultRolledBack:
 			return failWith("recover the vault", err, adviceNothingLeft()...)
 		}
 		if err != nil {
@@ -276,14 +283,32 @@ func (c *cli) sayRecovered(res ipc.RecoverVaultResult) {
 	c.say("nothing was changed; to go back to that state: tokenctl vault recover --apply")
 }
 
+// tokenPlace is a token's label with the place where it is.
+func tokenPlace(t ipc.Token) string {
+	label, at := tokenLabel(t), clean(t.Locator)
+	if at == "" {
+		return label
+	}
+	return label + " (" + at + ")"
+}
+
 // tokenLabel is how a token in a list is called.
 func tokenLabel(t ipc.Token) string {
 	name := tokenName(&ipc.TokenRef{ID: t.ID, Label: t.Label})
 	if t.Label == "" && t.Model != "" {
 		name = clean(t.Model)
 	}
-	if !t.Enrolled && t.Serial != "" && !strings.Contains(name, clean(t.Serial)) {
+	switch {
+	case t.Enrolled:
+	case t.Serial != "" && !strings.Contains(name, clean(t.Serial)):
 		name += " " + clean(t.Serial) // two of a model are told apart by it
+	case t.Kind == kindFIDO2 && t.Serial == "" && t.Locator != "":
+		// FIDO2 keys tell no number of their own, and the model's tells nobody
+		// anything.
+		if i := strings.LastIndexByte(name, ' '); i > 0 && len(name)-i-1 == len("00000000-0000-0000-0000-000000000000") {
+			name = name[:i]
+		}
+		name += " at " + clean(path.Base(t.Locator))
 	}
 	if !t.Hardware {
 		return fmt.Sprintf("%s (software token, not hardware)", name)

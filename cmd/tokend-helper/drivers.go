@@ -6,35 +6,37 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/tokens"
+	"github.com/tokenbridge/tokend/tokens/fido2"
 	"github.com/tokenbridge/tokend/tokens/helper/wire"
 	"github.com/tokenbridge/tokend/tokens/piv"
 	"github.com/tokenbridge/tokend/tokens/soft"
 )
 
-func hello() wire.Hello {
-	h := wire.Hello{Version: wire.Version, Kinds: []tokens.Kind{tokens.KindSoft}, Missing: map[tokens.Kind]string{}}
+func hello(held []string) wire.Hello {
+	h := wire.Hello{Version: wire.Version, Kinds: []tokens.Kind{tokens.KindSoft}, Missing: map[tokens.Kind]string{}, Confined: held}
 	if why := piv.Missing(); why != "" {
 		h.Missing[tokens.KindPIV] = why
 	} else {
 		h.Kinds = append(h.Kinds, tokens.KindPIV)
 	}
-	h.Missing[tokens.KindFIDO2] = noFIDO2
+	if why := fido2.Missing(); why != "" {
+		h.Missing[tokens.KindFIDO2] = why
+	} else {
+		h.Kinds = append(h.Kinds, tokens.KindFIDO2)
+	}
 	return h
 }
 
-const noFIDO2 = "this build cannot work with FIDO2 keys"
-
 func driver(req *wire.Request, out *answers) (tokens.Driver, error) {
+	patience := time.Duration(req.PatienceMS) * time.Millisecond
+	busy := func() { out.event(wire.Answer{Event: wire.EventBusy}) }
 	switch req.Kind {
 	case tokens.KindSoft:
 		return soft.New(rand.Reader, soft.DefaultCost()), nil
 	case tokens.KindPIV:
-		return piv.New(piv.Options{
-			Patience: time.Duration(req.PatienceMS) * time.Millisecond,
-			OnBusy:   func() { out.event(wire.Answer{Event: wire.EventBusy}) },
-		}), nil
+		return piv.New(piv.Options{Patience: patience, OnBusy: busy}), nil
 	case tokens.KindFIDO2:
-		return nil, tokens.Errorf(tokens.CodeUnsupported, noFIDO2)
+		return fido2.New(fido2.Options{Devices: req.Devices, Patience: patience, OnBusy: busy}), nil
 	}
 	return nil, tokens.Errorf(tokens.CodeUnsupported, "there is no such kind of token")
 }

@@ -1,9 +1,13 @@
 // Tokend-helper does one operation with one token and exits. It is started by
 // tokend, never by hand; tokens/helper/wire says what the two say to each other.
 //
-//	tokend-helper [op]     one request on standard input, one answer, exit
-//	tokend-helper watch    the same, but the answer is a stream of events
-//	tokend-helper hello    what this build can do
+//	tokend-helper op KIND [DEVICE…]       one request on standard input, one answer, exit
+//	tokend-helper watch KIND [DEVICE…]    the same, but the answer is a stream of events
+//	tokend-helper hello                   what this build can do, and what it is kept from
+//
+// The kind of token is on the command line as well as in the request, because
+// what the process may do is settled by it before anything else happens (package
+// confine); so are the paths of FIDO2 keys that are not found by themselves.
 //
 // It is the only program of the project that is linked with libpcsclite. A
 // driver that hangs, leaks or crashes takes one operation down with it, and the
@@ -22,6 +26,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tokenbridge/tokend/cmd/tokend-helper/internal/confine"
 	"github.com/tokenbridge/tokend/tokens"
 	"github.com/tokenbridge/tokend/tokens/helper/wire"
 )
@@ -40,29 +45,29 @@ const (
 const abandonGrace = 200 * time.Millisecond
 
 func main() {
-	if err := harden(); err != nil {
+	held, err := confine.Start(os.Args[1:])
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "tokend-helper:", err)
 		os.Exit(exitFailed)
 	}
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:], held, os.Stdin, os.Stdout, os.Stderr))
 }
 
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	mode := "op"
-	if len(args) == 1 {
+func run(args, held []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	mode := ""
+	if len(args) > 0 {
 		mode = args[0]
 	}
 	switch {
-	case len(args) > 1:
-	case mode == "hello":
-		if err := json.NewEncoder(stdout).Encode(hello()); err != nil {
+	case mode == "hello" && len(args) == 1:
+		if err := json.NewEncoder(stdout).Encode(hello(held)); err != nil {
 			return exitFailed
 		}
 		return exitDone
-	case mode == "op", mode == "watch":
-		return serve(mode, stdin, stdout, stderr)
+	case (mode == "op" || mode == "watch") && len(args) > 1:
+		return serve(mode, tokens.Kind(args[1]), stdin, stdout, stderr)
 	}
-	fmt.Fprintln(stderr, "tokend-helper is started by tokend; it knows: op, watch, hello")
+	fmt.Fprintln(stderr, "tokend-helper is started by tokend; it knows: op KIND, watch KIND, hello")
 	return exitUsage
 }
 
@@ -95,11 +100,11 @@ func (a *answers) send(line wire.Answer) error {
 func (a *answers) event(line wire.Answer) { _ = a.send(line) }
 
 // serve reads one request, and answers it unless its sender goes away.
-func serve(mode string, stdin io.Reader, stdout, stderr io.Writer) int {
+func serve(mode string, kind tokens.Kind, stdin io.Reader, stdout, stderr io.Writer) int {
 	in := bufio.NewReader(stdin)
 	req, err := wire.ReadRequest(in)
-	if err == nil && (req.Op == wire.OpWatch) != (mode == "watch") {
-		err = fmt.Errorf("mode %s: %w", mode, wire.ErrFormat)
+	if err == nil && ((req.Op == wire.OpWatch) != (mode == "watch") || req.Kind != kind) {
+		err = fmt.Errorf("%s %s: %w", mode, kind, wire.ErrFormat)
 	}
 	out := &answers{w: stdout}
 	if err != nil {

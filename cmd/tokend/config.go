@@ -13,6 +13,8 @@ import (
 
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/tokens/helper"
 )
 
 // systemConfig is read by the system's daemon when it is there and --config
@@ -27,7 +29,7 @@ type config struct {
 	Helper   string  `toml:"helper" doc:"The absolute path of tokend-helper. Absent: beside tokend, or in a libexec folder."`
 	LogLevel string  `toml:"log_level" doc:"debug, info, warn or error. Reloaded on SIGHUP."`
 	Session  session `toml:"session" doc:"When an open vault locks by itself. Reloaded on SIGHUP."`
-	Tokens   access  `toml:"tokens" doc:"Who may use the tokens of this machine."`
+	Tokens   access  `toml:"tokens" doc:"Who may use the tokens of this machine, and which tokens may be enrolled. Reloaded on\nSIGHUP, but for fido2_devices."`
 }
 
 type session struct {
@@ -38,6 +40,10 @@ type session struct {
 
 type access struct {
 	Users []string `toml:"users" doc:"Users (names or numbers) who may use tokens without sitting at the machine.\nRoot and whoever has the active session at a seat always may; it matters to the\nsystem's daemon only."`
+
+	FIDO2Devices       []string `toml:"fido2_devices" doc:"Device paths of FIDO2 keys beside those that the system lists."`
+	RequireAttestation bool     `toml:"require_attestation" doc:"Enrol only tokens for which a maker vouches that is known or in attestation_roots."`
+	AttestationRoots   string   `toml:"attestation_roots" doc:"A PEM file of certificates whose word counts in an attestation, beside that of the\nmakers that tokend knows. Absent: none."`
 }
 
 // duration is a time.Duration written as "10m".
@@ -64,7 +70,7 @@ func defaultConfig() config {
 		Session: session{
 			IdleLock: duration(10 * time.Minute), HardLock: duration(12 * time.Hour), LockOnTokenRemoval: true,
 		},
-		Tokens: access{Users: []string{}},
+		Tokens: access{Users: []string{}, FIDO2Devices: []string{}},
 	}
 }
 
@@ -143,10 +149,28 @@ func (c config) check() error {
 	if _, err := c.level(); err != nil {
 		return err
 	}
+	if err := c.Tokens.check(); err != nil {
+		return err
+	}
 	for name, d := range map[string]duration{"session.idle_lock": c.Session.IdleLock, "session.hard_lock": c.Session.HardLock} {
 		if time.Duration(d) < shortestLock || time.Duration(d) > longestLock {
 			return fmt.Errorf("%s must lie between %s and %s", name, shortestLock, longestLock)
 		}
+	}
+	return nil
+}
+
+func (a access) check() error {
+	if len(a.FIDO2Devices) > helper.MaxDevices {
+		return fmt.Errorf("tokens.fido2_devices can name %d devices", helper.MaxDevices)
+	}
+	for _, path := range a.FIDO2Devices {
+		if !filepath.IsAbs(path) {
+			return fmt.Errorf("tokens.fido2_devices must be absolute paths, not %q", path)
+		}
+	}
+	if a.AttestationRoots != "" && !filepath.IsAbs(a.AttestationRoots) {
+		return errors.New("tokens.attestation_roots must be an absolute path")
 	}
 	return nil
 }
@@ -236,10 +260,14 @@ func configCommand() *cobra.Command {
 					return usageError{fmt.Errorf("there is no configuration at %s, and none is needed; name one with --config", path)}
 				}
 			}
-			if _, err := readConfig(path, ""); err != nil {
+			read, err := readConfig(path, "")
+			if err != nil {
 				return err
 			}
-			_, err := fmt.Fprintln(c.OutOrStdout(), path+": ok")
+			if _, err := readRoots(read.Tokens.AttestationRoots); err != nil {
+				return usageError{fmt.Errorf("%s: %w", path, err)}
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), path+": ok")
 			return err
 		},
 	}

@@ -51,6 +51,8 @@ func TestConfigIsStrict(t *testing.T) {
 		{"duration", "[session]\nidle_lock = \"soon\"\n", "duration"},
 		{"too short", "[session]\nidle_lock = \"0s\"\n", "session.idle_lock must lie"},
 		{"level", "log_level = \"loud\"\n", "log_level must be"},
+		{"relative device", "[tokens]\nfido2_devices = [\"hidraw0\"]\n", "tokens.fido2_devices must be absolute"},
+		{"relative roots", "[tokens]\nattestation_roots = \"roots.pem\"\n", "tokens.attestation_roots must be an absolute path"},
 		{"relative", "state_dir = \"here\"\n", "state_dir must be an absolute path"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

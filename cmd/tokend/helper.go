@@ -63,6 +63,7 @@ type helperState struct {
 
 	mu       sync.Mutex
 	state    string
+	confined []string
 	checked  time.Time
 	checking bool
 }
@@ -87,12 +88,21 @@ func (h *helperState) get() string {
 	return h.state
 }
 
+// confinement is what the kernel keeps the helper from, as the helper says; nil
+// as long as it has not been asked.
+func (h *helperState) confinement() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.confined
+}
+
 func (h *helperState) check() {
-	err := helper.Check(h.path)
+	hello, err := helper.Examine(h.path)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.state, h.checked, h.checking = "ok", time.Now(), false
+	h.confined = append([]string{}, hello.Confined...)
 	if err != nil {
-		h.state = err.Error()
+		h.state, h.confined = err.Error(), nil
 	}
 }

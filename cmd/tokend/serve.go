@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -34,6 +35,7 @@ const memoryLimit = 512 << 20
 type options struct {
 	config, stateDir, socket, helper string
 	user                             bool
+	fido2Devices                     []string
 }
 
 func serveCommand() *cobra.Command {
@@ -53,6 +55,7 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.stateDir, "state-dir", "", "where the vaults are kept")
 	f.StringVar(&o.socket, "socket", "", "the socket to listen at")
 	f.StringVar(&o.helper, "helper", "", "the path of tokend-helper")
+	f.StringArrayVar(&o.fido2Devices, "fido2-device", nil, "the device path of a FIDO2 key that the system does not list (can be repeated)")
 	f.BoolVar(&o.user, "user", false, "serve the user who runs it (the default but for root)")
 	return c
 }
@@ -66,7 +69,9 @@ type service struct {
 	log      *slog.Logger
 	level    *slog.LevelVar
 	helper   *helperState
+	helpers  helper.Running
 	access   *tokenAccess
+	roots    [][]byte // of attestations
 	daemon   *daemon.Daemon
 }
 
@@ -89,6 +94,9 @@ func newService(o options, stderr io.Writer) (*service, error) {
 		return nil, err
 	}
 	s.level.Set(level)
+	if s.roots, err = readRoots(s.config.Tokens.AttestationRoots); err != nil {
+		return nil, usageError{err}
+	}
 	return s, nil
 }
 
@@ -111,6 +119,9 @@ func (s *service) override() error {
 	if s.options.helper != "" {
 		c.Helper = s.options.helper
 	}
+	if err := s.addDevices(); err != nil {
+		return err
+	}
 	var err error
 	if c.StateDir == "" {
 		if c.StateDir, err = defaultState(s.mode); err != nil {
@@ -123,6 +134,24 @@ func (s *service) override() error {
 		} else if c.Socket, err = local.UserSocket(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// addDevices adds the FIDO2 keys that flags name to those of the file.
+func (s *service) addDevices() error {
+	t := &s.config.Tokens
+	for _, name := range s.options.fido2Devices {
+		path, err := filepath.Abs(name)
+		if err != nil || name == "" {
+			return usageError{fmt.Errorf("%q is not the path of a FIDO2 key", name)}
+		}
+		if !slices.Contains(t.FIDO2Devices, path) {
+			t.FIDO2Devices = append(t.FIDO2Devices, path)
+		}
+	}
+	if err := t.check(); err != nil {
+		return usageError{err}
 	}
 	return nil
 }
@@ -156,6 +185,10 @@ func (s *service) limits() daemon.Limits {
 	}
 }
 
+func (s *service) attestation() daemon.Attestation {
+	return daemon.Attestation{Required: s.config.Tokens.RequireAttestation, Roots: s.roots}
+}
+
 // build makes the daemon of the parts.
 func (s *service) build() error {
 	owner, err := ownUID()
@@ -168,15 +201,19 @@ func (s *service) build() error {
 	s.setAccess()
 	cfg := daemon.Config{
 		StateDir: s.config.StateDir, Mode: s.mode, Owner: owner, Version: buildVersion(), Socket: s.config.Socket,
-		Helper: s.helper.get, MayUseTokens: s.access.allowed, Limits: s.limits(), Log: s.log,
+		Helper: s.helper.get, HelperConfined: s.helper.confinement, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Log: s.log,
 	}
 	if findErr == nil {
-		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Log: s.log})
+		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Running: &s.helpers, Log: s.log})
+		// A helper that was built without a kind says so when it is to watch it.
+		fido2 := helper.New(helper.Config{
+			Path: path, Kind: tokens.KindFIDO2, Devices: s.config.Tokens.FIDO2Devices, Running: &s.helpers, Log: s.log,
+		})
 		cfg.Drivers = map[tokens.Kind]tokens.Driver{
-			tokens.KindPIV:  piv,
-			tokens.KindSoft: helper.New(helper.Config{Path: path, Kind: tokens.KindSoft, Log: s.log}),
+			tokens.KindPIV: piv, tokens.KindFIDO2: fido2,
+			tokens.KindSoft: helper.New(helper.Config{Path: path, Kind: tokens.KindSoft, Running: &s.helpers, Log: s.log}),
 		}
-		cfg.Watchers = map[tokens.Kind]tokens.Watcher{tokens.KindPIV: piv}
+		cfg.Watchers = map[tokens.Kind]tokens.Watcher{tokens.KindPIV: piv, tokens.KindFIDO2: fido2}
 	}
 	if s.daemon, err = daemon.New(cfg); errors.Is(err, daemon.ErrInUse) {
 		return fmt.Errorf("cannot start: %w (%s)", err, s.config.StateDir)
@@ -221,14 +258,7 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server := httpapi.New(httpapi.Config{
-		Backend: s.daemon, Log: s.log,
-		Identify: func(c net.Conn) (ipc.Principal, error) {
-			p, err := local.Principal(c)
-			if err != nil {
-				return p, err
-			}
-			return s.daemon.Identify(p)
-		},
+		Backend: s.daemon, Log: s.log, Settle: s.daemon.Settle, Identify: s.identify,
 	})
 	var wg sync.WaitGroup
 	wg.Go(func() { s.reloads(ctx, hangup) })
@@ -246,6 +276,20 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	}
 	wg.Wait()
 	return err
+}
+
+// identify names a caller. The daemon's own helpers are none: one that speaks
+// here has been taken over by a token.
+func (s *service) identify(c net.Conn) (ipc.Principal, error) {
+	p, err := local.Principal(c)
+	if err != nil {
+		return p, err
+	}
+	if s.helpers.Has(p.PID) {
+		s.log.Error("a token helper tried to use the vault: it is no longer under control", "pid", p.PID)
+		return p, ipc.Errorf(ipc.NotAuthorized, "a token helper may not use the vault")
+	}
+	return s.daemon.Identify(p)
 }
 
 // listen takes the sockets that the service manager gave, or opens its own.
@@ -277,11 +321,22 @@ func (s *service) reload() {
 		s.log.Error("the configuration was not reloaded", "err", err)
 		return
 	}
+	roots, err := readRoots(c.Tokens.AttestationRoots)
+	if err != nil {
+		s.log.Error("the configuration was not reloaded", "err", err)
+		return
+	}
 	old := s.config
 	s.config.Session, s.config.LogLevel, s.config.Tokens = c.Session, c.LogLevel, c.Tokens
+	s.config.Tokens.FIDO2Devices, s.roots = old.Tokens.FIDO2Devices, roots
 	s.level.Set(level)
 	s.setAccess()
 	s.daemon.SetLimits(s.limits())
+	s.daemon.SetAttestation(s.attestation())
+	newDevice := func(path string) bool { return !slices.Contains(old.Tokens.FIDO2Devices, path) }
+	if slices.ContainsFunc(c.Tokens.FIDO2Devices, newDevice) {
+		s.log.Warn("tokens.fido2_devices changes at the next start")
+	}
 	if c.StateDir != "" && c.StateDir != old.StateDir || c.Socket != "" && c.Socket != old.Socket || c.Helper != old.Helper && s.options.helper == "" {
 		s.log.Warn("state_dir, socket and helper change at the next start")
 	}

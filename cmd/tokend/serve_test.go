@@ -148,7 +148,7 @@ func TestServe(t *testing.T) {
 		t.Errorf("a second daemon: %v\n%s", err, out)
 	}
 
-	// The configuration is reloaded, and a wrong one is not.
+	// The configuration is reloaded, and a wrong one is not, a file that it names included.
 	if err := os.WriteFile(config, []byte("log_level = \"debug\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -159,11 +159,13 @@ func TestServe(t *testing.T) {
 	}
 	hangup()
 	await(t, "the reload", func() bool { return strings.Contains(r.stderr.String(), "the configuration was reloaded") })
-	if err := os.WriteFile(config, []byte("log_level = \"loud\"\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for n, bad := range []string{"log_level = \"loud\"\n", "[tokens]\nattestation_roots = \"/nowhere/roots.pem\"\n"} {
+		if err := os.WriteFile(config, []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		hangup()
+		await(t, "the refusal", func() bool { return strings.Count(r.stderr.String(), "was not reloaded") == n+1 })
 	}
-	hangup()
-	await(t, "the refusal", func() bool { return strings.Contains(r.stderr.String(), "was not reloaded") })
 	if err := r.get("status", &s); err != nil {
 		t.Errorf("after a refused configuration: %v", err)
 	}
@@ -248,7 +250,8 @@ func TestUsage(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"serve", "--fido2-device", "x"}, 2, "unknown flag"},
+		{[]string{"serve", "--fido1-device", "x"}, 2, "unknown flag"},
+		{[]string{"serve", "--fido2-device", ""}, 2, "is not the path of a FIDO2 key"},
 		{[]string{"serve", "extra"}, 2, "unexpected argument"},
 		{[]string{"serve", "--config", "/nowhere/tokend.toml"}, 2, "cannot read the configuration"},
 		{[]string{"config", "check", "--config", "/nowhere"}, 2, "cannot read"},

@@ -3,7 +3,9 @@ package vault
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -11,6 +13,14 @@ import (
 	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/tokens"
 )
+
+// NewSlotID draws an id for a keyslot; rnd may be nil.
+func NewSlotID(rnd io.Reader) (string, error) {
+	if rnd == nil {
+		rnd = rand.Reader
+	}
+	return randomHex(rnd, 8)
+}
 
 // newSlot turns an enrolment into a keyslot, without wraps yet.
 func (s *Store) newSlot(n NewSlot) (archive.Keyslot, error) {
@@ -57,6 +67,9 @@ func (l lockedWrap) try(ctx context.Context, x Exchange, want string) error {
 	})
 	return err
 }
+
+// MaxSlots is how many keyslots a vault can have.
+const MaxSlots = archive.MaxKeyslots
 
 // AddSlot makes a keyslot. touch opens the touch class if the slot is to have
 // it and there are touch accounts; it is not looked at otherwise. The new
@@ -189,8 +202,8 @@ func (d *draft) addSlot(label string, slot archive.Keyslot, epoch uint64, touch 
 	if d.keys.Slot(slot.ID) != nil {
 		return fmt.Errorf("%w: keyslot %s is there already", ErrConflict, slot.ID)
 	}
-	if len(h.Keyslots) >= archive.MaxKeyslots {
-		return fmt.Errorf("%w: a vault has at most %d keyslots", ErrInvalid, archive.MaxKeyslots)
+	if len(h.Keyslots) >= MaxSlots {
+		return fmt.Errorf("%w: a vault has at most %d keyslots", ErrInvalid, MaxSlots)
 	}
 	for _, other := range h.Keyslots {
 		for _, a := range other.Keys {

@@ -335,6 +335,26 @@ func (s *Store) SetKeyFile(slotID string, data []byte) error {
 	return fmt.Errorf("%w: %s is no software token", ErrNoKeyslot, slotID)
 }
 
+// DropKeyFile removes the key file of a software token whose keyslot never came
+// to be, or is gone. ErrConflict where the vault has the keyslot.
+func (s *Store) DropKeyFile(slotID string) error {
+	if !archive.ValidSlotID(slotID) {
+		return fmt.Errorf("%w: no keyslot's id", ErrInvalid)
+	}
+	h, err := s.Head()
+	if err != nil && !errors.Is(err, ErrNoVault) {
+		return err
+	}
+	for _, slot := range h.Slots {
+		if slot.ID == slotID {
+			return fmt.Errorf("%w: keyslot %s is in use", ErrConflict, slotID)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return diskError("remove the software token's key file", remove(s.fs, s.keyFile(slotID)))
+}
+
 func (s *Store) writeKeyFile(slotID string, data []byte) error {
 	if len(data) == 0 || len(data) > keyFileLimit {
 		return fmt.Errorf("%w: a key file of %d bytes", ErrInvalid, len(data))

@@ -65,6 +65,17 @@ func (v *Vault) Lock() {
 	v.st, v.journal = nil, nil
 }
 
+// Swappable says that the open vault's keys or secrets lie in memory that the
+// system may swap out, because it would lock no more of it.
+func (v *Vault) Swappable() (yes bool) {
+	v.view(func(st *state) {
+		for _, b := range []*secret.Buffer{st.keys.buf, st.arena} {
+			yes = yes || b.Len() > 0 && !b.Locked()
+		}
+	})
+	return yes
+}
+
 // view calls f with the state, which must not be kept, unless locked.
 func (v *Vault) view(f func(st *state)) {
 	v.mu.RLock()

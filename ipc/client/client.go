@@ -10,6 +10,7 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"os"
@@ -38,6 +39,8 @@ const idleTime = 15 * time.Second
 // it keeps one connection for calls that follow each other.
 type Client struct {
 	sockets []string
+	// name is what this client calls its requests.
+	name string
 
 	mu     sync.Mutex
 	idle   *conn
@@ -47,11 +50,16 @@ type Client struct {
 // New returns a client of the daemon at socket, or, where socket is empty, of
 // the first of local.Candidates that answers. It connects with the first call.
 func New(socket string) *Client {
-	if socket != "" {
-		return &Client{sockets: []string{socket}}
+	c := &Client{sockets: []string{socket}, name: rand.Text()}
+	if socket == "" {
+		c.sockets = local.Candidates()
 	}
-	return &Client{sockets: local.Candidates()}
+	return c
 }
+
+// Name is what the client calls its requests: events of what they wait for have
+// it as Request.
+func (c *Client) Name() string { return c.name }
 
 // Socket is the path at which a daemon answered last, empty before that.
 func (c *Client) Socket() string {
@@ -84,7 +92,7 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 	if r.max == 0 {
 		r.max = maxAnswer
 	}
-	head, body, err := r.encode()
+	head, body, err := r.encode(c.name)
 	defer clear(body)
 	if err != nil {
 		return err
@@ -236,13 +244,17 @@ func (c *Client) keep(cn *conn, alive bool) {
 	c.idle = cn
 }
 
-// encode makes the head and the body of the request. The caller wipes the body.
-func (r request) encode() (head, body []byte, err error) {
+// encode makes the head and the body of a request of that name. The caller wipes
+// the body.
+func (r request) encode(name string) (head, body []byte, err error) {
 	head = make([]byte, 0, 192)
 	head = append(head, r.method...)
 	head = append(head, ' ')
 	head = append(head, r.path...)
 	head = append(head, " HTTP/1.1\r\nHost: tokend\r\n"...)
+	head = append(head, ipc.RequestHeader+": "...)
+	head = append(head, name...)
+	head = append(head, "\r\n"...)
 	if r.body != nil {
 		body, err = json.Marshal(r.body)
 		if err != nil {

@@ -27,7 +27,7 @@ func (c *Client) Events(ctx context.Context, receive func(ipc.Event) error) erro
 	defer cn.Close()
 	cn.begin(ctx)
 	defer cn.stop()
-	head, _, err := request{method: "GET", path: base + "events"}.encode()
+	head, _, err := request{method: "GET", path: base + "events"}.encode(c.name)
 	if err != nil {
 		return err
 	}

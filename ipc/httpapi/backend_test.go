@@ -31,6 +31,7 @@ type backend struct {
 	calls   []string
 	callers []ipc.Principal
 	waiting chan struct{} // a touch wait has begun
+	request string        // what the last code's request was called
 	ended   chan error    // and has ended with ctx's error
 	events  func(ctx context.Context, send func(ipc.Event) error) error
 	body    any // the last request
@@ -154,6 +155,9 @@ func (b *backend) RevealAccount(_ context.Context, p ipc.Principal, id string, r
 }
 
 func (b *backend) Code(ctx context.Context, p ipc.Principal, ref string, r ipc.CodeRequest) (ipc.Code, error) {
+	b.mu.Lock()
+	b.request = ipc.RequestName(ctx)
+	b.mu.Unlock()
 	b.note(p, "Code "+ref, r)
 	switch ref {
 	case "touch":

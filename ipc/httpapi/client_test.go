@@ -87,6 +87,9 @@ func TestClientCarriesValuesBothWays(t *testing.T) {
 	if r, ok := b.body.(ipc.CodeRequest); !ok || !r.Fresh || r.MinRemaining != 5 {
 		t.Errorf("the request came in as %+v", b.body)
 	}
+	if b.request == "" || b.request != c.Name() {
+		t.Errorf("the request came in as %q, not as %q", b.request, c.Name())
+	}
 	backup, err := c.CreateBackup(ctx)
 	if err != nil || len(backup.Data) != 2<<20 {
 		t.Errorf("%d bytes, %v", len(backup.Data), err)

@@ -73,6 +73,7 @@ type conn struct {
 	principal ipc.Principal
 	refusal   error // why the caller is not known
 	close     sync.Once
+	trail     trail
 }
 
 func (c *conn) Close() error {
@@ -109,6 +110,7 @@ func (c *conn) Write(p []byte) (n int, err error) {
 		}
 		return len(p), nil
 	}
+	defer c.trail.wrote(p)
 	for {
 		piece := p[n:min(len(p), n+writePiece)]
 		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.s.limits.WriteTime)); err != nil {

@@ -53,8 +53,9 @@ type Route struct {
 	// Request and Response are the wire types; Request is nil without a body.
 	Request, Response reflect.Type
 
-	call  call
-	shape *shape
+	call    call
+	shape   *shape
+	secrets [][]byte // the fields of Request that are secrets, in quotes
 }
 
 // call runs a backend's method. id is the path's or the query's parameter, body

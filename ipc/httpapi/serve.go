@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,6 +50,8 @@ type exchange struct {
 	route *Route
 	id    string
 	begun bool // the stream's head is out: no error can be told any more
+	// secrets says that the request or its answer held some.
+	secrets bool
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -63,6 +66,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			x.panicked(v)
 		}
 		x.log(status, start)
+		if x.secrets {
+			s.cfg.Settle()
+		}
 		if v != nil && x.begun {
 			panic(http.ErrAbortHandler) // ends the connection: the answer is not whole
 		}
@@ -94,16 +100,35 @@ func (x *exchange) run() error {
 	if err != nil {
 		return err
 	}
+	if x.route.Access == AccessReveal {
+		return x.reveal(out)
+	}
 	body, err := json.Marshal(out)
 	if err != nil {
 		return fmt.Errorf("cannot encode the answer: %w", err)
 	}
-	body = append(body, '\n')
-	x.write(200, body)
-	if x.route.Access == AccessReveal {
-		wipe(reflect.ValueOf(out))
-		clear(body)
+	x.write(200, append(body, '\n'))
+	return nil
+}
+
+// keptByHTTP is the size of net/http's buffer for an answer, in bytes. Only what
+// is longer goes past it.
+const keptByHTTP = 2048
+
+// reveal answers with secrets, and wipes them from all that they went through.
+func (x *exchange) reveal(out any) error {
+	body, err := encodeSecrets(out, keptByHTTP+1)
+	defer clear(body)
+	wipe(reflect.ValueOf(out))
+	if err != nil {
+		return fmt.Errorf("cannot encode the answer: %w", err)
 	}
+	x.c.trail.secret = true
+	x.write(200, body)
+	// An error is that the caller is gone, as in write.
+	_ = http.NewResponseController(x.w).Flush()
+	x.c.trail.secret = false
+	x.secrets = true
 	return nil
 }
 
@@ -213,17 +238,39 @@ func (r *Route) queryValue(raw string) (string, error) {
 	return v[0], nil
 }
 
+// named is the context of a request, with what its caller calls it.
+func named(r *http.Request) (context.Context, error) {
+	names := r.Header.Values(ipc.RequestHeader)
+	if len(names) == 0 {
+		// No name would be everybody's.
+		return ipc.NameRequest(r.Context(), rand.Text()), nil
+	}
+	odd := func(c rune) bool {
+		return c != '-' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
+	}
+	if len(names) > 1 || len(names[0]) > ipc.MaxRequestName || strings.ContainsFunc(names[0], odd) {
+		return nil, ipc.Errorf(ipc.InvalidArgument, "a request's name has up to %d letters, digits and dashes", ipc.MaxRequestName)
+	}
+	return ipc.NameRequest(r.Context(), names[0]), nil
+}
+
 // call reads the body and asks the backend.
 func (x *exchange) call() (any, error) {
+	ctx, err := named(x.r)
+	if err != nil {
+		return nil, err
+	}
 	body, err := x.body()
+	x.c.trail.forget(body)
 	defer clear(body)
 	if err != nil {
 		return nil, err
 	}
+	x.secrets = holdsSecret(body, x.route.secrets)
 	if e := x.route.shape.check(body); e != nil {
 		return nil, e
 	}
-	return x.route.call(x.r.Context(), x.s.cfg.Backend, x.c.principal, x.id, body)
+	return x.route.call(ctx, x.s.cfg.Backend, x.c.principal, x.id, body)
 }
 
 func (x *exchange) body() ([]byte, error) {

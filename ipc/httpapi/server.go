@@ -70,6 +70,10 @@ type Config struct {
 	// taken. Nil stands for slog.DiscardHandler.
 	Log    *slog.Logger
 	Limits Limits
+	// Settle is told that a call which carried a secret, either way, has been
+	// answered, and nothing here holds it any more. It must not block. Nil stands
+	// for nothing.
+	Settle func()
 	// Now is the clock of the event stream's keep-alive lines; nil stands for
 	// time.Now.
 	Now func() time.Time
@@ -98,6 +102,9 @@ func New(c Config) *Server {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Settle == nil {
+		c.Settle = func() {}
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -109,7 +116,7 @@ func New(c Config) *Server {
 	}
 	for _, r := range Routes() {
 		if r.Request != nil {
-			r.shape = shapeOf(r.Request)
+			r.shape, r.secrets = shapeOf(r.Request), secretFields(r.Request, nil)
 		} else {
 			r.shape = &shape{kind: isObject}
 		}

@@ -1,7 +1,13 @@
 package httpapi
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -31,6 +37,121 @@ func wipe(v reflect.Value) {
 			}
 		}
 	}
+}
+
+// secretsIn finds every ipc.Secret that v leads to.
+func secretsIn(v reflect.Value, found []*ipc.Secret) []*ipc.Secret {
+	switch {
+	case v.Kind() == reflect.Pointer:
+		if !v.IsNil() {
+			found = secretsIn(v.Elem(), found)
+		}
+	case v.Type() == reflect.TypeFor[ipc.Secret]():
+		if s, ok := v.Addr().Interface().(*ipc.Secret); ok {
+			found = append(found, s)
+		}
+	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[ipc.Time]():
+		for i := range v.NumField() {
+			found = secretsIn(v.Field(i), found)
+		}
+	case v.Kind() == reflect.Slice && holdsStructs(v.Type()):
+		for i := range v.Len() {
+			found = secretsIn(v.Index(i), found)
+		}
+	}
+	return found
+}
+
+// secretFields finds the names, in quotes, of the fields in a value of type t
+// that are secrets.
+func secretFields(t reflect.Type, found [][]byte) [][]byte {
+	switch {
+	case t.Kind() == reflect.Pointer, t.Kind() == reflect.Slice:
+		return secretFields(t.Elem(), found)
+	case t.Kind() != reflect.Struct || t == reflect.TypeFor[ipc.Time]():
+		return found
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Type != reflect.TypeFor[ipc.Secret]() {
+			found = secretFields(f.Type, found)
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		found = append(found, []byte(`"`+name+`"`))
+	}
+	return found
+}
+
+// holdsSecret says whether body has one of the fields. Their names can be
+// written in one way only, see shape.check; where one is a value, nothing is lost.
+func holdsSecret(body []byte, fields [][]byte) bool {
+	for _, f := range fields {
+		if len(body) > len(f) && bytes.Contains(body, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// encodeSecrets writes what the pointer out leads to as a line of JSON, filled
+// up with spaces to at least size bytes. encoding/json works in buffers that it
+// keeps, where the secrets would stay: so it is shown others in their place. The
+// caller wipes what is returned.
+func encodeSecrets(out any, size int) ([]byte, error) {
+	secrets := secretsIn(reflect.ValueOf(out), nil)
+	real := make([]ipc.Secret, len(secrets))
+	for i, s := range secrets {
+		real[i] = *s
+		size += 6 * len(*s)
+		if len(*s) > 0 { // one that is left out when it is empty stays so
+			*s = ipc.Secret("\x00" + strconv.Itoa(i) + "\x00")
+		}
+	}
+	rest, err := json.Marshal(out)
+	for i, s := range secrets {
+		*s = real[i]
+	}
+	if err != nil {
+		return nil, err
+	}
+	body := make([]byte, 0, len(rest)+size+1)
+	for i, s := range real {
+		if len(s) == 0 {
+			continue
+		}
+		before, after, ok := bytes.Cut(rest, []byte(`"\u0000`+strconv.Itoa(i)+`\u0000"`))
+		if !ok {
+			clear(body)
+			return nil, errors.New("a secret has lost its place")
+		}
+		body = appendQuoted(append(body, before...), s)
+		rest = after
+	}
+	body = append(body, rest...)
+	for len(body) < size {
+		body = append(body, ' ')
+	}
+	return append(body, '\n'), nil
+}
+
+// appendQuoted appends s as a JSON string.
+func appendQuoted(to, s []byte) []byte {
+	const hex = "0123456789abcdef"
+	to = append(to, '"')
+	for len(s) > 0 {
+		r, n := utf8.DecodeRune(s)
+		switch c := s[0]; {
+		case c == '"' || c == '\\':
+			to = append(to, '\\', c)
+		case c < ' ':
+			to = append(to, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			to = utf8.AppendRune(to, r)
+		}
+		s = s[n:]
+	}
+	return append(to, '"')
 }
 
 func holdsStructs(t reflect.Type) bool { return t.Elem().Kind() == reflect.Struct }

@@ -20,14 +20,19 @@ const helloTimeout = 10 * time.Second
 // user but root can change or replace, which answers hello with this version of
 // the protocol.
 func Check(path string) error {
+	_, err := Examine(path)
+	return err
+}
+
+// Examine is Check, and returns what the program says of itself.
+func Examine(path string) (wire.Hello, error) {
 	real, err := trust(path)
 	if err != nil {
-		return err
+		return wire.Hello{}, err
 	}
 	ctx, stop := context.WithTimeout(context.Background(), helloTimeout)
 	defer stop()
-	_, err = Ask(ctx, real)
-	return err
+	return Ask(ctx, real)
 }
 
 // trust is Check without asking the program; it is done before each run. It
@@ -99,6 +104,9 @@ func Ask(ctx context.Context, path string) (wire.Hello, error) {
 	}
 	for k, why := range h.Missing {
 		h.Missing[k] = wire.Text(why)
+	}
+	for i, word := range h.Confined {
+		h.Confined[i] = wire.Text(word)
 	}
 	return h, nil
 }

@@ -29,6 +29,9 @@ const (
 	DefaultListTimeout = 30 * time.Second
 )
 
+// MaxDevices is how many Devices a Config may have.
+const MaxDevices = wire.MaxDevices
+
 // A card goes on waiting for a touch after the program that asked has been
 // killed, for 15 s on a YubiKey; until then nobody else can have it.
 const (
@@ -50,6 +53,9 @@ type Config struct {
 	// Timeout and ListTimeout bound an operation; Quiet bounds how long it may
 	// neither answer nor say what it waits for. Zero means the defaults.
 	Timeout, ListTimeout, Quiet time.Duration
+	// Running knows the processes of this Client; nil means that nobody asks.
+	// Several Clients can share it.
+	Running *Running
 	// Log gets what the program writes to its standard error and how it ended;
 	// nil means nobody does.
 	Log *slog.Logger

@@ -345,7 +345,7 @@ exit 1`)
 }
 
 func TestWatchGivesUpWhatIsUnsupported(t *testing.T) {
-	err := client(program, tokens.KindFIDO2).Watch(context.Background(), func(tokens.Event) {})
+	err := client(program, "oath").Watch(context.Background(), func(tokens.Event) {})
 	wantCode(t, err, tokens.CodeUnsupported)
 }
 

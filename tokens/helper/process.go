@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -19,6 +20,10 @@ import (
 
 // endGrace is how long a process that has answered may take to end.
 const endGrace = 2 * time.Second
+
+// letGo is how long a process that is called off may take to let go of its
+// token: a little longer than it gives itself.
+const letGo = 250 * time.Millisecond
 
 // maxStderr is how much of a process's standard error is kept, in bytes.
 const maxStderr = 8 << 10
@@ -162,10 +167,11 @@ type process struct {
 	sent    chan error
 	kill    context.CancelFunc // ends the process and its group
 	ended   chan struct{}      // closed when the process has been waited for
+	gone    func()             // takes it out of Config.Running
 }
 
-// start runs the program and sends it the request; when ctx ends, the whole
-// process group is killed.
+// start runs the program and sends it the request; when ctx ends, the program is
+// told, and a moment later the whole process group is killed.
 func (c *Client) start(ctx context.Context, req wire.Request, mode string) (*process, error) {
 	path, err := trust(c.cfg.Path)
 	if err != nil {
@@ -183,12 +189,39 @@ func (c *Client) start(ctx context.Context, req wire.Request, mode string) (*pro
 	return p, nil
 }
 
+// arguments is the program's command line: what it must know before it reads
+// anything, to give up the rest. See cmd/tokend-helper/internal/confine.
+func arguments(req wire.Request, mode string) []string {
+	args := []string{mode, string(req.Kind)}
+	if req.Kind != tokens.KindFIDO2 {
+		return args
+	}
+	for _, locator := range req.Locators() {
+		if filepath.IsAbs(locator) && !slices.Contains(args, locator) {
+			args = append(args, locator)
+		}
+	}
+	return args
+}
+
 func (p *process) launch(ctx context.Context, path string, req wire.Request, mode string) error {
-	cmd := exec.CommandContext(ctx, path, mode)
+	cmd := exec.CommandContext(ctx, path, arguments(req, mode)...)
 	cmd.Env = append([]string{}, p.client.cfg.Env...)
 	cmd.Dir = rootDir()
 	cmd.SysProcAttr = attributes()
-	cmd.Cancel = func() error { return killGroup(cmd.Process) }
+	// The end of its input tells the program to let go of its token: a FIDO2 key
+	// whose program is killed goes on waiting for a touch. It is not waited for.
+	cmd.Cancel = func() error {
+		p.stdin.Close()
+		go func() {
+			select {
+			case <-p.ended:
+			case <-time.After(letGo):
+				_ = killGroup(cmd.Process) // it may have ended by itself
+			}
+		}()
+		return nil
+	}
 	// A grandchild could hold the pipes open for ever.
 	cmd.WaitDelay = time.Second
 	cmd.Stderr = p.tail
@@ -202,6 +235,7 @@ func (p *process) launch(ctx context.Context, path string, req wire.Request, mod
 		return fmt.Errorf("cannot make a pipe: %w", err)
 	}
 	cmd.Stdout = w
+	p.stdin = in
 	err = p.startHeld(cmd)
 	w.Close()
 	if err != nil {
@@ -209,11 +243,13 @@ func (p *process) launch(ctx context.Context, path string, req wire.Request, mod
 		in.Close()
 		return fmt.Errorf("cannot start the token helper: %w", err)
 	}
-	p.cmd, p.stdin, p.out = cmd, in, r
+	// Before it has read the request it has met no token that could take it over.
+	p.gone = p.client.cfg.Running.add(cmd.Process.Pid)
+	p.cmd, p.out = cmd, r
 	p.answers = wire.NewAnswers(r, mode == "op")
 	// A killed process closes its end of the pipe; should something else hold
 	// that end, reading stops all the same. What it has written is still read.
-	context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now().Add(200 * time.Millisecond)) })
+	context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now().Add(letGo + 200*time.Millisecond)) })
 	// In a goroutine, because a program that reads nothing must not keep us.
 	go func() { p.sent <- wire.WriteRequest(in, req) }()
 	return nil
@@ -270,6 +306,7 @@ func (p *process) end(now bool) error {
 	p.stdin.Close()
 	grace := time.AfterFunc(endGrace, p.kill)
 	err := p.cmd.Wait()
+	p.gone()
 	close(p.ended)
 	grace.Stop()
 	p.kill()

@@ -10,6 +10,15 @@ import (
 
 func rootDir() string { return "/" }
 
+// groupOf is the process group of pid, 0 when there is no such process.
+func groupOf(pid int) int {
+	group, err := syscall.Getpgid(pid)
+	if err != nil {
+		return 0
+	}
+	return group
+}
+
 // killGroup kills the process and all that it started.
 func killGroup(p *os.Process) error {
 	// A number that is free again may belong to somebody else by now.

@@ -8,6 +8,7 @@ import (
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
+	"crypto/x509"
 	"errors"
 	"sync"
 	"time"
@@ -50,7 +51,7 @@ func (d *Driver) Agree(ctx context.Context, r tokens.AgreeRequest) (shared []byt
 			return nil, err
 		}
 		shown = true
-		if err := yk.VerifyPIN(string(r.PIN)); err != nil {
+		if err := calmly(func() error { return yk.VerifyPIN(string(r.PIN)) }); err != nil {
 			return nil, d.refusedPIN(r.Locator, "PIN", err)
 		}
 	}
@@ -69,7 +70,10 @@ func (d *Driver) Agree(ctx context.Context, r tokens.AgreeRequest) (shared []byt
 	}
 	began := d.o.Now()
 	stop := announce(p.Touch, r.OnTouch)
-	shared, err = key.ECDH(peer)
+	err = calmly(func() (err error) {
+		shared, err = key.ECDH(peer)
+		return err
+	})
 	stop()
 	if err != nil {
 		return nil, d.refusedECDH(r.Locator, p, d.o.Now().Sub(began), err)
@@ -111,7 +115,11 @@ func (d *Driver) openForPIN(ctx context.Context, reader string, pin bool) (*gopi
 		if err != nil || !pin {
 			return yk, -1, err
 		}
-		tries, err := yk.Retries()
+		var tries int
+		err = calmly(func() (err error) {
+			tries, err = yk.Retries()
+			return err
+		})
 		if err == nil {
 			return yk, tries, nil
 		}
@@ -164,7 +172,12 @@ func (d *Driver) holds(yk *gopiv.YubiKey, reader string, slot gopiv.Slot, key to
 	lost := func(err error) bool { _, is := pcscError(err); return is }
 	v := yk.Version()
 	if v.Major > 5 || v.Major == 5 && v.Minor >= 3 {
-		switch info, err := yk.KeyInfo(slot); {
+		var info gopiv.KeyInfo
+		err := calmly(func() (err error) {
+			info, err = yk.KeyInfo(slot)
+			return err
+		})
+		switch {
 		case err == nil && same(info.PublicKey):
 			return nil
 		case err == nil && info.PublicKey != nil, err != nil && missing(err):
@@ -173,13 +186,17 @@ func (d *Driver) holds(yk *gopiv.YubiKey, reader string, slot gopiv.Slot, key to
 			return d.explain(reader, err)
 		}
 	}
-	if cert, err := yk.Certificate(slot); err == nil && same(cert.PublicKey) {
-		return nil
-	} else if err != nil && lost(err) {
-		return d.explain(reader, err)
-	}
+	certificates := []func(gopiv.Slot) (*x509.Certificate, error){yk.Certificate}
 	if v.Major > 4 || v.Major == 4 && v.Minor >= 3 {
-		if cert, err := yk.Attest(slot); err == nil && same(cert.PublicKey) {
+		certificates = append(certificates, yk.Attest)
+	}
+	for _, read := range certificates {
+		var cert *x509.Certificate
+		err := calmly(func() (err error) {
+			cert, err = read(slot)
+			return err
+		})
+		if err == nil && same(cert.PublicKey) {
 			return nil
 		} else if err != nil && lost(err) {
 			return d.explain(reader, err)

@@ -4,6 +4,7 @@ package piv
 
 import (
 	"context"
+	"os"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ var (
 	_ tokens.PINChanger = (*Driver)(nil)
 	_ tokens.Wiper      = (*Driver)(nil)
 	_ tokens.Watcher    = (*Driver)(nil)
+	_ tokens.Diagnoser  = (*Driver)(nil)
 )
 
 // New returns a Driver.
@@ -36,6 +38,9 @@ func New(o Options) *Driver {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Root == nil {
+		o.Root = os.DirFS("/")
 	}
 	return &Driver{o: o}
 }
@@ -77,9 +82,11 @@ func (d *Driver) open(ctx context.Context, reader string) (*gopiv.YubiKey, error
 		return nil, tokens.Errorf(tokens.CodeNotPresent, "there is no such reader")
 	}
 	var yk *gopiv.YubiKey
-	err := d.patiently(ctx, func() (err error) {
-		yk, err = gopiv.Open(reader)
-		return err
+	err := d.patiently(ctx, func() error {
+		return calmly(func() (err error) {
+			yk, err = gopiv.Open(reader)
+			return err
+		})
 	})
 	if err != nil {
 		if cancelled := alive(ctx); cancelled != nil {

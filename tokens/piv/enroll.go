@@ -340,7 +340,7 @@ func (e *enrollment) finish(ctx context.Context) (tokens.Enrollment, error) {
 	for _, p := range e.places {
 		ours = append(ours, *p.existing)
 	}
-	if out.Attestation, err = s.vouch(ours); err != nil {
+	if out.Attestation, err = s.vouch(ours, e.r.Roots); err != nil {
 		return tokens.Enrollment{}, err
 	}
 	return out, nil

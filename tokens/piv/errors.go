@@ -5,6 +5,7 @@ package piv
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -16,6 +17,17 @@ import (
 
 func fail(code tokens.Code, detail string, err error) *tokens.Error {
 	return &tokens.Error{Code: code, Tries: -1, Detail: detail, Err: err}
+}
+
+// calmly calls piv-go, which trusts the length of what a card answers: where it
+// panics over that, the card's answer made no sense. Only its calls belong in f.
+func calmly(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fail(tokens.CodeProtocol, "the card answered nonsense", fmt.Errorf("piv-go: %v", p))
+		}
+	}()
+	return f()
 }
 
 // alive fails when ctx has ended.

@@ -4,6 +4,7 @@ package piv
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -31,7 +32,7 @@ func (e *enrollment) probe(ctx context.Context) error {
 		defer yk.Close()
 		if e.r.PIN != nil {
 			shown = true
-			if err := yk.VerifyPIN(string(e.r.PIN)); err != nil {
+			if err := calmly(func() error { return yk.VerifyPIN(string(e.r.PIN)) }); err != nil {
 				return e.d.refusedPIN(e.r.Locator, "PIN", err)
 			}
 		}
@@ -69,9 +70,12 @@ func (e *enrollment) probeSlot(yk *gopiv.YubiKey, slot gopiv.Slot) error {
 			return tokens.Errorf(tokens.CodeProtocol, "cannot use the slot: its key is a %T", private)
 		}
 		stop := announce(tokens.PolicyUnknown, e.r.OnTouch)
-		shared, err := key.ECDH(point)
+		err = calmly(func() error {
+			shared, err := key.ECDH(point)
+			clear(shared)
+			return err
+		})
 		stop()
-		clear(shared)
 		if err != nil {
 			if _, lost := pcscError(err); lost {
 				return e.d.explain(e.r.Locator, err)
@@ -132,7 +136,11 @@ func (e *enrollment) makeKey(yk *gopiv.YubiKey, p *place) (*ecdsa.PublicKey, err
 	// slot named for overwriting may still be there, and is left alone.
 	p.made = !slices.Contains(e.r.Overwrite, p.slot.String())
 	stop := announce(e.key.touch, e.r.OnTouch)
-	k, err := yk.GenerateKey(e.key.value, p.slot, template)
+	var k crypto.PublicKey
+	err := calmly(func() (err error) {
+		k, err = yk.GenerateKey(e.key.value, p.slot, template)
+		return err
+	})
 	stop()
 	if err != nil {
 		return nil, err
@@ -170,7 +178,7 @@ func (e *enrollment) certify(yk *gopiv.YubiKey, slot gopiv.Slot, public *ecdsa.P
 		return fail(tokens.CodeProtocol, "cannot make the slot's certificate", err)
 	}
 	stop := announce(e.key.touch, e.r.OnTouch)
-	err = yk.SetCertificate(e.key.value, slot, cert)
+	err = calmly(func() error { return yk.SetCertificate(e.key.value, slot, cert) })
 	stop()
 	if err != nil {
 		if _, lost := pcscError(err); lost {

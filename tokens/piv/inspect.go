@@ -5,6 +5,7 @@ package piv
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"strconv"
 
 	gopiv "github.com/go-piv/piv-go/v2/piv"
@@ -44,7 +45,7 @@ func (d *Driver) Inspect(ctx context.Context, locator string) (out tokens.Detail
 			return out, err
 		}
 	}
-	out.Attestation, err = s.vouch(out.Token.Keys)
+	out.Attestation, err = s.vouch(out.Token.Keys, nil)
 	return out, err
 }
 
@@ -74,8 +75,9 @@ func (s *session) references(out *tokens.Details) error {
 }
 
 // vouch asks the card to attest to its keys, marks those it vouches for, and
-// says whose word that is; nil where the card attests to none.
-func (s *session) vouch(keys []tokens.SlotKey) (*tokens.Attestation, error) {
+// says whose word that is; nil where the card attests to none. The word of roots
+// (DER) counts beside Yubico's.
+func (s *session) vouch(keys []tokens.SlotKey, roots [][]byte) (*tokens.Attestation, error) {
 	if !s.atLeast(4, 3) {
 		return nil, nil
 	}
@@ -103,15 +105,48 @@ func (s *session) vouch(keys []tokens.SlotKey) (*tokens.Attestation, error) {
 		}
 		k.PINPolicy, k.TouchPolicy, k.Attested = told.PINPolicy, told.TouchPolicy, told.Attested
 		if out == nil {
-			out = &tokens.Attestation{}
+			out = &tokens.Attestation{Maker: signerOf(issuer)}
 		}
-		if a, err := gopiv.Verify(issuer, cert); err == nil {
+		var a *gopiv.Attestation
+		if err := calmly(func() (err error) {
+			a, err = verify(issuer, cert, roots)
+			return err
+		}); err == nil {
 			out.Verified = true
 			out.Serial = strconv.FormatUint(uint64(a.Serial), 10)
 			out.Firmware = firmwareOf(a.Version)
 		}
 	}
 	return out, nil
+}
+
+// verify makes sure that a chain ends at Yubico's root or one of roots.
+func verify(issuer, cert *x509.Certificate, roots [][]byte) (*gopiv.Attestation, error) {
+	a, err := gopiv.Verify(issuer, cert)
+	if err == nil || len(roots) == 0 {
+		return a, err
+	}
+	pool := x509.NewCertPool()
+	for _, der := range roots {
+		root, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, tokens.Errorf(tokens.CodeInvalid, "a root of attestations is no certificate")
+		}
+		pool.AddCert(root)
+	}
+	return (&gopiv.Verifier{Roots: pool}).Verify(issuer, cert)
+}
+
+// signerOf is who made the card, as the certificate of its attesting key names
+// him; empty for a card that signed for itself.
+func signerOf(issuer *x509.Certificate) string {
+	if bytes.Equal(issuer.RawIssuer, issuer.RawSubject) {
+		return ""
+	}
+	if issuer.Issuer.CommonName != "" {
+		return issuer.Issuer.CommonName
+	}
+	return issuer.Issuer.String()
 }
 
 func firmwareOf(v gopiv.Version) string {

@@ -42,14 +42,14 @@ func (d *Driver) ChangePIN(ctx context.Context, r tokens.PINRequest) (keyFile []
 	if err != nil {
 		return nil, err
 	}
+	set := yk.Unblock
 	switch r.Which {
 	case "pin":
-		err = yk.SetPIN(string(r.Old), string(r.New))
+		set = yk.SetPIN
 	case "puk":
-		err = yk.SetPUK(string(r.Old), string(r.New))
-	default:
-		err = yk.Unblock(string(r.Old), string(r.New))
+		set = yk.SetPUK
 	}
+	err = calmly(func() error { return set(string(r.Old), string(r.New)) })
 	yk.Close()
 	if err != nil {
 		err = d.refusedPIN(r.Locator, what, err)

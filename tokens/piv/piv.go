@@ -15,7 +15,10 @@
 // before the method returns, so that no other program finds it authenticated.
 package piv
 
-import "time"
+import (
+	"io/fs"
+	"time"
+)
 
 // Options says how a Driver behaves.
 type Options struct {
@@ -30,6 +33,9 @@ type Options struct {
 	TouchTimeout time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Root is the machine's file system, where Diagnose looks for USB devices
+	// and for what is installed; nil means the real one.
+	Root fs.FS
 }
 
 // DefaultPatience is how long an operation waits for a card that another

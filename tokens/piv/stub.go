@@ -46,5 +46,8 @@ func (*Driver) ChangePIN(context.Context, tokens.PINRequest) ([]byte, error) {
 // Wipe implements tokens.Wiper.
 func (*Driver) Wipe(context.Context, tokens.WipeRequest) ([]string, error) { return nil, unsupported() }
 
+// Diagnose implements tokens.Diagnoser.
+func (*Driver) Diagnose(context.Context) ([]tokens.Finding, error) { return nil, unsupported() }
+
 // Watch implements tokens.Watcher.
 func (*Driver) Watch(context.Context, func(tokens.Event)) error { return unsupported() }

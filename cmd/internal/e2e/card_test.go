@@ -21,8 +21,8 @@ type bench struct {
 	passwordText string
 }
 
-// newBench starts pcscd, card and daemon, without a vault.
-func newBench(t *testing.T, o vpiv.Options) *bench {
+// newBench starts pcscd, card and daemon, without a vault. args are the daemon's.
+func newBench(t *testing.T, o vpiv.Options, args ...string) *bench {
 	t.Helper()
 	card, err := vpiv.New(o)
 	if err != nil {
@@ -33,7 +33,7 @@ func newBench(t *testing.T, o vpiv.Options) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{
-		Daemon: NewDaemon(t, programs(t), r.Env()), rig: r, card: card,
+		Daemon: NewDaemon(t, programs(t), r.Env(), args...), rig: r, card: card,
 		pin: File(t, vpiv.FactoryPIN), passwordText: "a recovery password to remember",
 	}
 	b.password = File(t, b.passwordText)

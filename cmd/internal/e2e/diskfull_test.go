@@ -17,7 +17,7 @@ import (
 // there is room.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	if needRoot(t) {
+	if NeedRoot(t) {
 		return
 	}
 	d := NewDaemon(t, programs(t), nil)

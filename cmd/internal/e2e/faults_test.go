@@ -241,6 +241,13 @@ func TestTouchDeniedAndTimedOut(t *testing.T) {
 func TestMuteAndLyingCard(t *testing.T) {
 	t.Parallel()
 	b, session, _ := faultBench(t, yubikey())
+	b.idle()
+	before := b.resources()
+	defer func() {
+		b.tb = t
+		b.idle()
+		b.resources().flat(t, before)
+	}()
 	for name, f := range map[string]vpiv.Fault{
 		"garbage":   {Kind: vpiv.FaultGarbage, INS: 0x87, Times: -1},
 		"truncated": {Kind: vpiv.FaultTruncate, INS: 0x87, Times: -1},

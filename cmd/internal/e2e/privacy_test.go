@@ -40,7 +40,7 @@ func (d *Daemon) as(uid int, stdin string, args ...string) Result {
 // to the other as if it were not there.
 func TestOtherUsersLearnNothing(t *testing.T) {
 	t.Parallel()
-	if needRoot(t) {
+	if NeedRoot(t) {
 		return
 	}
 	const zoey, bob, overflow = 10001, 10002, 65534

@@ -130,8 +130,8 @@ func (a *Answers) Next() (Answer, error) {
 	}
 	defer clear(line)
 	a.left -= len(line) + 1
-	var out Answer
-	if err := strict(line, &out); err != nil {
+	out, err := decodeAnswer(line)
+	if err != nil {
 		return Answer{}, fmt.Errorf("answer: %w", err)
 	}
 	n := 0
@@ -146,8 +146,78 @@ func (a *Answers) Next() (Answer, error) {
 	return out, nil
 }
 
-// Decode reads a result strictly into v.
-func Decode(result json.RawMessage, v any) error { return strict(result, v) }
+// Decode reads a result strictly into v, and leaves no copy of an AgreeResult but
+// the one in v.
+func Decode(result json.RawMessage, v any) error {
+	r, ok := v.(*AgreeResult)
+	if !ok {
+		return strict(result, v)
+	}
+	m, err := members(result)
+	if err != nil {
+		return err
+	}
+	defer m.wipe()
+	for name, value := range m {
+		if name != "shared" || json.Unmarshal(value, &r.Shared) != nil {
+			return fmt.Errorf("malformed JSON: %w", ErrFormat)
+		}
+	}
+	return nil
+}
+
+// decodeAnswer reads one line. A result can be a secret, and a json.Decoder
+// would keep a copy of it in a buffer of its own: the members are told apart
+// first, and Result is the only copy that is left.
+func decodeAnswer(line []byte) (out Answer, err error) {
+	m, err := members(line)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer func() {
+		if err != nil {
+			m.wipe()
+		}
+	}()
+	for name, value := range m {
+		switch name {
+		case "event":
+			err = strict(value, &out.Event)
+		case "watch":
+			err = strict(value, &out.Watch)
+		case "error":
+			err = strict(value, &out.Error)
+		case "result":
+			out.Result = value
+		default:
+			err = ErrFormat
+		}
+		if err != nil {
+			return Answer{}, err
+		}
+	}
+	return out, nil
+}
+
+// object is the members of a JSON object, each in memory of its own.
+type object map[string]json.RawMessage
+
+func (o object) wipe() {
+	for _, value := range o {
+		clear(value)
+	}
+}
+
+// members takes an object apart. json.Unmarshal, unlike a Decoder, copies
+// nothing but what it is told to.
+func members(b []byte) (object, error) {
+	var o object
+	if err := json.Unmarshal(b, &o); err != nil || o == nil {
+		o.wipe()
+		return nil, fmt.Errorf("malformed JSON: %w", ErrFormat)
+	}
+	return o, nil
+}
 
 // readLine returns one line without its end, in memory of its own. The reader's
 // buffer keeps no copy that outlives the line by more than the next read.

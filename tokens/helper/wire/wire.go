@@ -118,6 +118,10 @@ type Hello struct {
 	Kinds []tokens.Kind `json:"kinds"`
 	// Missing says, for each other kind, why not.
 	Missing map[tokens.Kind]string `json:"missing,omitempty"`
+	// Confined says what the kernel keeps the program from, a word each:
+	// "no-new-privs", "no-core", "landlock-N" with the version of it, "seccomp",
+	// and "pcscd-only" where it can connect to the PC/SC service alone.
+	Confined []string `json:"confined,omitempty"`
 }
 
 // split takes the secrets out of a request. The request returned shares
@@ -160,6 +164,24 @@ func join(r *Request, s Secrets) {
 	case r.Wipe != nil:
 		r.Wipe.PIN, r.Wipe.ManagementKey = s.PIN, s.ManagementKey
 	}
+}
+
+// Locators are where the tokens are, or will be, that the request names.
+func (r *Request) Locators() []string {
+	list := append([]string{r.Locator}, r.Devices...)
+	switch {
+	case r.Enroll != nil:
+		list = append(list, r.Enroll.Locator)
+	case r.Agree != nil:
+		list = append(list, r.Agree.Locator)
+	case r.PIN != nil:
+		list = append(list, r.PIN.Locator)
+	case r.Wipe != nil:
+		list = append(list, r.Wipe.Locator)
+	case r.Probe != nil:
+		list = append(list, r.Probe.Locator)
+	}
+	return list
 }
 
 // Forget overwrites the secrets in a request.

@@ -58,6 +58,10 @@ type Config struct {
 	Algorithm tokens.Algorithm
 	// Listed says that List shows the keys of a token.
 	Listed bool
+	// TouchesAlways says that a session key waits for a touch too.
+	TouchesAlways bool
+	// PINAlways says that a touch key takes the PIN too.
+	PINAlways bool
 	// CountsTries says that a wrong PIN comes with the tries left.
 	CountsTries bool
 	// Cancels says that a cancelled operation ends at once, even while the
@@ -88,6 +92,7 @@ func Run(t *testing.T, c Config) {
 		{"Inspect", testInspect},
 		{"NothingLeftOpen", testNothingLeftOpen},
 		{"Concurrency", testConcurrency},
+		{"Probe", testProbe},
 		{"Wipe", testWipe},
 	} {
 		if c.Parts != nil && !slices.Contains(c.Parts, part.name) {
@@ -169,12 +174,12 @@ func Code(t testing.TB, err error, code tokens.Code) *tokens.Error {
 }
 
 // request is an agreement that works, with the touches announced counted.
-func request(tok Token, e tokens.Enrollment, k tokens.Key, peer *ecdh.PrivateKey, touches *int) tokens.AgreeRequest {
+func request(c Config, tok Token, e tokens.Enrollment, k tokens.Key, peer *ecdh.PrivateKey, touches *int) tokens.AgreeRequest {
 	r := tokens.AgreeRequest{
 		Locator: tok.Locator, Key: k, Peer: peer.PublicKey().Bytes(), KeyFile: e.KeyFile,
 		OnTouch: func() { *touches++ },
 	}
-	if k.Class == tokens.ClassSession {
+	if k.Class == tokens.ClassSession || c.PINAlways {
 		r.PIN = bytes.Clone(tok.PIN)
 	}
 	return r
@@ -233,12 +238,16 @@ func testAgree(t *testing.T, c Config) {
 	for _, k := range e.Keys {
 		for range 3 {
 			peer, touches := Peer(t, k), 0
-			got, err := f.Driver.Agree(t.Context(), request(f.A, e, k, peer, &touches))
+			got, err := f.Driver.Agree(t.Context(), request(c, f.A, e, k, peer, &touches))
 			if err != nil {
 				t.Fatalf("%s: %v", k.Class, err)
 			}
 			Want(t, got, k, peer)
-			if want := map[tokens.Class]int{tokens.ClassTouch: 1}[k.Class]; touches != want {
+			want := 0
+			if k.Class == tokens.ClassTouch || c.TouchesAlways {
+				want = 1
+			}
+			if touches != want {
 				t.Fatalf("%s: %d touches announced, want %d", k.Class, touches, want)
 			}
 		}
@@ -250,7 +259,7 @@ func testPIN(t *testing.T, c Config) {
 	e := enroll(t, c, f, f.A)
 	k := key(t, e, tokens.ClassSession)
 	peer, touches := Peer(t, k), 0
-	r := request(f.A, e, k, peer, &touches)
+	r := request(c, f.A, e, k, peer, &touches)
 	r.PIN = nil
 	_, err := f.Driver.Agree(t.Context(), r)
 	Code(t, err, tokens.CodePINRequired)
@@ -278,7 +287,7 @@ func testWrongToken(t *testing.T, c Config) {
 	ea, eb := enroll(t, c, f, f.A), enroll(t, c, f, f.B)
 	for _, k := range ea.Keys {
 		touches := 0
-		r := request(f.B, eb, k, Peer(t, k), &touches)
+		r := request(c, f.B, eb, k, Peer(t, k), &touches)
 		r.PIN = bytes.Clone(f.A.PIN)
 		before := 0
 		if f.B.PINsSeen != nil {
@@ -300,7 +309,7 @@ func testInvalid(t *testing.T, c Config) {
 	e := enroll(t, c, f, f.A)
 	k := key(t, e, tokens.ClassSession)
 	touches := 0
-	good := request(f.A, e, k, Peer(t, k), &touches)
+	good := request(c, f.A, e, k, Peer(t, k), &touches)
 	off := bytes.Clone(good.Peer)
 	off[len(off)-1] ^= 1
 	peers := map[string][]byte{"none": nil, "short": good.Peer[:10], "long": append(bytes.Clone(good.Peer), 0), "zero": make([]byte, len(good.Peer))}

@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -23,15 +24,15 @@ func testTouch(t *testing.T, c Config) {
 	before := f.A.Touches()
 	touches := 0
 	f.A.SetTouch(TouchRefuse)
-	_, err := f.Driver.Agree(t.Context(), request(f.A, e, k, Peer(t, k), &touches))
+	_, err := f.Driver.Agree(t.Context(), request(c, f.A, e, k, Peer(t, k), &touches))
 	Code(t, err, tokens.CodeTouchDenied)
 	f.A.SetTouch(TouchForsake)
-	_, err = f.Driver.Agree(t.Context(), request(f.A, e, k, Peer(t, k), &touches))
+	_, err = f.Driver.Agree(t.Context(), request(c, f.A, e, k, Peer(t, k), &touches))
 	Code(t, err, tokens.CodeTouchTimeout)
 	f.A.SetTouch(TouchGive)
 	peer := Peer(t, k)
 	began := time.Now()
-	got, err := f.Driver.Agree(t.Context(), request(f.A, e, k, peer, &touches))
+	got, err := f.Driver.Agree(t.Context(), request(c, f.A, e, k, peer, &touches))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func testCancel(t *testing.T, c Config) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var called time.Time
-	r := request(f.A, e, k, Peer(t, k), new(int))
+	r := request(c, f.A, e, k, Peer(t, k), new(int))
 	r.OnTouch = func() {
 		time.Sleep(100 * time.Millisecond) // the token is waiting by now
 		called = time.Now()
@@ -70,7 +71,7 @@ func testCancel(t *testing.T, c Config) {
 	// The token goes on waiting until it gives up; work goes on after that.
 	f.A.SetTouch(TouchGive)
 	peer := Peer(t, k)
-	got, err := f.Driver.Agree(t.Context(), request(f.A, e, k, peer, new(int)))
+	got, err := f.Driver.Agree(t.Context(), request(c, f.A, e, k, peer, new(int)))
 	if err != nil {
 		t.Fatalf("after a cancelled operation: %v", err)
 	}
@@ -93,7 +94,9 @@ func testChangePIN(t *testing.T, c Config) {
 	_, err := change(f.A.WrongPIN, f.A.NewPIN)
 	Code(t, err, tokens.CodePINInvalid)
 	_, err = change(f.A.PIN, []byte("1"))
-	Code(t, err, tokens.CodeInvalid)
+	if !errors.Is(err, &tokens.Error{Code: tokens.CodeInvalid}) {
+		Code(t, err, tokens.CodePINPolicy)
+	}
 	file, err := change(f.A.PIN, f.A.NewPIN)
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +106,7 @@ func testChangePIN(t *testing.T, c Config) {
 	}
 	e.KeyFile = file
 	peer := Peer(t, k)
-	r := request(f.A, e, k, peer, new(int))
+	r := request(c, f.A, e, k, peer, new(int))
 	_, err = f.Driver.Agree(t.Context(), r)
 	Code(t, err, tokens.CodePINInvalid)
 	r.PIN = bytes.Clone(f.A.NewPIN)
@@ -127,7 +130,7 @@ func testNothingLeftOpen(t *testing.T, c Config) {
 	if err := c.Bypass(t, f, k, peer); err == nil {
 		t.Error("open after enrolling")
 	}
-	if _, err := f.Driver.Agree(t.Context(), request(f.A, e, k, Peer(t, k), new(int))); err != nil {
+	if _, err := f.Driver.Agree(t.Context(), request(c, f.A, e, k, Peer(t, k), new(int))); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Bypass(t, f, k, peer); err == nil {
@@ -157,7 +160,7 @@ func testConcurrency(t *testing.T, c Config) {
 			for range 4 {
 				for _, k := range side.e.Keys {
 					peer := Peer(t, k)
-					got, err := f.Driver.Agree(t.Context(), request(side.tok, side.e, k, peer, new(int)))
+					got, err := f.Driver.Agree(t.Context(), request(c, side.tok, side.e, k, peer, new(int)))
 					if err != nil {
 						t.Errorf("%s: %v", k.Class, err)
 						return
@@ -172,6 +175,39 @@ func testConcurrency(t *testing.T, c Config) {
 		})
 	}
 	wg.Wait()
+}
+
+// testProbe asks a token that does not list its keys, and enrolls it again
+// beside a keyslot of its own.
+func testProbe(t *testing.T, c Config) {
+	f := c.New(t)
+	p, ok := f.Driver.(tokens.Prober)
+	if !ok || c.Listed {
+		return
+	}
+	ea, eb := enroll(t, c, f, f.A), enroll(t, c, f, f.B)
+	keys := append(slices.Clone(ea.Keys), eb.Keys...)
+	before := f.A.Touches()
+	for _, tok := range []Token{f.A, f.B} {
+		held, err := p.Probe(t.Context(), tokens.ProbeRequest{Locator: tok.Locator, Keys: keys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, yes := range held {
+			if want := (i < len(ea.Keys)) == (tok.Locator == f.A.Locator); yes != want {
+				t.Errorf("%s holds key %d: %v", tok.Locator, i, yes)
+			}
+		}
+	}
+	_, err := f.Driver.Enroll(t.Context(), tokens.EnrollRequest{Locator: f.A.Locator, Classes: c.Classes, PIN: bytes.Clone(f.A.PIN), Exclude: keys})
+	Code(t, err, tokens.CodeEnrolled)
+	if n := f.A.Touches() - before; n != 0 {
+		t.Errorf("%d touches were waited for", n)
+	}
+	_, err = f.Driver.Enroll(t.Context(), tokens.EnrollRequest{Locator: f.A.Locator, Classes: c.Classes, PIN: bytes.Clone(f.A.PIN), Exclude: eb.Keys})
+	if err != nil {
+		t.Errorf("beside another token's keyslot: %v", err)
+	}
 }
 
 func testWipe(t *testing.T, c Config) {
@@ -189,7 +225,7 @@ func testWipe(t *testing.T, c Config) {
 	Code(t, err, tokens.CodeWrongToken)
 	k := key(t, eb, tokens.ClassSession)
 	peer := Peer(t, k)
-	got, err := f.Driver.Agree(t.Context(), request(f.B, eb, k, peer, new(int)))
+	got, err := f.Driver.Agree(t.Context(), request(c, f.B, eb, k, peer, new(int)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,14 +236,14 @@ func testWipe(t *testing.T, c Config) {
 	if err != nil || len(places) != 1 {
 		t.Fatalf("cleared %v: %v", places, err)
 	}
-	_, err = f.Driver.Agree(t.Context(), request(f.A, ea, k, Peer(t, k), new(int)))
+	_, err = f.Driver.Agree(t.Context(), request(c, f.A, ea, k, Peer(t, k), new(int)))
 	Code(t, err, tokens.CodeWrongToken)
 	for _, k := range ea.Keys {
 		if k.Class == tokens.ClassSession {
 			continue
 		}
 		peer := Peer(t, k)
-		got, err := f.Driver.Agree(t.Context(), request(f.A, ea, k, peer, new(int)))
+		got, err := f.Driver.Agree(t.Context(), request(c, f.A, ea, k, peer, new(int)))
 		if err != nil {
 			t.Fatalf("the key that was not named: %v", err)
 		}
@@ -220,7 +256,7 @@ func testWipe(t *testing.T, c Config) {
 	again := enroll(t, c, f, f.A)
 	k = key(t, again, tokens.ClassSession)
 	peer = Peer(t, k)
-	if got, err = f.Driver.Agree(t.Context(), request(f.A, again, k, peer, new(int))); err != nil {
+	if got, err = f.Driver.Agree(t.Context(), request(c, f.A, again, k, peer, new(int))); err != nil {
 		t.Fatal(err)
 	}
 	Want(t, got, k, peer)

@@ -188,3 +188,35 @@ func (c *Card) SetTouch(f TouchFunc) {
 	defer c.mu.Unlock()
 	c.touch = f
 }
+
+// Memory is what a card keeps without power: PIN and PUK with their tries, the
+// management key, keys and objects.
+type Memory struct {
+	pin, puk reference
+	mgm      management
+	keys     map[byte]*key
+	objects  map[uint32][]byte
+}
+
+// Memory copies what the card keeps, so that a test can put it back.
+func (c *Card) Memory() Memory {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Memory{c.pin, c.puk, c.mgm, c.keys, c.objects}.clone()
+}
+
+// SetMemory puts back what Memory copied. Nobody is authenticated afterwards.
+func (c *Card) SetMemory(m Memory) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m = m.clone()
+	c.pin, c.puk, c.mgm, c.keys, c.objects = m.pin, m.puk, m.mgm, m.keys, m.objects
+	c.deauthenticate()
+}
+
+// clone shares keys and objects themselves, which are replaced and not changed.
+func (m Memory) clone() Memory {
+	m.pin.value, m.puk.value, m.mgm.key = slices.Clone(m.pin.value), slices.Clone(m.puk.value), slices.Clone(m.mgm.key)
+	m.keys, m.objects = maps.Clone(m.keys), maps.Clone(m.objects)
+	return m
+}

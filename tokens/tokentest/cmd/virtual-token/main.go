@@ -1,7 +1,8 @@
 // Command virtual-token runs a private pcscd with virtual PIV cards in its
-// readers, for trying tokend and other PC/SC programs by hand, without
-// hardware. It prints what to export so that they find it, and reads commands;
-// the cards live as long as it does, in memory alone.
+// readers, and virtual FIDO2 keys on pseudo-terminals, for trying tokend and
+// other programs by hand, without hardware. It prints what to export so that
+// they find pcscd, and the paths of the FIDO2 keys, and reads commands; cards
+// and keys live as long as it does, in memory alone.
 package main
 
 import (
@@ -22,9 +23,15 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	flags := flag.NewFlagSet("virtual-token", flag.ContinueOnError)
 	flags.SetOutput(errOut)
 	o := options{}
-	flags.IntVar(&o.cards, "cards", 1, "how many cards, 1 to 4; all are inserted")
+	flags.IntVar(&o.cards, "cards", 1, "how many cards, 0 to 4; all are inserted")
 	flags.StringVar(&o.firmware, "firmware", "5.4.3", "firmware version of the cards")
 	flags.BoolVar(&o.plain, "plain", false, "PIV cards without Yubico's extensions")
+	flags.IntVar(&o.keys, "fido2", 0, "how many FIDO2 keys, 0 to 4; all are inserted")
+	flags.StringVar(&o.keyPIN, "fido2-pin", "", "PIN of the FIDO2 keys; none by default")
+	flags.StringVar(&o.keyVersion, "fido2-version", "2.1", "what the FIDO2 keys speak: 2.1, 2.0 or u2f")
+	flags.StringVar(&o.keyProtocols, "fido2-protocols", "", "PIN/UV auth protocols of the FIDO2 keys in their order: 1, 2, or 2,1")
+	flags.BoolVar(&o.keyFinger, "fido2-uv", false, "FIDO2 keys with a fingerprint reader")
+	flags.BoolVar(&o.keyAlways, "fido2-always-uv", false, "FIDO2 keys that want PIN or finger for everything")
 	flags.StringVar(&o.touch, "touch", "yes", "answer to touches: yes, no, never, ask, or a number of milliseconds")
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -48,4 +55,8 @@ type options struct {
 	firmware string
 	plain    bool
 	touch    string
+
+	keys                             int
+	keyPIN, keyVersion, keyProtocols string
+	keyFinger, keyAlways             bool
 }

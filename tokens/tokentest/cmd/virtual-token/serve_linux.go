@@ -18,10 +18,13 @@ import (
 // firstSerial is the serial number of the first card; the others follow.
 const firstSerial = 90000001
 
-// stand is the rig with its cards and whoever sits before it.
+// stand is the rig with its cards, the FIDO2 keys, and whoever sits before it.
 type stand struct {
-	rig   *rig.Rig
+	rig   *rig.Rig // nil without cards
 	cards []*vpiv.Card
+	keys  []*fidoKey
+
+	folder string // of links to the keys
 
 	mu     sync.Mutex
 	out    io.Writer
@@ -30,10 +33,11 @@ type stand struct {
 
 // serve runs until quit, the end of in, or the end of ctx.
 func serve(ctx context.Context, o options, in io.Reader, out io.Writer) (err error) {
-	if o.cards < 1 || o.cards > 4 {
-		return fmt.Errorf("cannot make %d cards: 1 to 4 are possible", o.cards)
+	if o.cards < 0 || o.cards > 4 || o.keys < 0 || o.keys > 4 || o.cards+o.keys == 0 {
+		return fmt.Errorf("cannot make %d cards and %d keys: 0 to 4 of each are possible, and 1 in all", o.cards, o.keys)
 	}
 	s := &stand{out: out}
+	defer func() { err = errors.Join(err, s.close()) }()
 	for i := range o.cards {
 		card, err := newCard(o, i)
 		if err != nil {
@@ -41,25 +45,58 @@ func serve(ctx context.Context, o options, in io.Reader, out io.Writer) (err err
 		}
 		s.cards = append(s.cards, card)
 	}
+	if err := s.makeKeys(o); err != nil {
+		return err
+	}
 	if err := s.setTouch(o.touch); err != nil {
 		return err
 	}
-	if s.rig, err = rig.New(ctx, rig.Options{Readers: o.cards}); err != nil {
+	if err := s.plug(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.rig.Close()) }()
-	for i, card := range s.cards {
-		if err := s.rig.Insert(card, i); err != nil {
-			return err
-		}
-	}
-	s.say("export %s", strings.Join(s.rig.Env(), " "))
-	for i := range s.cards {
-		s.say("reader %d: %s", i, s.rig.Readers()[i])
-	}
-	s.say("PIN %s, PUK %s, management key %x", vpiv.FactoryPIN, vpiv.FactoryPUK, vpiv.FactoryManagementKey())
 	s.help()
 	return s.loop(ctx, in)
+}
+
+// plug puts everything in and says where it is.
+func (s *stand) plug(ctx context.Context) (err error) {
+	if len(s.cards) > 0 {
+		if s.rig, err = rig.New(ctx, rig.Options{Readers: len(s.cards)}); err != nil {
+			return err
+		}
+		for i, card := range s.cards {
+			if err := s.rig.Insert(card, i); err != nil {
+				return err
+			}
+		}
+		s.say("export %s", strings.Join(s.rig.Env(), " "))
+		for i := range s.cards {
+			s.say("reader %d: %s", i, s.rig.Readers()[i])
+		}
+		s.say("PIN %s, PUK %s, management key %x", vpiv.FactoryPIN, vpiv.FactoryPUK, vpiv.FactoryManagementKey())
+	}
+	for i, k := range s.keys {
+		if err := k.port.Insert(k.Key); err != nil {
+			return err
+		}
+		s.say("key %d: %s", i, k.port.Path())
+	}
+	if len(s.keys) > 0 {
+		var all []string
+		for _, k := range s.keys {
+			all = append(all, "--fido2-device "+k.port.Path())
+		}
+		s.say("tokend serve %s", strings.Join(all, " "))
+	}
+	return nil
+}
+
+func (s *stand) close() error {
+	err := s.closeKeys()
+	if s.rig != nil {
+		err = errors.Join(err, s.rig.Close())
+	}
+	return err
 }
 
 func newCard(o options, n int) (*vpiv.Card, error) {
@@ -76,7 +113,7 @@ func newCard(o options, n int) (*vpiv.Card, error) {
 }
 
 func (s *stand) help() {
-	s.say("commands: insert [N], remove [N], touch yes|no|never|ask|MILLISECONDS, pin, status, restart, quit")
+	s.say("commands: insert [card|key] [N], remove [card|key] [N], touch yes|no|never|ask|MILLISECONDS, pin, status, restart, quit")
 }
 
 // loop does what the lines of in say.
@@ -120,19 +157,7 @@ func (s *stand) loop(ctx context.Context, in io.Reader) error {
 func (s *stand) do(words []string) error {
 	switch words[0] {
 	case "insert", "remove":
-		n, err := s.number(words[1:])
-		if err != nil {
-			return err
-		}
-		if words[0] == "remove" {
-			err = s.rig.Remove(n)
-		} else {
-			err = s.rig.Insert(s.cards[n], n)
-		}
-		if err == nil {
-			s.say("card %d: %sed", n, strings.TrimSuffix(words[0], "e"))
-		}
-		return err
+		return s.move(words[0], words[1:])
 	case "touch":
 		if len(words) != 2 {
 			return errors.New("touch what: yes, no, never, ask, or a number of milliseconds")
@@ -142,9 +167,15 @@ func (s *stand) do(words []string) error {
 		for i, c := range s.cards {
 			s.say("card %d: PIN tries %d, PUK tries %d", i, c.PINTries(), c.PUKTries())
 		}
+		for i, k := range s.keys {
+			s.say("key %d: PIN tries %d", i, k.PINTries())
+		}
 	case "status":
 		s.status()
 	case "restart":
+		if s.rig == nil {
+			return errors.New("there is no pcscd")
+		}
 		return s.rig.RestartPCSCD()
 	case "help":
 		s.help()
@@ -154,15 +185,44 @@ func (s *stand) do(words []string) error {
 	return nil
 }
 
-func (s *stand) number(args []string) (int, error) {
-	if len(args) == 0 {
-		return 0, nil
+// move puts something in or pulls it out. Without a word for what it is, it is
+// a card, or a key where there are no cards.
+func (s *stand) move(verb string, args []string) error {
+	what, all := "card", len(s.cards)
+	if len(s.cards) == 0 {
+		what = "key"
 	}
-	n, err := strconv.Atoi(args[0])
-	if err != nil || len(args) > 1 || n < 0 || n >= len(s.cards) {
-		return 0, fmt.Errorf("there is no card %q", strings.Join(args, " "))
+	if len(args) > 0 && (args[0] == "card" || args[0] == "key") {
+		what, args = args[0], args[1:]
 	}
-	return n, nil
+	if what == "key" {
+		all = len(s.keys)
+	}
+	n := 0
+	if len(args) > 0 {
+		var err error
+		if n, err = strconv.Atoi(args[0]); err != nil {
+			n = -1
+		}
+	}
+	if len(args) > 1 || n < 0 || n >= all {
+		return fmt.Errorf("there is no %s %q", what, strings.Join(args, " "))
+	}
+	var err error
+	switch {
+	case what == "key" && verb == "remove":
+		err = s.keys[n].port.Remove()
+	case what == "key":
+		err = s.keys[n].port.Insert(s.keys[n].Key)
+	case verb == "remove":
+		err = s.rig.Remove(n)
+	default:
+		err = s.rig.Insert(s.cards[n], n)
+	}
+	if err == nil {
+		s.say("%s %d: %sed", what, n, strings.TrimSuffix(verb, "e"))
+	}
+	return err
 }
 
 func (s *stand) status() {
@@ -177,9 +237,10 @@ func (s *stand) status() {
 		s.say("card %d: %d commands, %d with a PIN, %d key agreements, %d other uses of keys, %d of %d touches given",
 			i, n.Commands, n.PINsSeen, n.ECDHs, n.PrivateUses, n.TouchesGiven, n.TouchesAsked)
 	}
+	s.keyStatus()
 }
 
-// setTouch sets how all cards answer to touches; each touch is announced.
+// setTouch sets how all cards and keys answer to touches; each is announced.
 func (s *stand) setTouch(how string) error {
 	var touch vpiv.TouchFunc
 	switch how {
@@ -198,6 +259,7 @@ func (s *stand) setTouch(how string) error {
 		}
 		touch = vpiv.TouchAfter(time.Duration(ms) * time.Millisecond)
 	}
+	s.setKeyTouch(how, func(ctx context.Context) bool { return touch(ctx, 0) })
 	for i, c := range s.cards {
 		c.SetTouch(func(ctx context.Context, slot byte) bool {
 			s.say("card %d wants a touch for slot %02x (%s)", i, slot, how)

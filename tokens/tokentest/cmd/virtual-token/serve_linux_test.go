@@ -121,12 +121,68 @@ func TestByHand(t *testing.T) {
 	}
 }
 
+func TestKeysByHand(t *testing.T) {
+	in, lines, code := session(t, "-cards", "0", "-fido2", "2", "-fido2-version", "2.0", "-fido2-protocols", "1", "-touch", "ask")
+	path := await(t, lines, `^key 1: (.*)$`)[1]
+	await(t, lines, `^tokend serve --fido2-device .*/key0 --fido2-device `+path+`$`)
+	await(t, lines, `^commands:`)
+	tool := func(args ...string) (string, error) {
+		out, err := exec.CommandContext(t.Context(), "timeout", append([]string{"-s", "KILL", "20", "fido2-token"}, args...)...).CombinedOutput()
+		return string(out), err
+	}
+	if out, err := tool("-I", path); err != nil || !strings.Contains(out, "pin protocols: 1\n") || strings.Contains(out, "FIDO_2_1") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for answer, want := range map[string]bool{"": true, "n": false} {
+		done := make(chan error)
+		go func() {
+			_, err := tool("-R", path)
+			done <- err
+		}()
+		await(t, lines, `^key 1 wants a touch for reset`)
+		await(t, lines, `^touch\?`)
+		say(t, in, answer)
+		if err := <-done; (err == nil) != want {
+			t.Errorf("the answer %q: %v", answer, err)
+		}
+	}
+	say(t, in, "remove 1")
+	await(t, lines, `^key 1: removed`)
+	if out, err := tool("-I", path); err == nil {
+		t.Errorf("a key that was pulled out answers: %s", out)
+	}
+	say(t, in, "status")
+	await(t, lines, `^key 1: removed at `+path+`, PIN none`)
+	await(t, lines, `^key 1: .* 1 of 2 touches given`)
+	say(t, in, "insert key 1")
+	await(t, lines, `^key 1: inserted`)
+	if out, err := tool("-I", path); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	say(t, in, "pin")
+	await(t, lines, `^key 0: PIN tries 8`)
+	for _, bad := range []string{"insert card 0", "insert key 2", "restart", "insert x"} {
+		say(t, in, bad)
+		await(t, lines, `there is no `)
+	}
+	say(t, in, "quit")
+	if c := <-code; c != 0 {
+		t.Errorf("exit code %d", c)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); !os.IsNotExist(err) {
+		t.Errorf("the folder is left: %v", err)
+	}
+}
+
 func TestWrongCalls(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
 		code int
 	}{
 		{[]string{"-nonsense"}, 2}, {[]string{"x"}, 2}, {[]string{"-cards", "9"}, 1},
+		{[]string{"-cards", "0"}, 1}, {[]string{"-fido2", "5"}, 1}, {[]string{"-fido2", "1", "-fido2-version", "3"}, 1},
+		{[]string{"-fido2", "1", "-fido2-protocols", "x"}, 1}, {[]string{"-fido2", "1", "-fido2-protocols", "3"}, 1},
+		{[]string{"-fido2", "1", "-fido2-pin", "123"}, 1},
 		{[]string{"-firmware", "new"}, 1}, {[]string{"-touch", "maybe"}, 1},
 	} {
 		var out, errOut bytes.Buffer

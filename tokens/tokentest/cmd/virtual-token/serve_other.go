@@ -9,5 +9,5 @@ import (
 )
 
 func serve(context.Context, options, io.Reader, io.Writer) error {
-	return errors.New("cannot run virtual tokens: vpcd and namespaces are there on Linux only")
+	return errors.New("cannot run virtual tokens: vpcd, namespaces and such pseudo-terminals are there on Linux only")
 }

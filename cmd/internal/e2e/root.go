@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// needRoot makes the test run as root: where it does not, it runs itself again
+// NeedRoot makes the test run as root: where it does not, it runs itself again
 // through sudo and ends as that run did. It never skips.
-func needRoot(t *testing.T) (done bool) {
+func NeedRoot(t *testing.T) (done bool) {
 	t.Helper()
 	if os.Geteuid() == 0 {
 		return false

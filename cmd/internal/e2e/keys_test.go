@@ -1,0 +1,84 @@
+//go:build linux
+
+package e2e
+
+import (
+	"testing"
+
+	"github.com/tokenbridge/tokend/tokens/tokentest/rig"
+	"github.com/tokenbridge/tokend/tokens/tokentest/vpiv"
+)
+
+// key is a token as the tests of many tokens use it. Another kind of token joins
+// those tests by another implementation.
+type key interface {
+	// name is the label it is enrolled under.
+	name() string
+	// enroll is what "token enroll" is told of it, its label left out.
+	enroll() []string
+	// overwrite is what "token enroll" is told beside, where an enrolment that
+	// was cut off left a key that nobody knows of; nil where none can be left.
+	overwrite() []string
+	// pinFile holds its PIN or passphrase.
+	pinFile() string
+	// touch says that it can guard accounts by touch.
+	touch() bool
+}
+
+// plug is a key that can be pulled out.
+type plug interface {
+	key
+	remove() error
+	insert() error
+	// in says whether it is plugged in.
+	in() bool
+}
+
+// pivKey is a virtual card in a reader of a rig.
+type pivKey struct {
+	label, pin string
+	card       *vpiv.Card
+	rig        *rig.Rig
+	reader     int
+}
+
+var _ plug = (*pivKey)(nil)
+
+// newPIVKey makes a factory-fresh YubiKey and puts it into a reader.
+func newPIVKey(t *testing.T, r *rig.Rig, reader int, label string) *pivKey {
+	t.Helper()
+	o := yubikey()
+	o.Serial += uint32(reader)
+	card, err := vpiv.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &pivKey{label: label, pin: File(t, vpiv.FactoryPIN), card: card, rig: r, reader: reader}
+	if err := k.insert(); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func (k *pivKey) name() string        { return k.label }
+func (k *pivKey) pinFile() string     { return k.pin }
+func (k *pivKey) touch() bool         { return true }
+func (k *pivKey) overwrite() []string { return []string{"--overwrite", "82", "--overwrite", "83"} }
+func (k *pivKey) insert() error       { return k.rig.Insert(k.card, k.reader) }
+func (k *pivKey) remove() error       { return k.rig.Remove(k.reader) }
+func (k *pivKey) in() bool            { return k.rig.Card(k.reader) == k.card }
+
+func (k *pivKey) enroll() []string {
+	return []string{"--token", "piv", "--reader", k.rig.Readers()[k.reader], "--pin-file", k.pin}
+}
+
+// softKey is a software token.
+type softKey struct{ label, pin string }
+
+var _ key = softKey{}
+
+func (k softKey) name() string        { return k.label }
+func (k softKey) pinFile() string     { return k.pin }
+func (k softKey) touch() bool         { return false }
+func (k softKey) overwrite() []string { return nil }
+func (k softKey) enroll() []string    { return []string{"--token", "soft", "--pin-file", k.pin} }

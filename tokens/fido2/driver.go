@@ -1,0 +1,214 @@
+//go:build cgo && linux && !nofido2
+
+package fido2
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	libfido2 "github.com/keys-pub/go-libfido2"
+
+	"github.com/tokenbridge/tokend/tokens"
+	"github.com/tokenbridge/tokend/tokens/fido2/hid"
+)
+
+// Driver is the tokens.Driver of FIDO2 keys.
+type Driver struct {
+	o Options
+}
+
+var (
+	_ tokens.Driver     = (*Driver)(nil)
+	_ tokens.Inspector  = (*Driver)(nil)
+	_ tokens.PINChanger = (*Driver)(nil)
+	_ tokens.Wiper      = (*Driver)(nil)
+	_ tokens.Watcher    = (*Driver)(nil)
+	_ tokens.Prober     = (*Driver)(nil)
+	_ tokens.Diagnoser  = (*Driver)(nil)
+)
+
+// New returns a Driver.
+func New(o Options) *Driver {
+	if o.Patience <= 0 {
+		o.Patience = DefaultPatience
+	}
+	if o.Answer <= 0 {
+		o.Answer = DefaultAnswer
+	}
+	if o.Touch <= 0 {
+		o.Touch = DefaultTouch
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Driver{o: o}
+}
+
+// Missing says why this build cannot drive FIDO2 keys; it is empty where it can.
+func Missing() string { return "" }
+
+// key is a security key that has answered.
+type key struct {
+	d       *Driver
+	path    string
+	info    *hid.Info
+	retries hid.Retries
+	version [3]byte
+	dev     *libfido2.Device
+}
+
+// allowed says whether a path may be opened at all: a request must not make us
+// write to what is no key.
+func (d *Driver) allowed(path string) bool {
+	return hid.IsNode(path) || slices.Contains(d.o.Devices, path)
+}
+
+// greet asks a key what it can do, within bounded time, and retries as far as
+// asked for. It fails with what package hid fails with.
+func (d *Driver) greet(ctx context.Context, path string, retries bool) (*key, error) {
+	port, err := hid.Open(ctx, path, time.Now().Add(d.o.Answer))
+	if err != nil {
+		return nil, err
+	}
+	defer port.Close()
+	k := &key{d: d, path: path, version: port.Firmware, retries: hid.Retries{PIN: -1, UV: -1}}
+	if !port.CTAP2 {
+		return k, nil
+	}
+	if k.info, err = port.Info(ctx, time.Now().Add(d.o.Answer)); err != nil {
+		return nil, answering(err)
+	}
+	if retries {
+		if k.retries, err = port.Retries(ctx, k.info, time.Now().Add(d.o.Answer)); err != nil {
+			return nil, answering(err)
+		}
+	}
+	return k, nil
+}
+
+// errAnswering marks the failure of a key that had answered before.
+var errAnswering = errors.New("during the operation")
+
+func answering(err error) error { return fmt.Errorf("%w: %w", errAnswering, err) }
+
+// patiently repeats f while another program uses the key.
+func (d *Driver) patiently(ctx context.Context, onBusy func(), f func() error) error {
+	end := d.o.Now().Add(d.o.Patience)
+	told := false
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		err := f()
+		if !errors.Is(err, hid.ErrLocked) && !errors.Is(err, hid.ErrBusy) || !d.o.Now().Before(end) {
+			return err
+		}
+		// A program that is about to let go is not worth telling of.
+		if !told && pause >= 100*time.Millisecond {
+			told = true
+			for _, tell := range []func(){d.o.OnBusy, onBusy} {
+				if tell != nil {
+					tell()
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// open finds a key, waits until nobody else uses it, and makes sure that it can
+// be used. Its device is not held open: libfido2 opens it for each step.
+func (d *Driver) open(ctx context.Context, path string, retries bool, onBusy func()) (*key, error) {
+	k, err := d.meet(ctx, path, retries, onBusy)
+	if err != nil {
+		return nil, err
+	}
+	if problem := k.problem(); problem != nil && problem.Code == tokens.CodeUnsupported {
+		return nil, problem
+	}
+	if k.dev, err = libfido2.NewDevice(path); err != nil {
+		return nil, fail(tokens.CodeNotPresent, "there is no such key", err)
+	}
+	return k, nil
+}
+
+// meet is open for keys that need not be of use.
+func (d *Driver) meet(ctx context.Context, path string, retries bool, onBusy func()) (*key, error) {
+	if err := alive(ctx); err != nil {
+		return nil, err
+	}
+	if !d.allowed(path) {
+		return nil, tokens.Errorf(tokens.CodeNotPresent, "there is no such key")
+	}
+	var k *key
+	err := d.patiently(ctx, onBusy, func() (err error) {
+		k, err = d.greet(ctx, path, retries)
+		return err
+	})
+	if err != nil {
+		return nil, explainOpen(path, err)
+	}
+	return k, nil
+}
+
+// Cancelling is repeated every cancelAgain, because libfido2 loses what comes
+// before the device is open, and given up after cancelGrace: a helper that is
+// told to end has 200 ms.
+const (
+	cancelAgain = 15 * time.Millisecond
+	cancelGrace = 150 * time.Millisecond
+)
+
+// errBound says that a key took longer than it may.
+var errBound = errors.New("the time is up")
+
+// run does f, which calls libfido2, for at most so long. When it returns before f
+// has, the key was told to give up; f goes on until the key or the process ends,
+// and nothing that it writes may be read.
+func (k *key) run(ctx context.Context, bound time.Duration, f func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	timer := time.NewTimer(bound)
+	defer timer.Stop()
+	why := errBound
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		why = ctx.Err()
+	case <-timer.C:
+	}
+	grace := time.After(cancelGrace)
+	for {
+		hid.Sync()
+		_ = k.dev.Cancel() // what is already over cannot be cancelled
+		hid.Sync()
+		select {
+		case <-done:
+			return why
+		case <-grace:
+			return why
+		case <-time.After(cancelAgain):
+		}
+	}
+}
+
+// random returns n random bytes.
+func (d *Driver) random(n int) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := readFull(d.o.Random, b); err != nil {
+		return nil, fail(tokens.CodeProtocol, "cannot get random bytes", err)
+	}
+	return b, nil
+}

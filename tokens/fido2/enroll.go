@@ -1,0 +1,221 @@
+//go:build cgo && linux && !nofido2
+
+package fido2
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdh"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	libfido2 "github.com/keys-pub/go-libfido2"
+
+	"github.com/tokenbridge/tokend/tokens"
+)
+
+// Enroll implements tokens.Driver. Each class takes two touches: one makes the
+// credential, one gets the secret that seals the private key. OnTouch comes
+// before each.
+//
+// A key that has a PIN wants it for new credentials, unless it is a CTAP 2.1 key
+// that says otherwise and the touch class alone is asked for.
+func (d *Driver) Enroll(ctx context.Context, r tokens.EnrollRequest) (tokens.Enrollment, error) {
+	alg, err := checkEnroll(r)
+	if err != nil {
+		return tokens.Enrollment{}, err
+	}
+	k, err := d.open(ctx, r.Locator, true, r.OnBusy)
+	if err != nil {
+		return tokens.Enrollment{}, err
+	}
+	if err := k.excluded(ctx, r.Exclude); err != nil {
+		return tokens.Enrollment{}, err
+	}
+	var who proof
+	if slices.ContainsFunc(r.Classes, func(c tokens.Class) bool { return k.verifies(c) || k.verifiesNew(c) }) {
+		if who, err = k.prove(r.PIN, r.SpendLastTry); err != nil {
+			return tokens.Enrollment{}, err
+		}
+	}
+	out := tokens.Enrollment{Token: k.token(d.place(r.Locator))}
+	for _, class := range r.Classes {
+		key, vouched, err := k.enroll(ctx, r, class, alg, who)
+		if err != nil {
+			return tokens.Enrollment{}, err
+		}
+		out.Keys = append(out.Keys, key)
+		if out.Attestation == nil {
+			out.Attestation = vouched
+		}
+	}
+	if slices.Contains(r.Classes, tokens.ClassSession) && !k.verifies(tokens.ClassSession) {
+		out.Warnings = append(out.Warnings, tokens.WarnNoPIN)
+	}
+	return out, nil
+}
+
+func checkEnroll(r tokens.EnrollRequest) (tokens.Algorithm, error) {
+	if len(r.Classes) == 0 || len(r.Classes) > 2 {
+		return "", tokens.Errorf(tokens.CodeInvalid, "a FIDO2 key is enrolled for one class or two")
+	}
+	for i, c := range r.Classes {
+		if c != tokens.ClassSession && c != tokens.ClassTouch || slices.Contains(r.Classes[:i], c) {
+			return "", tokens.Errorf(tokens.CodeInvalid, "a FIDO2 key is enrolled for the classes session and touch, once each")
+		}
+	}
+	if r.UseExisting || len(r.Slots) > 0 || len(r.Overwrite) > 0 {
+		return "", tokens.Errorf(tokens.CodeUnsupported, "a FIDO2 key has no slots, and holds no keys that were made elsewhere")
+	}
+	switch r.Algorithm {
+	case "":
+		return tokens.X25519, nil
+	case tokens.X25519, tokens.P256, tokens.P384:
+		return r.Algorithm, nil
+	}
+	return "", tokens.Errorf(tokens.CodeInvalid, "unknown algorithm")
+}
+
+// verifies says whether the class's secret is asked for with user verification.
+func (k *key) verifies(c tokens.Class) bool {
+	if c == tokens.ClassTouch {
+		return k.info.Has("alwaysUv")
+	}
+	return k.info.Has("clientPin") || k.info.Has("uv") || k.info.Has("alwaysUv")
+}
+
+// verifiesNew says whether the class's credential is made with user
+// verification: where its secret is, and where the key demands it.
+func (k *key) verifiesNew(c tokens.Class) bool {
+	protected := k.info.Has("clientPin") || k.info.Has("uv")
+	return k.verifies(c) || protected && !k.info.Has("makeCredUvNotRqd")
+}
+
+// excluded fails with CodeEnrolled when the key holds one of the keys.
+func (k *key) excluded(ctx context.Context, keys []tokens.Key) error {
+	var list []credential
+	for _, key := range keys {
+		if p, err := parseParams(key.Params); key.Kind == tokens.KindFIDO2 && err == nil {
+			list = append(list, p.credential())
+		}
+	}
+	held, err := k.probe(ctx, list)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(held, true) {
+		return tokens.Errorf(tokens.CodeEnrolled, "the key is enrolled already")
+	}
+	return nil
+}
+
+// enroll makes the key pair of one class.
+func (k *key) enroll(ctx context.Context, r tokens.EnrollRequest, class tokens.Class, alg tokens.Algorithm, who proof) (tokens.Key, *tokens.Attestation, error) {
+	none := func(err error) (tokens.Key, *tokens.Attestation, error) { return tokens.Key{}, nil, err }
+	made, err := k.make(ctx, r, class, who)
+	if err != nil {
+		return none(err)
+	}
+	salt, err := k.d.random(saltSize)
+	if err != nil {
+		return none(err)
+	}
+	nonce, err := k.d.random(nonceSize)
+	if err != nil {
+		return none(err)
+	}
+	p := &params{
+		Version: paramsVersion, Credential: made.auth.credential.id, CredentialKey: made.auth.credential.point,
+		Salt: salt, SaltMode: saltRaw, UV: k.verifies(class),
+	}
+	if !p.UV {
+		who = proof{}
+	}
+	if err := alive(ctx); err != nil {
+		return none(err)
+	}
+	announce(r.OnTouch)
+	got, err := k.assert(ctx, ask{credentials: []credential{p.credential()}, salt: p.salt(), proof: who})
+	if err != nil {
+		return none(k.explainTouch(ctx, who, err))
+	}
+	defer clear(got.secret)
+	private, err := generate(k.d, alg)
+	if err != nil {
+		return none(err)
+	}
+	if err := p.seal(got.secret, class, alg, private, nonce); err != nil {
+		return none(fail(tokens.CodeProtocol, "cannot seal the private key", err))
+	}
+	b, err := json.Marshal(p)
+	if err != nil || len(b) > maxParams {
+		return none(fail(tokens.CodeUnsupported, "the key's credential id is too long to be stored", err))
+	}
+	key := tokens.Key{Kind: tokens.KindFIDO2, Class: class, Algorithm: alg, Public: private.PublicKey().Bytes(), Params: b}
+	return key, made.vouched(r.Roots), nil
+}
+
+func generate(d *Driver, alg tokens.Algorithm) (*ecdh.PrivateKey, error) {
+	private, err := curveOf(alg).GenerateKey(d.o.Random)
+	if err != nil {
+		return nil, fail(tokens.CodeProtocol, "cannot make a private key", err)
+	}
+	return private, nil
+}
+
+// make has the key make a credential that it does not store.
+func (k *key) make(ctx context.Context, r tokens.EnrollRequest, class tokens.Class, who proof) (*statement, error) {
+	challenge, err := k.d.random(32)
+	if err != nil {
+		return nil, err
+	}
+	userID, err := k.d.random(32)
+	if err != nil {
+		return nil, err
+	}
+	if !k.verifiesNew(class) {
+		who = proof{}
+	}
+	if err := alive(ctx); err != nil {
+		return nil, err
+	}
+	announce(r.OnTouch)
+	var got *libfido2.Attestation
+	err = k.run(ctx, k.d.o.Touch, func() (err error) {
+		got, err = k.dev.MakeCredential(challenge,
+			libfido2.RelyingParty{ID: RPID, Name: "tokend"}, libfido2.User{ID: userID, Name: "tokend", DisplayName: "tokend"},
+			libfido2.ES256, who.pin, &libfido2.MakeCredentialOpts{
+				Extensions: []libfido2.Extension{libfido2.HMACSecretExtension}, UV: who.uv,
+			})
+		return err
+	})
+	if errors.Is(err, errBound) {
+		return nil, fail(tokens.CodeTouchTimeout, "the key was not touched in time", err)
+	}
+	if err != nil {
+		return nil, k.explainTouch(ctx, who, err)
+	}
+	return checkMade(got, challenge, who)
+}
+
+// checkMade checks what a key says of a new credential (WebAuthn, section 7.1).
+func checkMade(got *libfido2.Attestation, challenge []byte, who proof) (*statement, error) {
+	auth, err := parseWrapped(got.AuthData)
+	if err != nil {
+		return nil, fail(tokens.CodeProtocol, "the key answers nonsense", err)
+	}
+	switch {
+	case auth.flags&flagAT == 0 || !auth.ours() || !bytes.Equal(auth.credential.id, got.CredentialID):
+		return nil, tokens.Errorf(tokens.CodeProtocol, "the key made another credential than it was asked for")
+	case auth.flags&flagUP == 0:
+		return nil, tokens.Errorf(tokens.CodeProtocol, "the key answered without a touch")
+	case who.verifies() && auth.flags&flagUV == 0:
+		return nil, tokens.Errorf(tokens.CodeProtocol, "the key answered without having verified the user")
+	case !auth.hmacSecret:
+		return nil, tokens.Errorf(tokens.CodeUnsupported, "the key made a credential that gives no secret (hmac-secret)")
+	}
+	return &statement{
+		format: got.Format, auth: auth, clientDataHash: challenge, signature: got.Sig, certificate: got.Cert,
+	}, nil
+}

@@ -1,0 +1,131 @@
+//go:build windows || (cgo && (linux || darwin))
+
+package piv
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"runtime"
+
+	"github.com/tokenbridge/tokend/tokens"
+	"github.com/tokenbridge/tokend/tokens/piv/pcsc"
+)
+
+// Where Linux distributions put pcscd and the driver of USB readers. Paths are
+// relative to Options.Root.
+func pcscdPlaces() []string {
+	return []string{"usr/sbin/pcscd", "usr/bin/pcscd", "usr/local/sbin/pcscd"}
+}
+
+func ccidPlaces() []string {
+	return []string{
+		"usr/lib/pcsc/drivers/ifd-ccid.bundle", "usr/lib64/pcsc/drivers/ifd-ccid.bundle",
+		"usr/lib/x86_64-linux-gnu/pcsc/drivers/ifd-ccid.bundle", "usr/lib/aarch64-linux-gnu/pcsc/drivers/ifd-ccid.bundle",
+		"usr/local/lib/pcsc/drivers/ifd-ccid.bundle", "usr/local/pcsc/drivers/ifd-ccid.bundle",
+	}
+}
+
+// What mends what Diagnose finds, on Linux.
+const (
+	startService   = "sudo systemctl enable --now pcscd.socket"
+	restartService = "sudo systemctl restart pcscd"
+)
+
+// install is the command that installs pcscd and its driver of USB readers;
+// empty where it is not known how packages are installed.
+func (d *Driver) install() string {
+	for _, by := range []struct{ program, command string }{
+		{"usr/bin/apt-get", "sudo apt-get install pcscd libccid"},
+		{"usr/bin/dnf", "sudo dnf install pcsc-lite pcsc-lite-ccid"},
+		{"usr/bin/zypper", "sudo zypper install pcsc-lite pcsc-ccid"},
+		{"usr/bin/pacman", "sudo pacman -S pcsclite ccid"},
+		{"sbin/apk", "sudo apk add pcsc-lite ccid"},
+	} {
+		if d.installed([]string{by.program}) {
+			return by.command
+		}
+	}
+	return ""
+}
+
+// Diagnose implements tokens.Diagnoser: it says why cards are not seen. A card
+// that is seen and cannot be used says so itself, in List.
+func (d *Driver) Diagnose(ctx context.Context) ([]tokens.Finding, error) {
+	if err := alive(ctx); err != nil {
+		return nil, err
+	}
+	usb := usbReaders(d.o.Root)
+	x, err := pcsc.Open()
+	if err != nil {
+		return []tokens.Finding{d.noService(err, usb)}, nil
+	}
+	defer x.Close()
+	names, err := x.Readers()
+	if err != nil {
+		return []tokens.Finding{d.noService(err, usb)}, nil
+	}
+	var list []tokens.Finding
+	if len(names) < len(usb) {
+		list = append(list, d.unseen(usb, len(names))...)
+	}
+	for _, name := range names {
+		state := []pcsc.Reader{{Name: name}}
+		if err := x.Wait(state, 0); err == nil && !state[0].New.Present() {
+			list = append(list, tokens.Finding{
+				Code: tokens.CodeNotPresent, Device: model(name, ""), Locator: name, Detail: "the reader has no card in it",
+			})
+		}
+	}
+	return list, nil
+}
+
+func (d *Driver) installed(places []string) bool {
+	for _, p := range places {
+		if _, err := fs.Stat(d.o.Root, p); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// noService says why the PC/SC service cannot be used.
+func (d *Driver) noService(err error, usb []string) tokens.Finding {
+	f := tokens.Finding{Code: tokens.CodeNoService, Detail: "the PC/SC service does not answer"}
+	code, _ := pcscError(err)
+	switch {
+	case code == pcsc.ErrSecurity:
+		f.Code = tokens.CodeNoAccess
+		f.Detail = "pcscd does not let this program use smart cards: polkit allows it to who sits at the machine, and others need a rule for org.debian.pcsc-lite.access_pcsc and access_card"
+	case runtime.GOOS != "linux":
+	case !d.installed(pcscdPlaces()):
+		f.Detail, f.Fix = "pcscd, the PC/SC service, is not installed", d.install()
+	default:
+		f.Detail, f.Fix = "pcscd, the PC/SC service, is not running", startService
+	}
+	if len(usb) > 0 && f.Code == tokens.CodeNoService {
+		f.Detail += fmt.Sprintf(", and %q is plugged in", usb[0])
+	}
+	return f
+}
+
+// unseen tells of USB readers of which the service sees fewer than there are.
+func (d *Driver) unseen(usb []string, readers int) []tokens.Finding {
+	f := tokens.Finding{
+		Code: tokens.CodeNotPresent, Fix: restartService,
+		Detail: "pcscd does not see it: it was started without it, or another program (such as GnuPG's scdaemon) holds the USB device",
+	}
+	if !d.installed(ccidPlaces()) {
+		f.Detail, f.Fix = "pcscd does not see it, for its driver of USB readers (libccid) is not installed", d.install()
+	}
+	if readers > 0 { // which of them it sees is not told
+		f.Device = fmt.Sprintf("one of %d USB readers", len(usb))
+		return []tokens.Finding{f}
+	}
+	var list []tokens.Finding
+	for _, name := range usb[:min(len(usb), 8)] {
+		f.Device = name
+		list = append(list, f)
+	}
+	return list
+}
