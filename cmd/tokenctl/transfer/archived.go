@@ -191,13 +191,13 @@ func (r *zipReader) unpack(f *zip.File, data []byte, method uint16, checked bool
 	}
 	wrong := err != nil || checked && crc32.ChecksumIEEE(out) != f.CRC32
 	switch {
+	case int64(len(out)) > r.left:
+		return nil, problem(TooLarge, r.format, "the archive unpacks to more than %d MiB", MaxFile>>20)
 	case wrong && f.Flags&zipEncrypted != 0 && f.Method != zipAES:
 		// One password of 256 passes the test of the old encryption.
 		return nil, problem(WrongPassword, r.format, "the password does not open the archive, or the archive is damaged")
 	case wrong:
 		return nil, damaged(r.format, "the checksum of a file in the archive is wrong")
-	case int64(len(out)) > r.left:
-		return nil, problem(TooLarge, r.format, "the archive unpacks to more than %d MiB", MaxFile>>20)
 	}
 	r.left -= int64(len(out))
 	return out, nil

@@ -35,12 +35,15 @@ func TestPictures(t *testing.T) {
 	for i, v := range sheet.Pix {
 		inverted.Pix[i] = 255 - v
 	}
-	large := image.NewRGBA(image.Rect(0, 0, 3*sheet.Bounds().Dx(), 3*sheet.Bounds().Dy()))
+	large := image.NewRGBA(image.Rect(0, 0, 2*sheet.Bounds().Dx(), 2*sheet.Bounds().Dy()))
 	for y := range large.Bounds().Dy() {
 		for x := range large.Bounds().Dx() {
-			v := sheet.GrayAt(x/3, y/3).Y
+			v := sheet.GrayAt(x/2, y/2).Y
 			large.SetRGBA(x, y, color.RGBA{20 + v/2, 30 + v/2, 10 + v/2, 255})
 		}
+	}
+	if b := large.Bounds(); b.Dx()*b.Dy() <= scanPixels {
+		t.Fatalf("%v is not large", b)
 	}
 	for name, img := range map[string]image.Image{"dark on light": sheet, "light on dark": inverted, "large": large} {
 		var b bytes.Buffer
