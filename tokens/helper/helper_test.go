@@ -362,7 +362,7 @@ func FuzzAnswers(f *testing.F) {
 		if len(seeds) == 0 {
 			t.Fatal("no seeds")
 		}
-		a := wire.NewAnswers(bytes.NewReader(b), true)
+		a := wire.NewAnswers(bytes.NewReader(b), true, nil)
 		for {
 			_, err := a.Next()
 			if errors.Is(err, io.EOF) {

@@ -18,32 +18,30 @@ import (
 	"github.com/tokenbridge/tokend/tokens/tokentest/vpiv"
 )
 
-// builds are the programs as they are shipped, and the same without
-// GOEXPERIMENT, once for all tests.
-var builds = sync.OnceValues(func() (p struct{ shipped, plain e2e.Programs }, err error) {
-	dir, err := os.MkdirTemp("", "tokend-memory-")
+// folder is where the programs are built.
+var folder = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "tokend-memory-") })
+
+// builtAsShipped are the programs as packaging/build.sh builds them, once for all
+// tests, also under the race detector.
+var builtAsShipped = sync.OnceValues(func() (e2e.Programs, error) {
+	dir, err := folder()
 	if err != nil {
-		return p, err
+		return e2e.Programs{}, err
 	}
-	p.shipped.Dir, p.plain.Dir = filepath.Join(dir, "shipped"), filepath.Join(dir, "plain")
-	cmd := exec.Command("../../../../packaging/build.sh", p.shipped.Dir)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return p, fmt.Errorf("cannot build the programs: %w\n%s", err, out)
+	p := e2e.Programs{Dir: filepath.Join(dir, "shipped")}
+	if out, err := exec.Command("../../../../packaging/build.sh", p.Dir).CombinedOutput(); err != nil {
+		return e2e.Programs{}, fmt.Errorf("cannot build the programs: %w\n%s", err, out)
 	}
-	if err := os.Mkdir(p.plain.Dir, 0o755); err != nil {
-		return p, err
-	}
-	_, err = e2e.Build(p.plain.Dir, false, "GOEXPERIMENT=")
-	return p, err
+	return p, nil
 })
 
 func shipped(t *testing.T) e2e.Programs {
 	t.Helper()
-	p, err := builds()
+	p, err := builtAsShipped()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.shipped
+	return p
 }
 
 func TestMain(m *testing.M) {
@@ -51,8 +49,8 @@ func TestMain(m *testing.M) {
 		hold()
 	}
 	code := m.Run()
-	if p, err := builds(); err == nil {
-		if err := os.RemoveAll(filepath.Dir(p.shipped.Dir)); err != nil {
+	if dir, err := folder(); err == nil {
+		if err := os.RemoveAll(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
@@ -221,36 +219,4 @@ func (b *bench) wantSession(s *Search) {
 	}
 	s.none(b.t, "session exchange", "session members")
 	b.wantLocked(s)
-}
-
-// TestMemoryWithoutErasing is the control: the same day of programs that were
-// built without GOEXPERIMENT=runtimesecret leaves copies, and the search finds
-// them.
-func TestMemoryWithoutErasing(t *testing.T) {
-	if e2e.NeedRoot(t) {
-		return
-	}
-	p, err := builds()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := newBench(t, p.plain)
-	b.history()
-	time.Sleep(time.Second)
-	s := b.look("not erasing, unlocked, between touches")
-	touch := 0
-	for _, kind := range touchKinds() {
-		touch += s.Count(kind)
-	}
-	b.must(b.c.Lock(b.ctx))
-	time.Sleep(time.Second)
-	s = b.look("not erasing, locked")
-	session := 0
-	for _, kind := range sessionKinds() {
-		session += s.Count(kind)
-	}
-	t.Logf("without erasing: %d copies of the touch class between touches, %d of the session class after lock", touch, session)
-	if touch == 0 || session == 0 {
-		t.Error("nothing was left where nothing is erased: the search sees nothing")
-	}
 }
