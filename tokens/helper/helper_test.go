@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -305,6 +306,31 @@ func TestPINsAreInNoArgumentEnvironmentOrLog(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "secret") || strings.Contains(err.Error(), "secret") {
 		t.Fatalf("the passphrase is in: %s %v", log.String(), err)
+	}
+}
+
+// TestSecretsAreHandledInTheGuard sees the guard entered for the request, for
+// each line of the answer and for its result.
+func TestSecretsAreHandledInTheGuard(t *testing.T) {
+	var entered atomic.Int32
+	c := helper.New(helper.Config{
+		Path: script(t, `read a; read b; echo '{"event":"touch"}'; sleep 0.3; echo '{"result":{"shared":"`+strings.Repeat("AAAA", 10)+`AAA="}}'`),
+		Kind: tokens.KindPIV, Guard: func(f func()) { entered.Add(1); f() },
+	})
+	key, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := int32(-1)
+	shared, err := c.Agree(t.Context(), tokens.AgreeRequest{
+		Locator: "x", Key: tokens.Key{Kind: tokens.KindPIV, Algorithm: tokens.P256}, Peer: key.PublicKey().Bytes(), PIN: []byte("123456"),
+		OnTouch: func() { waiting = entered.Load() },
+	})
+	if err != nil || len(shared) != 32 {
+		t.Fatal(len(shared), err)
+	}
+	if got := entered.Load(); waiting != 2 || got != 4 {
+		t.Errorf("it was entered %d times until the touch, %d in all; want 2 and 4", waiting, got)
 	}
 }
 

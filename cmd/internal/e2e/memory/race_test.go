@@ -4,4 +4,4 @@ package memory
 
 // perClass is smaller where the race detector slows down the virtual cards; the
 // programs that are searched are the same.
-const perClass = 80
+const perClass = 64
