@@ -191,7 +191,7 @@ func (u *user) warnReadOnly(v *vault.Vault) ipc.Warning {
 	return ipc.Warning{
 		Code:    "read-only",
 		Message: "the newest generation of the vault is damaged; " + u.whichGeneration(v.Generation(), v.Written()) + " is open for reading only",
-		Fix: "tokenctl vault recover",
+		Fix:     "tokenctl vault recover",
 	}
 }
 

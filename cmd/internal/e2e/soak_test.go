@@ -176,7 +176,8 @@ func (s *soak) unhang(n int, why error) {
 	}
 }
 
-// client asks for codes until stop, as one that unlocks where it has to.
+// client asks for codes until stop, as one that unlocks where it has to, and then
+// asks for several at once.
 func (s *soak) client(n int, stop chan struct{}) {
 	for i := n; ; i++ {
 		select {
@@ -184,18 +185,31 @@ func (s *soak) client(n int, stop chan struct{}) {
 			return
 		case <-time.After(time.Duration(rand.IntN(100)) * time.Millisecond):
 		}
-		a := s.accounts[i%len(s.accounts)]
-		r := s.Ctl("", "--json", "code", a.name)
-		if r.Exit == 12 {
-			which := s.any()
-			r = s.Ctl("", append([]string{"unlock", "--token", s.ids[which]}, pinOf(s.plugs[which])...)...)
-			if r.Exit == 0 {
-				s.unlocks[which].Add(1)
-				continue
-			}
+		if s.ask(i) != 12 {
+			continue
 		}
+		which := s.any()
+		r := s.Ctl("", append([]string{"unlock", "--token", s.ids[which]}, pinOf(s.plugs[which])...)...)
+		if r.Exit != 0 {
+			s.judge(s.accounts[0], r)
+			continue
+		}
+		s.unlocks[which].Add(1)
+		for range s.accounts {
+			i++
+			s.ask(i)
+		}
+	}
+}
+
+// ask asks for a code, judges what comes of it, and returns the exit code.
+func (s *soak) ask(i int) int {
+	a := s.accounts[i%len(s.accounts)]
+	r := s.Ctl("", "--json", "code", a.name)
+	if r.Exit != 12 || r.Took > soakPatience {
 		s.judge(a, r)
 	}
+	return r.Exit
 }
 
 // any is a token to unlock with, mostly one that is plugged in just now: one that
