@@ -107,6 +107,9 @@ func (d *Driver) ChangePIN(ctx context.Context, r tokens.PINRequest) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
+	if err := k.holdsOne(ctx, r.Keys); err != nil {
+		return nil, err
+	}
 	old, err := k.oldPIN(r)
 	if err != nil {
 		return nil, err
