@@ -30,6 +30,7 @@ func (d *Driver) Enroll(ctx context.Context, r tokens.EnrollRequest) (tokens.Enr
 	if err != nil {
 		return tokens.Enrollment{}, err
 	}
+	defer k.close()
 	if err := k.excluded(ctx, r.Exclude); err != nil {
 		return tokens.Enrollment{}, err
 	}

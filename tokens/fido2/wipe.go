@@ -24,6 +24,7 @@ func (d *Driver) Wipe(ctx context.Context, r tokens.WipeRequest) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
+	defer k.close()
 	if err := k.holdsOne(ctx, r.Keys); err != nil {
 		return nil, err
 	}
