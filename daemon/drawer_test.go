@@ -194,7 +194,7 @@ func (w *drawer) Enroll(_ context.Context, r tokens.EnrollRequest) (tokens.Enrol
 		r.OnTouch()
 		s.touches++
 		s.keys = append(s.keys, key)
-		params, err := json.Marshal(map[string]string{"credential": s.model + string(c)})
+		params, err := json.Marshal(map[string]any{"credential": s.model + string(c), "uv": c == tokens.ClassSession && s.pin != ""})
 		if err != nil {
 			s.mu.Unlock()
 			return tokens.Enrollment{}, err

@@ -73,7 +73,7 @@ func (u *user) changePIN(ctx context.Context, p ipc.Principal, changer tokens.PI
 		return err
 	}
 	if t.slot != nil {
-		gone := []tokens.Warning{tokens.WarnFactoryPIN, tokens.WarnNoPIN}
+		gone := []tokens.Warning{tokens.WarnFactoryPIN}
 		if r.Which == "puk" {
 			gone = []tokens.Warning{tokens.WarnFactoryPUK}
 		}

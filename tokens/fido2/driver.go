@@ -237,16 +237,20 @@ func (k *key) run(ctx context.Context, bound time.Duration, f func() error) erro
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := k.still(); err != nil {
+	err := k.still()
+	if err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	go func() { done <- f() }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = f()
+	}()
 	timer := time.NewTimer(bound)
 	defer timer.Stop()
 	why := errBound
 	select {
-	case err := <-done:
+	case <-done:
 		return err
 	case <-ctx.Done():
 		why = ctx.Err()

@@ -43,7 +43,7 @@ func (d *Driver) Wipe(ctx context.Context, r tokens.WipeRequest) ([]string, erro
 		return nil, err
 	}
 	gone, err := k.removeStored(ctx, string(normal(r.PIN)))
-	// libfido2 before 1.13 knows the command's number in drafts of CTAP 2.1 alone.
+	// libfido2 before 1.15 knows the command's number in drafts of CTAP 2.1 alone.
 	if code, ok := statusOf(err); ok && code == statusInvalidCommand {
 		if !stored {
 			return nil, nil

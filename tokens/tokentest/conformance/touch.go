@@ -191,8 +191,8 @@ func testConcurrency(t *testing.T, c Config) {
 	wg.Wait()
 }
 
-// testProbe asks a token that does not list its keys, and enrolls it again
-// beside a keyslot of its own.
+// testProbe asks a token that does not list its keys, and has it enrolled
+// again beside a keyslot of its own.
 func testProbe(t *testing.T, c Config) {
 	f := c.New(t)
 	p, ok := f.Driver.(tokens.Prober)
