@@ -236,6 +236,9 @@ func (w *drawer) ChangePIN(_ context.Context, r tokens.PINRequest) ([]byte, erro
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(r.Keys) > 0 && !slices.ContainsFunc(r.Keys, func(k tokens.Key) bool { return s.holds(k) != nil }) {
+		return nil, tokens.Errorf(tokens.CodeWrongToken, "it holds none of the keys")
+	}
 	if err := s.show(r.Old, true); err != nil {
 		return nil, err
 	}

@@ -241,6 +241,9 @@ type PINRequest struct {
 	Old          []byte `json:"old,omitempty"`
 	New          []byte `json:"new"`
 	SpendLastTry bool   `json:"spend_last_try,omitempty"`
+	// Keys, where there are any, are those of the keyslot whose token is meant: a
+	// token that holds none of them sees no PIN, and fails with CodeWrongToken.
+	Keys []Key `json:"keys,omitempty"`
 	// KeyFile is a software token's; the answer is the new one.
 	KeyFile []byte `json:"key_file,omitempty"`
 }

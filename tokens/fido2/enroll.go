@@ -33,6 +33,7 @@ func (d *Driver) Enroll(ctx context.Context, r tokens.EnrollRequest) (tokens.Enr
 	if err != nil {
 		return tokens.Enrollment{}, err
 	}
+	defer k.close()
 	if err := k.excluded(ctx, r.Exclude); err != nil {
 		return tokens.Enrollment{}, err
 	}
@@ -43,14 +44,17 @@ func (d *Driver) Enroll(ctx context.Context, r tokens.EnrollRequest) (tokens.Enr
 		}
 	}
 	out := tokens.Enrollment{Token: k.token(d.place(r.Locator))}
-	for _, class := range r.Classes {
+	for i, class := range r.Classes {
 		made, err := k.enroll(ctx, r, class, alg, who)
 		if err != nil {
 			return tokens.Enrollment{}, err
 		}
 		out.Keys = append(out.Keys, made.key)
-		if out.Attestation == nil {
+		if i == 0 {
 			out.Attestation = made.vouched
+		}
+		if a, b := out.Attestation, made.vouched; a != nil && (b == nil || *a != *b) {
+			out.Attestation = nil // who vouches for one key alone does not vouch for the token
 		}
 		if made.bypass {
 			out.Warnings = append(out.Warnings, tokens.WarnPINBypass)
