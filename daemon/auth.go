@@ -251,13 +251,16 @@ func (u *user) serviceDown(kind tokens.Kind) *ipc.Error {
 	if !u.d.presence.watchable(kind) {
 		what = ipc.TokenUnsupported
 	}
+	if state := u.d.helper(); state != "ok" { // the service itself may be well
+		return ipc.Errorf(what, "no token can be seen, for the token helper cannot be used: %s", state)
+	}
 	return ipc.Errorf(what, "%s: %s", serviceSilent(kind), detail)
 }
 
 func serviceSilent(kind tokens.Kind) string {
 	switch kind {
 	case tokens.KindPIV:
-		return "no token can be seen, for the smart card service (PC/SC) cannot be used"
+		return "no smart card can be seen, for the smart card service (PC/SC) cannot be used"
 	case tokens.KindFIDO2:
 		return "no FIDO2 key can be seen"
 	}

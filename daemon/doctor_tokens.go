@@ -39,6 +39,9 @@ func (c *checkup) needs(kind tokens.Kind) string {
 }
 
 func (c *checkup) services() {
+	if c.u.d.helper() != "ok" {
+		return // which is said, and why nothing is known of them
+	}
 	for _, kind := range watchedKinds(c.u.d.cfg.Watchers) {
 		name, code := serviceName(kind), "service-"+string(kind)
 		fix := ""
@@ -167,12 +170,12 @@ func (c *checkup) problem(t tokens.Token, ref ipc.TokenRef) {
 	case c.needs(t.Kind) == levelError:
 		level = levelError // it may be the one that is missed
 	}
-	fix := problemFix(t, ref, c.u.enrolled(t))
+	fix := c.problemFix(t, ref)
 	if f := c.told[place{t.Kind, t.Locator}]; f.Fix != "" && !strings.HasPrefix(f.Fix, "tokenctl token pin") {
 		fix = f.Fix // which knows the machine
 	}
 	message := t.Problem.Detail
-	if message == "" {
+	if message == "" || t.Problem.Code == tokens.CodePINBlocked { // problemNote says the rest
 		message = tokenMessage(t.Problem, t.Kind)
 	}
 	c.found(level, "token-"+string(t.Problem.Code), fix, "token %q: %s%s", named(t, ref).Label, message, problemNote(t))
@@ -181,7 +184,7 @@ func (c *checkup) problem(t tokens.Token, ref ipc.TokenRef) {
 // problemNote is what is to be known, or done by hand, about a token's problem.
 func problemNote(t tokens.Token) string {
 	switch t.Problem.Code {
-	case tokens.CodePINPaused, tokens.CodeTimeout, tokens.CodeProtocol:
+	case tokens.CodeTimeout, tokens.CodeProtocol:
 		return "; pull it out and put it back"
 	case tokens.CodeUnsupported:
 		return "; nothing mends that, another token is needed"
@@ -208,12 +211,13 @@ func named(t tokens.Token, ref ipc.TokenRef) ipc.TokenRef {
 
 // problemFix is the command that mends a token's problem, or that shows, after
 // what problemNote says, whether it is mended; empty where nothing does.
-func problemFix(t tokens.Token, ref ipc.TokenRef, enrolled bool) string {
+func (c *checkup) problemFix(t tokens.Token, ref ipc.TokenRef) string {
+	enrolled := c.u.enrolled(t)
 	switch t.Problem.Code {
 	case tokens.CodeNoAccess:
 		return fixUdev
 	case tokens.CodePINBlocked:
-		return blockedFix(t, ref, enrolled)
+		return c.blockedFix(t, ref)
 	case tokens.CodePINNotSet, tokens.CodePINChange:
 		return "tokenctl token pin " + ref.ID
 	case tokens.CodeLastTry, tokens.CodePINRequired:
@@ -226,23 +230,34 @@ func problemFix(t tokens.Token, ref ipc.TokenRef, enrolled bool) string {
 		}
 	case tokens.CodeNoService:
 		return serviceFix(t.Kind)
-	case tokens.CodeUnsupported:
+	case tokens.CodeUnsupported, tokens.CodePINPaused: // no command does
 		return ""
 	}
 	return "tokenctl token info " + ref.ID
 }
 
 // blockedFix is the way back from a blocked PIN. A FIDO2 key has none but a reset,
-// which destroys what it opens: the keyslot goes first.
-func blockedFix(t tokens.Token, ref ipc.TokenRef, enrolled bool) string {
+// which destroys what it opens: the keyslot goes first, for which the vault has
+// to be open, and has to have another way.
+func (c *checkup) blockedFix(t tokens.Token, ref ipc.TokenRef) string {
 	reset := "fido2-token -R " + t.Locator
 	switch {
 	case t.Kind != tokens.KindFIDO2:
 		return "tokenctl token pin " + ref.ID + " --unblock"
-	case !enrolled:
+	case !c.u.enrolled(t):
 		return reset
 	}
-	return "tokenctl token revoke " + ref.ID + " && " + reset + " && tokenctl token enroll --token fido2"
+	recovery := !c.u.vaultInfo().RecoverySet.IsZero()
+	fix := "tokenctl token revoke " + ref.ID + " && " + reset + " && tokenctl token enroll --token fido2"
+	switch {
+	case !recovery && len(c.u.slots()) == 1: // it is the last way
+		return ""
+	case c.u.sess.Load() != nil:
+		return fix
+	case recovery:
+		return "tokenctl unlock --recovery && " + fix
+	}
+	return "tokenctl unlock && " + fix
 }
 
 // lost finds a token that is an enrolled one, and does not hold its key any more.
@@ -278,7 +293,7 @@ func (c *checkup) inspect(ctx context.Context, t tokens.Token, ref ipc.TokenRef)
 		if e.Kind == ipc.Busy {
 			t.Problem.Code = tokens.CodeBusy
 		}
-		c.found(levelWarning, "token", problemFix(t, ref, c.u.enrolled(t)), "%s%s", e.Message, problemNote(t))
+		c.found(levelWarning, "token", c.problemFix(t, ref), "%s%s", e.Message, problemNote(t))
 		return
 	}
 	ref = named(t, ref)
@@ -303,7 +318,7 @@ func (c *checkup) inspect(ctx context.Context, t tokens.Token, ref ipc.TokenRef)
 	case details.Token.Problem != nil:
 	case details.PINTries == 0:
 		fine = false
-		c.found(levelError, "pin-blocked", blockedFix(t, ref, c.u.enrolled(t)), "the PIN of token %q is blocked%s", ref.Label, blockedNote(t.Kind))
+		c.found(levelError, "pin-blocked", c.blockedFix(t, ref), "the PIN of token %q is blocked%s", ref.Label, blockedNote(t.Kind))
 	case details.PINTries == 1:
 		fine = false
 		c.found(levelWarning, "pin-last-try", "tokenctl token test "+ref.ID, "token %q has one PIN try left: the right PIN gives back the others", ref.Label)

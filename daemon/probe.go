@@ -78,12 +78,24 @@ func (p *presence) leave(f *flight, why error) {
 	}
 }
 
+// slow notes that somebody gave up waiting for a probe; others may wait on.
+func (p *presence) slow(a asked, f *flight) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.placed[a.place()]; t != nil && t.flight == f {
+		t.failed = tokens.Errorf(tokens.CodeTimeout, "it did not answer in time")
+	}
+}
+
 // landed ends a probe.
 func (p *presence) landed(a asked, f *flight, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t := p.placed[a.place()]; t != nil && t.flight == f {
 		t.flight = nil
+		if err == nil { // it was slow, no more
+			t.failed = nil
+		}
 	}
 	f.err = err
 	f.cancel(nil)
@@ -110,6 +122,7 @@ func (d *Daemon) probe(ctx context.Context, a asked, keys []tokens.Key) error {
 			why := errNobodyAsks
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				why = errTooSlow
+				d.presence.slow(a, f)
 			}
 			d.presence.leave(f, why)
 			return ctx.Err()
@@ -335,11 +348,7 @@ func (u *user) ask(ctx context.Context, list []asked, keys []tokens.Key, all boo
 		}()
 	}
 	for range list {
-		select {
-		case <-answered:
-		case <-ctx.Done():
-			return found()
-		}
+		<-answered // no later than the end of ctx
 		if !all && found() {
 			return true
 		}

@@ -31,6 +31,11 @@ func (d *Daemon) Status(ctx context.Context, p ipc.Principal) (ipc.Status, error
 	}, nil
 }
 
+// helperWarning is for a helper that cannot be used, for which no token can.
+func helperWarning(state string) ipc.Warning {
+	return ipc.Warning{Code: "helper", Message: "tokens cannot be used: " + state, Fix: "tokenctl doctor"}
+}
+
 // helper says whether tokens can be used.
 func (d *Daemon) helper() string {
 	if d.cfg.Helper == nil {
@@ -122,9 +127,10 @@ func told(e *ipc.Error) *ipc.Error {
 func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 	list := []ipc.Warning{}
 	if state := u.d.helper(); state != "ok" {
-		list = append(list, ipc.Warning{Code: "helper", Message: "tokens cannot be used: " + state, Fix: "tokenctl doctor"})
+		list = append(list, helperWarning(state))
+	} else {
+		list = append(list, u.serviceWarnings(p)...)
 	}
-	list = append(list, u.serviceWarnings(p)...)
 	store, err := u.storeIfAny()
 	if err != nil || store == nil || !store.Exists() {
 		if err == nil && u.sess.Load() != nil {

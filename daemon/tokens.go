@@ -77,6 +77,9 @@ func (u *user) serviceWarnings(p ipc.Principal) []ipc.Warning {
 	for _, kind := range watchedKinds(u.d.cfg.Watchers) {
 		needed := len(slots) == 0 && u.d.presence.watchable(kind) || slices.ContainsFunc(slots, func(s vault.Slot) bool { return s.Kind == kind })
 		if e := u.serviceDown(kind); e != nil && needed && u.d.mayUseTokens(p) {
+			if state := u.d.helper(); state != "ok" {
+				return []ipc.Warning{helperWarning(state)} // which is why
+			}
 			list = append(list, ipc.Warning{Code: "token-service", Message: e.Message, Fix: serviceFix(kind)})
 		}
 	}

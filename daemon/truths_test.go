@@ -1,10 +1,13 @@
 package daemon_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/tokenbridge/tokend/daemon"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
 )
@@ -108,4 +111,93 @@ func TestABetterTokenIsNamedByWhatIsThere(t *testing.T) {
 	if got := fix(); got != "tokenctl token enroll" {
 		t.Errorf("once that is enrolled: %q", got)
 	}
+}
+
+// findings are those that the doctor tells of code.
+func findings(t *testing.T, d *daemon.Daemon, p ipc.Principal, code string) []ipc.Finding {
+	t.Helper()
+	all, err := d.Doctor(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(all.Findings, func(f ipc.Finding) bool { return f.Code != code })
+}
+
+// sick is a drawer whose doctor finds the same of each key.
+type sick struct {
+	*drawer
+	code   tokens.Code
+	detail string
+}
+
+func (s *sick) Diagnose(context.Context) ([]tokens.Finding, error) {
+	return []tokens.Finding{{Code: s.code, Device: "Stick", Locator: "/dev/a", Detail: s.detail}}, nil
+}
+
+// TestWhatMendsAPIN: no command is named where none mends it, and the way back
+// from a blocked one begins with what is needed first.
+func TestWhatMendsAPIN(t *testing.T) {
+	w := &sick{drawer: newDrawer()}
+	w.insert("/dev/a", &stick{model: "Stick"})
+	d := withDrawer(t, w.drawer, func(c *daemon.Config) { c.Drivers[tokens.KindFIDO2] = w })
+	p := caller("1000")
+	id := initStick(t, d, p, "", "first").Token.ID
+	w.code, w.detail = tokens.CodePINPaused, "the key takes no PIN until it has been pulled out and put back in"
+	if f := findings(t, d, p, "token-pin-paused"); len(f) != 1 || f[0].Fix != "" || strings.Count(f[0].Message, "put") != 1 {
+		t.Errorf("a paused PIN: %+v", f)
+	}
+	w.code, w.detail = tokens.CodePINBlocked, "the key's PIN is blocked; only a reset helps, which destroys all credentials on the key"
+	rest := "tokenctl token revoke " + id + " && fido2-token -R /dev/a && tokenctl token enroll --token fido2"
+	if f := findings(t, d, p, "token-pin-blocked"); len(f) != 1 || f[0].Fix != rest || strings.Count(f[0].Message, "only a reset") != 1 {
+		t.Errorf("a blocked PIN: %+v", f)
+	}
+	lock(t, d, p)
+	if f := findings(t, d, p, "token-pin-blocked"); len(f) != 1 || f[0].Fix != "tokenctl unlock --recovery && "+rest {
+		t.Errorf("a blocked PIN, and the vault locked: %+v", f)
+	}
+}
+
+// TestTheHelperIsBlamedAlone where nothing is known of the services behind it.
+func TestTheHelperIsBlamedAlone(t *testing.T) {
+	const state = "cannot find the token helper"
+	w := &broken{}
+	d := start(t, func(c *daemon.Config) {
+		c.Helper = func() string { return state }
+		c.Drivers[tokens.KindPIV] = w
+		c.Watchers = map[tokens.Kind]tokens.Watcher{tokens.KindPIV: w}
+		c.RemovalGrace = time.Millisecond
+	})
+	p := caller("1000")
+	time.Sleep(100 * time.Millisecond)
+	for name, ask := range map[string]func() ([]ipc.Warning, error){
+		"status": func() ([]ipc.Warning, error) { s, err := d.Status(t.Context(), p); return s.Warnings, err },
+		"list":   func() ([]ipc.Warning, error) { l, err := d.Tokens(t.Context(), p); return l.Warnings, err },
+	} {
+		if got, err := ask(); err != nil || len(got) != 1 || got[0].Code != "helper" || !strings.Contains(got[0].Message, state) {
+			t.Errorf("%s warns of %+v, %v", name, got, err)
+		}
+	}
+	if f := findings(t, d, p, "helper"); len(f) != 1 || f[0].Level != "error" {
+		t.Errorf("the doctor says of the helper %+v", f)
+	}
+	if f := findings(t, d, p, "service-piv"); len(f) != 0 {
+		t.Errorf("the doctor says of the service %+v", f)
+	}
+	_, err := d.Init(t.Context(), p, ipc.InitRequest{Enroll: &ipc.EnrollRequest{Kind: "piv"}})
+	if e := wantKind(t, err, ipc.TokenService); !strings.Contains(e.Message, state) || strings.Contains(e.Message, "PC/SC") {
+		t.Errorf("it says %q", e.Message)
+	}
+}
+
+// broken is a driver whose program cannot be run.
+type broken struct{ tokens.Driver }
+
+func (*broken) List(context.Context) ([]tokens.Token, error) {
+	return nil, tokens.Errorf(tokens.CodeProtocol, "cannot work with the token helper")
+}
+
+func (*broken) Watch(ctx context.Context, report func(tokens.Event)) error {
+	report(tokens.Event{Type: tokens.EventServiceLost, Kind: tokens.KindPIV, Detail: "cannot work with the token helper"})
+	<-ctx.Done()
+	return ctx.Err()
 }

@@ -370,6 +370,23 @@ exit 1`)
 	}
 }
 
+// TestOneCauseIsLoggedOnce, however often it is tried again.
+func TestOneCauseIsLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	c := helper.New(helper.Config{
+		Path: filepath.Join(t.TempDir(), "none"), Kind: tokens.KindPIV,
+		Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond)
+	defer cancel()
+	if err := c.Watch(ctx, func(tokens.Event) {}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	if warned, again := strings.Count(log.String(), "level=WARN"), strings.Count(log.String(), "level=DEBUG"); warned != 1 || again < 2 {
+		t.Errorf("it is warned of %d times, and said %d times more: %s", warned, again, log.String())
+	}
+}
+
 func TestWatchGivesUpWhatIsUnsupported(t *testing.T) {
 	err := client(program, "oath").Watch(context.Background(), func(tokens.Event) {})
 	wantCode(t, err, tokens.CodeUnsupported)

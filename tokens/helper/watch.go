@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/tokenbridge/tokend/tokens"
@@ -66,6 +67,7 @@ func (w *crowd) admit(ctx context.Context, now func() time.Time, e tokens.Event)
 func (c *Client) Watch(ctx context.Context, report func(tokens.Event)) error {
 	pause := firstPause
 	lost := false
+	said := ""
 	tell := func(e tokens.Event) {
 		// One loss is reported once, whoever notices it.
 		if e.Type == tokens.EventServiceLost && lost {
@@ -83,10 +85,15 @@ func (c *Client) Watch(ctx context.Context, report func(tokens.Event)) error {
 		if errors.Is(err, &tokens.Error{Code: tokens.CodeUnsupported}) {
 			return err
 		}
-		c.cfg.Log.Warn("the process that watches tokens ended", "kind", c.cfg.Kind, "error", err)
+		level := slog.LevelWarn // once for each cause
+		if said == err.Error() {
+			level = slog.LevelDebug
+		}
+		said = err.Error()
+		c.cfg.Log.Log(ctx, level, "the process that watches tokens ended", "kind", c.cfg.Kind, "error", err)
 		tell(tokens.Event{Type: tokens.EventServiceLost, Kind: c.cfg.Kind, Detail: wire.Text(err.Error())})
 		if c.cfg.Now().Sub(began) >= longLife {
-			pause = firstPause
+			pause, said = firstPause, "" // it had worked again
 		}
 		select {
 		case <-ctx.Done():
