@@ -17,11 +17,8 @@ import (
 // driver finds.
 const inspectLimit = 5 * time.Second
 
-// The commands that mend what several findings are about.
-const (
-	fixScdaemon = "gpgconf --kill scdaemon"
-	fixUdev     = "sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=hidraw"
-)
+// fixScdaemon is the command that mends what several findings are about.
+const fixScdaemon = "gpgconf --kill scdaemon"
 
 // needs says how much an obstacle to tokens of a kind matters: it is an error to
 // who has such a token and does not have it at hand, a warning to who has no
@@ -174,11 +171,16 @@ func (c *checkup) problem(t tokens.Token, ref ipc.TokenRef) {
 	if f := c.told[place{t.Kind, t.Locator}]; f.Fix != "" && !strings.HasPrefix(f.Fix, "tokenctl token pin") {
 		fix = f.Fix // which knows the machine
 	}
+	c.found(level, "token-"+string(t.Problem.Code), fix, "%s", problemMessage(t, ref))
+}
+
+// problemMessage says why a token that is present cannot be used.
+func problemMessage(t tokens.Token, ref ipc.TokenRef) string {
 	message := t.Problem.Detail
 	if message == "" || t.Problem.Code == tokens.CodePINBlocked { // problemNote says the rest
 		message = tokenMessage(t.Problem, t.Kind)
 	}
-	c.found(level, "token-"+string(t.Problem.Code), fix, "token %q: %s%s", named(t, ref).Label, message, problemNote(t))
+	return fmt.Sprintf("token %q: %s%s", named(t, ref).Label, message, problemNote(t))
 }
 
 // problemNote is what is to be known, or done by hand, about a token's problem.
@@ -215,7 +217,7 @@ func (c *checkup) problemFix(t tokens.Token, ref ipc.TokenRef) string {
 	enrolled := c.u.enrolled(t)
 	switch t.Problem.Code {
 	case tokens.CodeNoAccess:
-		return fixUdev
+		return tokens.FixAccess
 	case tokens.CodePINBlocked:
 		return c.blockedFix(t, ref)
 	case tokens.CodePINNotSet, tokens.CodePINChange:

@@ -131,6 +131,7 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 	} else {
 		list = append(list, u.serviceWarnings(p)...)
 	}
+	list = append(list, u.accessWarnings(p)...)
 	store, err := u.storeIfAny()
 	if err != nil || store == nil || !store.Exists() {
 		if err == nil && u.sess.Load() != nil {

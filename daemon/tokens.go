@@ -21,7 +21,7 @@ func (d *Daemon) Tokens(ctx context.Context, p ipc.Principal) (ipc.TokenList, er
 		return ipc.TokenList{}, err
 	}
 	u.recognise(ctx, p)
-	return ipc.TokenList{Version: ipc.Version, Tokens: u.tokenList(p), Warnings: u.serviceWarnings(p)}, nil
+	return ipc.TokenList{Version: ipc.Version, Tokens: u.tokenList(p), Warnings: append(u.serviceWarnings(p), u.accessWarnings(p)...)}, nil
 }
 
 // tokenList is the user's keyslots, in the vault's order, and then the tokens
@@ -81,6 +81,23 @@ func (u *user) serviceWarnings(p ipc.Principal) []ipc.Warning {
 				return []ipc.Warning{helperWarning(state)} // which is why
 			}
 			list = append(list, ipc.Warning{Code: "token-service", Message: e.Message, Fix: serviceFix(kind)})
+		}
+	}
+	return list
+}
+
+// accessWarnings is about tokens that are plugged in and may not be opened, in the
+// words of the doctor.
+func (u *user) accessWarnings(p ipc.Principal) []ipc.Warning {
+	var list []ipc.Warning
+	if !u.d.mayUseTokens(p) {
+		return nil
+	}
+	for _, t := range u.d.presence.all() {
+		if t.Problem != nil && t.Problem.Code == tokens.CodeNoAccess {
+			list = append(list, ipc.Warning{
+				Code: "token-" + string(t.Problem.Code), Message: problemMessage(t, *u.tokenRef(t)), Fix: tokens.FixAccess,
+			})
 		}
 	}
 	return list

@@ -201,3 +201,36 @@ func (*broken) Watch(ctx context.Context, report func(tokens.Event)) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
+
+// TestAKeyThatMayNotBeOpened: status, list and doctor say the same, and name the
+// same mend.
+func TestAKeyThatMayNotBeOpened(t *testing.T) {
+	w := newDrawer()
+	d := withDrawer(t, w, nil)
+	p := caller("1000")
+	w.report(tokens.Event{Type: tokens.EventInserted, Kind: tokens.KindFIDO2, Token: tokens.Token{
+		ID: "fido2-hidraw0", Kind: tokens.KindFIDO2, Locator: "/dev/hidraw0", Model: "Stick", Unlisted: true,
+		Problem: tokens.Errorf(tokens.CodeNoAccess, "the system does not let this program open /dev/hidraw0"),
+	}})
+	s, err := d.Status(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := d.Tokens(t.Context(), p)
+	if err != nil || len(l.Tokens) != 1 || len(s.Tokens) != 1 || !l.Tokens[0].Present {
+		t.Fatalf("status lists %+v, list %+v, %v", s.Tokens, l.Tokens, err)
+	}
+	f := findings(t, d, p, "token-no-access")
+	if len(f) != 1 || f[0].Fix != tokens.FixAccess {
+		t.Fatalf("the doctor says %+v", f)
+	}
+	for name, list := range map[string][]ipc.Warning{"status": s.Warnings, "list": l.Warnings} {
+		if len(list) != 1 || list[0].Fix != f[0].Fix || list[0].Message != f[0].Message {
+			t.Errorf("%s warns of %+v, the doctor of %+v", name, list, f)
+		}
+	}
+	initSoft(t, d, p)
+	if f := findings(t, d, p, "token-no-access"); len(f) != 1 {
+		t.Errorf("with a vault the doctor says %+v", f)
+	}
+}

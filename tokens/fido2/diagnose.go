@@ -10,12 +10,6 @@ import (
 	"github.com/tokenbridge/tokend/tokens/fido2/hid"
 )
 
-// ruleFile is the udev rule that lets the person at the machine use FIDO keys.
-const ruleFile = "70-tokend.rules"
-
-// fixAccess installs the rule and has the system apply it to what is plugged in.
-const fixAccess = "sudo install -m 0644 udev/" + ruleFile + " /etc/udev/rules.d/ && sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=hidraw"
-
 // Diagnose implements tokens.Diagnoser: it says what stands in the way of each
 // key that is plugged in.
 func (d *Driver) Diagnose(ctx context.Context) ([]tokens.Finding, error) {
@@ -58,7 +52,7 @@ func findings(p place, k *key, err error) []tokens.Finding {
 		case tokens.CodeNotPresent, tokens.CodeRemoved:
 			return nil
 		case tokens.CodeNoAccess:
-			return finding(t.Problem, fixAccess)
+			return finding(t.Problem, tokens.FixAccess)
 		case tokens.CodePINNotSet:
 			return finding(t.Problem, fixPIN)
 		}

@@ -28,9 +28,12 @@ const (
 	// been reported with its problem after giveUp, and then, if another program
 	// uses it, after retrySlow; so too one that seems to be gone while its path is
 	// there, which is not reported before it can be read.
-	retryFast = 100 * time.Millisecond
-	retrySlow = time.Second
-	giveUp    = 2 * time.Second
+	// One that may not be opened is reported as such after tellDenied already: its
+	// rights are seen when they come.
+	retryFast  = 100 * time.Millisecond
+	tellDenied = 500 * time.Millisecond
+	retrySlow  = time.Second
+	giveUp     = 2 * time.Second
 )
 
 // Watch implements tokens.Watcher. A key is asked what it can do once, when it
@@ -222,7 +225,7 @@ func (w *watch) take(r reading) {
 		return // it is gone already
 	}
 	now := w.d.o.Now()
-	if r.err != nil && !final(r.err) && now.Sub(s.since) < giveUp {
+	if r.err != nil && now.Sub(s.since) < patience(r.err) {
 		s.retry = now.Add(retryFast)
 		return
 	}
@@ -238,7 +241,13 @@ func (w *watch) take(r reading) {
 	w.report(tokens.Event{Type: tokens.EventInserted, Kind: tokens.KindFIDO2, Token: r.token})
 }
 
-// final says that asking the key again would bring nothing else.
-func final(err error) bool {
-	return errors.Is(err, &tokens.Error{Code: tokens.CodeTimeout})
+// patience is how long a new key is asked again that could not be read.
+func patience(err error) time.Duration {
+	switch {
+	case errors.Is(err, &tokens.Error{Code: tokens.CodeTimeout}): // it had its time
+		return 0
+	case errors.Is(err, &tokens.Error{Code: tokens.CodeNoAccess}):
+		return tellDenied
+	}
+	return giveUp
 }
