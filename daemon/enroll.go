@@ -250,15 +250,8 @@ func (u *user) newLabel(want string, t tokens.Token) (string, error) {
 	return label, nil
 }
 
-// run has the token make its keys.
-func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
-	id, err := vault.NewSlotID(e.u.d.cfg.Rand)
-	if err != nil {
-		return nil, err
-	}
-	if err := e.clearUnfinished(ctx); err != nil {
-		return nil, err
-	}
+// wire is what the driver is asked for.
+func (e *enrolling) wire() tokens.EnrollRequest {
 	r := tokens.EnrollRequest{
 		Locator: e.token.Locator, Classes: e.classes,
 		PIN: e.request.PIN, SpendLastTry: e.request.SpendLastTry,
@@ -273,6 +266,19 @@ func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
 	if e.request.TouchSlot != "" {
 		r.Slots[tokens.ClassTouch] = e.request.TouchSlot
 	}
+	return r
+}
+
+// run has the token make its keys.
+func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
+	id, err := vault.NewSlotID(e.u.d.cfg.Rand)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.clearUnfinished(ctx); err != nil {
+		return nil, err
+	}
+	r := e.wire()
 	var made tokens.Enrollment
 	if e.token.Kind == tokens.KindSoft {
 		err = e.u.derive(ctx, true, func(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 
@@ -35,6 +36,13 @@ func (u *user) tokenList(p ipc.Principal) []ipc.Token {
 	enrolled := make(map[string]bool)
 	for _, slot := range u.slots() {
 		t := enrolledToken(slot, remembered.Slots[slot.ID])
+		if slices.ContainsFunc(slot.Keys, func(k tokens.Key) bool { return hasKey(remembered.Revoked, k) }) {
+			t.Warnings = append(t.Warnings, ipc.Warning{
+				Code:    "revoked-before",
+				Message: fmt.Sprintf("token %q was revoked here, and opens the vault again since a backup was restored", t.Label),
+				Fix:     "tokenctl token revoke " + t.ID,
+			})
+		}
 		for _, h := range here {
 			if holds(h, slot.Keys...) {
 				enrolled[string(h.Kind)+h.Locator] = true
@@ -43,6 +51,9 @@ func (u *user) tokenList(p ipc.Principal) []ipc.Token {
 		}
 		if e := u.serviceDown(slot.Kind); e != nil && !t.Present && u.d.mayUseTokens(p) {
 			t.Problem = e
+		}
+		if opensWithoutPIN(slot) {
+			t.Warnings = append(t.Warnings, tokenWarning(tokens.WarnNoPIN, t))
 		}
 		list = append(list, t)
 	}
@@ -94,12 +105,27 @@ func enrolledToken(slot vault.Slot, n slotNotes) ipc.Token {
 		}
 	}
 	for _, w := range n.Warnings {
-		t.Warnings = append(t.Warnings, tokenWarning(w, t))
+		if w != tokens.WarnNoPIN { // that is the keyslot's, not the day's
+			t.Warnings = append(t.Warnings, tokenWarning(w, t))
+		}
 	}
 	if !t.Hardware && !slices.Contains(n.Warnings, tokens.WarnNotHardware) {
 		t.Warnings = append(t.Warnings, tokenWarning(tokens.WarnNotHardware, t))
 	}
 	return t
+}
+
+// opensWithoutPIN says whether a FIDO2 keyslot opens the session class without
+// user verification, from the driver's own parameters. A PIN that is set on the
+// key later changes nothing about it.
+func opensWithoutPIN(slot vault.Slot) bool {
+	return slices.ContainsFunc(slot.Keys, func(k tokens.Key) bool {
+		var params struct {
+			UV *bool `json:"uv"`
+		}
+		return k.Kind == tokens.KindFIDO2 && k.Class == tokens.ClassSession &&
+			json.Unmarshal(k.Params, &params) == nil && params.UV != nil && !*params.UV
+	})
 }
 
 // pivSlot is the slot of a PIV key, from the driver's own parameters; empty

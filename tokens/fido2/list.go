@@ -170,7 +170,7 @@ func (k *key) token(p place) tokens.Token {
 	}
 	t.NoPIN = !k.info.Has("clientPin") && !k.info.Has("uv")
 	if t.Model == "" {
-		t.Model = "FIDO2 key " + modelID(k.info.AAGUID)
+		t.Model = "FIDO2 key"
 	}
 	return t
 }

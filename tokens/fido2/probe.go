@@ -29,6 +29,7 @@ func (d *Driver) Probe(ctx context.Context, r tokens.ProbeRequest) ([]bool, erro
 	if k, err = d.open(ctx, r.Locator, false, nil); err != nil {
 		return nil, err
 	}
+	defer k.close()
 	var wanted []credential
 	var place []int
 	for i, key := range r.Keys {

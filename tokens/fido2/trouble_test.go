@@ -310,7 +310,7 @@ func TestBusyKey(t *testing.T) {
 // agreeKilled asks for an agreement in a helper that is killed when ctx ends.
 func agreeKilled(ctx context.Context, t *testing.T, s slot, r tokens.AgreeRequest) error {
 	t.Helper()
-	cmd := exec.CommandContext(ctx, program, "op")
+	cmd := exec.CommandContext(ctx, program, "op", "fido2", s.path())
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

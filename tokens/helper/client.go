@@ -50,7 +50,8 @@ type Config struct {
 	// Env is the program's whole environment, "NAME=value"; nil means what
 	// Environment returns.
 	Env []string
-	// Timeout and ListTimeout bound an operation; Quiet bounds how long it may
+	// Timeout and ListTimeout bound an operation; enrolling a FIDO2 key may take
+	// as much for each of its touches. Quiet bounds how long an operation may
 	// neither answer nor say what it waits for. Zero means the defaults.
 	Timeout, ListTimeout, Quiet time.Duration
 	// Running knows the processes of this Client; nil means that nobody asks.
@@ -136,7 +137,11 @@ func (c *Client) List(ctx context.Context) ([]tokens.Token, error) {
 func (c *Client) Enroll(ctx context.Context, r tokens.EnrollRequest) (tokens.Enrollment, error) {
 	var out tokens.Enrollment
 	req := wire.Request{Op: wire.OpEnroll, Enroll: &r}
-	if err := c.call(ctx, req, call{locator: r.Locator, timeout: c.cfg.Timeout, onTouch: r.OnTouch, onBusy: r.OnBusy}, &out); err != nil {
+	timeout := c.cfg.Timeout
+	if c.cfg.Kind == tokens.KindFIDO2 {
+		timeout *= time.Duration(2*len(r.Classes) + 1) // two touches a class, and one more
+	}
+	if err := c.call(ctx, req, call{locator: r.Locator, timeout: timeout, onTouch: r.OnTouch, onBusy: r.OnBusy}, &out); err != nil {
 		return tokens.Enrollment{}, err
 	}
 	if err := c.checkEnrollment(&out, r); err != nil {
