@@ -124,7 +124,7 @@ func (u *user) choose(a ipc.Auth, able, here []vault.Slot, c cause) (vault.Slot,
 		e := ipc.Errorf(ipc.AmbiguousToken, "several enrolled tokens are present and a PIN is for one")
 		e.Items = slotItems(here)
 		return vault.Slot{}, e
-	case len(a.PIN) > 0 && len(u.unanswered(c.who, able)) > 0:
+	case len(a.PIN) > 0 && len(u.unanswered(c.who, u.elsewhere(c.who, able))) > 0:
 		e := ipc.Errorf(ipc.AmbiguousToken, "a token that is present did not say which keyslot it is of, and a PIN is for one token")
 		e.Items = slotItems(here)
 		return vault.Slot{}, e
@@ -164,8 +164,14 @@ func (u *user) seen(p ipc.Principal, slot vault.Slot) bool {
 	return ok
 }
 
+// elsewhere are those of slots whose tokens are not known to be here.
+func (u *user) elsewhere(p ipc.Principal, slots []vault.Slot) []vault.Slot {
+	return slices.DeleteFunc(slices.Clone(slots), func(s vault.Slot) bool { return u.seen(p, s) })
+}
+
 // look finds out which of the keyslots' tokens are here, as far as that takes
-// waiting or asking: until one is found, or all that are here.
+// waiting or asking: until one is found, or all that are here. Where all are, no
+// other token that is plugged in has to say anything.
 func (u *user) look(ctx context.Context, p ipc.Principal, slots []vault.Slot, all bool) {
 	if !u.d.mayUseTokens(p) {
 		return
@@ -180,7 +186,9 @@ func (u *user) look(ctx context.Context, p ipc.Principal, slots []vault.Slot, al
 			return
 		}
 	}
-	u.seek(ctx, p, slots, all)
+	if slots = u.elsewhere(p, slots); len(slots) > 0 {
+		u.seek(ctx, p, slots, all)
+	}
 }
 
 // namedSlot is the keyslot with an id, or the one with a label.

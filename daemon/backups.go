@@ -239,7 +239,7 @@ func (d *Daemon) RestoreBackup(ctx context.Context, p ipc.Principal, r ipc.Resto
 	}
 	d.tellUnlocked(u, "the vault was restored from a backup")
 	return ipc.RestoreResult{
-		Version: ipc.Version, Vault: u.vaultInfo(), Accounts: wireAccounts(s.vault.Accounts()), Notices: notices(s.vault),
+		Version: ipc.Version, Vault: u.vaultInfo(), Accounts: wireAccounts(s.vault.Accounts()), Notices: u.notices(s.vault),
 	}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/daemon/vault"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
@@ -25,13 +26,18 @@ const (
 // checkPassword says whether a new password may be one, before anything slow
 // or lasting is done with it.
 func checkPassword(what string, password []byte) error {
-	if !utf8.Valid(password) {
+	var n int
+	var valid bool
+	secret.Do(func() { // it is copied to be normalised
+		valid = utf8.Valid(password)
+		normal := norm.NFC.Bytes(password)
+		n = utf8.RuneCount(normal)
+		if len(normal) > 0 && &normal[0] != &password[0] {
+			clear(normal)
+		}
+	})
+	if !valid {
 		return ipc.Errorf(ipc.InvalidArgument, "the %s is not UTF-8", what)
-	}
-	normal := norm.NFC.Bytes(password)
-	n := utf8.RuneCount(normal)
-	if &normal[0] != &password[0] {
-		clear(normal)
 	}
 	if n < shortestPassword || n > longestPassword {
 		return ipc.Errorf(ipc.InvalidArgument, "a %s has %d to %d characters", what, shortestPassword, longestPassword)

@@ -254,10 +254,23 @@ func vaultError(err error) *ipc.Error {
 	return slotError(err)
 }
 
-// newestDamaged is for a vault whose newest generation is damaged where the one
-// before is not.
-func newestDamaged(err error) *ipc.Error {
-	return fault(ipc.VaultDamaged, err, "the newest generation of the vault is damaged; the one before can be opened, for reading only")
+// newestDamaged is for a vault whose newest generation is damaged where an
+// earlier one, which is what head tells of, is not.
+func (u *user) newestDamaged(head vault.Head) *ipc.Error {
+	return fault(ipc.VaultDamaged, head.Problem, "the newest generation of the vault is damaged; %s can be opened, for reading only",
+		u.whichGeneration(head.Generation, head.Written))
+}
+
+// whichGeneration says which generation stands in for the newest: it need not be
+// the one before.
+func (u *user) whichGeneration(number uint64, written time.Time) string {
+	which := fmt.Sprintf("generation %d", number)
+	if store, err := u.storeIfAny(); err == nil && store != nil {
+		if known, err := store.Known(); err == nil && known.Generation > number {
+			which += fmt.Sprintf(" of %d", known.Generation)
+		}
+	}
+	return which + ", written " + written.UTC().Format(time.RFC3339) + ","
 }
 
 // detail is what err says after what, in brackets: ids and fingerprints, which

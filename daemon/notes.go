@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +31,8 @@ type notesData struct {
 	Backups    []backupNote         `json:"backups,omitempty"`
 	Slots      map[string]slotNotes `json:"slots,omitempty"`
 	// Revoked are the keys of revoked keyslots, the newest last, so that they
-	// can be wiped from their tokens and no others.
+	// can be wiped from their tokens and no others, and so that it is told when
+	// a backup brings one of those keyslots back.
 	Revoked []tokens.Key `json:"revoked,omitempty"`
 	// Unfinished are keys that an enrolment left on a token without a keyslot of
 	// theirs: it was interrupted, or could not be undone.
@@ -205,4 +207,6 @@ func (n *notesData) enrolled(slot string, e tokens.Enrollment) {
 	s := n.Slots[slot]
 	s.Warnings, s.Attestation = e.Warnings, e.Attestation
 	n.Slots[slot] = s
+	// A key that is enrolled as it was, once more, is revoked no longer.
+	n.Revoked = slices.DeleteFunc(n.Revoked, func(k tokens.Key) bool { return hasKey(e.Keys, k) })
 }

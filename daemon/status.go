@@ -64,7 +64,7 @@ func (u *user) vaultInfo() ipc.Vault {
 		info.Signer, info.RecoverySet = head.Signer, wireTime(head.RecoverySet)
 		if head.Problem != nil {
 			// Something before it is intact, or Head had failed: unlocking shows that.
-			info.Problem = told(newestDamaged(head.Problem))
+			info.Problem = told(u.newestDamaged(head))
 		}
 	}
 	if problem := u.problem.Load(); problem != nil && info.State == ipc.VaultIsLocked {
@@ -128,7 +128,7 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 		return list
 	}
 	if s := u.sess.Load(); s != nil && s.vault.ReadOnly() {
-		list = append(list, warnReadOnly())
+		list = append(list, u.warnReadOnly(s.vault))
 	}
 	head, err := store.Head()
 	if err != nil {
@@ -187,10 +187,11 @@ func (u *user) lockoutWarnings(head vault.Head, p ipc.Principal) []ipc.Warning {
 	return list
 }
 
-func warnReadOnly() ipc.Warning {
+func (u *user) warnReadOnly(v *vault.Vault) ipc.Warning {
 	return ipc.Warning{
-		Code: "read-only", Message: "the newest generation of the vault is damaged; the one before is open for reading only",
-		Fix: "tokenctl vault recover",
+		Code:    "read-only",
+		Message: "the newest generation of the vault is damaged; " + u.whichGeneration(v.Generation(), v.Written()) + " is open for reading only",
+		Fix:     "tokenctl vault recover",
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 
@@ -35,6 +36,13 @@ func (u *user) tokenList(p ipc.Principal) []ipc.Token {
 	enrolled := make(map[string]bool)
 	for _, slot := range u.slots() {
 		t := enrolledToken(slot, remembered.Slots[slot.ID])
+		if slices.ContainsFunc(slot.Keys, func(k tokens.Key) bool { return hasKey(remembered.Revoked, k) }) {
+			t.Warnings = append(t.Warnings, ipc.Warning{
+				Code:    "revoked-before",
+				Message: fmt.Sprintf("token %q was revoked here, and opens the vault again since a backup was restored", t.Label),
+				Fix:     "tokenctl token revoke " + t.ID,
+			})
+		}
 		for _, h := range here {
 			if holds(h, slot.Keys...) {
 				enrolled[string(h.Kind)+h.Locator] = true

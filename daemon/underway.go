@@ -158,7 +158,12 @@ func (c *underway) done(head vault.Head) bool {
 // revoked notes that a keyslot is gone: its keys may be wiped from their token.
 func (n *notesData) revoked(slot string, keys []tokens.Key) {
 	delete(n.Slots, slot)
-	n.Revoked = appendKeys(n.Revoked, keys, keptRevoked)
+	for _, k := range keys {
+		if !hasKey(n.Revoked, k) {
+			n.Revoked = append(n.Revoked, k)
+		}
+	}
+	n.Revoked = n.Revoked[max(0, len(n.Revoked)-keptRevoked):]
 }
 
 // unfinished notes keys that are on a token and in no keyslot, because they were

@@ -129,7 +129,7 @@ func (d *Daemon) Unlock(ctx context.Context, p ipc.Principal, r ipc.UnlockReques
 	}
 	if noAuth(r.Auth) {
 		if s, err := u.open(true); err == nil { // open already: this is a use
-			return ipc.UnlockResult{Version: ipc.Version, Vault: u.vaultInfo(), Notices: notices(s.vault)}, nil
+			return ipc.UnlockResult{Version: ipc.Version, Vault: u.vaultInfo(), Notices: u.notices(s.vault)}, nil
 		}
 	}
 	s, err := u.unlock(ctx, p, store, r.Auth)
@@ -145,7 +145,7 @@ func (d *Daemon) Unlock(ctx context.Context, p ipc.Principal, r ipc.UnlockReques
 	}
 	u.audit(entry{action: "unlock", object: object, by: p, ok: true})
 	d.tellUnlocked(u, "")
-	return ipc.UnlockResult{Version: ipc.Version, Vault: u.vaultInfo(), Notices: notices(s.vault)}, nil
+	return ipc.UnlockResult{Version: ipc.Version, Vault: u.vaultInfo(), Notices: u.notices(s.vault)}, nil
 }
 
 func noAuth(a ipc.Auth) bool {
@@ -254,13 +254,13 @@ func lastingProblem(err error) *ipc.Error {
 }
 
 // notices are what the vault has to say to its owner.
-func notices(v *vault.Vault) []ipc.Warning {
+func (u *user) notices(v *vault.Vault) []ipc.Warning {
 	list := []ipc.Warning{}
 	for _, n := range v.Notices() {
 		list = append(list, ipc.Warning{Code: "vault-notice", Message: n})
 	}
 	if v.ReadOnly() {
-		list = append(list, warnReadOnly())
+		list = append(list, u.warnReadOnly(v))
 	}
 	return list
 }
@@ -309,7 +309,7 @@ func (d *Daemon) RecoverVault(ctx context.Context, p ipc.Principal, r ipc.Recove
 	}
 	said := []ipc.Warning{}
 	if v != nil {
-		said = notices(v)
+		said = u.notices(v)
 	}
 	if r.Apply && v != nil {
 		u.problem.Store(nil)

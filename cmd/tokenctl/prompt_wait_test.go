@@ -130,7 +130,7 @@ func TestQuickstartSetsFirstPIN(t *testing.T) {
 	x.sees("Type new or restore").types("\n")
 	x.sees(`Security Key at hidraw1 \(/dev/hidraw1\) is plugged in; used for a vault, nothing is stored on it`).sees("Use it").types("\n")
 	x.sees("has no PIN: whoever finds it opens the vault").sees(`Set a PIN now\? \(yes/no\) \[yes\]: `).types("\n")
-	x.sees("New PIN").types("246810\n").sees("Once more: ").types("246810\n").sees("its PIN is set").sees("up to six touches")
+	x.sees("New PIN").types("246810\n").sees("Once more: ").types("246810\n").sees("its PIN is set").sees("up to seven touches")
 	x.sees("made vault v1").sees("Set one now").types("no\n").types("\x03")
 	firstPIN(t, f, "246810")
 }

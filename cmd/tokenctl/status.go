@@ -93,7 +93,7 @@ func vaultText(v ipc.Vault) string {
 	case ipc.VaultUnlocked:
 		return "unlocked"
 	case ipc.VaultReadOnly:
-		return "unlocked, read-only: the newest state is damaged, the one before is open"
+		return fmt.Sprintf("unlocked, read-only: the newest state is damaged, generation %d is open", v.Generation)
 	case ipc.VaultBroken:
 		return "cannot be used: " + brokenText(v.Problem)
 	}

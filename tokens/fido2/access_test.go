@@ -71,7 +71,7 @@ func asNobody(t *testing.T, r *fidorig.Rig, req wire.Request, out any) error {
 	if err := wire.WriteRequest(stdin, req); err != nil {
 		t.Fatal(err)
 	}
-	a, err := wire.NewAnswers(stdout, true).Next()
+	a, err := wire.NewAnswers(stdout, true, nil).Next()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func watchAsNobody(t *testing.T, r *fidorig.Rig) *observer {
 	}
 	o := &observer{t: t, events: make(chan tokens.Event, 100)}
 	go func() {
-		answers := wire.NewAnswers(stdout, false)
+		answers := wire.NewAnswers(stdout, false, nil)
 		for {
 			a, err := answers.Next()
 			if err != nil || a.Watch == nil {

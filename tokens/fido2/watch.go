@@ -26,7 +26,8 @@ const (
 	idle = 30 * time.Second
 	// A new key that cannot be read is tried again after retryFast until it has
 	// been reported with its problem after giveUp, and then, if another program
-	// uses it, after retrySlow.
+	// uses it, after retrySlow; so too one that seems to be gone while its path is
+	// there, which is not reported before it can be read.
 	retryFast = 100 * time.Millisecond
 	retrySlow = time.Second
 	giveUp    = 2 * time.Second
@@ -77,6 +78,7 @@ type seen struct {
 	since    time.Time     // when it came
 	retry    time.Time     // when to read it next; zero for never
 	busy     bool          // it is being read
+	given    bool          // up: nobody need wait for it
 }
 
 // reading is what reading a key brought.
@@ -146,7 +148,7 @@ func (w *watch) wait(ctx context.Context, changes <-chan struct{}, interval time
 // settled says that every key that is there has been reported, or is hopeless.
 func (w *watch) settled() bool {
 	for _, s := range w.keys {
-		if s.reported == nil && (s.busy || !s.retry.IsZero()) {
+		if s.reported == nil && (s.busy && !s.given || !s.retry.IsZero() && s.retry.Sub(s.since) < giveUp) {
 			return false
 		}
 	}
@@ -224,8 +226,9 @@ func (w *watch) take(r reading) {
 		s.retry = now.Add(retryFast)
 		return
 	}
+	s.given = true
 	busy := errors.Is(r.err, &tokens.Error{Code: tokens.CodeBusy})
-	if busy {
+	if busy || r.err != nil && gone(r.err) {
 		s.retry = now.Add(retrySlow)
 	}
 	if r.err != nil && gone(r.err) || busy && s.reported != nil {

@@ -57,6 +57,10 @@ type Config struct {
 	// Running knows the processes of this Client; nil means that nobody asks.
 	// Several Clients can share it.
 	Running *Running
+	// Guard runs f, in its own goroutine, so that what f handled stays neither in
+	// registers nor on the stack: daemon/secret's Do. Requests are written and
+	// answers taken apart in it. Nil means that f is merely called.
+	Guard func(f func())
 	// Log gets what the program writes to its standard error and how it ended;
 	// nil means nobody does.
 	Log *slog.Logger
@@ -98,6 +102,9 @@ func New(cfg Config) *Client {
 	}
 	if cfg.ListTimeout <= 0 {
 		cfg.ListTimeout = DefaultListTimeout
+	}
+	if cfg.Guard == nil {
+		cfg.Guard = func(f func()) { f() }
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

@@ -22,7 +22,8 @@ const (
 	pollWait = time.Second
 	// A new card that cannot be read is tried again after retryFast until it
 	// has been reported with its problem after giveUp, and then, if another
-	// program holds it, after retrySlow.
+	// program holds it, after retrySlow; so too one that the service lists and
+	// that cannot be reached, which is not reported before it can.
 	retryFast = 100 * time.Millisecond
 	retrySlow = time.Second
 	giveUp    = 3 * time.Second
@@ -124,7 +125,7 @@ type seen struct {
 // settled says that every card that is there has been reported, or is hopeless.
 func (w *watch) settled() bool {
 	for _, s := range w.cards {
-		if s.reported == nil && !s.retry.IsZero() {
+		if s.reported == nil && !s.retry.IsZero() && s.retry.Sub(s.since) < giveUp {
 			return false
 		}
 	}
@@ -264,11 +265,12 @@ func (w *watch) identifyNew(ctx context.Context) error {
 		if now.Sub(s.since) < giveUp {
 			continue
 		}
-		if s.reported == nil && !errors.Is(err, &tokens.Error{Code: tokens.CodeNotPresent}) {
+		gone := errors.Is(err, &tokens.Error{Code: tokens.CodeNotPresent}) || errors.Is(err, &tokens.Error{Code: tokens.CodeRemoved})
+		if s.reported == nil && !gone {
 			w.inserted(s, t)
 		}
 		s.retry = time.Time{}
-		if busy {
+		if busy || gone {
 			s.retry = now.Add(retrySlow)
 		}
 	}

@@ -3,9 +3,11 @@
 package e2e
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/tokenbridge/tokend/tokens/tokentest/rig"
+	"github.com/tokenbridge/tokend/tokens/tokentest/vfido"
 	"github.com/tokenbridge/tokend/tokens/tokentest/vpiv"
 )
 
@@ -19,7 +21,7 @@ type key interface {
 	// overwrite is what "token enroll" is told beside, where an enrolment that
 	// was cut off left a key that nobody knows of; nil where none can be left.
 	overwrite() []string
-	// pinFile holds its PIN or passphrase.
+	// pinFile holds its PIN or passphrase; "" where it has none.
 	pinFile() string
 	// touch says that it can guard accounts by touch.
 	touch() bool
@@ -47,9 +49,7 @@ var _ plug = (*pivKey)(nil)
 // newPIVKey makes a factory-fresh YubiKey and puts it into a reader.
 func newPIVKey(t *testing.T, r *rig.Rig, reader int, label string) *pivKey {
 	t.Helper()
-	o := yubikey()
-	o.Serial += uint32(reader)
-	card, err := vpiv.New(o)
+	card, err := vpiv.New(yubikey()) // all of one serial number, as cards without one are
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +70,59 @@ func (k *pivKey) in() bool            { return k.rig.Card(k.reader) == k.card }
 
 func (k *pivKey) enroll() []string {
 	return []string{"--token", "piv", "--reader", k.rig.Readers()[k.reader], "--pin-file", k.pin}
+}
+
+// fidoKey is a virtual FIDO2 key in a port of its own.
+type fidoKey struct {
+	label, pin string // pin is "" for a key without
+	key        *vfido.Key
+	port       *vfido.Port
+}
+
+var _ plug = (*fidoKey)(nil)
+
+// newFIDOKey makes a factory-fresh key, with a PIN or with "" without, and plugs
+// it in. The daemon is to be started with "--fido2-device" and its device.
+func newFIDOKey(t *testing.T, label, pin string) *fidoKey {
+	t.Helper()
+	key, err := vfido.New(vfido.Options{PIN: pin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &fidoKey{label: label, key: key, port: vfido.NewPort(filepath.Join(t.TempDir(), "key"))}
+	if pin != "" {
+		k.pin = File(t, pin)
+	}
+	if err := k.insert(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if k.in() {
+			_ = k.remove()
+		}
+	})
+	return k
+}
+
+func (k *fidoKey) name() string        { return k.label }
+func (k *fidoKey) pinFile() string     { return k.pin }
+func (k *fidoKey) touch() bool         { return true }
+func (k *fidoKey) overwrite() []string { return nil } // credentials are not kept on the key
+func (k *fidoKey) device() string      { return k.port.Path() }
+func (k *fidoKey) insert() error       { return k.port.Insert(k.key) }
+func (k *fidoKey) remove() error       { return k.port.Remove() }
+func (k *fidoKey) in() bool            { return k.port.Key() == k.key }
+
+func (k *fidoKey) enroll() []string {
+	return append([]string{"--token", "fido2", "--device", k.device()}, pinOf(k)...)
+}
+
+// pinOf is the flag that names a key's PIN; none for a key without.
+func pinOf(k key) []string {
+	if k.pinFile() == "" {
+		return nil
+	}
+	return []string{"--pin-file", k.pinFile()}
 }
 
 // softKey is a software token.

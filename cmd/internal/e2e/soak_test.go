@@ -65,12 +65,18 @@ func TestSoak(t *testing.T) {
 	clients.Wait()
 	s.after()
 	after := s.resources()
-	t.Logf("%d cycles, %d restarts of a service that hung, %d codes, %d refusals, %d unlocks; %v before, %v after", cycles, s.hung, s.codes.Load(), s.refused.Load(), s.unlocks.Load(), before, after)
+	by, unlocks := "", int64(0)
+	for i, k := range s.plugs {
+		n := s.unlocks[i].Load()
+		unlocks += n
+		by += fmt.Sprintf(", %d by the %s", n, k.name())
+	}
+	t.Logf("%d cycles, %d restarts of a service that hung, %d codes, %d refusals, %d unlocks%s; %v before, %v after", cycles, s.hung, s.codes.Load(), s.refused.Load(), unlocks, by, before, after)
 	after.flat(t, before)
 	if s.hung > 2+cycles/8 {
 		t.Errorf("the service hung %d times", s.hung)
 	}
-	if s.codes.Load() < int64(cycles) || s.unlocks.Load() < int64(cycles)/10 {
+	if s.codes.Load() < int64(cycles) || unlocks < int64(cycles)/10 {
 		t.Error("too little happened for this to prove anything")
 	}
 }
@@ -86,13 +92,16 @@ type soak struct {
 
 	hung int // how often the service had to be restarted
 
-	codes, refused, unlocks atomic.Int64
+	codes, refused atomic.Int64
+	unlocks        [4]atomic.Int64 // by each of plugs
 }
 
 func newSoak(t *testing.T) *soak {
 	r := rig.Start(t, rig.Options{})
-	s := &soak{Daemon: NewDaemon(t, programs(t), r.Env()), t: t, rig: r}
-	s.plugs = []plug{newPIVKey(t, r, 0, "first"), newPIVKey(t, r, 1, "second")}
+	pinned, bare := newFIDOKey(t, "key with a PIN", keyPIN), newFIDOKey(t, "key without", "")
+	s := &soak{t: t, rig: r}
+	s.Daemon = NewDaemon(t, programs(t), r.Env(), "--fido2-device", pinned.device(), "--fido2-device", bare.device())
+	s.plugs = []plug{newPIVKey(t, r, 0, "first"), newPIVKey(t, r, 1, "second"), pinned, bare}
 	s.Start()
 	for i, k := range s.plugs {
 		args := []string{"init", "--no-recovery-password"}
@@ -117,7 +126,7 @@ func newSoak(t *testing.T) *soak {
 	return s
 }
 
-// cycle pulls one token, or both, and puts them in again; every tenth time the
+// cycle pulls one token, or all, and puts them in again; every tenth time the
 // service dies in between.
 func (s *soak) cycle(n int) {
 	pause := func() { time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) }
@@ -167,7 +176,8 @@ func (s *soak) unhang(n int, why error) {
 	}
 }
 
-// client asks for codes until stop, as one that unlocks where it has to.
+// client asks for codes until stop, as one that unlocks where it has to, and then
+// asks for several at once.
 func (s *soak) client(n int, stop chan struct{}) {
 	for i := n; ; i++ {
 		select {
@@ -175,18 +185,41 @@ func (s *soak) client(n int, stop chan struct{}) {
 			return
 		case <-time.After(time.Duration(rand.IntN(100)) * time.Millisecond):
 		}
-		a := s.accounts[i%len(s.accounts)]
-		r := s.Ctl("", "--json", "code", a.name)
-		if r.Exit == 12 {
-			which := rand.IntN(len(s.plugs))
-			r = s.Ctl("", "unlock", "--token", s.ids[which], "--pin-file", s.plugs[which].pinFile())
-			if r.Exit == 0 {
-				s.unlocks.Add(1)
-				continue
-			}
+		if s.ask(i) != 12 {
+			continue
 		}
+		which := s.any()
+		r := s.Ctl("", append([]string{"unlock", "--token", s.ids[which]}, pinOf(s.plugs[which])...)...)
+		if r.Exit != 0 {
+			s.judge(s.accounts[0], r)
+			continue
+		}
+		s.unlocks[which].Add(1)
+		for range s.accounts {
+			i++
+			s.ask(i)
+		}
+	}
+}
+
+// ask asks for a code, judges what comes of it, and returns the exit code.
+func (s *soak) ask(i int) int {
+	a := s.accounts[i%len(s.accounts)]
+	r := s.Ctl("", "--json", "code", a.name)
+	if r.Exit != 12 || r.Took > soakPatience {
 		s.judge(a, r)
 	}
+	return r.Exit
+}
+
+// any is a token to unlock with, mostly one that is plugged in just now: one that
+// is not says so at once, and tries nothing.
+func (s *soak) any() int {
+	which := rand.IntN(len(s.plugs))
+	for tries := 0; !s.plugs[which].in() && tries < 4; tries++ {
+		which = rand.IntN(len(s.plugs))
+	}
+	return which
 }
 
 // judge fails the test unless a call ended in the right code, or was refused for
@@ -243,7 +276,7 @@ func (s *soak) after() {
 	}
 	for i, k := range s.plugs {
 		Eventually(s.t, soon(), func() error {
-			if err := s.try("unlock", "--token", s.ids[i], "--pin-file", k.pinFile()); err != nil {
+			if err := s.try(append([]string{"unlock", "--token", s.ids[i]}, pinOf(k)...)...); err != nil {
 				return fmt.Errorf("%w\nwhere %s", err, s.Ctl("", "token", "list"))
 			}
 			return nil
@@ -252,11 +285,24 @@ func (s *soak) after() {
 			checkOne(s.t, s.Daemon, a)
 		}
 		s.OK("", "lock")
-		if card, ok := k.(*pivKey); ok && (card.card.PINTries() != 3 || card.card.Counts().PINFailures != 0) {
-			s.t.Errorf("%s lost tries of its PIN: %d are left", k.name(), card.card.PINTries())
-		}
+		s.unspent(k)
 	}
 	s.idle()
+}
+
+// unspent checks that no try of a PIN was lost.
+func (s *soak) unspent(k plug) {
+	s.t.Helper()
+	var tries, failures, want int
+	switch k := k.(type) {
+	case *pivKey:
+		tries, failures, want = k.card.PINTries(), k.card.Counts().PINFailures, 3
+	case *fidoKey:
+		tries, failures, want = k.key.PINTries(), k.key.Counts().PINFailures, 8
+	}
+	if tries != want || failures != 0 {
+		s.t.Errorf("%s lost tries of its PIN: %d are left, and %d failed", k.name(), tries, failures)
+	}
 }
 
 // idle waits until the helpers are those that only watch.

@@ -41,7 +41,7 @@ func TestKilledWhileWaysChange(t *testing.T) {
 		for n := range wayLanes {
 			t.Run(fmt.Sprint(n), func(t *testing.T) {
 				t.Parallel()
-				l := newLane(t, p)
+				l := newLane(t, p, n)
 				for range wayKills / wayLanes {
 					l.round()
 				}
@@ -77,13 +77,20 @@ type lane struct {
 	tally    map[string]int
 }
 
-func newLane(t *testing.T, p Programs) *lane {
+// newLane starts lane n: all have two cards and a software token, and the first
+// two a FIDO2 key beside, one with a PIN and one without.
+func newLane(t *testing.T, p Programs, n int) *lane {
 	r := rig.Start(t, rig.Options{})
 	l := &lane{
 		Daemon: NewDaemon(t, p, r.Env()), t: t, enrolled: map[string]bool{}, password: "the first recovery password",
 		took: map[string]time.Duration{}, changes: map[string]int{}, tally: map[string]int{},
 	}
 	l.keys = []key{newPIVKey(t, r, 0, "card"), newPIVKey(t, r, 1, "other card"), softKey{"soft", File(t, "a long passphrase for it")}}
+	if n < 2 {
+		fido := newFIDOKey(t, "FIDO2 key", []string{keyPIN, ""}[n])
+		l.keys = append(l.keys, fido)
+		l.Args = []string{"--fido2-device", fido.device()}
+	}
 	l.Start()
 	l.OK("", slices.Concat([]string{"init", "--label", "card", "--recovery-password-file", File(t, l.password)}, l.keys[0].enroll())...)
 	l.enrolled["card"] = true
@@ -93,9 +100,15 @@ func newLane(t *testing.T, p Programs) *lane {
 		l.OK(a.uri(), "account", "add", "--uri-file", "-", "--class", a.class)
 	}
 	l.watch = watchMoments(t, l.State)
-	for _, c := range []change{l.enrolling(l.keys[1]), l.rotating(false), l.enrolling(l.keys[2]), l.revoking(l.keys[1]), l.revoking(l.keys[2]), l.rotating(true)} {
-		l.calibrate(c)
+	l.calibrate(l.enrolling(l.keys[1]))
+	l.calibrate(l.rotating(false))
+	for _, k := range l.keys[2:] {
+		l.calibrate(l.enrolling(k))
 	}
+	for _, k := range l.keys[1:] {
+		l.calibrate(l.revoking(k))
+	}
+	l.calibrate(l.rotating(true))
 	return l
 }
 
@@ -110,9 +123,7 @@ type change struct {
 }
 
 // kind is what calls have in common that take the same time.
-func (c change) kind() string {
-	return c.action + fmt.Sprint(c.subject != nil && c.subject.touch())
-}
+func (c change) kind() string { return fmt.Sprintf("%s %T", c.action, c.subject) }
 
 func (l *lane) change(action string, subject key) change {
 	c := change{name: action, action: action, subject: subject, enrolled: map[string]bool{}, password: l.password}
@@ -141,11 +152,9 @@ func (l *lane) enrolling(k key) change {
 	c := l.change("token-enroll", k)
 	c.enrolled[k.name()] = true
 	c.args = slices.Concat([]string{"token", "enroll", "--label", k.name()}, k.enroll())
-	if k.touch() {
-		c.args = append(c.args, l.proof(k)...)
-	} else { // the session class: its agreement takes a PIN
-		by := l.keyOf(l.proof(k)[1])
-		c.args = append(c.args, "--auth-token", by.name(), "--auth-pin-file", by.pinFile())
+	c.args = append(c.args, l.proof(k)...)
+	if by := l.keyOf(l.proof(k)[1]); !k.touch() && by.pinFile() != "" { // the session class: its agreement takes a PIN
+		c.args = append(c.args, "--auth-pin-file", by.pinFile())
 	}
 	return c
 }
@@ -268,15 +277,17 @@ func (l *lane) round() {
 // the test where it is neither so nor as before.
 func (l *lane) settle(c change, r Result) (made bool) {
 	Eventually(l.t, 10*time.Second, func() error {
-		if n := len(l.present()); n < 2 {
-			return fmt.Errorf("%d cards are seen", n)
+		for _, k := range l.keys {
+			if place(k) != "" && l.seen(k) == nil {
+				return fmt.Errorf("%s is not seen", k.name())
+			}
 		}
 		return nil
 	})
 	for _, k := range l.keys { // any that is enrolled before and after
 		if l.enrolled[k.name()] && c.enrolled[k.name()] {
 			// A locked vault tells no labels; the token's own description does.
-			l.OK("", append([]string{"unlock", "--pin-file", k.pinFile()}, l.blindly(k)...)...)
+			l.unlock(k)
 			break
 		}
 	}
@@ -321,13 +332,25 @@ func (l *lane) tokens() []ipc.Token {
 	return list.Tokens
 }
 
-func (l *lane) present() (list []ipc.Token) {
-	for _, k := range l.tokens() {
-		if k.Present && k.Kind == "piv" {
-			list = append(list, k)
+// place is where a key is plugged in, "" where it is none to be.
+func place(k key) string {
+	switch k := k.(type) {
+	case *pivKey:
+		return k.rig.Readers()[k.reader]
+	case *fidoKey:
+		return k.device()
+	}
+	return ""
+}
+
+// seen is how a key that is plugged in is listed, nil where it is not.
+func (l *lane) seen(k key) *ipc.Token {
+	for _, tok := range l.tokens() {
+		if tok.Present && tok.Locator != "" && tok.Locator == place(k) {
+			return &tok
 		}
 	}
-	return list
+	return nil
 }
 
 func (l *lane) listed() map[string]bool {
@@ -340,19 +363,16 @@ func (l *lane) listed() map[string]bool {
 	return m
 }
 
-// blindly names a key while the vault is locked.
-func (l *lane) blindly(k key) []string {
-	card, ok := k.(*pivKey)
-	if !ok {
-		return nil
-	}
+// unlock opens the vault by a key.
+func (l *lane) unlock(k key) {
+	// A locked vault tells no labels; where it is, and what, tells one from the rest.
 	for _, tok := range l.tokens() {
-		if tok.Enrolled && tok.Locator == card.rig.Readers()[card.reader] {
-			return []string{"--token", tok.ID}
+		if tok.Enrolled && tok.Present && tok.Locator == place(k) {
+			l.OK("", slices.Concat([]string{"unlock", "--token", tok.ID}, pinOf(k))...)
+			return
 		}
 	}
 	l.t.Fatalf("%s is not seen to be enrolled: %+v", k.name(), l.tokens())
-	return nil
 }
 
 func equal(a, b map[string]bool) bool {
@@ -373,7 +393,7 @@ func (l *lane) whole(rekeyed bool) {
 			continue
 		}
 		var got ipc.TestTokenResult
-		l.JSON(&got, "token", "test", k.name(), "--pin-file", k.pinFile())
+		l.JSON(&got, append([]string{"token", "test", k.name()}, pinOf(k)...)...)
 		want := []string{"session"}
 		if k.touch() {
 			want = append(want, "touch")
@@ -399,7 +419,7 @@ func (l *lane) whole(rekeyed bool) {
 	l.lockedOut()
 	any := l.touching(nil)
 	l.OK("", "lock")
-	l.OK("", append([]string{"unlock", "--pin-file", any[l.rounds%len(any)].pinFile()}, l.blindly(any[l.rounds%len(any)])...)...)
+	l.unlock(any[l.rounds%len(any)])
 	session, touch, hotp := l.accounts[l.rounds%2*2], l.accounts[1+l.rounds%2*2], l.accounts[4]
 	checkOne(l.t, l.Daemon, session)
 	checkOne(l.t, l.Daemon, touch)
@@ -416,12 +436,10 @@ func (l *lane) lockedOut() {
 		if l.enrolled[k.name()] {
 			continue
 		}
-		for _, tok := range l.tokens() {
-			if card, ok := k.(*pivKey); ok && tok.Present && tok.Locator == card.rig.Readers()[card.reader] && tok.Enrolled {
-				l.t.Fatalf("%s is not enrolled, and listed as %+v", k.name(), tok)
-			}
+		if tok := l.seen(k); tok != nil && tok.Enrolled {
+			l.t.Fatalf("%s is not enrolled, and listed as %+v", k.name(), tok)
 		}
-		if r := l.Ctl("", "token", "test", k.name(), "--pin-file", k.pinFile()); r.Exit == 0 {
+		if r := l.Ctl("", append([]string{"token", "test", k.name()}, pinOf(k)...)...); r.Exit == 0 {
 			l.t.Fatalf("%s is not enrolled, and opens the vault: %s", k.name(), r)
 		}
 	}
@@ -430,17 +448,14 @@ func (l *lane) lockedOut() {
 // wipe removes what a revoked keyslot left on its token: the daemon knows which
 // keys those are, whenever it was killed.
 func (l *lane) wipe(k key) {
-	card, ok := k.(*pivKey)
-	if !ok {
+	if _, ok := k.(*pivKey); !ok { // nothing is left on any other
 		return
 	}
-	for _, tok := range l.present() {
-		if tok.Locator == card.rig.Readers()[card.reader] {
-			l.OK("", "token", "wipe", tok.ID, "--yes", "--pin-file", k.pinFile())
-			return
-		}
+	tok := l.seen(k)
+	if tok == nil {
+		l.t.Fatalf("%s is not seen", k.name())
 	}
-	l.t.Fatalf("%s is not seen", k.name())
+	l.OK("", "token", "wipe", tok.ID, "--yes", "--pin-file", k.pinFile())
 }
 
 // again enrols a key whose enrolment was interrupted. What that left on it is
