@@ -97,3 +97,13 @@ echo '{"result":{"token":{"kind":"fido2","locator":"`+at+`"},"keys":[{"kind":"fi
 		}
 	}
 }
+
+// TestASoftwareTokenHasNoPlace that an answer could be held against.
+func TestASoftwareTokenHasNoPlace(t *testing.T) {
+	_, err := client(program, tokens.KindSoft).Enroll(t.Context(), tokens.EnrollRequest{
+		Classes: []tokens.Class{tokens.ClassSession}, PIN: []byte("a long passphrase"),
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
