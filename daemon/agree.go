@@ -59,6 +59,7 @@ func (u *user) agree(ctx context.Context, j job) ([]byte, error) {
 		return err
 	})
 	if err != nil {
+		clear(shared)
 		return nil, err
 	}
 	return shared, nil
@@ -150,7 +151,7 @@ func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c 
 		e.OK = new(err == nil)
 		u.d.hub.publish(u.uid, e)
 	}
-	if err == nil {
+	if err == nil && !errors.Is(context.Cause(ctx), errNoTouch) { // the token may have been quicker than its end
 		return nil
 	}
 	var te *tokens.Error

@@ -293,7 +293,7 @@ func (c *checkup) inspect(ctx context.Context, t tokens.Token, ref ipc.TokenRef)
 	warn(details.FactoryPIN, tokens.WarnFactoryPIN)
 	warn(details.FactoryPUK, tokens.WarnFactoryPUK)
 	warn(details.FactoryKey, tokens.WarnFactoryKey)
-	warn(details.Token.NoPIN && c.u.enrolled(t), tokens.WarnNoPIN)
+	warn(slices.ContainsFunc(c.u.slots(), func(s vault.Slot) bool { return holds(t, s.Keys...) && opensWithoutPIN(s) }), tokens.WarnNoPIN)
 	if p := details.Token.Problem; p != nil {
 		fine = false
 		t.Problem = p

@@ -194,7 +194,7 @@ func (w *drawer) Enroll(_ context.Context, r tokens.EnrollRequest) (tokens.Enrol
 		r.OnTouch()
 		s.touches++
 		s.keys = append(s.keys, key)
-		params, err := json.Marshal(map[string]string{"credential": s.model + string(c)})
+		params, err := json.Marshal(map[string]any{"credential": s.model + string(c), "uv": c == tokens.ClassSession && s.pin != ""})
 		if err != nil {
 			s.mu.Unlock()
 			return tokens.Enrollment{}, err
@@ -236,6 +236,9 @@ func (w *drawer) ChangePIN(_ context.Context, r tokens.PINRequest) ([]byte, erro
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(r.Keys) > 0 && !slices.ContainsFunc(r.Keys, func(k tokens.Key) bool { return s.holds(k) != nil }) {
+		return nil, tokens.Errorf(tokens.CodeWrongToken, "it holds none of the keys")
+	}
 	if err := s.show(r.Old, true); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/daemon/vault"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
@@ -25,13 +26,18 @@ const (
 // checkPassword says whether a new password may be one, before anything slow
 // or lasting is done with it.
 func checkPassword(what string, password []byte) error {
-	if !utf8.Valid(password) {
+	var n int
+	var valid bool
+	secret.Do(func() { // it is copied to be normalised
+		valid = utf8.Valid(password)
+		normal := norm.NFC.Bytes(password)
+		n = utf8.RuneCount(normal)
+		if len(normal) > 0 && &normal[0] != &password[0] {
+			clear(normal)
+		}
+	})
+	if !valid {
 		return ipc.Errorf(ipc.InvalidArgument, "the %s is not UTF-8", what)
-	}
-	normal := norm.NFC.Bytes(password)
-	n := utf8.RuneCount(normal)
-	if &normal[0] != &password[0] {
-		clear(normal)
 	}
 	if n < shortestPassword || n > longestPassword {
 		return ipc.Errorf(ipc.InvalidArgument, "a %s has %d to %d characters", what, shortestPassword, longestPassword)
@@ -244,15 +250,8 @@ func (u *user) newLabel(want string, t tokens.Token) (string, error) {
 	return label, nil
 }
 
-// run has the token make its keys.
-func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
-	id, err := vault.NewSlotID(e.u.d.cfg.Rand)
-	if err != nil {
-		return nil, err
-	}
-	if err := e.clearUnfinished(ctx); err != nil {
-		return nil, err
-	}
+// wire is what the driver is asked for.
+func (e *enrolling) wire() tokens.EnrollRequest {
 	r := tokens.EnrollRequest{
 		Locator: e.token.Locator, Classes: e.classes,
 		PIN: e.request.PIN, SpendLastTry: e.request.SpendLastTry,
@@ -267,6 +266,19 @@ func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
 	if e.request.TouchSlot != "" {
 		r.Slots[tokens.ClassTouch] = e.request.TouchSlot
 	}
+	return r
+}
+
+// run has the token make its keys.
+func (e *enrolling) run(ctx context.Context) (*vault.NewSlot, error) {
+	id, err := vault.NewSlotID(e.u.d.cfg.Rand)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.clearUnfinished(ctx); err != nil {
+		return nil, err
+	}
+	r := e.wire()
 	var made tokens.Enrollment
 	if e.token.Kind == tokens.KindSoft {
 		err = e.u.derive(ctx, true, func(ctx context.Context) error {

@@ -217,8 +217,13 @@ func TestFIDO2WithoutPINThenWithOne(t *testing.T) {
 	if err := r.d.ChangePIN(t.Context(), r.p, "first", ipc.ChangePINRequest{Which: "pin", New: secretOf(keyPIN)}); err != nil {
 		t.Fatal(err)
 	}
-	if k := r.at(t, 0); k.NoPIN || len(k.Warnings) != 0 || !k.Enrolled {
+	// The keyslot was made without a PIN, and opens without one still.
+	if k := r.at(t, 0); k.NoPIN || !has(k.Warnings, "no-pin") || !k.Enrolled {
 		t.Errorf("with a PIN it is listed as %+v", k)
+	}
+	lock(t, r.d, r.p)
+	if err := unlock(t, r.d, r.p, ipc.Auth{}); err != nil {
+		t.Errorf("without the PIN that was set later: %v", err)
 	}
 	lock(t, r.d, r.p)
 	if err := unlock(t, r.d, r.p, ipc.Auth{PIN: secretOf(keyPIN)}); err != nil {

@@ -195,14 +195,6 @@ func (p *presence) unproved(a asked) {
 	p.changed(true, now)
 }
 
-// unproven says whether a token has still to prove what it held before.
-func (p *presence) unproven(a asked) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	t := p.placed[a.place()]
-	return t != nil && t.stay == a.stay && len(t.former) > 0
-}
-
 // answered says whether a token was found to hold k.
 func (p *presence) answered(a asked, k tokens.Key) bool {
 	p.mu.Lock()

@@ -213,8 +213,10 @@ func tokenWarning(w tokens.Warning, t ipc.Token) ipc.Warning {
 	case tokens.WarnNoTouch:
 		out.Message = fmt.Sprintf("token %q cannot guard accounts by touch", t.Label)
 	case tokens.WarnNoPIN:
-		out.Message = fmt.Sprintf("token %q has no PIN: whoever holds it opens the vault", t.Label)
-		out.Fix = "tokenctl token pin " + t.ID
+		out.Message = fmt.Sprintf("token %q opens the vault without a PIN: whoever holds it needs nothing else; revoke it, set a PIN, and enrol it again", t.Label)
+		out.Fix = "tokenctl token revoke " + t.ID
+	case tokens.WarnPINBypass:
+		out.Message = fmt.Sprintf("token %q gives its secret without its PIN, too: whoever holds it and a copy of the vault opens the vault", t.Label)
 	case tokens.WarnNotHardware:
 		out.Code = "software-token"
 		out.Message = fmt.Sprintf("token %q is a software token, not hardware", t.Label)

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"slices"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -54,16 +55,25 @@ func (u *user) changePIN(ctx context.Context, p ipc.Principal, changer tokens.PI
 		if err := u.d.presence.still(seen, t.stay); err != nil {
 			return err
 		}
-		_, err := changer.ChangePIN(ctx, tokens.PINRequest{
+		change := tokens.PINRequest{
 			Locator: seen.Locator, Which: r.Which, Old: r.Old, New: r.New, SpendLastTry: r.SpendLastTry,
-		})
+		}
+		if t.slot != nil { // who sees nothing come or go cannot tell two keys in one place apart
+			change.Keys = t.slot.Keys
+		}
+		_, err := changer.ChangePIN(ctx, change)
+		if errors.Is(err, &tokens.Error{Code: tokens.CodeWrongToken}) {
+			for _, k := range change.Keys {
+				u.d.presence.refuted(seen, k)
+			}
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	if t.slot != nil {
-		gone := []tokens.Warning{tokens.WarnFactoryPIN, tokens.WarnNoPIN}
+		gone := []tokens.Warning{tokens.WarnFactoryPIN}
 		if r.Which == "puk" {
 			gone = []tokens.Warning{tokens.WarnFactoryPUK}
 		}

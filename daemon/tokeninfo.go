@@ -125,11 +125,10 @@ func (u *user) describe(info *ipc.TokenInfo, d tokens.Details, t target) {
 	}
 	kept := u.notesOf().get().Slots[t.slot.ID].Warnings
 	kept = slices.DeleteFunc(slices.Clone(kept), func(w tokens.Warning) bool {
-		return w == tokens.WarnFactoryPIN || w == tokens.WarnFactoryPUK || w == tokens.WarnFactoryKey || w == tokens.WarnNoPIN
+		return w == tokens.WarnFactoryPIN || w == tokens.WarnFactoryPUK || w == tokens.WarnFactoryKey
 	})
 	for w, is := range map[tokens.Warning]bool{
 		tokens.WarnFactoryPIN: d.FactoryPIN, tokens.WarnFactoryPUK: d.FactoryPUK, tokens.WarnFactoryKey: d.FactoryKey,
-		tokens.WarnNoPIN: d.Token.NoPIN,
 	} {
 		if is {
 			kept = append(kept, w)

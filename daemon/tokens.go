@@ -52,6 +52,9 @@ func (u *user) tokenList(p ipc.Principal) []ipc.Token {
 		if e := u.serviceDown(slot.Kind); e != nil && !t.Present && u.d.mayUseTokens(p) {
 			t.Problem = e
 		}
+		if opensWithoutPIN(slot) {
+			t.Warnings = append(t.Warnings, tokenWarning(tokens.WarnNoPIN, t))
+		}
 		list = append(list, t)
 	}
 	for _, h := range here {
@@ -102,12 +105,27 @@ func enrolledToken(slot vault.Slot, n slotNotes) ipc.Token {
 		}
 	}
 	for _, w := range n.Warnings {
-		t.Warnings = append(t.Warnings, tokenWarning(w, t))
+		if w != tokens.WarnNoPIN { // that is the keyslot's, not the day's
+			t.Warnings = append(t.Warnings, tokenWarning(w, t))
+		}
 	}
 	if !t.Hardware && !slices.Contains(n.Warnings, tokens.WarnNotHardware) {
 		t.Warnings = append(t.Warnings, tokenWarning(tokens.WarnNotHardware, t))
 	}
 	return t
+}
+
+// opensWithoutPIN says whether a FIDO2 keyslot opens the session class without
+// user verification, from the driver's own parameters. A PIN that is set on the
+// key later changes nothing about it.
+func opensWithoutPIN(slot vault.Slot) bool {
+	return slices.ContainsFunc(slot.Keys, func(k tokens.Key) bool {
+		var params struct {
+			UV *bool `json:"uv"`
+		}
+		return k.Kind == tokens.KindFIDO2 && k.Class == tokens.ClassSession &&
+			json.Unmarshal(k.Params, &params) == nil && params.UV != nil && !*params.UV
+	})
 }
 
 // pivSlot is the slot of a PIV key, from the driver's own parameters; empty

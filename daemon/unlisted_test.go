@@ -351,7 +351,7 @@ func TestAKeyThatAlwaysVerifies(t *testing.T) {
 	}
 }
 
-// TestAKeyWithoutPIN is warned about until it has one.
+// TestAKeyWithoutPIN is warned about until it is enrolled with one.
 func TestAKeyWithoutPIN(t *testing.T) {
 	a := &stick{model: "Stick"}
 	w := newDrawer()
@@ -359,7 +359,7 @@ func TestAKeyWithoutPIN(t *testing.T) {
 	d := withDrawer(t, w, nil)
 	p := caller("1000")
 	made := initStick(t, d, p, "", "")
-	if made.Token.Label != "Stick" || !made.Token.NoPIN || fixOf(made.Warnings, "no-pin") != "tokenctl token pin "+made.Token.ID {
+	if made.Token.Label != "Stick" || !made.Token.NoPIN || fixOf(made.Warnings, "no-pin") != "tokenctl token revoke "+made.Token.ID {
 		t.Errorf("init told %+v, %+v", made.Token, made.Warnings)
 	}
 	wantKind(t, d.ChangePIN(t.Context(), p, "Stick", ipc.ChangePINRequest{Which: "unblock", New: secretOf("aaaa")}), ipc.InvalidArgument)
@@ -367,7 +367,7 @@ func TestAKeyWithoutPIN(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := d.Status(t.Context(), p)
-	if err != nil || has(s.Warnings, "no-pin") || s.Tokens[0].NoPIN {
+	if err != nil || !has(s.Warnings, "no-pin") || s.Tokens[0].NoPIN {
 		t.Errorf("after setting one: %+v, %v", s, err)
 	}
 	wantKind(t, d.ChangePIN(t.Context(), p, "Stick", ipc.ChangePINRequest{Which: "pin", New: secretOf("bbbb")}), ipc.PINRequired)

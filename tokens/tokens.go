@@ -154,7 +154,8 @@ type EnrollRequest struct {
 	SpendLastTry bool `json:"spend_last_try,omitempty"`
 	// Slots chooses where the keys go (PIV: "82", "9d"); absent means default.
 	Slots map[Class]string `json:"slots,omitempty"`
-	// Algorithm is P256 when empty.
+	// Algorithm is the driver's choice when empty: P256 where the token has the
+	// private key, X25519 where the token seals it.
 	Algorithm Algorithm `json:"algorithm,omitempty"`
 	// UseExisting takes the key that is in the slot rather than making one.
 	UseExisting bool `json:"use_existing,omitempty"`
@@ -202,6 +203,9 @@ const (
 	WarnNoTouch       Warning = "no-touch"
 	WarnNotHardware   Warning = "not-hardware"
 	WarnNoPIN         Warning = "no-pin" // whoever holds the token opens the session class
+	// WarnPINBypass: the token has a PIN, but gives the session class's secret
+	// without it too, to a program that does not ask for it.
+	WarnPINBypass Warning = "pin-bypass"
 )
 
 // AgreeRequest asks for one ECDH between the token's private key and Peer.
@@ -237,6 +241,9 @@ type PINRequest struct {
 	Old          []byte `json:"old,omitempty"`
 	New          []byte `json:"new"`
 	SpendLastTry bool   `json:"spend_last_try,omitempty"`
+	// Keys, where there are any, are those of the keyslot whose token is meant: a
+	// token that holds none of them sees no PIN, and fails with CodeWrongToken.
+	Keys []Key `json:"keys,omitempty"`
 	// KeyFile is a software token's; the answer is the new one.
 	KeyFile []byte `json:"key_file,omitempty"`
 }

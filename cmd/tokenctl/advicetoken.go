@@ -26,11 +26,15 @@ func adviseToken(e *ipc.Error) []string {
 			"if nobody needs what is there (a vault that is gone, an enrolment that was interrupted): repeat with --overwrite 82 --overwrite 83, which destroys it for ever",
 			"if somebody does: choose free slots with --slot 84 --touch-slot 85, or use the key that is there with --use-existing"}
 	case ipc.TokenService:
+		if isFIDO2(e.Token) { // pcscd has no part in those
+			return []string{"nothing was changed; `tokenctl doctor` names what is in the way and what mends it",
+				"without any token: `tokenctl unlock --recovery` takes the recovery password"}
+		}
 		return []string{"nothing was changed; start the smart card service (`systemctl start pcscd.socket`) and repeat, tokend need not be restarted",
 			"without any token: `tokenctl unlock --recovery` takes the recovery password"}
 	case ipc.TokenUnattested:
 		return []string{"nothing was enrolled and nothing is left on it; take a token of a maker that is trusted here",
-			"which those are: `require_attestation` and `attestation_roots` in tokend's configuration; without --require-attestation any may do"}
+			"which those are: `require_attestation` and `attestation_roots` in tokend's configuration; where that does not require it, any may do without --require-attestation"}
 	case ipc.TouchTimeout:
 		return []string{"nothing was changed; repeat, and touch " + name + " when it blinks",
 			"if it still blinks, touch it first, or pull it out and plug it in again: it waits for the old request"}
@@ -165,6 +169,9 @@ func adviceEnroll(e *ipc.Error, kind, command string) []string {
 	case ipc.NoKeyslot:
 		return adviceAgree("--recovery-password-file")
 	case ipc.Ambiguous, ipc.AmbiguousToken:
+		if strings.HasPrefix(e.Message, "several enrolled tokens") {
+			return adviceAuthToken() // it is about which of them agrees
+		}
 		flag, _, _ := strings.Cut(placeFlag(kind), " ")
 		return []string{"say which with " + flag + ": the id at the beginning of a line, or the name after it"}
 	case ipc.PINBlocked:
@@ -177,6 +184,12 @@ func adviceEnroll(e *ipc.Error, kind, command string) []string {
 			"in their place, and what they opened is lost: `" + command + " --overwrite 82 --overwrite 83`"}
 	}
 	return nil
+}
+
+// adviceAuthToken is about a PIN that several enrolled tokens could be meant by,
+// where --token is not the flag that says which.
+func adviceAuthToken() []string {
+	return []string{"say which agrees: --auth-token with the id at the beginning of a line, or the name after it"}
 }
 
 // adviceRevoked is what is left to do after a token was lost.

@@ -287,7 +287,7 @@ func (c *cli) sayRestored(res ipc.RestoreResult, a *archive.Archive, demanded bo
 	c.show(accountTable(res.Accounts))
 	c.say("restored %s; the vault is unlocked%s", plural(len(res.Accounts), "account"), by(res.Vault.UnlockedBy))
 	if !demanded && res.Vault.UnlockedBy != "recovery password" && res.Vault.UnlockedBy != "recovery key" {
-		c.say("compare the signer with the one that you noted when the vault was made: %s", clean(a.Manifest.Signer))
+		c.say("compare the signer with the one that you noted when the vault was made, or when a token was last revoked: %s", clean(a.Manifest.Signer))
 		c.say("  if it is another, somebody else made this backup: do not use the vault")
 	}
 	c.warn(res.Notices)

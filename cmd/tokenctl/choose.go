@@ -37,8 +37,8 @@ func (c *cli) chooseKind(ctx context.Context, kinds string) (string, error) {
 // one that --reader or --device names, by place, name, serial number or id, else
 // the only one that is not enrolled yet, else the one that the user picks.
 func (c *cli) chooseToken(ctx context.Context, f *enrollFlags) error {
-	if f.kind == "soft" || f.kind == "none" {
-		return nil
+	if f.kind == "soft" || f.kind == "none" || f.at != "" && f.where() == "" {
+		return nil // there is none to choose, or quickstart's user chose it a moment ago
 	}
 	list, err := c.daemon().Tokens(ctx)
 	if err != nil {

@@ -137,7 +137,7 @@ func (f *enrollFlags) request(ctx context.Context, c *cli) (*ipc.EnrollRequest, 
 		r.PIN, err = c.askNewPassword(ctx, "passphrase of the software token", "--pin-file FILE")
 	}
 	if err == nil && f.kind == kindFIDO2 {
-		c.say("enrolling takes up to six touches of the key; each is announced")
+		c.say("enrolling takes up to seven touches of the key; each is announced")
 	}
 	return r, err
 }

@@ -120,6 +120,21 @@ func TestFirstPIN(t *testing.T) {
 	x.sees("Present PIN of key: ").types("246810\n").sees("New PIN").types("135791\n").sees("Once more: ").types("135791\n").sees("changed the PIN of key").ends(0)
 }
 
+// A key that was agreed to in quickstart is the one that is used: with a second one
+// plugged in it is not asked for again.
+func TestQuickstartTakesTheKeyAgreedTo(t *testing.T) {
+	f := newFake()
+	f.tokens[0].Present = false
+	for _, id := range []string{"hid1", "hid2"} {
+		f.tokens = append(f.tokens, ipc.Token{ID: id, Kind: "fido2", Model: "Security Key", Locator: "/dev/" + id, Present: true, NoPIN: true, Hardware: true})
+	}
+	x := at(t, f, "quickstart")
+	x.sees("Type new or restore").types("\n")
+	x.sees(`Security Key at hid1 \(/dev/hid1\) is plugged in`).sees("Use it").types("no\n")
+	x.sees(`Security Key at hid2 \(/dev/hid2\) is plugged in`).sees("Use it").types("yes\n")
+	x.sees(`: yes\s+Security Key at hid2 has no PIN`).sees("Set a PIN now").types("\x03")
+}
+
 // A quickstart with a key that has no PIN says what that means, sets one, and
 // does not ask for it again.
 func TestQuickstartSetsFirstPIN(t *testing.T) {
@@ -130,7 +145,7 @@ func TestQuickstartSetsFirstPIN(t *testing.T) {
 	x.sees("Type new or restore").types("\n")
 	x.sees(`Security Key at hidraw1 \(/dev/hidraw1\) is plugged in; used for a vault, nothing is stored on it`).sees("Use it").types("\n")
 	x.sees("has no PIN: whoever finds it opens the vault").sees(`Set a PIN now\? \(yes/no\) \[yes\]: `).types("\n")
-	x.sees("New PIN").types("246810\n").sees("Once more: ").types("246810\n").sees("its PIN is set").sees("up to six touches")
+	x.sees("New PIN").types("246810\n").sees("Once more: ").types("246810\n").sees("its PIN is set").sees("up to seven touches")
 	x.sees("made vault v1").sees("Set one now").types("no\n").types("\x03")
 	firstPIN(t, f, "246810")
 }

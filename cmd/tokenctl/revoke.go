@@ -52,6 +52,9 @@ before you are asked, and again afterwards.`,
 		if ipc.KindOf(err) == ipc.LastKeyslot {
 			return failWith(doing, err, adviceLastWay(c.opensOtherwise(ctx, t))...)
 		}
+		if ipc.KindOf(err) == ipc.AmbiguousToken {
+			return failWith(doing, err, adviceAuthToken()...)
+		}
 		if err != nil {
 			return fail(doing, err)
 		}

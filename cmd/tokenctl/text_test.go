@@ -39,6 +39,31 @@ func TestBroken(t *testing.T) {
 	}
 }
 
+// Where --token is not the flag that names the token which agrees, the advice
+// names the one that is.
+func TestAdviceNamesTheFlagOfWhoAgrees(t *testing.T) {
+	agrees := ipc.Errorf(ipc.AmbiguousToken, "several enrolled tokens are present and a PIN is for one")
+	if got := strings.Join(adviceEnroll(agrees, "piv", ""), "\n"); !strings.Contains(got, "--auth-token") || strings.Contains(got, "--reader") {
+		t.Errorf("who agrees: %s", got)
+	}
+	fresh := ipc.Errorf(ipc.AmbiguousToken, "several tokens are plugged in")
+	if got := strings.Join(adviceEnroll(fresh, "piv", ""), "\n"); !strings.Contains(got, "--reader") {
+		t.Errorf("which is enrolled: %s", got)
+	}
+}
+
+// What a keyslot without a PIN takes is said once.
+func TestFixOfKeyslotWithoutPIN(t *testing.T) {
+	for fix, want := range map[string]string{
+		"tokenctl token pin t1":    "tokenctl token pin t1, then revoke it and enrol it anew",
+		"tokenctl token revoke t1": "tokenctl token revoke t1",
+	} {
+		if got := adviceFix("no-pin", fix, ""); got != want {
+			t.Errorf("%q became %q", fix, got)
+		}
+	}
+}
+
 // A FIDO2 key has no PUK: no advice may send anybody to look for one.
 func TestAdviceByKindOfToken(t *testing.T) {
 	for _, c := range []struct {
@@ -56,6 +81,8 @@ func TestAdviceByKindOfToken(t *testing.T) {
 		{ipc.TokenUnsupported, kindFIDO2, "hmac-secret", "doctor"},
 		{ipc.Busy, kindFIDO2, "if key blinks, touch it", "PUK"},
 		{ipc.AlreadyExists, kindFIDO2, "tokenctl token test t1", "choose another name"},
+		{ipc.TokenService, kindFIDO2, "tokenctl doctor", "smart card"},
+		{ipc.TokenService, "piv", "start the smart card service", "doctor"},
 		{ipc.TouchTimeout, kindFIDO2, "touch key when it blinks", "PIN"},
 	} {
 		got := strings.Join(advise(&ipc.Error{Kind: c.kind, Token: &ipc.TokenRef{ID: "t1", Label: "key", Kind: c.token}}), "\n")

@@ -9,7 +9,7 @@
 // what the process may do is settled by it before anything else happens (package
 // confine); so are the paths of FIDO2 keys that are not found by themselves.
 //
-// It is the only program of the project that is linked with libpcsclite. A
+// It is the only program of the project that is linked with libpcsclite and libfido2. A
 // driver that hangs, leaks or crashes takes one operation down with it, and the
 // end of the process gives back what the driver held. It ends when its standard
 // input does, so it outlives nobody who waits for it.

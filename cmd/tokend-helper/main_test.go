@@ -164,7 +164,7 @@ func TestWithoutCgoSaysWhatIsMissing(t *testing.T) {
 	cmd := exec.Command(path, "op", "piv")
 	cmd.Stdin = strings.NewReader(`{"version":1,"kind":"piv","op":"list"}` + "\n{}\n")
 	out, _ = cmd.Output()
-	a, err := wire.NewAnswers(strings.NewReader(string(out)), true).Next()
+	a, err := wire.NewAnswers(strings.NewReader(string(out)), true, nil).Next()
 	if err != nil || a.Error == nil || a.Error.Code != tokens.CodeUnsupported {
 		t.Fatalf("answer %q: %v", out, err)
 	}
@@ -180,7 +180,7 @@ func TestRefusesNonsense(t *testing.T) {
 		if err == nil {
 			t.Errorf("%.40q was accepted", in)
 		}
-		a, err := wire.NewAnswers(strings.NewReader(string(out)), true).Next()
+		a, err := wire.NewAnswers(strings.NewReader(string(out)), true, nil).Next()
 		if err != nil || a.Error == nil {
 			t.Errorf("%.40q: answer %q", in, out)
 		}

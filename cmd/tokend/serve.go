@@ -204,14 +204,14 @@ func (s *service) build() error {
 		Helper: s.helper.get, HelperConfined: s.helper.confinement, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Log: s.log,
 	}
 	if findErr == nil {
-		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Running: &s.helpers, Log: s.log})
+		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Running: &s.helpers, Guard: secret.Do, Log: s.log})
 		// A helper that was built without a kind says so when it is to watch it.
 		fido2 := helper.New(helper.Config{
-			Path: path, Kind: tokens.KindFIDO2, Devices: s.config.Tokens.FIDO2Devices, Running: &s.helpers, Log: s.log,
+			Path: path, Kind: tokens.KindFIDO2, Devices: s.config.Tokens.FIDO2Devices, Running: &s.helpers, Guard: secret.Do, Log: s.log,
 		})
 		cfg.Drivers = map[tokens.Kind]tokens.Driver{
 			tokens.KindPIV: piv, tokens.KindFIDO2: fido2,
-			tokens.KindSoft: helper.New(helper.Config{Path: path, Kind: tokens.KindSoft, Running: &s.helpers, Log: s.log}),
+			tokens.KindSoft: helper.New(helper.Config{Path: path, Kind: tokens.KindSoft, Running: &s.helpers, Guard: secret.Do, Log: s.log}),
 		}
 		cfg.Watchers = map[tokens.Kind]tokens.Watcher{tokens.KindPIV: piv, tokens.KindFIDO2: fido2}
 	}
@@ -258,7 +258,7 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server := httpapi.New(httpapi.Config{
-		Backend: s.daemon, Log: s.log, Settle: s.daemon.Settle, Identify: s.identify,
+		Backend: s.daemon, Log: s.log, Settle: s.daemon.Settle, Guard: secret.Do, Identify: s.identify,
 	})
 	var wg sync.WaitGroup
 	wg.Go(func() { s.reloads(ctx, hangup) })

@@ -58,9 +58,13 @@ type Route struct {
 	secrets [][]byte // the fields of Request that are secrets, in quotes
 }
 
-// call runs a backend's method. id is the path's or the query's parameter, body
-// has been checked against the route's shape.
-type call func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, body []byte) (any, error)
+// call runs a backend's method. id is the path's or the query's parameter, read
+// reads the body.
+type call func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, read reader) (any, error)
+
+// reader reads a request's body, which has been checked against the route's
+// shape, into the value that in points to.
+type reader func(in any) error
 
 // Limits of request bodies in bytes.
 const (
@@ -119,11 +123,11 @@ func Routes() []Route {
 	}
 }
 
-func health(context.Context, ipc.Backend, ipc.Principal, string, []byte) (any, error) {
+func health(context.Context, ipc.Backend, ipc.Principal, string, reader) (any, error) {
 	return &Health{Version: ipc.Version, Status: "ok"}, nil
 }
 
-func lock(ctx context.Context, b ipc.Backend, p ipc.Principal, _ string, _ []byte) (any, error) {
+func lock(ctx context.Context, b ipc.Backend, p ipc.Principal, _ string, _ reader) (any, error) {
 	return &Done{Version: ipc.Version}, b.Lock(ctx, p)
 }
 
@@ -142,7 +146,7 @@ func read[Out any](path, summary string, f func(ipc.Backend, context.Context, ip
 }
 
 func plain[Out any](f func(ipc.Backend, context.Context, ipc.Principal) (Out, error)) call {
-	return func(ctx context.Context, b ipc.Backend, p ipc.Principal, _ string, _ []byte) (any, error) {
+	return func(ctx context.Context, b ipc.Backend, p ipc.Principal, _ string, _ reader) (any, error) {
 		out, err := f(b, ctx, p)
 		return &out, err
 	}
@@ -158,7 +162,7 @@ func item[Out any](path string, a Access, action, summary string,
 ) Route {
 	return Route{Method: http.MethodGet, Path: prefix + path, Access: a, Polkit: actions + action, Summary: summary,
 		Response: reflect.TypeFor[Out](),
-		call: func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, _ []byte) (any, error) {
+		call: func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, _ reader) (any, error) {
 			out, err := f(b, ctx, p, id)
 			return &out, err
 		}}
@@ -178,10 +182,10 @@ func itemWith[In, Out any](method, path string, a Access, action, summary string
 ) Route {
 	return Route{Method: method, Path: prefix + path, Access: a, Polkit: actions + action, Summary: summary, MaxBody: maxBody,
 		Request: reflect.TypeFor[In](), Response: reflect.TypeFor[Out](),
-		call: func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, body []byte) (any, error) {
+		call: func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, read reader) (any, error) {
 			var in In
 			defer wipe(reflect.ValueOf(&in))
-			if err := unmarshal(body, &in); err != nil {
+			if err := read(&in); err != nil {
 				return nil, err
 			}
 			out, err := f(b, ctx, p, id, in)

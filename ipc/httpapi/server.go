@@ -74,6 +74,10 @@ type Config struct {
 	// answered, and nothing here holds it any more. It must not block. Nil stands
 	// for nothing.
 	Settle func()
+	// Guard runs f, in its own goroutine, so that what f handled stays neither in
+	// registers nor on the stack: daemon/secret's Do. What has secrets in it is
+	// read, decoded and written in it. Nil stands for calling f.
+	Guard func(f func())
 	// Now is the clock of the event stream's keep-alive lines; nil stands for
 	// time.Now.
 	Now func() time.Time
@@ -105,6 +109,9 @@ func New(c Config) *Server {
 	if c.Settle == nil {
 		c.Settle = func() {}
 	}
+	if c.Guard == nil {
+		c.Guard = func(f func()) { f() }
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -135,8 +142,8 @@ func tidy(c call, out reflect.Type) call {
 	if c == nil || !hasList(out) {
 		return c
 	}
-	return func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, body []byte) (any, error) {
-		v, err := c(ctx, b, p, id, body)
+	return func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, read reader) (any, error) {
+		v, err := c(ctx, b, p, id, read)
 		if err == nil {
 			fillLists(reflect.ValueOf(v))
 		}

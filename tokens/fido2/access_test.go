@@ -5,6 +5,7 @@ package fido2_test
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,11 +18,37 @@ import (
 	"github.com/tokenbridge/tokend/tokens/tokentest/vfido"
 )
 
-// asNobody does one operation in a helper of a user who may open no device.
+// own is this test program where every user may start it.
+func own(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "fido2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "stand-in")
+	if err := os.WriteFile(path, b, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// asNobody does one operation in a process of a user who may open no device.
 func asNobody(t *testing.T, r *fidorig.Rig, req wire.Request, out any) error {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, "op")
-	cmd.Env = append(os.Environ(), r.Env()...)
+	cmd := exec.CommandContext(t.Context(), own(t))
+	cmd.Env = append(append(os.Environ(), r.Env()...), standIn+"=1")
 	cmd.Dir = "/"
 	cmd.Stderr = os.Stderr
 	if os.Getuid() == 0 {
@@ -44,7 +71,7 @@ func asNobody(t *testing.T, r *fidorig.Rig, req wire.Request, out any) error {
 	if err := wire.WriteRequest(stdin, req); err != nil {
 		t.Fatal(err)
 	}
-	a, err := wire.NewAnswers(stdout, true).Next()
+	a, err := wire.NewAnswers(stdout, true, nil).Next()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,9 +87,6 @@ func asNobody(t *testing.T, r *fidorig.Rig, req wire.Request, out any) error {
 // TestNoAccess: a key that may not be opened is listed with who may, and the
 // command that mends it.
 func TestNoAccess(t *testing.T) {
-	if err := os.Chmod(programDir, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	r := fidorig.Start(t, fidorig.Options{})
 	describe(t, r, 0)
 	insert(t, r, 0, vfido.Options{})
@@ -96,9 +120,6 @@ func TestNoAccess(t *testing.T) {
 // TestAccessComes: a key whose access rights come a moment after its node is
 // reported without a Problem, and one that gets them late is reported anew.
 func TestAccessComes(t *testing.T) {
-	if err := os.Chmod(programDir, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	r := fidorig.Start(t, fidorig.Options{})
 	describe(t, r, 0)
 	o := watchAsNobody(t, r)
@@ -145,11 +166,11 @@ func touch(t *testing.T, r *fidorig.Rig) {
 	}
 }
 
-// watchAsNobody watches in a helper of a user who may open no device.
+// watchAsNobody watches in a process of a user who may open no device.
 func watchAsNobody(t *testing.T, r *fidorig.Rig) *observer {
 	t.Helper()
-	cmd := exec.Command(program, "watch")
-	cmd.Env = append(os.Environ(), r.Env()...)
+	cmd := exec.Command(own(t))
+	cmd.Env = append(append(os.Environ(), r.Env()...), standIn+"=1")
 	cmd.Dir = "/"
 	cmd.Stderr = os.Stderr
 	if os.Getuid() == 0 {
@@ -172,7 +193,7 @@ func watchAsNobody(t *testing.T, r *fidorig.Rig) *observer {
 	}
 	o := &observer{t: t, events: make(chan tokens.Event, 100)}
 	go func() {
-		answers := wire.NewAnswers(stdout, false)
+		answers := wire.NewAnswers(stdout, false, nil)
 		for {
 			a, err := answers.Next()
 			if err != nil || a.Watch == nil {

@@ -20,6 +20,7 @@ func (d *Driver) Agree(ctx context.Context, r tokens.AgreeRequest) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
+	defer k.close()
 	if err := k.holds(ctx, p.credential()); err != nil {
 		return nil, err
 	}

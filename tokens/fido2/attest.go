@@ -25,6 +25,10 @@ type statement struct {
 	certificate    []byte // DER; empty where the key signed for itself
 }
 
+// purpose is the organisational unit of certificates that are for attesting
+// (WebAuthn, section 8.2.1): a root may sign others.
+const purpose = "Authenticator Attestation"
+
 // maxCertificate is the longest certificate looked at, in bytes.
 const maxCertificate = 16 << 10
 
@@ -50,7 +54,7 @@ func (s statement) vouched(roots [][]byte) *tokens.Attestation {
 		return nil
 	}
 	out.Maker = maker(cert)
-	out.Verified = rooted(cert, roots)
+	out.Verified = slices.Contains(cert.Subject.OrganizationalUnit, purpose) && rooted(cert, roots)
 	return out
 }
 

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/fxamacker/cbor/v2"
 	libfido2 "github.com/keys-pub/go-libfido2"
 
 	"github.com/tokenbridge/tokend/tokens"
@@ -60,6 +62,48 @@ func TestAttestation(t *testing.T) {
 				t.Errorf("attested %+v", a)
 			}
 		})
+	}
+}
+
+// TestAttestationOfOneKeyAlone: the word on the first credential does not vouch for
+// a second that comes without.
+func TestAttestationOfOneKeyAlone(t *testing.T) {
+	maker, err := vfido.NewMaker("Keys & Sons")
+	if err != nil {
+		t.Fatal(err)
+	}
+	canonical, err := cbor.CTAP2EncOptions().EncMode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for silent := range 3 { // the third stays away: both are attested
+		s := plug(t, vfido.Options{Maker: maker})
+		var made atomic.Int32
+		s.SetHook(func(cmd vfido.Command, response []byte) []byte {
+			if cmd != vfido.CommandMakeCredential {
+				return response
+			}
+			if int(made.Add(1))-1 != silent {
+				return response
+			}
+			var answer map[int]cbor.RawMessage
+			if err := cbor.Unmarshal(response[1:], &answer); err != nil {
+				t.Error(err)
+			}
+			answer[1], answer[3] = cbor.RawMessage("\x64none"), cbor.RawMessage{0xa0}
+			out, err := canonical.Marshal(answer)
+			if err != nil {
+				t.Error(err)
+			}
+			return append([]byte{0}, out...)
+		})
+		e, err := driver(s.path()).Enroll(t.Context(), tokens.EnrollRequest{Locator: s.path(), Classes: both, Roots: [][]byte{maker.Root().Raw}})
+		if err != nil || made.Load() != 2 {
+			t.Fatalf("%d credentials: %v", made.Load(), err)
+		}
+		if verified := e.Attestation != nil && e.Attestation.Verified; verified != (silent == 2) {
+			t.Errorf("credential %d unattested: %+v", silent, e.Attestation)
+		}
 	}
 }
 

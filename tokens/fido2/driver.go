@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -62,6 +63,18 @@ type key struct {
 	retries hid.Retries
 	version [3]byte
 	dev     *libfido2.Device
+	// port has the device open that has answered, and target is where dev finds
+	// it; both are there after open alone.
+	port   *hid.Port
+	target string
+}
+
+// close lets go of the device.
+func (k *key) close() {
+	if k.port != nil {
+		k.port.Close()
+		k.port = nil
+	}
 }
 
 // allowed says whether a path may be opened at all: a request must not make us
@@ -71,14 +84,20 @@ func (d *Driver) allowed(path string) bool {
 }
 
 // greet asks a key what it can do, within bounded time, and retries as far as
-// asked for. It fails with what package hid fails with.
-func (d *Driver) greet(ctx context.Context, path string, retries bool) (*key, error) {
+// asked for. It fails with what package hid fails with. The caller closes it.
+func (d *Driver) greet(ctx context.Context, path string, retries bool) (_ *key, err error) {
 	port, err := hid.Open(ctx, path, time.Now().Add(d.o.Answer))
 	if err != nil {
 		return nil, err
 	}
-	defer port.Close()
-	k := &key{d: d, path: path, version: port.Firmware, retries: hid.Retries{PIN: -1, UV: -1}}
+	defer func() {
+		if err != nil {
+			port.Close()
+		}
+	}()
+	k := &key{
+		d: d, path: path, port: port, version: port.Firmware, retries: hid.Retries{PIN: -1, UV: -1},
+	}
 	if !port.CTAP2 {
 		return k, nil
 	}
@@ -125,23 +144,64 @@ func (d *Driver) patiently(ctx context.Context, onBusy func(), f func() error) e
 }
 
 // open finds a key, waits until nobody else uses it, and makes sure that it can
-// be used. Its device is not held open: libfido2 opens it for each step.
-func (d *Driver) open(ctx context.Context, path string, retries bool, onBusy func()) (*key, error) {
-	k, err := d.meet(ctx, path, retries, onBusy)
+// be used. The caller closes it. libfido2 opens the device anew for each step, by
+// its name; until it is closed, no other device gets that.
+func (d *Driver) open(ctx context.Context, path string, retries bool, onBusy func()) (_ *key, err error) {
+	k, err := d.reach(ctx, path, retries, onBusy)
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			k.close()
+		}
+	}()
 	if problem := k.problem(); problem != nil && problem.Code == tokens.CodeUnsupported {
 		return nil, problem
 	}
-	if k.dev, err = libfido2.NewDevice(path); err != nil {
+	if err := k.port.Release(); err != nil {
+		return nil, explainOpen(path, answering(err))
+	}
+	k.target = resolved(path)
+	if err := k.still(); err != nil {
+		return nil, err
+	}
+	if k.dev, err = libfido2.NewDevice(k.target); err != nil {
 		return nil, fail(tokens.CodeNotPresent, "there is no such key", err)
 	}
 	return k, nil
 }
 
-// meet is open for keys that need not be of use.
-func (d *Driver) meet(ctx context.Context, path string, retries bool, onBusy func()) (*key, error) {
+// resolved is where a configured path leads to now: a symbolic link may lead
+// elsewhere a moment later. What the system names is named so by root alone.
+func resolved(path string) string {
+	if !hid.IsNode(path) {
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			return target
+		}
+	}
+	return path
+}
+
+// still fails when another device is where the key was.
+func (k *key) still() error {
+	if k.port.At(k.target) {
+		return nil
+	}
+	return tokens.Errorf(tokens.CodeRemoved, "the key was removed during the operation")
+}
+
+// meet asks a key that need not be of use, and lets go of it.
+func (d *Driver) meet(ctx context.Context, path string, retries bool) (*key, error) {
+	k, err := d.reach(ctx, path, retries, nil)
+	if err == nil {
+		k.close()
+	}
+	return k, err
+}
+
+// reach waits until a key can be asked, and leaves it open.
+func (d *Driver) reach(ctx context.Context, path string, retries bool, onBusy func()) (*key, error) {
 	if err := alive(ctx); err != nil {
 		return nil, err
 	}
@@ -177,13 +237,20 @@ func (k *key) run(ctx context.Context, bound time.Duration, f func() error) erro
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	go func() { done <- f() }()
+	err := k.still()
+	if err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = f()
+	}()
 	timer := time.NewTimer(bound)
 	defer timer.Stop()
 	why := errBound
 	select {
-	case err := <-done:
+	case <-done:
 		return err
 	case <-ctx.Done():
 		why = ctx.Err()

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdh"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -16,8 +17,10 @@ import (
 )
 
 // Enroll implements tokens.Driver. Each class takes two touches: one makes the
-// credential, one gets the secret that seals the private key. OnTouch comes
-// before each.
+// credential, one gets the secret that seals the private key. Where the session
+// class is guarded by a PIN or a finger, a third one shows whether the key gives
+// another secret without; one that does not is warned about, for its PIN is then
+// no guard against who has a copy of the vault. OnTouch comes before each.
 //
 // A key that has a PIN wants it for new credentials, unless it is a CTAP 2.1 key
 // that says otherwise and the touch class alone is asked for.
@@ -30,6 +33,7 @@ func (d *Driver) Enroll(ctx context.Context, r tokens.EnrollRequest) (tokens.Enr
 	if err != nil {
 		return tokens.Enrollment{}, err
 	}
+	defer k.close()
 	if err := k.excluded(ctx, r.Exclude); err != nil {
 		return tokens.Enrollment{}, err
 	}
@@ -40,14 +44,20 @@ func (d *Driver) Enroll(ctx context.Context, r tokens.EnrollRequest) (tokens.Enr
 		}
 	}
 	out := tokens.Enrollment{Token: k.token(d.place(r.Locator))}
-	for _, class := range r.Classes {
-		key, vouched, err := k.enroll(ctx, r, class, alg, who)
+	for i, class := range r.Classes {
+		made, err := k.enroll(ctx, r, class, alg, who)
 		if err != nil {
 			return tokens.Enrollment{}, err
 		}
-		out.Keys = append(out.Keys, key)
-		if out.Attestation == nil {
-			out.Attestation = vouched
+		out.Keys = append(out.Keys, made.key)
+		if i == 0 {
+			out.Attestation = made.vouched
+		}
+		if a, b := out.Attestation, made.vouched; a != nil && (b == nil || *a != *b) {
+			out.Attestation = nil // who vouches for one key alone does not vouch for the token
+		}
+		if made.bypass {
+			out.Warnings = append(out.Warnings, tokens.WarnPINBypass)
 		}
 	}
 	if slices.Contains(r.Classes, tokens.ClassSession) && !k.verifies(tokens.ClassSession) {
@@ -110,20 +120,22 @@ func (k *key) excluded(ctx context.Context, keys []tokens.Key) error {
 	return nil
 }
 
+// enrolled is what enrolling made for one class.
+type enrolled struct {
+	key     tokens.Key
+	vouched *tokens.Attestation
+	bypass  bool // the secret can be had without verification too
+}
+
 // enroll makes the key pair of one class.
-func (k *key) enroll(ctx context.Context, r tokens.EnrollRequest, class tokens.Class, alg tokens.Algorithm, who proof) (tokens.Key, *tokens.Attestation, error) {
-	none := func(err error) (tokens.Key, *tokens.Attestation, error) { return tokens.Key{}, nil, err }
+func (k *key) enroll(ctx context.Context, r tokens.EnrollRequest, class tokens.Class, alg tokens.Algorithm, who proof) (*enrolled, error) {
 	made, err := k.make(ctx, r, class, who)
 	if err != nil {
-		return none(err)
+		return nil, err
 	}
 	salt, err := k.d.random(saltSize)
 	if err != nil {
-		return none(err)
-	}
-	nonce, err := k.d.random(nonceSize)
-	if err != nil {
-		return none(err)
+		return nil, err
 	}
 	p := &params{
 		Version: paramsVersion, Credential: made.auth.credential.id, CredentialKey: made.auth.credential.point,
@@ -132,28 +144,67 @@ func (k *key) enroll(ctx context.Context, r tokens.EnrollRequest, class tokens.C
 	if !p.UV {
 		who = proof{}
 	}
+	got, err := k.secret(ctx, r, p, who)
+	if err != nil {
+		return nil, k.explainTouch(ctx, who, err)
+	}
+	defer clear(got)
+	out := &enrolled{vouched: made.vouched(r.Roots)}
+	if out.key, err = k.seal(p, got, class, alg); err != nil {
+		return nil, err
+	}
+	if class == tokens.ClassSession && p.UV && !k.info.Has("alwaysUv") {
+		out.bypass, err = k.bypassed(ctx, r, p, got)
+	}
+	return out, err
+}
+
+// secret asks for the secret of p; the caller wipes it.
+func (k *key) secret(ctx context.Context, r tokens.EnrollRequest, p *params, who proof) ([]byte, error) {
 	if err := alive(ctx); err != nil {
-		return none(err)
+		return nil, err
 	}
 	announce(r.OnTouch)
 	got, err := k.assert(ctx, ask{credentials: []credential{p.credential()}, salt: p.salt(), proof: who})
 	if err != nil {
-		return none(k.explainTouch(ctx, who, err))
+		return nil, err
 	}
-	defer clear(got.secret)
+	return got.secret, nil
+}
+
+// bypassed says whether the key gives the same secret without verifying its
+// user. CTAP 2.0 leaves that open, CTAP 2.1 forbids it (section 12.5).
+func (k *key) bypassed(ctx context.Context, r tokens.EnrollRequest, p *params, secret []byte) (bool, error) {
+	got, err := k.secret(ctx, r, p, proof{})
+	if err != nil {
+		told := k.explainTouch(ctx, proof{}, err)
+		if code, ok := statusOf(err); ok && code >= statusPINInvalid && code <= statusPINPolicy {
+			return false, nil // it refuses, which is as good
+		}
+		return false, told
+	}
+	defer clear(got)
+	return subtle.ConstantTimeCompare(got, secret) == 1, nil
+}
+
+// seal makes a key pair and seals its private half.
+func (k *key) seal(p *params, secret []byte, class tokens.Class, alg tokens.Algorithm) (tokens.Key, error) {
+	nonce, err := k.d.random(nonceSize)
+	if err != nil {
+		return tokens.Key{}, err
+	}
 	private, err := generate(k.d, alg)
 	if err != nil {
-		return none(err)
+		return tokens.Key{}, err
 	}
-	if err := p.seal(got.secret, class, alg, private, nonce); err != nil {
-		return none(fail(tokens.CodeProtocol, "cannot seal the private key", err))
+	if err := p.seal(secret, class, alg, private, nonce); err != nil {
+		return tokens.Key{}, fail(tokens.CodeProtocol, "cannot seal the private key", err)
 	}
 	b, err := json.Marshal(p)
 	if err != nil || len(b) > maxParams {
-		return none(fail(tokens.CodeUnsupported, "the key's credential id is too long to be stored", err))
+		return tokens.Key{}, fail(tokens.CodeUnsupported, "the key's credential id is too long to be stored", err)
 	}
-	key := tokens.Key{Kind: tokens.KindFIDO2, Class: class, Algorithm: alg, Public: private.PublicKey().Bytes(), Params: b}
-	return key, made.vouched(r.Roots), nil
+	return tokens.Key{Kind: tokens.KindFIDO2, Class: class, Algorithm: alg, Public: private.PublicKey().Bytes(), Params: b}, nil
 }
 
 func generate(d *Driver, alg tokens.Algorithm) (*ecdh.PrivateKey, error) {

@@ -225,6 +225,7 @@ func (k *key) refusedPIN(ctx context.Context, code int, cause error) error {
 	tries := -1
 	if again, err := k.d.greet(context.WithoutCancel(ctx), k.path, true); err == nil {
 		tries = again.retries.PIN
+		again.close()
 	}
 	e := &tokens.Error{Tries: tries, Err: cause}
 	switch {
@@ -258,7 +259,10 @@ const leaveTime = 500 * time.Millisecond
 // uses it, or it answered nonsense. libfido2 does not tell which.
 func (k *key) lost(ctx context.Context, cause error) error {
 	for end := time.Now().Add(leaveTime); ; {
-		_, err := k.d.greet(ctx, k.path, false)
+		again, err := k.d.greet(ctx, k.path, false)
+		if err == nil {
+			again.close()
+		}
 		switch {
 		case err == nil && time.Until(end) < leaveTime/2:
 			return fail(tokens.CodeProtocol, "the key answers nonsense", cause)

@@ -63,7 +63,7 @@ func TestAuthData(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !a.signed(a.credential, challenge, sig) || a.signed(a.credential, append(challenge, 0), sig) || a.signed(credential{id: a.credential.id}, challenge, sig) {
+		if !a.signed(a.credential, challenge, sig) || a.signed(a.credential, make([]byte, 33), sig) || a.signed(credential{id: a.credential.id}, challenge, sig) {
 			t.Error("signatures")
 		}
 		for cut := range b {

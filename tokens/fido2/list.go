@@ -118,7 +118,7 @@ func (d *Driver) List(ctx context.Context) ([]tokens.Token, error) {
 	var wg sync.WaitGroup
 	for i, p := range places {
 		wg.Go(func() {
-			k, err := d.meet(ctx, p.path, false, nil)
+			k, err := d.meet(ctx, p.path, false)
 			out[i] = describe(p, k, err)
 		})
 	}
@@ -170,7 +170,7 @@ func (k *key) token(p place) tokens.Token {
 	}
 	t.NoPIN = !k.info.Has("clientPin") && !k.info.Has("uv")
 	if t.Model == "" {
-		t.Model = "FIDO2 key " + modelID(k.info.AAGUID)
+		t.Model = "FIDO2 key"
 	}
 	return t
 }

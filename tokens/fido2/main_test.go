@@ -17,10 +17,15 @@ import (
 	"github.com/tokenbridge/tokend/tokens/tokentest/vfido"
 )
 
-// program is tokend-helper, built once for all tests, in programDir.
-var program, programDir string
+// program is tokend-helper, built once for all tests.
+var program string
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(standIn) != "" {
+		os.Exit(driveOnce())
+	}
+	os.Exit(testMain(m))
+}
 
 func testMain(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "fido2")
@@ -29,7 +34,6 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	programDir = dir
 	program = filepath.Join(dir, "tokend-helper")
 	if out, err := exec.Command("go", "build", "-o", program, "github.com/tokenbridge/tokend/cmd/tokend-helper").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)

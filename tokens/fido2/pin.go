@@ -107,6 +107,10 @@ func (d *Driver) ChangePIN(ctx context.Context, r tokens.PINRequest) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
+	defer k.close()
+	if err := k.holdsOne(ctx, r.Keys); err != nil {
+		return nil, err
+	}
 	old, err := k.oldPIN(r)
 	if err != nil {
 		return nil, err

@@ -310,7 +310,7 @@ func TestBusyKey(t *testing.T) {
 // agreeKilled asks for an agreement in a helper that is killed when ctx ends.
 func agreeKilled(ctx context.Context, t *testing.T, s slot, r tokens.AgreeRequest) error {
 	t.Helper()
-	cmd := exec.CommandContext(ctx, program, "op")
+	cmd := exec.CommandContext(ctx, program, "op", "fido2", s.path())
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -325,7 +325,7 @@ func agreeKilled(ctx context.Context, t *testing.T, s slot, r tokens.AgreeReques
 	if err := wire.WriteRequest(stdin, wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpAgree, Devices: []string{s.path()}, Agree: &r}); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := wire.NewAnswers(stdout, true).Next(); err != nil || a.Event != wire.EventTouch {
+	if a, err := wire.NewAnswers(stdout, true, nil).Next(); err != nil || a.Event != wire.EventTouch {
 		t.Fatalf("answer %+v: %v", a, err)
 	}
 	r.OnTouch()

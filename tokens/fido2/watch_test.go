@@ -67,15 +67,24 @@ func (o *observer) quiet(during time.Duration) {
 // TestWatchConfigured: keys at configured paths come and go within a second. A
 // key is greeted once, and a mute one holds up no other.
 func TestWatchConfigured(t *testing.T) {
+	for name, drive := range map[string]func(paths ...string) tokens.Watcher{
+		"driver": func(paths ...string) tokens.Watcher { return driver(paths...) },
+		"helper": func(paths ...string) tokens.Watcher { return client(paths...) },
+	} {
+		t.Run(name, func(t *testing.T) { testWatchConfigured(t, drive) })
+	}
+}
+
+func testWatchConfigured(t *testing.T, drive func(paths ...string) tokens.Watcher) {
 	mute := plug(t, vfido.Options{})
 	mute.Inject(vfido.Fault{Kind: vfido.FaultMute, Times: -1})
 	s := plug(t, vfido.Options{})
-	o := observe(t, driver(mute.path(), s.path()))
+	o := observe(t, drive(mute.path(), s.path()))
 	first := o.next(tokens.EventInserted, s.path(), time.Second)
 	if first.Token.Problem != nil || !first.Token.Unlisted || !first.Token.NoPIN || !strings.Contains(first.Token.Model, "FIDO2 key") {
 		t.Errorf("token %+v", first.Token)
 	}
-	if e := o.next(tokens.EventInserted, mute.path(), 2*time.Second); e.Token.Problem == nil || e.Token.Problem.Code != tokens.CodeTimeout {
+	if e := o.next(tokens.EventInserted, mute.path(), 5*time.Second); e.Token.Problem == nil || e.Token.Problem.Code != tokens.CodeTimeout {
 		t.Errorf("token %+v", e.Token)
 	}
 	o.next(tokens.EventReady, "", time.Second)
@@ -105,28 +114,30 @@ func TestWatchLeavesWorkAlone(t *testing.T) {
 	e, _ := enroll(t, driver(s.path()), s, "")
 	k := keyOf(t, e, tokens.ClassTouch)
 	s.SetTouch(vfido.TouchAfter(time.Second))
-	var o *observer
+	began := make(chan *observer, 1)
 	r := tokens.AgreeRequest{Locator: s.path(), Key: k}
 	peer := conformance.Peer(t, k)
 	r.Peer = peer.PublicKey().Bytes()
 	r.OnTouch = func() {
-		time.AfterFunc(100*time.Millisecond, func() { o = observe(t, client(s.path())) })
+		time.AfterFunc(100*time.Millisecond, func() { began <- observe(t, client(s.path())) })
 	}
 	got, err := driver(s.path()).Agree(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	conformance.Want(t, got, k, peer)
+	o := <-began
 	if e := o.next(tokens.EventInserted, s.path(), 2*time.Second); e.Token.Problem != nil {
 		t.Errorf("token %+v", e.Token)
 	}
 	o.next(tokens.EventReady, "", time.Second)
 }
 
-// rigged is the driver in helpers whose libfido2 finds the rig's keys.
-func rigged(r *fidorig.Rig, devices ...string) *helper.Client {
+// rigged is the driver in processes whose libfido2 finds the rig's keys.
+func rigged(t *testing.T, r *fidorig.Rig, devices ...string) *helper.Client {
+	t.Helper()
 	return helper.New(helper.Config{
-		Path: program, Kind: tokens.KindFIDO2, Devices: devices, Env: append(helper.Environment(), r.Env()...), Timeout: 30 * time.Second,
+		Path: own(t), Kind: tokens.KindFIDO2, Devices: devices, Env: append(r.Env(), standIn+"=1"), Timeout: 30 * time.Second,
 	})
 }
 
@@ -148,7 +159,7 @@ func TestEnumeration(t *testing.T) {
 	r := fidorig.Start(t, fidorig.Options{Ports: 3})
 	extra := plug(t, vfido.Options{})
 	// A configured path that leads to a listed key names no second one.
-	d := rigged(r, extra.path())
+	d := rigged(t, r, extra.path())
 	a := insert(t, r, 0, vfido.Options{PIN: rightPIN})
 	o := observe(t, d)
 	seen := map[string]bool{}

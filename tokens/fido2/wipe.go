@@ -20,15 +20,11 @@ const maxStored = 64
 // takes the PIN. An empty answer means that nothing was there. Stored credentials
 // that the key does not show without a PIN are looked for only with one.
 func (d *Driver) Wipe(ctx context.Context, r tokens.WipeRequest) ([]string, error) {
-	for _, key := range r.Keys {
-		if key.Kind != tokens.KindFIDO2 {
-			return nil, tokens.Errorf(tokens.CodeInvalid, "not a key of a FIDO2 token")
-		}
-	}
 	k, err := d.open(ctx, r.Locator, true, nil)
 	if err != nil {
 		return nil, err
 	}
+	defer k.close()
 	if err := k.holdsOne(ctx, r.Keys); err != nil {
 		return nil, err
 	}
@@ -47,7 +43,7 @@ func (d *Driver) Wipe(ctx context.Context, r tokens.WipeRequest) ([]string, erro
 		return nil, err
 	}
 	gone, err := k.removeStored(ctx, string(normal(r.PIN)))
-	// libfido2 before 1.13 knows the command's number in drafts of CTAP 2.1 alone.
+	// libfido2 before 1.15 knows the command's number in drafts of CTAP 2.1 alone.
 	if code, ok := statusOf(err); ok && code == statusInvalidCommand {
 		if !stored {
 			return nil, nil
@@ -108,8 +104,14 @@ func (k *key) removeStored(ctx context.Context, pin string) ([]string, error) {
 // holdsOne fails with CodeWrongToken when keys are named and the token holds none
 // of them.
 func (k *key) holdsOne(ctx context.Context, keys []tokens.Key) error {
+	if len(keys) == 0 {
+		return nil
+	}
 	var list []credential
 	for _, key := range keys {
+		if key.Kind != tokens.KindFIDO2 {
+			return tokens.Errorf(tokens.CodeInvalid, "not a key of a FIDO2 token")
+		}
 		p, err := parseParams(key.Params)
 		if err != nil {
 			return err
@@ -124,9 +126,6 @@ func (k *key) holdsOne(ctx context.Context, keys []tokens.Key) error {
 		if yes {
 			return nil
 		}
-	}
-	if len(keys) == 0 {
-		return nil
 	}
 	return tokens.Errorf(tokens.CodeWrongToken, "the key holds none of the credentials")
 }

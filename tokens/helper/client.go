@@ -50,12 +50,17 @@ type Config struct {
 	// Env is the program's whole environment, "NAME=value"; nil means what
 	// Environment returns.
 	Env []string
-	// Timeout and ListTimeout bound an operation; Quiet bounds how long it may
+	// Timeout and ListTimeout bound an operation; enrolling a FIDO2 key may take
+	// as much for each of its touches. Quiet bounds how long an operation may
 	// neither answer nor say what it waits for. Zero means the defaults.
 	Timeout, ListTimeout, Quiet time.Duration
 	// Running knows the processes of this Client; nil means that nobody asks.
 	// Several Clients can share it.
 	Running *Running
+	// Guard runs f, in its own goroutine, so that what f handled stays neither in
+	// registers nor on the stack: daemon/secret's Do. Requests are written and
+	// answers taken apart in it. Nil means that f is merely called.
+	Guard func(f func())
 	// Log gets what the program writes to its standard error and how it ended;
 	// nil means nobody does.
 	Log *slog.Logger
@@ -98,6 +103,9 @@ func New(cfg Config) *Client {
 	if cfg.ListTimeout <= 0 {
 		cfg.ListTimeout = DefaultListTimeout
 	}
+	if cfg.Guard == nil {
+		cfg.Guard = func(f func()) { f() }
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -129,7 +137,11 @@ func (c *Client) List(ctx context.Context) ([]tokens.Token, error) {
 func (c *Client) Enroll(ctx context.Context, r tokens.EnrollRequest) (tokens.Enrollment, error) {
 	var out tokens.Enrollment
 	req := wire.Request{Op: wire.OpEnroll, Enroll: &r}
-	if err := c.call(ctx, req, call{locator: r.Locator, timeout: c.cfg.Timeout, onTouch: r.OnTouch, onBusy: r.OnBusy}, &out); err != nil {
+	timeout := c.cfg.Timeout
+	if c.cfg.Kind == tokens.KindFIDO2 {
+		timeout *= time.Duration(2*len(r.Classes) + 1) // two touches a class, and one more
+	}
+	if err := c.call(ctx, req, call{locator: r.Locator, timeout: timeout, onTouch: r.OnTouch, onBusy: r.OnBusy}, &out); err != nil {
 		return tokens.Enrollment{}, err
 	}
 	if err := c.checkEnrollment(&out, r); err != nil {
@@ -168,7 +180,7 @@ func (c *Client) Inspect(ctx context.Context, locator string) (tokens.Details, e
 	if err := c.call(ctx, req, call{locator: locator, timeout: c.cfg.ListTimeout}, &out); err != nil {
 		return tokens.Details{}, err
 	}
-	if err := c.checkToken(&out.Token); err != nil {
+	if err := c.checkTokenAt(&out.Token, locator); err != nil {
 		return tokens.Details{}, err
 	}
 	checkAttestation(out.Attestation)

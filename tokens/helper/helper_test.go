@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -308,6 +309,31 @@ func TestPINsAreInNoArgumentEnvironmentOrLog(t *testing.T) {
 	}
 }
 
+// TestSecretsAreHandledInTheGuard sees the guard entered for the request, for
+// each line of the answer and for its result.
+func TestSecretsAreHandledInTheGuard(t *testing.T) {
+	var entered atomic.Int32
+	c := helper.New(helper.Config{
+		Path: script(t, `read a; read b; echo '{"event":"touch"}'; sleep 0.3; echo '{"result":{"shared":"`+strings.Repeat("AAAA", 10)+`AAA="}}'`),
+		Kind: tokens.KindPIV, Guard: func(f func()) { entered.Add(1); f() },
+	})
+	key, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := int32(-1)
+	shared, err := c.Agree(t.Context(), tokens.AgreeRequest{
+		Locator: "x", Key: tokens.Key{Kind: tokens.KindPIV, Algorithm: tokens.P256}, Peer: key.PublicKey().Bytes(), PIN: []byte("123456"),
+		OnTouch: func() { waiting = entered.Load() },
+	})
+	if err != nil || len(shared) != 32 {
+		t.Fatal(len(shared), err)
+	}
+	if got := entered.Load(); waiting != 2 || got != 4 {
+		t.Errorf("it was entered %d times until the touch, %d in all; want 2 and 4", waiting, got)
+	}
+}
+
 type lockedWriter struct {
 	mu *sync.Mutex
 	w  io.Writer
@@ -362,7 +388,7 @@ func FuzzAnswers(f *testing.F) {
 		if len(seeds) == 0 {
 			t.Fatal("no seeds")
 		}
-		a := wire.NewAnswers(bytes.NewReader(b), true)
+		a := wire.NewAnswers(bytes.NewReader(b), true, nil)
 		for {
 			_, err := a.Next()
 			if errors.Is(err, io.EOF) {

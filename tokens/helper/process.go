@@ -92,7 +92,9 @@ func (c *Client) call(ctx context.Context, req wire.Request, k call, out any) er
 	// answer has lost its right to finish: either way it ends here.
 	ended := p.end(err != nil && !errors.Is(err, io.EOF))
 	if err == nil {
-		if derr := wire.Decode(result, out); derr != nil {
+		var derr error
+		c.cfg.Guard(func() { derr = wire.Decode(result, out) })
+		if derr != nil {
 			return protocolError("its result has another form")
 		}
 		return nil
@@ -246,12 +248,16 @@ func (p *process) launch(ctx context.Context, path string, req wire.Request, mod
 	// Before it has read the request it has met no token that could take it over.
 	p.gone = p.client.cfg.Running.add(cmd.Process.Pid)
 	p.cmd, p.out = cmd, r
-	p.answers = wire.NewAnswers(r, mode == "op")
+	p.answers = wire.NewAnswers(r, mode == "op", p.client.cfg.Guard)
 	// A killed process closes its end of the pipe; should something else hold
 	// that end, reading stops all the same. What it has written is still read.
 	context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now().Add(letGo + 200*time.Millisecond)) })
 	// In a goroutine, because a program that reads nothing must not keep us.
-	go func() { p.sent <- wire.WriteRequest(in, req) }()
+	go func() {
+		var err error
+		p.client.cfg.Guard(func() { err = wire.WriteRequest(in, req) })
+		p.sent <- err
+	}()
 	return nil
 }
 

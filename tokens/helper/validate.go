@@ -2,7 +2,9 @@ package helper
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/tokenbridge/tokend/tokens"
 	"github.com/tokenbridge/tokend/tokens/helper/wire"
@@ -67,6 +69,17 @@ func (c *Client) checkToken(t *tokens.Token) error {
 	if len(t.Locator) > wire.MaxText || len(t.Keys) > wire.MaxKeys {
 		return protocolError("a token's description is too large")
 	}
+	if t.Kind == tokens.KindFIDO2 {
+		// What a key holds it has to prove, and a path becomes a device that the
+		// next helper may use.
+		if len(t.Keys) > 0 {
+			return protocolError("a FIDO2 key that lists what it holds")
+		}
+		if filepath.IsAbs(t.Locator) && !isNode(t.Locator) && !slices.Contains(c.cfg.Devices, t.Locator) {
+			return protocolError("a FIDO2 key where none can be")
+		}
+		t.Unlisted = true
+	}
 	t.ID, t.Model, t.Serial, t.Firmware = wire.Text(t.ID), wire.Text(t.Model), wire.Text(t.Serial), wire.Text(t.Firmware)
 	if t.Problem != nil {
 		t.Problem = checkError(t.Problem)
@@ -79,6 +92,21 @@ func (c *Client) checkToken(t *tokens.Token) error {
 		}
 	}
 	return nil
+}
+
+// checkTokenAt is checkToken for an answer about the token in one place: a helper
+// that has been taken over speaks for no other. A software token has no place.
+func (c *Client) checkTokenAt(t *tokens.Token, locator string) error {
+	if c.cfg.Kind != tokens.KindSoft && t.Locator != locator {
+		return protocolError("it told of a token in another place")
+	}
+	return c.checkToken(t)
+}
+
+// isNode says whether a path is one that the kernel gives to a HID device.
+func isNode(path string) bool {
+	number, ok := strings.CutPrefix(path, "/dev/hidraw")
+	return ok && number != "" && len(number) <= 6 && strings.Trim(number, "0123456789") == ""
 }
 
 func validPublic(a tokens.Algorithm, public []byte) bool {
@@ -99,7 +127,7 @@ func validPolicy(p tokens.Policy) bool {
 }
 
 func (c *Client) checkEnrollment(e *tokens.Enrollment, r tokens.EnrollRequest) error {
-	if err := c.checkToken(&e.Token); err != nil {
+	if err := c.checkTokenAt(&e.Token, r.Locator); err != nil {
 		return err
 	}
 	if len(e.KeyFile) > wire.MaxKeyFile || len(e.Warnings) > 16 {

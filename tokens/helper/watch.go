@@ -18,6 +18,48 @@ const (
 	longLife   = 10 * time.Second
 )
 
+// A process that was taken over could report without end. What it reports costs
+// the daemon memory and processes, so beyond eventBurst it is heard once in
+// eventPause, and the pipe makes it wait; nobody plugs that fast.
+const (
+	eventBurst = 256
+	eventPause = 10 * time.Millisecond
+)
+
+// crowd bounds what one watching process reports.
+type crowd struct {
+	there map[string]bool // locators of tokens that were inserted and not removed
+	free  int             // how many events may come at once
+	last  time.Time
+}
+
+// admit waits until the event may be passed on, and fails when it may never be.
+func (w *crowd) admit(ctx context.Context, now func() time.Time, e tokens.Event) error {
+	switch e.Type {
+	case tokens.EventInserted:
+		w.there[e.Token.Locator] = true
+	case tokens.EventRemoved:
+		delete(w.there, e.Token.Locator)
+	}
+	if len(w.there) > wire.MaxTokens {
+		return protocolError("too many tokens at once")
+	}
+	since := max(now().Sub(w.last), 0)
+	w.free = min(eventBurst, w.free+int(since/eventPause))
+	w.last = w.last.Add(since.Truncate(eventPause))
+	if w.free > 0 {
+		w.free--
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(eventPause):
+		w.last = now()
+		return nil
+	}
+}
+
 // Watch implements tokens.Watcher by a process that lives as long as ctx. When
 // it dies that is reported as a lost service, and another one is started. Watch
 // returns earlier only where the program cannot watch such tokens at all.
@@ -62,6 +104,7 @@ func (c *Client) watchOnce(ctx context.Context, report func(tokens.Event)) error
 		return c.explain(ctx, ctx, err)
 	}
 	defer func() { _ = p.end(true) }() // killed, however the watch ended
+	all := &crowd{there: map[string]bool{}, free: eventBurst, last: c.cfg.Now()}
 	for {
 		a, err := p.answers.Next()
 		switch {
@@ -75,6 +118,9 @@ func (c *Client) watchOnce(ctx context.Context, report func(tokens.Event)) error
 			return protocolError("not an event of a watch")
 		}
 		if err := c.checkEvent(a.Watch); err != nil {
+			return err
+		}
+		if err := all.admit(ctx, c.cfg.Now, *a.Watch); err != nil {
 			return err
 		}
 		report(*a.Watch)

@@ -3,9 +3,14 @@
 package piv_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	gopiv "github.com/go-piv/piv-go/v2/piv"
 
 	"github.com/tokenbridge/tokend/tokens"
 	"github.com/tokenbridge/tokend/tokens/piv"
@@ -103,5 +108,40 @@ func TestOwnRoots(t *testing.T) {
 	root := card.AttestationRoot()
 	if a := enroll(other.AttestationRoot().Raw, root.Raw); a == nil || !a.Verified || a.Serial == "" || a.Maker != root.Subject.CommonName {
 		t.Errorf("with its root, %q: %+v", root.Subject.CommonName, a)
+	}
+}
+
+// TestAnImportedKeyIsNotVouchedFor by what the card says of a key beside it.
+func TestAnImportedKeyIsNotVouchedFor(t *testing.T) {
+	card := insert(t, vpiv.YubiKey(5, 4, 3), 0)
+	r := tokens.EnrollRequest{
+		Locator: reader(0), Classes: []tokens.Class{tokens.ClassSession, tokens.ClassTouch}, PIN: []byte(card.Options().PIN),
+		Roots: [][]byte{card.AttestationRoot().Raw},
+	}
+	made, err := client().Enroll(t.Context(), r)
+	if err != nil || made.Attestation == nil || !made.Attestation.Verified {
+		t.Fatalf("attested %+v: %v", made.Attestation, err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withCard(t, func(yk *gopiv.YubiKey) error {
+		slot, _ := gopiv.RetiredKeyManagementSlot(0x83)
+		return yk.SetPrivateKeyInsecure(gopiv.DefaultManagementKey, slot, key, gopiv.Key{
+			Algorithm: gopiv.AlgorithmEC256, PINPolicy: gopiv.PINPolicyOnce, TouchPolicy: gopiv.TouchPolicyAlways,
+		})
+	})
+	r.UseExisting = true
+	made, err = client().Enroll(t.Context(), r)
+	if err != nil || len(made.Keys) != 2 {
+		t.Fatalf("enrolled %+v: %v", made, err)
+	}
+	if made.Attestation != nil {
+		t.Errorf("an imported key is vouched for: %+v", made.Attestation)
+	}
+	r.Classes = r.Classes[:1]
+	if made, err = client().Enroll(t.Context(), r); err != nil || made.Attestation == nil || !made.Attestation.Verified {
+		t.Errorf("the key made on the card alone: %+v: %v", made.Attestation, err)
 	}
 }

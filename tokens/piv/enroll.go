@@ -338,10 +338,15 @@ func (e *enrollment) finish(ctx context.Context) (tokens.Enrollment, error) {
 	}
 	var ours []tokens.SlotKey
 	for _, p := range e.places {
-		ours = append(ours, *p.existing)
+		k := *p.existing
+		k.Attested = false // until that was verified
+		ours = append(ours, k)
 	}
 	if out.Attestation, err = s.vouch(ours, e.r.Roots); err != nil {
 		return tokens.Enrollment{}, err
+	}
+	if slices.ContainsFunc(ours, func(k tokens.SlotKey) bool { return !k.Attested }) {
+		out.Attestation = nil // what is said of one key does not vouch for another, made elsewhere
 	}
 	return out, nil
 }

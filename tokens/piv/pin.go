@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 
+	gopiv "github.com/go-piv/piv-go/v2/piv"
+
 	"github.com/tokenbridge/tokend/tokens"
 )
 
@@ -42,6 +44,10 @@ func (d *Driver) ChangePIN(ctx context.Context, r tokens.PINRequest) (keyFile []
 	if err != nil {
 		return nil, err
 	}
+	if err := d.holdsOne(yk, r.Locator, r.Keys); err != nil {
+		yk.Close()
+		return nil, err
+	}
 	set := yk.Unblock
 	switch r.Which {
 	case "pin":
@@ -58,6 +64,25 @@ func (d *Driver) ChangePIN(ctx context.Context, r tokens.PINRequest) (keyFile []
 		err = rerr
 	}
 	return nil, err
+}
+
+// holdsOne fails with CodeWrongToken when keys are named and the card holds none of
+// them.
+func (d *Driver) holdsOne(yk *gopiv.YubiKey, reader string, keys []tokens.Key) error {
+	var last error
+	for _, k := range keys {
+		if k.Kind != tokens.KindPIV {
+			return tokens.Errorf(tokens.CodeInvalid, "not a key of a PIV card")
+		}
+		_, slot, err := parseParams(k.Params)
+		if err != nil {
+			return err
+		}
+		if last = d.holds(yk, reader, slot, k); last == nil {
+			return nil
+		}
+	}
+	return last
 }
 
 // tries counts what is left of the PIN or PUK; below zero where the card does

@@ -71,6 +71,13 @@ func Open(ctx context.Context, path string, limit time.Time) (*Port, error) {
 // Close lets go of the device.
 func (p *Port) Close() { closeFD(p.fd) }
 
+// Release lets others use the device, and keeps it open: as long as it is, the
+// system gives its name to no other, even if it is pulled out.
+func (p *Port) Release() error { return unlock(p.fd) }
+
+// At says whether a path still leads to the device.
+func (p *Port) At(path string) bool { return isOpenAs(p.fd, path) }
+
 // greet asks for a channel.
 func (p *Port) greet(ctx context.Context, limit time.Time) error {
 	if err := lock(p.fd); err != nil {

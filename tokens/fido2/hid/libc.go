@@ -111,6 +111,26 @@ func lock(fd int) error {
 	return nil
 }
 
+// unlock gives the lock back.
+func unlock(fd int) error {
+	if _, err := retried(func() (n C.int, err error) { n, err = C.flock(C.int(fd), C.LOCK_UN); return }); err != nil {
+		return fmt.Errorf("cannot unlock the device: %w", err)
+	}
+	return nil
+}
+
+// isOpenAs says whether the path leads to what fd has open. What is open keeps
+// its number, so nothing else can have that.
+func isOpenAs(fd int, path string) bool {
+	name := C.CString(path)
+	defer C.free(unsafe.Pointer(name))
+	var a, b C.struct_stat
+	if C.fstat(C.int(fd), &a) != 0 || C.stat(name, &b) != 0 {
+		return false
+	}
+	return a.st_dev == b.st_dev && a.st_ino == b.st_ino
+}
+
 // readable waits for something to read for at most so long.
 func readable(fd int, wait time.Duration) (bool, error) {
 	n, err := C.wait_readable(C.int(fd), C.int(max(wait, 0).Milliseconds()))

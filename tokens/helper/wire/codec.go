@@ -107,19 +107,33 @@ func ReadRequest(in *bufio.Reader) (*Request, error) {
 // Answers reads the lines of an answer.
 type Answers struct {
 	in    *bufio.Reader
+	guard func(func())
 	bound bool
 	left  int
 }
 
-// NewAnswers reads from r; with bound, no more than MaxAnswer bytes in all.
-func NewAnswers(r io.Reader, bound bool) *Answers {
-	return &Answers{in: bufio.NewReaderSize(r, 4096), bound: bound, left: MaxAnswer}
+// NewAnswers reads from r; with bound, no more than MaxAnswer bytes in all. Lines
+// are taken apart in guard, which calls its argument; nil stands for calling it.
+func NewAnswers(r io.Reader, bound bool, guard func(func())) *Answers {
+	if guard == nil {
+		guard = func(f func()) { f() }
+	}
+	return &Answers{in: bufio.NewReaderSize(r, 4096), guard: guard, bound: bound, left: MaxAnswer}
 }
 
 // Next returns the next line. It fails with io.EOF at the end, with an error
 // that wraps ErrFormat when the line is not of the protocol, and otherwise as
 // reading fails.
-func (a *Answers) Next() (Answer, error) {
+func (a *Answers) Next() (out Answer, err error) {
+	// A touch can be waited for outside the guard: this copies nothing.
+	if _, err := a.in.Peek(1); err != nil {
+		return Answer{}, err
+	}
+	a.guard(func() { out, err = a.next() })
+	return out, err
+}
+
+func (a *Answers) next() (Answer, error) {
 	limit := MaxLine
 	if a.bound {
 		limit = min(limit, a.left)

@@ -88,8 +88,22 @@ func testChangePIN(t *testing.T, c Config) {
 	k := key(t, e, tokens.ClassSession)
 	change := func(old, changed []byte) ([]byte, error) {
 		return p.ChangePIN(t.Context(), tokens.PINRequest{
-			Locator: f.A.Locator, Which: "pin", Old: bytes.Clone(old), New: bytes.Clone(changed), KeyFile: e.KeyFile,
+			Locator: f.A.Locator, Which: "pin", Old: bytes.Clone(old), New: bytes.Clone(changed), KeyFile: e.KeyFile, Keys: e.Keys,
 		})
+	}
+	if e.KeyFile == nil { // where the token is told by its place, another can be there
+		seen, count := 0, f.B.PINsSeen
+		if count == nil {
+			count = func() int { return seen }
+		}
+		seen = count()
+		_, err := p.ChangePIN(t.Context(), tokens.PINRequest{
+			Locator: f.B.Locator, Which: "pin", Old: bytes.Clone(f.A.PIN), New: bytes.Clone(f.A.NewPIN), Keys: e.Keys,
+		})
+		Code(t, err, tokens.CodeWrongToken)
+		if n := count() - seen; n != 0 {
+			t.Errorf("another token saw %d PINs", n)
+		}
 	}
 	_, err := change(f.A.WrongPIN, f.A.NewPIN)
 	Code(t, err, tokens.CodePINInvalid)
@@ -177,8 +191,8 @@ func testConcurrency(t *testing.T, c Config) {
 	wg.Wait()
 }
 
-// testProbe asks a token that does not list its keys, and enrolls it again
-// beside a keyslot of its own.
+// testProbe asks a token that does not list its keys, and has it enrolled
+// again beside a keyslot of its own.
 func testProbe(t *testing.T, c Config) {
 	f := c.New(t)
 	p, ok := f.Driver.(tokens.Prober)

@@ -16,8 +16,6 @@ import (
 	"github.com/tokenbridge/tokend/ipc/client"
 )
 
-const perClass = 200
-
 // history is a long day of a vault.
 func (b *bench) history() {
 	b.t.Helper()
@@ -107,7 +105,7 @@ func (b *bench) busy() (stop func()) {
 		wg.Go(func() {
 			c := client.New(b.Socket)
 			defer c.Close()
-			for n := i; ctx.Err() == nil; n = (n + 2) % 100 {
+			for n := i; ctx.Err() == nil; n = (n + 2) % (perClass / 2) {
 				if _, err := c.Code(ctx, b.list[n].id, ipc.CodeRequest{}); err != nil && ctx.Err() == nil {
 					b.t.Errorf("a code while others are busy: %v", err)
 					return

@@ -18,32 +18,30 @@ import (
 	"github.com/tokenbridge/tokend/tokens/tokentest/vpiv"
 )
 
-// builds are the programs as they are shipped, and the same without
-// GOEXPERIMENT, once for all tests.
-var builds = sync.OnceValues(func() (p struct{ shipped, plain e2e.Programs }, err error) {
-	dir, err := os.MkdirTemp("", "tokend-memory-")
+// folder is where the programs are built.
+var folder = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "tokend-memory-") })
+
+// builtAsShipped are the programs as packaging/build.sh builds them, once for all
+// tests, also under the race detector.
+var builtAsShipped = sync.OnceValues(func() (e2e.Programs, error) {
+	dir, err := folder()
 	if err != nil {
-		return p, err
+		return e2e.Programs{}, err
 	}
-	p.shipped.Dir, p.plain.Dir = filepath.Join(dir, "shipped"), filepath.Join(dir, "plain")
-	cmd := exec.Command("../../../../packaging/build.sh", p.shipped.Dir)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return p, fmt.Errorf("cannot build the programs: %w\n%s", err, out)
+	p := e2e.Programs{Dir: filepath.Join(dir, "shipped")}
+	if out, err := exec.Command("../../../../packaging/build.sh", p.Dir).CombinedOutput(); err != nil {
+		return e2e.Programs{}, fmt.Errorf("cannot build the programs: %w\n%s", err, out)
 	}
-	if err := os.Mkdir(p.plain.Dir, 0o755); err != nil {
-		return p, err
-	}
-	_, err = e2e.Build(p.plain.Dir, false, "GOEXPERIMENT=")
-	return p, err
+	return p, nil
 })
 
 func shipped(t *testing.T) e2e.Programs {
 	t.Helper()
-	p, err := builds()
+	p, err := builtAsShipped()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.shipped
+	return p
 }
 
 func TestMain(m *testing.M) {
@@ -51,8 +49,8 @@ func TestMain(m *testing.M) {
 		hold()
 	}
 	code := m.Run()
-	if p, err := builds(); err == nil {
-		if err := os.RemoveAll(filepath.Dir(p.shipped.Dir)); err != nil {
+	if dir, err := folder(); err == nil {
+		if err := os.RemoveAll(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
@@ -82,27 +80,39 @@ func sessionKinds() []string {
 // look stops the daemon and searches it.
 func (b *bench) look(when string) *Search {
 	b.t.Helper()
-	return b.lookUntil(when, 0)
+	return b.lookFor(when, 0, func(*Search) bool { return true })
 }
 
 // lookUntil looks again and again until none of the kinds is found, or for so
 // long; the last look counts.
 func (b *bench) lookUntil(when string, limit time.Duration, kinds ...string) *Search {
 	b.t.Helper()
+	return b.lookFor(when, limit, func(s *Search) bool { return !s.any(kinds) })
+}
+
+// lookFor looks again and again until what was found is good, or until the
+// daemon had so long; the last look counts. While it is searched the daemon
+// stands still: only the time between the searches is the daemon's.
+func (b *bench) lookFor(when string, limit time.Duration, good func(*Search) bool) *Search {
+	b.t.Helper()
 	needles := b.everything()
-	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+	had := time.Duration(0)
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		s, err := Process(b.PID(), needles)
 		b.must(err)
-		n := 0
-		for _, kind := range kinds {
-			n += s.Count(kind)
-		}
-		if took := time.Since(began); n == 0 || took > limit {
+		if good(s) || had >= limit {
 			b.t.Logf("%s: searched %d KiB for %d needles, after %v; found %d:\n%s", when, s.Bytes/1024, len(needles),
-				took.Round(time.Millisecond), len(s.Hits), s.Table())
+				had, len(s.Hits), s.Table())
 			return s
 		}
+		time.Sleep(pause)
+		had += pause
 	}
+}
+
+// any says whether one of the kinds was found.
+func (s *Search) any(kinds []string) bool {
+	return slices.ContainsFunc(kinds, func(kind string) bool { return s.Count(kind) > 0 })
 }
 
 // none fails the test for each hit of the kinds, and says what is about it.
@@ -134,32 +144,25 @@ func TestMemory(t *testing.T) {
 	s = b.lookUntil("locked", settled, append(touchKinds(), sessionKinds()...)...)
 	s.none(t, touchKinds()...)
 	s.none(t, sessionKinds()...)
-	e2e.Eventually(t, settled, func() error { // keys are wiped at the lock itself, names only collected
-		s, err := Process(b.PID(), b.everything())
-		if err != nil {
-			return err
-		}
-		if n := s.Count("name"); n >= namesLeft {
-			return fmt.Errorf("%d names are left", n)
-		}
-		return nil
-	})
-	b.look("locked, a little later") // for the record
+	// Keys are wiped at the lock itself, names only collected.
+	s = b.lookFor("locked, a little later", settled, func(s *Search) bool { return s.Count("name") < namesLeft })
+	if n := s.Count("name"); n >= namesLeft {
+		t.Errorf("%d names are left", n)
+	}
 	b.wantNoHelper()
 
 	// The same daemon once more: what was wiped was not merely never there.
 	_, err := b.c.Unlock(b.ctx, b.unlock(0))
 	b.must(err)
-	e2e.Eventually(t, settled, func() error { // what decoding the vault left
-		s, err := Process(b.PID(), b.everything())
-		for kind, n := range b.expected() {
-			if err == nil && s.Count(kind) != n {
-				err = fmt.Errorf("%s: found %d times, want %d", kind, s.Count(kind), n)
+	want, gone := b.expected(), append(touchKinds(), "session exchange", "session members")
+	s = b.lookFor("unlocked again", settled, func(s *Search) bool { // what decoding the vault left is collected
+		for kind, n := range want {
+			if s.Count(kind) != n {
+				return false
 			}
 		}
-		return err
+		return !s.any(gone)
 	})
-	s = b.lookUntil("unlocked again", settled, append(touchKinds(), "session exchange", "session members")...)
 	s.none(t, touchKinds()...)
 	b.wantSession(s)
 }
@@ -221,36 +224,4 @@ func (b *bench) wantSession(s *Search) {
 	}
 	s.none(b.t, "session exchange", "session members")
 	b.wantLocked(s)
-}
-
-// TestMemoryWithoutErasing is the control: the same day of programs that were
-// built without GOEXPERIMENT=runtimesecret leaves copies, and the search finds
-// them.
-func TestMemoryWithoutErasing(t *testing.T) {
-	if e2e.NeedRoot(t) {
-		return
-	}
-	p, err := builds()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := newBench(t, p.plain)
-	b.history()
-	time.Sleep(time.Second)
-	s := b.look("not erasing, unlocked, between touches")
-	touch := 0
-	for _, kind := range touchKinds() {
-		touch += s.Count(kind)
-	}
-	b.must(b.c.Lock(b.ctx))
-	time.Sleep(time.Second)
-	s = b.look("not erasing, locked")
-	session := 0
-	for _, kind := range sessionKinds() {
-		session += s.Count(kind)
-	}
-	t.Logf("without erasing: %d copies of the touch class between touches, %d of the session class after lock", touch, session)
-	if touch == 0 || session == 0 {
-		t.Error("nothing was left where nothing is erased: the search sees nothing")
-	}
 }

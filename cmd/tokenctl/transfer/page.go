@@ -1,0 +1,60 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"html"
+	"strings"
+)
+
+// page is a web page with otpauth:// addresses in it, as Stratum writes one for
+// people to keep.
+type page struct{}
+
+// Name implements Format.
+func (page) Name() string { return "web page" }
+
+// isPage says whether a file begins like a web page.
+func isPage(f *File) bool {
+	begin := bytes.TrimSpace(bytes.TrimPrefix(bytes.TrimSpace(f.Data[:min(len(f.Data), 512)]), []byte("\xef\xbb\xbf")))
+	begin = bytes.ToLower(begin)
+	return bytes.HasPrefix(begin, []byte("<!doctype html")) || bytes.HasPrefix(begin, []byte("<html"))
+}
+
+// Detect implements Format.
+func (page) Detect(f *File) Confidence {
+	if isPage(f) && (containsScheme(f.text(), schemeOTP) || containsScheme(f.text(), schemeMigration)) {
+		return Sure
+	}
+	return No
+}
+
+// Read implements Format. An address that is there as a link and as text is one
+// account.
+func (p page) Read(_ context.Context, f *File, _ Options) (Result, error) {
+	c := collect(p.Name())
+	var parts migrationParts
+	seen := map[string]bool{}
+	// Between marks and quotes there is text, or the value of an attribute.
+	for piece := range strings.FieldsFuncSeq(f.text(), func(r rune) bool { return r == '<' || r == '>' || r == '"' || r == '\'' }) {
+		piece = strings.TrimSpace(html.UnescapeString(piece))
+		if !hasScheme(piece, schemeOTP) && !hasScheme(piece, schemeMigration) || seen[piece] {
+			continue
+		}
+		seen[piece] = true
+		where := fmt.Sprintf("address %d", len(seen))
+		if hasScheme(piece, schemeMigration) {
+			parts.read(c, where, piece)
+			continue
+		}
+		e := entry{where: where}
+		if reason := parseAddress(&e, piece); reason != "" {
+			c.skip(where, e.issuer, e.name, reason)
+			continue
+		}
+		c.add(e)
+	}
+	parts.finish(c)
+	return c.Result, nil
+}
