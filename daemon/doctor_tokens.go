@@ -286,7 +286,7 @@ func (c *checkup) inspect(ctx context.Context, t tokens.Token, ref ipc.TokenRef)
 	warn := func(is bool, w tokens.Warning) {
 		if is {
 			fine = false
-			x := tokenWarning(w, ipc.Token{ID: ref.ID, Label: ref.Label, Serial: t.Serial})
+			x := tokenWarning(w, ipc.Token{ID: ref.ID, Label: ref.Label, Serial: t.Serial}, "")
 			c.found(levelWarning, x.Code, x.Fix, "%s", x.Message)
 		}
 	}

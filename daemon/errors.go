@@ -287,7 +287,7 @@ func detail(err, what error) string {
 func slotError(err error) *ipc.Error {
 	switch {
 	case errors.Is(err, vault.ErrLastWay):
-		return fault(ipc.LastKeyslot, err, "it is the last way to open accounts%s; nothing was changed", detail(err, vault.ErrLastWay))
+		return fault(ipc.LastKeyslot, err, "it is the last way to open accounts%s", detail(err, vault.ErrLastWay))
 	case errors.Is(err, vault.ErrWrongKey):
 		return fault(ipc.NoKeyslot, err, "the token's key does not open the keyslot")
 	case errors.Is(err, vault.ErrNoSecret):

@@ -158,11 +158,15 @@ func (d *Daemon) RevokeToken(ctx context.Context, p ipc.Principal, id string, r 
 	return ipc.RevokeResult{
 		Version: ipc.Version, Revoked: revoked, Vault: now,
 		OldBackups: u.backupsBySlot(s.vault.ID(), slot.ID),
-		Warnings:   append(u.revokeWarnings(info), newSigner(signer, now.Signer)...),
+		Warnings:   append(u.revokeWarnings(p, info), newSigner(signer, now.Signer)...),
 	}, nil
 }
 
 func (u *user) revoke(ctx context.Context, p ipc.Principal, s *session, slot vault.Slot, a ipc.Auth) (vault.RevokeInfo, error) {
+	// Nobody is asked for what is refused in any case.
+	if err := s.vault.MayRevoke(slot.ID); err != nil {
+		return vault.RevokeInfo{}, err
+	}
 	touch, err := u.consent(ctx, p, s, a, slot.ID)
 	if err != nil {
 		return vault.RevokeInfo{}, err
@@ -217,12 +221,19 @@ func (u *user) asideWarnings() []ipc.Warning {
 	return list
 }
 
-func (u *user) revokeWarnings(info vault.RevokeInfo) []ipc.Warning {
+func (u *user) revokeWarnings(p ipc.Principal, info vault.RevokeInfo) []ipc.Warning {
 	list := []ipc.Warning{}
 	if u.everBackedUp() { // there may be more than those that are named
+		with := " with its PIN"
+		switch {
+		case info.Revoked.Kind == tokens.KindSoft:
+			with = " with its passphrase"
+		case opensWithoutPIN(info.Revoked):
+			with = ""
+		}
 		list = append(list, ipc.Warning{
 			Code:    "old-copies",
-			Message: "old backups still open with the revoked token; if it may be in other hands with its PIN, renew the accounts at their services",
+			Message: "old backups still open with the revoked token; if it may be in other hands" + with + ", renew the accounts at their services",
 			Fix:     "tokenctl backup create FILE",
 		})
 	}
@@ -231,7 +242,7 @@ func (u *user) revokeWarnings(info vault.RevokeInfo) []ipc.Warning {
 		list = append(list, ipc.Warning{
 			Code:    "recovery-only",
 			Message: "accounts of class " + string(c) + " are opened by the recovery password alone now",
-			Fix:     "tokenctl token enroll --token piv",
+			Fix:     u.enrollFix(p),
 		})
 	}
 	return list

@@ -86,6 +86,11 @@ func (u *user) openInfo(info *ipc.Vault, s *session) {
 	}
 	info.ID, info.Epoch, info.Generation = s.vault.ID(), s.vault.Epoch(), s.vault.Generation()
 	info.Signer, info.UnlockedBy, info.UnlockedAt = s.vault.Signer(), s.by, wireTime(s.wall)
+	for _, slot := range s.vault.Slots() {
+		if slot.ID == s.slot { // which may have been renamed since
+			info.UnlockedBy = slotRef(slot).Label
+		}
+	}
 	now, elapsed, limits := u.d.now().Round(0), u.d.clock.Elapsed(), u.d.limits.Load()
 	idle := now.Add(limits.Idle - u.sinceUse(s, elapsed))
 	hard := s.wall.Add(limits.Hard)
@@ -153,14 +158,14 @@ func (u *user) lockoutWarnings(head vault.Head, p ipc.Principal) []ipc.Warning {
 	if len(head.Slots) == 0 {
 		list = append(list, ipc.Warning{
 			Code: "recovery-only", Message: "the recovery password alone opens the vault",
-			Fix: "tokenctl token enroll --token piv",
+			Fix: u.enrollFix(p),
 		})
 	}
 	if head.RecoverySet.IsZero() {
 		if len(head.Slots) == 1 {
 			list = append(list, ipc.Warning{
 				Code: "single-token", Message: "one token is the only way to open the vault",
-				Fix: "tokenctl token enroll --token piv",
+				Fix: u.enrollFix(p),
 			})
 		}
 		list = append(list, ipc.Warning{
@@ -195,8 +200,32 @@ func (u *user) warnReadOnly(v *vault.Vault) ipc.Warning {
 	}
 }
 
-// tokenWarning says what is weak about a token.
-func tokenWarning(w tokens.Warning, t ipc.Token) ipc.Warning {
+// enrollFix is the command that enrols a better token, or another one: it names
+// the kind of the tokens that are present and could be enrolled, where that is one.
+func (u *user) enrollFix(p ipc.Principal) string {
+	const fix = "tokenctl token enroll"
+	if !u.d.mayUseTokens(p) {
+		return fix
+	}
+	var kind tokens.Kind
+	for _, t := range u.d.presence.all() {
+		switch {
+		case u.enrolled(t) || t.Problem != nil && t.Problem.Code == tokens.CodeUnsupported, t.Kind == kind:
+		case kind != "":
+			return fix
+		default:
+			kind = t.Kind
+		}
+	}
+	if kind == "" {
+		return fix
+	}
+	return fix + " --token " + string(kind)
+}
+
+// tokenWarning says what is weak about a token; enroll is what enrols a better
+// one.
+func tokenWarning(w tokens.Warning, t ipc.Token, enroll string) ipc.Warning {
 	out := ipc.Warning{Code: string(w)}
 	switch w {
 	case tokens.WarnFactoryPIN:
@@ -220,7 +249,7 @@ func tokenWarning(w tokens.Warning, t ipc.Token) ipc.Warning {
 	case tokens.WarnNotHardware:
 		out.Code = "software-token"
 		out.Message = fmt.Sprintf("token %q is a software token, not hardware", t.Label)
-		out.Fix = "tokenctl token enroll --token piv"
+		out.Fix = enroll
 	default:
 		out.Message = fmt.Sprintf("token %q: %s", t.Label, w)
 	}

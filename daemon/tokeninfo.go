@@ -72,7 +72,7 @@ func ownKey(k tokens.Key) ipc.TokenKey {
 	case tokens.KindSoft:
 		out.PINPolicy, out.TouchPolicy = string(tokens.PolicyAlways), string(tokens.PolicyNever)
 	case tokens.KindFIDO2:
-		out.Slot = string(k.Class)
+		out.Slot, out.PINPolicy = string(k.Class), string(fido2PIN(k))
 		out.TouchPolicy = string(tokens.PolicyAlways) // hmac-secret takes one (CTAP 2.1, 12.5)
 	}
 	return out

@@ -34,8 +34,9 @@ func (u *user) tokenList(p ipc.Principal) []ipc.Token {
 	remembered := u.notesOf().get()
 	list := []ipc.Token{}
 	enrolled := make(map[string]bool)
+	enroll := u.enrollFix(p)
 	for _, slot := range u.slots() {
-		t := enrolledToken(slot, remembered.Slots[slot.ID])
+		t := enrolledToken(slot, remembered.Slots[slot.ID], enroll)
 		if slices.ContainsFunc(slot.Keys, func(k tokens.Key) bool { return hasKey(remembered.Revoked, k) }) {
 			t.Warnings = append(t.Warnings, ipc.Warning{
 				Code:    "revoked-before",
@@ -53,7 +54,7 @@ func (u *user) tokenList(p ipc.Principal) []ipc.Token {
 			t.Problem = e
 		}
 		if opensWithoutPIN(slot) {
-			t.Warnings = append(t.Warnings, tokenWarning(tokens.WarnNoPIN, t))
+			t.Warnings = append(t.Warnings, tokenWarning(tokens.WarnNoPIN, t, enroll))
 		}
 		list = append(list, t)
 	}
@@ -90,8 +91,9 @@ func serviceFix(kind tokens.Kind) string {
 	return "tokenctl doctor"
 }
 
-// enrolledToken is a keyslot as it is told to its owner.
-func enrolledToken(slot vault.Slot, n slotNotes) ipc.Token {
+// enrolledToken is a keyslot as it is told to its owner; enroll is what enrols a
+// better token.
+func enrolledToken(slot vault.Slot, n slotNotes, enroll string) ipc.Token {
 	t := ipc.Token{
 		ID: slot.ID, Kind: string(slot.Kind), Label: slotRef(slot).Label, Model: slot.Model, Serial: slot.Serial,
 		Enrolled: true, Hardware: slot.Kind != tokens.KindSoft,
@@ -106,11 +108,11 @@ func enrolledToken(slot vault.Slot, n slotNotes) ipc.Token {
 	}
 	for _, w := range n.Warnings {
 		if w != tokens.WarnNoPIN { // that is the keyslot's, not the day's
-			t.Warnings = append(t.Warnings, tokenWarning(w, t))
+			t.Warnings = append(t.Warnings, tokenWarning(w, t, enroll))
 		}
 	}
 	if !t.Hardware && !slices.Contains(n.Warnings, tokens.WarnNotHardware) {
-		t.Warnings = append(t.Warnings, tokenWarning(tokens.WarnNotHardware, t))
+		t.Warnings = append(t.Warnings, tokenWarning(tokens.WarnNotHardware, t, enroll))
 	}
 	return t
 }
@@ -120,12 +122,23 @@ func enrolledToken(slot vault.Slot, n slotNotes) ipc.Token {
 // key later changes nothing about it.
 func opensWithoutPIN(slot vault.Slot) bool {
 	return slices.ContainsFunc(slot.Keys, func(k tokens.Key) bool {
-		var params struct {
-			UV *bool `json:"uv"`
-		}
-		return k.Kind == tokens.KindFIDO2 && k.Class == tokens.ClassSession &&
-			json.Unmarshal(k.Params, &params) == nil && params.UV != nil && !*params.UV
+		return k.Class == tokens.ClassSession && fido2PIN(k) == tokens.PolicyNever
 	})
+}
+
+// fido2PIN says when a FIDO2 key verifies its user for k, by PIN or finger, from
+// the driver's own parameters.
+func fido2PIN(k tokens.Key) tokens.Policy {
+	var params struct {
+		UV *bool `json:"uv"`
+	}
+	switch {
+	case k.Kind != tokens.KindFIDO2 || json.Unmarshal(k.Params, &params) != nil || params.UV == nil:
+		return tokens.PolicyUnknown
+	case *params.UV:
+		return tokens.PolicyAlways
+	}
+	return tokens.PolicyNever
 }
 
 // pivSlot is the slot of a PIV key, from the driver's own parameters; empty

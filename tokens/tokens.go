@@ -170,7 +170,8 @@ type EnrollRequest struct {
 	// Roots are certificates, DER, whose word counts in an attestation beside
 	// that of the makers the driver knows.
 	Roots [][]byte `json:"roots,omitempty"`
-	// OnTouch, when set, is called right before the token waits for a touch.
+	// OnTouch, when set, is called right before the token waits for a touch, or as
+	// soon as it can be told that it does.
 	OnTouch func() `json:"-"`
 	// OnBusy, when set, is called once if the token is held by somebody else, be
 	// it another program or a cancelled operation whose touch it still waits for.
@@ -224,7 +225,8 @@ type AgreeRequest struct {
 	SpendLastTry bool `json:"spend_last_try,omitempty"`
 	// KeyFile as in Enrollment.
 	KeyFile []byte `json:"key_file,omitempty"`
-	// OnTouch, when set, is called right before the token waits for a touch.
+	// OnTouch, when set, is called right before the token waits for a touch, or as
+	// soon as it can be told that it does.
 	OnTouch func() `json:"-"`
 	// OnBusy as in EnrollRequest.
 	OnBusy func() `json:"-"`

@@ -269,6 +269,14 @@ func (v *Vault) changeRecovery(ctx context.Context, password []byte, touch Way, 
 	})
 }
 
+// MayRevoke fails with ErrLastWay where a keyslot is the last way to a class of
+// the vault, as RevokeSlot would after its way was opened. It asks no token.
+func (v *Vault) MayRevoke(id string) error {
+	err := ErrLocked
+	v.view(func(st *state) { _, err = st.mayRevoke(id) })
+	return err
+}
+
 // RevokeSlot removes a keyslot, makes new keys, encrypts everything anew and
 // removes all earlier generations. touch opens the touch class where there are
 // touch accounts, and is not looked at otherwise.

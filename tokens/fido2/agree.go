@@ -33,8 +33,7 @@ func (d *Driver) Agree(ctx context.Context, r tokens.AgreeRequest) ([]byte, erro
 	if err := alive(ctx); err != nil {
 		return nil, err
 	}
-	announce(r.OnTouch)
-	got, err := k.assert(ctx, ask{credentials: []credential{p.credential()}, salt: p.salt(), proof: who})
+	got, err := k.assert(ctx, ask{credentials: []credential{p.credential()}, salt: p.salt(), proof: who, onTouch: r.OnTouch})
 	if err != nil {
 		return nil, k.explainTouch(ctx, who, err)
 	}
@@ -73,12 +72,6 @@ func (k *key) explainTouch(ctx context.Context, who proof, err error) error {
 		return fail(tokens.CodePINRequired, "the finger was not recognised; the key's PIN helps", err)
 	}
 	return k.explain(ctx, err)
-}
-
-func announce(onTouch func()) {
-	if onTouch != nil {
-		onTouch()
-	}
 }
 
 func checkAgree(r tokens.AgreeRequest) (*params, *ecdh.PublicKey, error) {

@@ -26,6 +26,7 @@ type ask struct {
 	credentials []credential
 	salt        []byte
 	proof       proof
+	onTouch     func()
 }
 
 // assertion is a key's answer, checked.
@@ -50,14 +51,15 @@ func (k *key) assert(ctx context.Context, a ask) (*assertion, error) {
 	}
 	opts := &libfido2.AssertionOpts{UP: libfido2.False}
 	bound := 2 * k.d.o.Answer
+	var tell *announcement
 	if a.salt != nil {
 		opts = &libfido2.AssertionOpts{
 			Extensions: []libfido2.Extension{libfido2.HMACSecretExtension}, HMACSalt: a.salt, UV: a.proof.uv,
 		}
-		bound = k.d.o.Touch
+		bound, tell = k.d.o.Touch, k.announce(a.onTouch, a.proof)
 	}
 	var got *libfido2.Assertion
-	err = k.run(ctx, bound, func() (err error) {
+	err = k.runTelling(ctx, bound, tell, func() (err error) {
 		got, err = k.dev.Assertion(RPID, challenge, ids, a.proof.pin, opts)
 		return err
 	})

@@ -67,6 +67,8 @@ type key struct {
 	// it; both are there after open alone.
 	port   *hid.Port
 	target string
+	// pinTaken says that the key has taken the PIN in this operation.
+	pinTaken bool
 }
 
 // close lets go of the device.
@@ -234,6 +236,11 @@ var errBound = errors.New("the time is up")
 // has, the key was told to give up; f goes on until the key or the process ends,
 // and nothing that it writes may be read.
 func (k *key) run(ctx context.Context, bound time.Duration, f func() error) error {
+	return k.runTelling(ctx, bound, nil, f)
+}
+
+// runTelling is run for a step that waits for a touch, which tell makes known.
+func (k *key) runTelling(ctx context.Context, bound time.Duration, tell *announcement, f func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -241,6 +248,7 @@ func (k *key) run(ctx context.Context, bound time.Duration, f func() error) erro
 	if err != nil {
 		return err
 	}
+	due := tell.start()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -249,12 +257,19 @@ func (k *key) run(ctx context.Context, bound time.Duration, f func() error) erro
 	timer := time.NewTimer(bound)
 	defer timer.Stop()
 	why := errBound
-	select {
-	case <-done:
-		return err
-	case <-ctx.Done():
-		why = ctx.Err()
-	case <-timer.C:
+	for waiting := true; waiting; {
+		select {
+		case <-done:
+			tell.ended(err)
+			return err
+		case <-due:
+			tell.now()
+			continue
+		case <-ctx.Done():
+			why = ctx.Err()
+		case <-timer.C:
+		}
+		waiting = false
 	}
 	grace := time.After(cancelGrace)
 	for {

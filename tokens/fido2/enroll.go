@@ -164,8 +164,7 @@ func (k *key) secret(ctx context.Context, r tokens.EnrollRequest, p *params, who
 	if err := alive(ctx); err != nil {
 		return nil, err
 	}
-	announce(r.OnTouch)
-	got, err := k.assert(ctx, ask{credentials: []credential{p.credential()}, salt: p.salt(), proof: who})
+	got, err := k.assert(ctx, ask{credentials: []credential{p.credential()}, salt: p.salt(), proof: who, onTouch: r.OnTouch})
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +177,7 @@ func (k *key) bypassed(ctx context.Context, r tokens.EnrollRequest, p *params, s
 	got, err := k.secret(ctx, r, p, proof{})
 	if err != nil {
 		told := k.explainTouch(ctx, proof{}, err)
-		if code, ok := statusOf(err); ok && code >= statusPINInvalid && code <= statusPINPolicy {
+		if code, ok := statusOf(err); ok && aboutPIN(code) {
 			return false, nil // it refuses, which is as good
 		}
 		return false, told
@@ -231,9 +230,8 @@ func (k *key) make(ctx context.Context, r tokens.EnrollRequest, class tokens.Cla
 	if err := alive(ctx); err != nil {
 		return nil, err
 	}
-	announce(r.OnTouch)
 	var got *libfido2.Attestation
-	err = k.run(ctx, k.d.o.Touch, func() (err error) {
+	err = k.runTelling(ctx, k.d.o.Touch, k.announce(r.OnTouch, who), func() (err error) {
 		got, err = k.dev.MakeCredential(challenge,
 			libfido2.RelyingParty{ID: RPID, Name: "tokend"}, libfido2.User{ID: userID, Name: "tokend", DisplayName: "tokend"},
 			libfido2.ES256, who.pin, &libfido2.MakeCredentialOpts{

@@ -113,6 +113,34 @@ func TestPINBeforeTouch(t *testing.T) {
 	}
 }
 
+// TestAWrongPINAnnouncesNoTouch, as the key refuses it before it waits for one; a
+// right one does, within the time that a person is to be told in.
+func TestAWrongPINAnnouncesNoTouch(t *testing.T) {
+	s := plug(t, vfido.Options{PIN: rightPIN})
+	d := driver(s.path())
+	e, _ := enroll(t, d, s, rightPIN)
+	k := keyOf(t, e, tokens.ClassSession)
+	told := func() { t.Error("a touch was announced") }
+	_, err := d.Agree(t.Context(), tokens.AgreeRequest{
+		Locator: s.path(), Key: k, Peer: conformance.Peer(t, k).PublicKey().Bytes(), PIN: []byte(wrongPIN), OnTouch: told,
+	})
+	conformance.Code(t, err, tokens.CodePINInvalid)
+	_, err = d.Enroll(t.Context(), tokens.EnrollRequest{Locator: s.path(), Classes: both, PIN: []byte(wrongPIN), OnTouch: told})
+	conformance.Code(t, err, tokens.CodePINInvalid)
+	s.SetTouch(vfido.TouchNever)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	announced := false
+	_, err = d.Agree(ctx, tokens.AgreeRequest{
+		Locator: s.path(), Key: k, Peer: conformance.Peer(t, k).PublicKey().Bytes(), PIN: []byte(rightPIN),
+		OnTouch: func() { announced = true; cancel() },
+	})
+	conformance.Code(t, err, tokens.CodeCancelled)
+	if !announced {
+		t.Error("the touch that is waited for was not announced")
+	}
+}
+
 // TestSetsPIN sets the first PIN and changes it, within the key's rules.
 func TestSetsPIN(t *testing.T) {
 	for _, o := range []vfido.Options{{MinPINLength: 6}, {Version: vfido.CTAP20, Protocols: []int{1}}} {

@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -33,7 +34,10 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	flags.BoolVar(&o.keyFinger, "fido2-uv", false, "FIDO2 keys with a fingerprint reader")
 	flags.BoolVar(&o.keyAlways, "fido2-always-uv", false, "FIDO2 keys that want PIN or finger for everything")
 	flags.StringVar(&o.touch, "touch", "yes", "answer to touches: yes, no, never, ask, or a number of milliseconds")
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp): // it was asked for, and shown
+		return 0
+	case err != nil:
 		return 2
 	}
 	if flags.NArg() > 0 {

@@ -86,7 +86,7 @@ func (s *stand) plug(ctx context.Context) (err error) {
 		for _, k := range s.keys {
 			all = append(all, "--fido2-device "+k.port.Path())
 		}
-		s.say("tokend serve %s", strings.Join(all, " "))
+		s.say("tokend serve --user %s", strings.Join(all, " "))
 	}
 	return nil
 }

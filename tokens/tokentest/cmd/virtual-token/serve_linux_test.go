@@ -124,7 +124,7 @@ func TestByHand(t *testing.T) {
 func TestKeysByHand(t *testing.T) {
 	in, lines, code := session(t, "-cards", "0", "-fido2", "2", "-fido2-version", "2.0", "-fido2-protocols", "1", "-touch", "ask")
 	path := await(t, lines, `^key 1: (.*)$`)[1]
-	await(t, lines, `^tokend serve --fido2-device .*/key0 --fido2-device `+path+`$`)
+	await(t, lines, `^tokend serve --user --fido2-device .*/key0 --fido2-device `+path+`$`)
 	await(t, lines, `^commands:`)
 	tool := func(args ...string) (string, error) {
 		out, err := exec.CommandContext(t.Context(), "timeout", append([]string{"-s", "KILL", "20", "fido2-token"}, args...)...).CombinedOutput()
@@ -179,6 +179,7 @@ func TestWrongCalls(t *testing.T) {
 		args []string
 		code int
 	}{
+		{[]string{"--help"}, 0}, {[]string{"-h"}, 0},
 		{[]string{"-nonsense"}, 2}, {[]string{"x"}, 2}, {[]string{"-cards", "9"}, 1},
 		{[]string{"-cards", "0"}, 1}, {[]string{"-fido2", "5"}, 1}, {[]string{"-fido2", "1", "-fido2-version", "3"}, 1},
 		{[]string{"-fido2", "1", "-fido2-protocols", "x"}, 1}, {[]string{"-fido2", "1", "-fido2-protocols", "3"}, 1},
