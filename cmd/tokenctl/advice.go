@@ -407,11 +407,6 @@ func adviceFix(code, fix, serial string) string {
 	switch {
 	case code == "pin-last-try" && fix == "":
 		return "tokenctl token test (the right PIN sets the count back)"
-	case code == "no-pin" && strings.HasPrefix(fix, "tokenctl token revoke "):
-		return fix // the message says the rest
-	case code == "no-pin" && fix != "":
-		// A keyslot that was made without a PIN opens without one for ever.
-		return fix + ", then revoke it and enrol it anew"
 	case serial != "" && strings.HasPrefix(fix, "ykman piv "):
 		return "ykman --device " + quoted(serial) + " " + strings.TrimPrefix(fix, "ykman ")
 	}

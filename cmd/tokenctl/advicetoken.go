@@ -178,12 +178,22 @@ func adviceEnroll(e *ipc.Error, kind, command string) []string {
 		if kind == kindFIDO2 {
 			return append(adviceResetNew(), "nothing was enrolled; or take another key")
 		}
+	case ipc.AlreadyExists:
+		if strings.Contains(e.Message, "enrolled already") {
+			return adviceEnrolledAlready()
+		}
 	case ipc.TokenOccupied:
 		return []string{"the card holds keys from before: of a vault, for something else, or of an enrolment that was interrupted; nothing was changed",
 			"beside them: `" + command + " --slot 84 --touch-slot 85`",
 			"in their place, and what they opened is lost: `" + command + " --overwrite 82 --overwrite 83`"}
 	}
 	return nil
+}
+
+// adviceEnrolledAlready is about a new token that is not plugged in, where one
+// that opens the vault is.
+func adviceEnrolledAlready() []string {
+	return []string{"nothing was changed; plug the new one in, beside it or in its place, and repeat; `tokenctl token list` shows which are enrolled"}
 }
 
 // adviceAuthToken is about a PIN that several enrolled tokens could be meant by,

@@ -173,16 +173,17 @@ func (c *cli) tokenEnrollCommand() *cobra.Command {
 		ctx := cmd.Context()
 		af.token, af.pinFile = authToken, authPIN
 		if ef.infer(); ef.kind == "" {
-			kind, err := c.chooseKind(ctx, "piv, fido2, soft")
-			if err != nil {
+			if err := c.proposeToken(ctx, &ef, ""); err != nil {
 				return fail("enrol a token", err)
 			}
-			ef.kind = kind
 		}
 		if err := ef.check(); err != nil {
 			return err
 		}
 		if err := c.chooseToken(ctx, &ef); err != nil {
+			return fail("enrol a token", err)
+		}
+		if err := c.offerPIN(ctx, &ef, false); err != nil {
 			return fail("enrol a token", err)
 		}
 		r, err := ef.request(ctx, c)

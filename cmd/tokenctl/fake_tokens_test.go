@@ -60,6 +60,12 @@ func (f *fake) EnrollToken(_ context.Context, _ ipc.Principal, r ipc.EnrollReque
 			return ipc.EnrollResult{}, err
 		}
 	}
+	here := func(enrolled bool) bool {
+		return slices.ContainsFunc(f.tokens, func(t ipc.Token) bool { return t.Present && t.Enrolled == enrolled && t.Kind == r.Kind })
+	}
+	if r.Kind != "soft" && r.Locator == "" && here(true) && !here(false) {
+		return ipc.EnrollResult{}, ipc.Errorf(ipc.AlreadyExists, "the tokens of kind %q that are present are all enrolled already", r.Kind)
+	}
 	t := ipc.Token{ID: "slot2", Kind: r.Kind, Label: r.Label, Present: true, Enrolled: true, Hardware: r.Kind != "soft", Classes: []string{"session"}}
 	res := ipc.EnrollResult{Version: 1, Warnings: []ipc.Warning{}, Attested: r.Kind == "fido2"}
 	if r.RequireAttestation {
@@ -72,7 +78,7 @@ func (f *fake) EnrollToken(_ context.Context, _ ipc.Principal, r ipc.EnrollReque
 			return res, e
 		}
 		if t.NoPIN {
-			res.Warnings = []ipc.Warning{{Code: "no-pin", Message: "it has no PIN", Fix: "tokenctl token pin slot3"}}
+			res.Warnings = []ipc.Warning{{Code: "no-pin", Message: "token \"" + r.Label + "\" opens the vault without a PIN: revoke it, set a PIN, and enrol it again", Fix: "tokenctl token revoke slot3"}}
 		}
 	}
 	if f.enrollAt = r.Locator; r.Kind != "soft" {

@@ -52,18 +52,6 @@ func TestAdviceNamesTheFlagOfWhoAgrees(t *testing.T) {
 	}
 }
 
-// What a keyslot without a PIN takes is said once.
-func TestFixOfKeyslotWithoutPIN(t *testing.T) {
-	for fix, want := range map[string]string{
-		"tokenctl token pin t1":    "tokenctl token pin t1, then revoke it and enrol it anew",
-		"tokenctl token revoke t1": "tokenctl token revoke t1",
-	} {
-		if got := adviceFix("no-pin", fix, ""); got != want {
-			t.Errorf("%q became %q", fix, got)
-		}
-	}
-}
-
 // A FIDO2 key has no PUK: no advice may send anybody to look for one.
 func TestAdviceByKindOfToken(t *testing.T) {
 	for _, c := range []struct {

@@ -43,7 +43,7 @@ func (c *cli) initCommand() *cobra.Command {
 			var r ipc.InitRequest
 			var err error
 			if ef.infer(); ef.kind == "" {
-				if ef.kind, err = c.chooseKind(ctx, "piv, fido2, soft, none"); err != nil {
+				if err = c.proposeToken(ctx, &ef, "none"); err != nil {
 					return fail("make a vault", err)
 				}
 			}
@@ -51,6 +51,9 @@ func (c *cli) initCommand() *cobra.Command {
 				return err
 			}
 			if err := c.chooseToken(ctx, &ef); err != nil {
+				return fail("make a vault", err)
+			}
+			if err := c.offerPIN(ctx, &ef, false); err != nil {
 				return fail("make a vault", err)
 			}
 			if ef.kind != "none" {
