@@ -34,6 +34,24 @@ func advise(e *ipc.Error) []string {
 	return adviseRest(e)
 }
 
+// unchanged begins the advice for a failure that left everything as it was.
+const unchanged = "nothing was changed"
+
+// adviceOnly is advice without the word that nothing was changed, where that is
+// said already or nothing was tried.
+func adviceOnly(advice []string, known bool) []string {
+	if !known {
+		return advice
+	}
+	var rest []string
+	for _, a := range advice {
+		if a != unchanged {
+			rest = append(rest, strings.TrimPrefix(a, unchanged+"; "))
+		}
+	}
+	return rest
+}
+
 func adviseVault(e *ipc.Error) []string {
 	switch e.Kind {
 	case ipc.NoVault:

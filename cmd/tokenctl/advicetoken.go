@@ -63,9 +63,10 @@ func adviseUseless(e *ipc.Error, name string) []string {
 	case ipc.TokenUnsupported:
 		if isFIDO2(e.Token) {
 			return []string{"nothing was changed; it has to be a FIDO2 key with hmac-secret: a U2F key, which only logs in at web sites, cannot hold a vault",
-				"`tokenctl token info` says what it can do; a YubiKey can be used as --token piv as well"}
+				"a YubiKey can be used as --token piv as well",
+				"`tokenctl token info` says what it can do"}
 		}
-		return []string{"`tokenctl token info` says what this token can do; `tokenctl doctor` checks the rest"}
+		return []string{"`tokenctl token info` says what this token can do", "`tokenctl doctor` checks the rest"}
 	case ipc.TokenFailed:
 		return []string{"nothing was changed; pull " + name + " out, plug it in again and repeat",
 			"if it goes on, `tokenctl token info` and `tokenctl doctor` look closer; another token or the recovery password opens the vault meanwhile"}

@@ -27,7 +27,7 @@ func (f *fake) TokenInfo(_ context.Context, _ ipc.Principal, id string) (ipc.Tok
 		if t.ID != id {
 			continue
 		}
-		info := ipc.TokenInfo{Version: 1, Token: t, PINTries: -1, PUKTries: -1, Attested: true, MakerModel: "2fc0579f-8113", Keys: []ipc.TokenKey{}}
+		info := ipc.TokenInfo{Version: 1, Token: t, PINTries: -1, PUKTries: -1, Attested: t.Enrolled, MakerModel: "2fc0579f-8113", Keys: []ipc.TokenKey{}}
 		if t.Present {
 			info.PINTries, info.Facts = 8, []ipc.TokenFact{{Name: "CTAP versions", Value: "FIDO_2_0, FIDO_2_1"}, {Name: factMinPIN, Value: "6"}}
 		}
@@ -103,7 +103,7 @@ func (f *fake) RevokeToken(_ context.Context, _ ipc.Principal, id string, r ipc.
 		}
 	}
 	if len(f.tokens) == 1 {
-		return ipc.RevokeResult{}, ipc.Errorf(ipc.LastKeyslot, "it is the last keyslot")
+		return ipc.RevokeResult{}, ipc.Errorf(ipc.LastKeyslot, "it is the last way to open accounts; nothing was changed")
 	}
 	i := slices.IndexFunc(f.tokens, func(t ipc.Token) bool { return t.ID == id })
 	t := f.tokens[i]

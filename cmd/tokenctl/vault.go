@@ -85,6 +85,7 @@ func (c *cli) initCommand() *cobra.Command {
 	}
 	ef.add(cmd)
 	fl := cmd.Flags()
+	fl.Lookup("token").Usage = "`KIND` of token: piv, fido2, soft or none"
 	fl.StringVar(&passwordFile, "recovery-password-file", "", "read the new recovery password from `FILE` (- is standard input)")
 	fl.BoolVar(&noPassword, "no-recovery-password", false, "set no recovery password")
 	cmd.MarkFlagsMutuallyExclusive("recovery-password-file", "no-recovery-password")
