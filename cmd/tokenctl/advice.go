@@ -309,9 +309,19 @@ func adviceBase32() []string {
 
 // adviceAgree is about a change that an enrolled token has to agree to; flag is
 // that of the recovery password.
-func adviceAgree(flag string) []string {
+func adviceAgree(e *ipc.Error, flag string) []string {
+	if noTokenCan(e) {
+		return []string{"nothing was changed; no token is enrolled that can agree, so the recovery password has to:",
+			"run it at a terminal to be asked for it, or give it with " + flag + " FILE"}
+	}
 	return []string{"nothing was changed; plug an enrolled token in and repeat, for it has to agree",
 		"without any: run it at a terminal to be asked for the recovery password, or give it with " + flag + " FILE"}
+}
+
+// noTokenCan says that a failure is not about a token that is away: none is
+// enrolled that could do it.
+func noTokenCan(e *ipc.Error) bool {
+	return e.Kind == ipc.NoKeyslot && strings.HasPrefix(e.Message, "no token opens ")
 }
 
 // adviceNothingLeft is about a vault that recover cannot mend.

@@ -153,6 +153,8 @@ func (f *fake) openWith(a ipc.Auth) (string, error) {
 			return "", ipc.Errorf(ipc.WrongPassword, "the recovery password is wrong")
 		}
 		return "recovery password", nil
+	case f.status.Vault.State != ipc.VaultNone && !slices.ContainsFunc(f.tokens, func(t ipc.Token) bool { return t.Enrolled }):
+		return "", ipc.Errorf(ipc.NoKeyslot, "no token opens accounts of class session")
 	case !f.tokens[0].Present:
 		return "", ipc.Errorf(ipc.TokenNotPresent, "no enrolled token is present")
 	}

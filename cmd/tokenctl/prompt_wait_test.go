@@ -216,3 +216,28 @@ func TestEnrollWantsTheNewOne(t *testing.T) {
 		t.Fatalf("enrolled at %q", f.enrollAt)
 	}
 }
+
+// After the only token was revoked nobody is sent to plug an enrolled one in.
+func TestEnrollWhereNoneIsEnrolled(t *testing.T) {
+	f := opened()
+	f.status.Vault.RecoverySet, f.wantAgreed, f.tokens[0].Enrolled = time.Now(), true, false
+	x := at(t, f, "token", "enroll", "--token", "piv", "--no-input")
+	x.sees("no token is enrolled that can agree, so the recovery password has to").sees("--recovery-password-file FILE")
+	if out := x.ends(13); strings.Contains(out, "plug an enrolled token in") {
+		t.Fatalf("none is:\n%s", out)
+	}
+	x = at(t, f, "token", "enroll", "--token", "piv")
+	x.sees(`the recovery password can agree in its place\r\n`).sees("Recovery password: ").types(f.password + "\n").sees("enrolled ").ends(0)
+}
+
+// A key that is the only way in gets another beside it before it is revoked.
+func TestFirstPINOfTheOnlyWay(t *testing.T) {
+	f := opened()
+	f.tokens[0] = ipc.Token{ID: "slot2", Kind: "fido2", Label: "key", Enrolled: true, Present: true, NoPIN: true, Hardware: true}
+	f.status.Warnings = []ipc.Warning{{Code: "no-pin", Message: "it opens without a PIN", Fix: "tokenctl token revoke slot2"}}
+	at(t, f, "status").sees("mend it: tokenctl recovery set-password, for nothing else opens the vault; then").sees(`revoke\s+slot2`).ends(0)
+	f.mu.Lock()
+	f.tokens = append(f.tokens, ipc.Token{ID: "slot3", Kind: "soft", Label: "other", Enrolled: true})
+	f.mu.Unlock()
+	at(t, f, "status").sees(`mend it: tokenctl token revoke slot2\r\n`).ends(0)
+}

@@ -49,7 +49,7 @@ fields are: name, kind, enrolled or not, present or not, classes, id.`,
 			for _, k := range list.Tokens {
 				c.sayTokenProblems(k, cmd.CommandPath(), func(w []ipc.Warning) { warnings = append(warnings, w...) })
 			}
-			c.warn(warnings)
+			c.warn(adviceNoPIN(warnings, c.isOnlyWay(cmd.Context())))
 			return nil
 		},
 	}
@@ -120,13 +120,13 @@ func (c *cli) tokenInfoCommand() *cobra.Command {
 			if c.json {
 				return c.printJSON(info)
 			}
-			c.printTokenInfo(info)
+			c.printTokenInfo(ctx, info)
 			return nil
 		},
 	}
 }
 
-func (c *cli) printTokenInfo(i ipc.TokenInfo) {
+func (c *cli) printTokenInfo(ctx context.Context, i ipc.TokenInfo) {
 	t := &table{head: []string{"", ""}, flexible: 1}
 	pair := func(name, value string) {
 		if value != "" {
@@ -171,10 +171,10 @@ func (c *cli) printTokenInfo(i ipc.TokenInfo) {
 		pair("opens backup", backupText(b))
 	}
 	c.showPairs(t)
-	if k.NoPIN && k.Enrolled && !slices.ContainsFunc(k.Warnings, func(w ipc.Warning) bool { return w.Code == "no-pin" }) {
+	if k.NoPIN && k.Enrolled && !slices.ContainsFunc(k.Warnings, func(w ipc.Warning) bool { return w.Code == codeNoPIN }) {
 		c.say("it has no PIN: whoever finds it opens the vault with it, without anything else")
 	}
-	c.sayTokenProblems(k, "tokenctl token info", c.warnAll)
+	c.sayTokenProblems(k, "tokenctl token info", func(w []ipc.Warning) { c.warnAll(adviceNoPIN(w, c.isOnlyWay(ctx))) })
 }
 
 // pairPIN tells of what guards a token that is plugged in.

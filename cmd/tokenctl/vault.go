@@ -159,7 +159,7 @@ func (c *cli) sayVaultMade(res ipc.InitResult) {
 	if res.Vault.Signer != "" {
 		c.say("its backups are signed by %s: note it, to know them again", clean(res.Vault.Signer))
 	}
-	c.warn(res.Warnings)
+	c.warn(adviceNoPIN(res.Warnings, res.Token != nil && res.Vault.RecoverySet.IsZero()))
 }
 
 func (c *cli) unlockCommand() *cobra.Command {
