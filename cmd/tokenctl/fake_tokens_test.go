@@ -7,12 +7,20 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
 
 // The fake's tokens, recovery and backups.
+
+// tried is the PINs that reached the token, in order.
+func (f *fake) tried() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.Join(f.spent, " ")
+}
 
 func (f *fake) Tokens(context.Context, ipc.Principal) (ipc.TokenList, error) {
 	f.mu.Lock()

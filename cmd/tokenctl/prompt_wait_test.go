@@ -131,7 +131,7 @@ func TestQuickstartTakesTheKeyAgreedTo(t *testing.T) {
 	x := at(t, f, "quickstart")
 	x.sees("Type new or restore").types("\n")
 	x.sees("several tokens are plugged in").sees(`1  Security Key at hid1 \(/dev/hid1\); used for a vault`).sees(`2  Security Key at hid2`)
-	x.sees(`Which one \(1 to 2, or soft`).types("\n").sees("please type a number of the list, or soft").sees("Which one").types("2\n")
+	x.sees(`Which one \(1 to 2\), or type soft`).types("\n").sees("please type a number of the list, or soft").sees("Which one").types("2\n")
 	x.sees(`: 2\s+Security Key at hid2 has no PIN`).sees("Set a PIN now").types("\x03")
 }
 
@@ -188,7 +188,7 @@ func TestEnrollAsksAgain(t *testing.T) {
 	x := at(t, f, "token", "enroll")
 	x.sees("YubiKey is plugged in, and enrolled already").sees("no other hardware token is plugged in")
 	x.sees("Plug a token in and press Enter, or type soft").types("what\n").sees("please press Enter, or type soft")
-	x.sees("Plug a token in").types("piv\n").sees("none of that kind is plugged in")
+	x.sees("Plug a token in").types("piv\n").sees("no other hardware token is plugged in")
 	x.sees("Plug a token in").types("\n").sees("no other hardware token is plugged in").sees("Plug a token in")
 	f.mu.Lock()
 	f.tokens = append(f.tokens, ipc.Token{ID: "piv-222", Kind: "piv", Model: "YubiKey 5", Serial: "222", Present: true, Hardware: true})
@@ -198,7 +198,7 @@ func TestEnrollAsksAgain(t *testing.T) {
 	f = newFake()
 	f.tokens[0].Present = false
 	x = at(t, f, "init")
-	x.sees("no hardware token is plugged in").sees("or none for the recovery password alone").types("none\n").sees("New recovery password").types("\x03").ends(15)
+	x.sees("no hardware token is plugged in").sees(`or none \(the recovery password alone\): `).types("none\n").sees("New recovery password").types("\x03").ends(15)
 }
 
 // Where only the enrolled token is plugged in, the new one is asked for.

@@ -46,7 +46,9 @@ func (c *cli) proposeToken(ctx context.Context, f *enrollFlags, none string) err
 				f.kind = answer // which one is asked if there are several
 				return nil
 			}
-			c.say("none of that kind is plugged in that is not enrolled yet")
+			if len(fresh) > 0 { // else it is said that none is
+				c.say("none of that kind is plugged in that is not enrolled yet")
+			}
 		case answer == refuse, answer == "" && len(fresh) == 0:
 			// Looked at anew above.
 		case len(fresh) > 1:
@@ -93,11 +95,11 @@ func (c *cli) freshTokens(ctx context.Context, refused map[string]bool) ([]ipc.T
 // askToken asks which of the tokens is meant; the answer is a number of theirs, a
 // kind, or empty.
 func (c *cli) askToken(ctx context.Context, fresh []ipc.Token, refused map[string]bool, none, flag string) (string, error) {
-	or := either(none == "", "", ", or "+none+" for the recovery password alone")
+	or := "or type soft (a file, not hardware)" + either(none == "", "", " or "+none+" (the recovery password alone)")
 	switch len(fresh) {
 	case 0:
 		clear(refused) // who wants the one that was refused after all gets it now
-		answer, err := c.ask(ctx, "Plug a token in and press Enter, or type soft for a software token (not hardware)"+or, "", flag)
+		answer, err := c.ask(ctx, "Plug a token in and press Enter, "+or, "", flag)
 		return strings.ToLower(answer), err
 	case 1:
 		c.say("%s is plugged in; %s", tokenPlace(fresh[0]), useText(fresh[0].Kind))
@@ -109,7 +111,7 @@ func (c *cli) askToken(ctx context.Context, fresh []ipc.Token, refused map[strin
 		return refuse, nil
 	}
 	c.sayNumbered(fresh)
-	answer, err := c.ask(ctx, fmt.Sprintf("Which one (1 to %d, or soft for a software token, not hardware%s)", len(fresh), or), "", flag)
+	answer, err := c.ask(ctx, fmt.Sprintf("Which one (1 to %d), %s", len(fresh), or), "", flag)
 	return strings.ToLower(answer), err
 }
 
