@@ -234,3 +234,20 @@ func TestAKeyThatMayNotBeOpened(t *testing.T) {
 		t.Errorf("with a vault the doctor says %+v", f)
 	}
 }
+
+// TestASlowKeyIsNamed to who waited for it, though others wait on.
+func TestASlowKeyIsNamed(t *testing.T) {
+	a, mute := &stick{model: "Stick"}, &stick{model: "Mute", mute: true}
+	w := newDrawer()
+	w.insert("/dev/a", a)
+	d := withDrawer(t, w, nil)
+	p := caller("1000")
+	initStick(t, d, p, "", "first")
+	lock(t, d, p)
+	w.pull("/dev/a")
+	w.insert("/dev/m", mute)
+	e := wantKind(t, unlock(t, d, p, ipc.Auth{}), ipc.TokenNotPresent)
+	if !strings.Contains(e.Message, `"Mute" is plugged in and cannot be asked`) {
+		t.Errorf("it says %q", e.Message)
+	}
+}

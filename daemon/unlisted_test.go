@@ -182,11 +182,30 @@ func TestAMuteKeyDelaysNobody(t *testing.T) {
 		t.Errorf("beside a mute key it took %v", took)
 	}
 	lock(t, d, p)
-	// The PIN can be for one alone, for there is no other keyslot.
-	if err := unlock(t, d, p, ipc.Auth{PIN: secretOf("aaaa")}); err != nil || len(mute.pinsSeen()) != 0 {
-		t.Fatalf("%v, and the mute key saw %q", err, mute.pinsSeen())
+	// The only keyslot's token is here: a PIN is for that one, whatever the mute
+	// one may be, which is not asked again.
+	begin = time.Now()
+	if err := unlock(t, d, p, ipc.Auth{PIN: secretOf("aaaa")}); err != nil {
+		t.Fatal(err)
 	}
+	if took := time.Since(begin); took > time.Second || len(mute.pinsSeen()) != 0 {
+		t.Errorf("beside a mute key a PIN took %v, and the mute one saw %q", took, mute.pinsSeen())
+	}
+	// With a second keyslot whose token is elsewhere the mute one may be that,
+	// and nobody can tell which of them a PIN is for.
+	w.insert("/dev/c", &stick{model: "Spare", pin: "cccc"})
+	if _, err := d.EnrollToken(t.Context(), p, ipc.EnrollRequest{
+		Kind: "fido2", Locator: "/dev/c", Label: "spare", PIN: secretOf("cccc"), Auth: ipc.Auth{Token: made.Token.ID, PIN: secretOf("aaaa")},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	w.pull("/dev/c")
 	lock(t, d, p)
+	seen := len(a.pinsSeen())
+	wantKind(t, unlock(t, d, p, ipc.Auth{PIN: secretOf("aaaa")}), ipc.AmbiguousToken)
+	if n := len(a.pinsSeen()) + len(mute.pinsSeen()); n != seen {
+		t.Errorf("a PIN for no token in particular was shown to %d", n-seen)
+	}
 	w.pull("/dev/b")
 	begin = time.Now()
 	e := wantKind(t, unlock(t, d, p, ipc.Auth{}), ipc.TokenNotPresent)

@@ -34,6 +34,24 @@ func advise(e *ipc.Error) []string {
 	return adviseRest(e)
 }
 
+// unchanged begins the advice for a failure that left everything as it was.
+const unchanged = "nothing was changed"
+
+// adviceOnly is advice without the word that nothing was changed, where that is
+// said already or nothing was tried.
+func adviceOnly(advice []string, known bool) []string {
+	if !known {
+		return advice
+	}
+	var rest []string
+	for _, a := range advice {
+		if a != unchanged {
+			rest = append(rest, strings.TrimPrefix(a, unchanged+"; "))
+		}
+	}
+	return rest
+}
+
 func adviseVault(e *ipc.Error) []string {
 	switch e.Kind {
 	case ipc.NoVault:
@@ -291,9 +309,19 @@ func adviceBase32() []string {
 
 // adviceAgree is about a change that an enrolled token has to agree to; flag is
 // that of the recovery password.
-func adviceAgree(flag string) []string {
+func adviceAgree(e *ipc.Error, flag string) []string {
+	if noTokenCan(e) {
+		return []string{"nothing was changed; no token is enrolled that can agree, so the recovery password has to:",
+			"run it at a terminal to be asked for it, or give it with " + flag + " FILE"}
+	}
 	return []string{"nothing was changed; plug an enrolled token in and repeat, for it has to agree",
 		"without any: run it at a terminal to be asked for the recovery password, or give it with " + flag + " FILE"}
+}
+
+// noTokenCan says that a failure is not about a token that is away: none is
+// enrolled that could do it.
+func noTokenCan(e *ipc.Error) bool {
+	return e.Kind == ipc.NoKeyslot && strings.HasPrefix(e.Message, "no token opens ")
 }
 
 // adviceNothingLeft is about a vault that recover cannot mend.
@@ -407,11 +435,6 @@ func adviceFix(code, fix, serial string) string {
 	switch {
 	case code == "pin-last-try" && fix == "":
 		return "tokenctl token test (the right PIN sets the count back)"
-	case code == "no-pin" && strings.HasPrefix(fix, "tokenctl token revoke "):
-		return fix // the message says the rest
-	case code == "no-pin" && fix != "":
-		// A keyslot that was made without a PIN opens without one for ever.
-		return fix + ", then revoke it and enrol it anew"
 	case serial != "" && strings.HasPrefix(fix, "ykman piv "):
 		return "ykman --device " + quoted(serial) + " " + strings.TrimPrefix(fix, "ykman ")
 	}

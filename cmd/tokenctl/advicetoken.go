@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -63,9 +65,10 @@ func adviseUseless(e *ipc.Error, name string) []string {
 	case ipc.TokenUnsupported:
 		if isFIDO2(e.Token) {
 			return []string{"nothing was changed; it has to be a FIDO2 key with hmac-secret: a U2F key, which only logs in at web sites, cannot hold a vault",
-				"`tokenctl token info` says what it can do; a YubiKey can be used as --token piv as well"}
+				"a YubiKey can be used as --token piv as well",
+				"`tokenctl token info` says what it can do"}
 		}
-		return []string{"`tokenctl token info` says what this token can do; `tokenctl doctor` checks the rest"}
+		return []string{"`tokenctl token info` says what this token can do", "`tokenctl doctor` checks the rest"}
 	case ipc.TokenFailed:
 		return []string{"nothing was changed; pull " + name + " out, plug it in again and repeat",
 			"if it goes on, `tokenctl token info` and `tokenctl doctor` look closer; another token or the recovery password opens the vault meanwhile"}
@@ -159,7 +162,7 @@ func adviceEnroll(e *ipc.Error, kind, command string) []string {
 	switch e.Kind {
 	case ipc.TokenNotPresent:
 		if e.Token != nil || !strings.HasPrefix(e.Message, "no ") {
-			return adviceAgree("--recovery-password-file") // it is about an enrolled one
+			return adviceAgree(e, "--recovery-password-file") // it is about an enrolled one
 		}
 		a := []string{"plug the new token in and repeat; `tokenctl token list` shows what is plugged in"}
 		if kind == kindFIDO2 {
@@ -167,7 +170,7 @@ func adviceEnroll(e *ipc.Error, kind, command string) []string {
 		}
 		return append(a, "without hardware, to try it: `tokenctl token enroll --token soft`, or `tokenctl init --token soft`")
 	case ipc.NoKeyslot:
-		return adviceAgree("--recovery-password-file")
+		return adviceAgree(e, "--recovery-password-file")
 	case ipc.Ambiguous, ipc.AmbiguousToken:
 		if strings.HasPrefix(e.Message, "several enrolled tokens") {
 			return adviceAuthToken() // it is about which of them agrees
@@ -178,12 +181,22 @@ func adviceEnroll(e *ipc.Error, kind, command string) []string {
 		if kind == kindFIDO2 {
 			return append(adviceResetNew(), "nothing was enrolled; or take another key")
 		}
+	case ipc.AlreadyExists:
+		if strings.Contains(e.Message, "enrolled already") {
+			return adviceEnrolledAlready()
+		}
 	case ipc.TokenOccupied:
 		return []string{"the card holds keys from before: of a vault, for something else, or of an enrolment that was interrupted; nothing was changed",
 			"beside them: `" + command + " --slot 84 --touch-slot 85`",
 			"in their place, and what they opened is lost: `" + command + " --overwrite 82 --overwrite 83`"}
 	}
 	return nil
+}
+
+// adviceEnrolledAlready is about a new token that is not plugged in, where one
+// that opens the vault is.
+func adviceEnrolledAlready() []string {
+	return []string{"nothing was changed; plug the new one in, beside it or in its place, and repeat; `tokenctl token list` shows which are enrolled"}
 }
 
 // adviceAuthToken is about a PIN that several enrolled tokens could be meant by,
@@ -220,7 +233,50 @@ func adviceFirstPIN(t ipc.Token) []string {
 }
 
 // adviceEnrolAnew is about a key that was enrolled without a PIN and has one now.
-func adviceEnrolAnew(t ipc.Token) []string {
-	return []string{"it was enrolled without a PIN, and still opens this vault so; for the PIN to count, enrol it anew:",
-		"  tokenctl token revoke " + quoted(t.ID), "  tokenctl token enroll --token fido2"}
+// only says that nothing else opens the vault.
+func adviceEnrolAnew(t ipc.Token, only bool) []string {
+	a := []string{"it was enrolled without a PIN, and still opens this vault so; for the PIN to count, enrol it anew:"}
+	if only {
+		a = append(a, "  tokenctl recovery set-password   (nothing else opens the vault meanwhile)")
+	}
+	return append(a, "  tokenctl token revoke "+quoted(t.ID), "  tokenctl token enroll --token fido2")
+}
+
+// adviceNoPIN makes the mends of warnings of a keyslot without a PIN such that
+// they can be followed where nothing else opens the vault: the last way into it
+// cannot be revoked.
+func adviceNoPIN(warnings []ipc.Warning, only bool) []ipc.Warning {
+	warnings = slices.Clone(warnings)
+	for i, w := range warnings {
+		warnings[i].Fix = adviceFirst(w.Code, w.Fix, only)
+	}
+	return warnings
+}
+
+// adviceFirst is one such mend.
+func adviceFirst(code, fix string, only bool) string {
+	if only && code == codeNoPIN && strings.HasPrefix(fix, "tokenctl token revoke ") {
+		return "tokenctl recovery set-password, for nothing else opens the vault; then " + fix
+	}
+	return fix
+}
+
+// codeNoPIN is the code of that warning.
+const codeNoPIN = "no-pin"
+
+// onlyWay says that one token alone opens the vault, and no recovery password.
+func onlyWay(tokens []ipc.Token, v ipc.Vault) bool {
+	n := 0
+	for _, t := range tokens {
+		if t.Enrolled {
+			n++
+		}
+	}
+	return n == 1 && v.RecoverySet.IsZero()
+}
+
+// isOnlyWay is onlyWay of the vault as it is now; where that is not known, no.
+func (c *cli) isOnlyWay(ctx context.Context) bool {
+	st, err := c.daemon().Status(ctx)
+	return err == nil && onlyWay(st.Tokens, st.Vault)
 }

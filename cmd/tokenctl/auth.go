@@ -157,7 +157,7 @@ func (c *cli) passwordInstead(ctx context.Context, f *authFlags, err error) bool
 	if st, err := c.daemon().Status(ctx); err != nil || st.Vault.RecoverySet.IsZero() {
 		return false
 	}
-	c.say("%s; the recovery password can agree in its place (Ctrl-C to plug it in and repeat)", clean(e.Message))
+	c.say("%s; the recovery password can agree in its place%s", clean(e.Message), either(noTokenCan(e), "", " (Ctrl-C to plug it in and repeat)"))
 	return true
 }
 

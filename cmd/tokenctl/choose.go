@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,28 +9,6 @@ import (
 
 	"github.com/tokenbridge/tokend/ipc"
 )
-
-// chooseKind asks what the vault is to open with, or another token's kind; one
-// that is plugged in is proposed.
-func (c *cli) chooseKind(ctx context.Context, kinds string) (string, error) {
-	def := ""
-	if c.canAsk() {
-		list, err := c.daemon().Tokens(ctx)
-		if err != nil {
-			return "", err
-		}
-		for _, t := range list.Tokens {
-			if t.Present && t.Hardware && !t.Enrolled && t.Problem == nil {
-				c.say("%s is plugged in (%s)", tokenLabel(t), t.Kind)
-				def = cmp.Or(def, t.Kind)
-			}
-		}
-		if def == "" {
-			c.say("no other hardware token is plugged in; a software token is a file sealed by a passphrase, and not hardware")
-		}
-	}
-	return c.ask(ctx, "Which token ("+kinds+")", def, "--token "+strings.ReplaceAll(kinds, ", ", "|"))
-}
 
 // chooseToken says which of the tokens that are plugged in is to be enrolled: the
 // one that --reader or --device names, by place, name, serial number or id, else
@@ -45,7 +22,7 @@ func (c *cli) chooseToken(ctx context.Context, f *enrollFlags) error {
 		return err
 	}
 	where := f.where()
-	var fresh, named []ipc.Token
+	var fresh, named, known []ipc.Token
 	for _, t := range list.Tokens {
 		if !t.Present || !t.Hardware || t.Kind != f.kind {
 			continue
@@ -53,7 +30,10 @@ func (c *cli) chooseToken(ctx context.Context, f *enrollFlags) error {
 		if where != "" && (t.ID == where || t.Locator == where || t.Serial == where || t.Label == where || tokenLabel(t) == where) {
 			named = append(named, t)
 		}
-		if !t.Enrolled && t.Problem == nil {
+		switch {
+		case t.Enrolled:
+			known = append(known, t)
+		case t.Problem == nil:
 			fresh = append(fresh, t)
 		}
 	}
@@ -66,6 +46,14 @@ func (c *cli) chooseToken(ctx context.Context, f *enrollFlags) error {
 		f.at = locatorOf(fresh[0])
 	case len(fresh) > 1:
 		return c.pickFresh(ctx, f, fresh)
+	case len(known) > 0 && c.canAsk():
+		for _, t := range known {
+			c.say("%s is plugged in, and enrolled already", tokenLabel(t))
+		}
+		if _, err := c.ask(ctx, "Plug the new one in and press Enter", "", placeFlag(f.kind)); err != nil {
+			return err
+		}
+		return c.chooseToken(ctx, f)
 	}
 	return nil
 }
@@ -79,10 +67,7 @@ func (c *cli) pickFresh(ctx context.Context, f *enrollFlags, fresh []ipc.Token) 
 		}
 		return failWith("choose a token", e, adviceEnroll(e, f.kind, "")...)
 	}
-	c.say("several tokens are plugged in:")
-	for i, t := range fresh {
-		c.say("  %d  %s", i+1, tokenPlace(t))
-	}
+	c.sayNumbered(fresh)
 	for {
 		answer, err := c.ask(ctx, fmt.Sprintf("Which one (1 to %d)", len(fresh)), "", placeFlag(f.kind))
 		if err != nil {
@@ -93,6 +78,14 @@ func (c *cli) pickFresh(ctx context.Context, f *enrollFlags, fresh []ipc.Token) 
 			return nil
 		}
 		c.say("please type a number of the list")
+	}
+}
+
+// sayNumbered lists tokens of which one is to be picked.
+func (c *cli) sayNumbered(fresh []ipc.Token) {
+	c.say("several tokens are plugged in:")
+	for i, t := range fresh {
+		c.say("  %d  %s; %s", i+1, tokenPlace(t), useText(t.Kind))
 	}
 }
 

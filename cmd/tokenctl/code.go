@@ -35,7 +35,7 @@ type codeFlags struct {
 	auth         authFlags
 	fresh        bool
 	minRemaining int
-	copy         string
+	copy         copyFlag
 	clearAfter   time.Duration
 	watch        bool
 	noTouchWait  bool
@@ -63,14 +63,33 @@ func (c *cli) codeCommand() *cobra.Command {
 	fl := cmd.Flags()
 	fl.BoolVar(&f.fresh, "fresh", false, "wait for a time step whose code was never handed out")
 	fl.IntVar(&f.minRemaining, "min-remaining", 0, "wait for the next code if this one has fewer `SECONDS` left")
-	fl.StringVar(&f.copy, "copy", "", "put the code into the clipboard instead of printing it; where no program can: --copy=terminal (OSC 52)")
-	fl.Lookup("copy").NoOptDefVal = copyProgram
+	fl.Var(&f.copy, "copy", "put the code into the clipboard instead of printing it; where no program can: --copy=terminal (OSC 52)")
+	fl.Lookup("copy").NoOptDefVal = copyAlone
 	fl.DurationVar(&f.clearAfter, "clear-after", 30*time.Second, "empty the clipboard after `TIME` if the code is still in it (0: never)")
 	fl.BoolVar(&f.watch, "watch", false, "go on showing the code, with the time it has left, until Ctrl-C")
 	fl.BoolVar(&f.noTouchWait, "no-touch-wait", false, "fail rather than wait for a touch")
 	f.auth.add(cmd)
 	return cmd
 }
+
+// copyFlag is --copy, alone or with the way to the clipboard behind "=". To the
+// help it is a switch: its value without "=" is nothing that a person types.
+type copyFlag string
+
+func (f *copyFlag) String() string { return string(*f) }
+
+func (f *copyFlag) Set(s string) error {
+	*f = copyFlag(s)
+	if s == copyAlone {
+		*f = copyProgram
+	}
+	return nil
+}
+
+func (f *copyFlag) Type() string { return "bool" }
+
+// copyAlone is what a switch is set to that has no value.
+const copyAlone = "true"
 
 func (f *codeFlags) check(args []string) error {
 	switch {

@@ -173,16 +173,17 @@ func (c *cli) tokenEnrollCommand() *cobra.Command {
 		ctx := cmd.Context()
 		af.token, af.pinFile = authToken, authPIN
 		if ef.infer(); ef.kind == "" {
-			kind, err := c.chooseKind(ctx, "piv, fido2, soft")
-			if err != nil {
+			if err := c.proposeToken(ctx, &ef, ""); err != nil {
 				return fail("enrol a token", err)
 			}
-			ef.kind = kind
 		}
 		if err := ef.check(); err != nil {
 			return err
 		}
 		if err := c.chooseToken(ctx, &ef); err != nil {
+			return fail("enrol a token", err)
+		}
+		if err := c.offerPIN(ctx, &ef, false); err != nil {
 			return fail("enrol a token", err)
 		}
 		r, err := ef.request(ctx, c)
@@ -200,13 +201,13 @@ func (c *cli) tokenEnrollCommand() *cobra.Command {
 		if c.json {
 			return c.printJSON(res)
 		}
-		c.sayEnrolled(res)
+		c.sayEnrolled(ctx, res)
 		return nil
 	}
 	return cmd
 }
 
-func (c *cli) sayEnrolled(res ipc.EnrollResult) {
+func (c *cli) sayEnrolled(ctx context.Context, res ipc.EnrollResult) {
 	c.say("enrolled %s for %s; it was opened once to be sure", tokenLabel(res.Token), strings.Join(res.Token.Classes, " and "))
 	if res.Token.Kind != "soft" {
 		c.say("who vouches for it: %s", vouchText(res.Attested, res.AttestationOK, res.Maker))
@@ -214,7 +215,7 @@ func (c *cli) sayEnrolled(res ipc.EnrollResult) {
 	for i, w := range res.Warnings {
 		res.Warnings[i].Fix = adviceFix(w.Code, w.Fix, res.Token.Serial)
 	}
-	c.warn(res.Warnings)
+	c.warn(adviceNoPIN(res.Warnings, c.isOnlyWay(ctx)))
 }
 
 // vouchText says what an attestation is worth.

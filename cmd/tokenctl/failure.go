@@ -180,7 +180,7 @@ func (c *cli) explain(err error, e *ipc.Error) {
 	if f != nil && f.hints != nil {
 		hints = f.hints
 	}
-	for _, h := range hints {
+	for _, h := range adviceOnly(hints, strings.Contains(e.Message, unchanged)) {
 		c.say("  %s", clean(h))
 	}
 }

@@ -52,13 +52,6 @@ type fake struct {
 
 const fakePIN = "123456"
 
-// tried is the PINs that reached the token, in order.
-func (f *fake) tried() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return strings.Join(f.spent, " ")
-}
-
 func newFake() *fake {
 	f := &fake{pin: fakePIN, tries: 3, password: "correct horse battery", subs: map[chan ipc.Event]bool{}, secrets: map[string][]byte{}, left: make(chan struct{})}
 	f.status = ipc.Status{Version: 1, Daemon: ipc.Daemon{Version: "devel", Mode: "user", PID: 4711, Helper: "ok"}, Vault: ipc.Vault{State: ipc.VaultNone}, Warnings: []ipc.Warning{}}
@@ -153,6 +146,8 @@ func (f *fake) openWith(a ipc.Auth) (string, error) {
 			return "", ipc.Errorf(ipc.WrongPassword, "the recovery password is wrong")
 		}
 		return "recovery password", nil
+	case f.status.Vault.State != ipc.VaultNone && !slices.ContainsFunc(f.tokens, isEnrolled):
+		return "", ipc.Errorf(ipc.NoKeyslot, "no token opens accounts of class session")
 	case !f.tokens[0].Present:
 		return "", ipc.Errorf(ipc.TokenNotPresent, "no enrolled token is present")
 	}

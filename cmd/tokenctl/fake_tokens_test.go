@@ -7,12 +7,20 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
 
 // The fake's tokens, recovery and backups.
+
+// tried is the PINs that reached the token, in order.
+func (f *fake) tried() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.Join(f.spent, " ")
+}
 
 func (f *fake) Tokens(context.Context, ipc.Principal) (ipc.TokenList, error) {
 	f.mu.Lock()
@@ -27,7 +35,7 @@ func (f *fake) TokenInfo(_ context.Context, _ ipc.Principal, id string) (ipc.Tok
 		if t.ID != id {
 			continue
 		}
-		info := ipc.TokenInfo{Version: 1, Token: t, PINTries: -1, PUKTries: -1, Attested: true, MakerModel: "2fc0579f-8113", Keys: []ipc.TokenKey{}}
+		info := ipc.TokenInfo{Version: 1, Token: t, PINTries: -1, PUKTries: -1, Attested: t.Enrolled, MakerModel: "2fc0579f-8113", Keys: []ipc.TokenKey{}}
 		if t.Present {
 			info.PINTries, info.Facts = 8, []ipc.TokenFact{{Name: "CTAP versions", Value: "FIDO_2_0, FIDO_2_1"}, {Name: factMinPIN, Value: "6"}}
 		}
@@ -60,6 +68,12 @@ func (f *fake) EnrollToken(_ context.Context, _ ipc.Principal, r ipc.EnrollReque
 			return ipc.EnrollResult{}, err
 		}
 	}
+	here := func(enrolled bool) bool {
+		return slices.ContainsFunc(f.tokens, func(t ipc.Token) bool { return t.Present && t.Enrolled == enrolled && t.Kind == r.Kind })
+	}
+	if r.Kind != "soft" && r.Locator == "" && here(true) && !here(false) {
+		return ipc.EnrollResult{}, ipc.Errorf(ipc.AlreadyExists, "the tokens of kind %q that are present are all enrolled already", r.Kind)
+	}
 	t := ipc.Token{ID: "slot2", Kind: r.Kind, Label: r.Label, Present: true, Enrolled: true, Hardware: r.Kind != "soft", Classes: []string{"session"}}
 	res := ipc.EnrollResult{Version: 1, Warnings: []ipc.Warning{}, Attested: r.Kind == "fido2"}
 	if r.RequireAttestation {
@@ -72,7 +86,7 @@ func (f *fake) EnrollToken(_ context.Context, _ ipc.Principal, r ipc.EnrollReque
 			return res, e
 		}
 		if t.NoPIN {
-			res.Warnings = []ipc.Warning{{Code: "no-pin", Message: "it has no PIN", Fix: "tokenctl token pin slot3"}}
+			res.Warnings = []ipc.Warning{{Code: "no-pin", Message: "token \"" + r.Label + "\" opens the vault without a PIN: revoke it, set a PIN, and enrol it again", Fix: "tokenctl token revoke slot3"}}
 		}
 	}
 	if f.enrollAt = r.Locator; r.Kind != "soft" {
@@ -97,7 +111,7 @@ func (f *fake) RevokeToken(_ context.Context, _ ipc.Principal, id string, r ipc.
 		}
 	}
 	if len(f.tokens) == 1 {
-		return ipc.RevokeResult{}, ipc.Errorf(ipc.LastKeyslot, "it is the last keyslot")
+		return ipc.RevokeResult{}, ipc.Errorf(ipc.LastKeyslot, "it is the last way to open accounts; nothing was changed")
 	}
 	i := slices.IndexFunc(f.tokens, func(t ipc.Token) bool { return t.ID == id })
 	t := f.tokens[i]

@@ -224,7 +224,7 @@ func TestCtrlCWhileTouchIsWanted(t *testing.T) {
 func TestInitAsks(t *testing.T) {
 	f := newFake()
 	x := at(t, f, "init")
-	x.sees("YubiKey is plugged in").sees(`Which token \(piv, fido2, soft, none\) \[piv\]: `).types("\n")
+	x.sees("YubiKey is plugged in; used for a vault, it gets two keys of its own").sees(`Use it\? \(yes/no\) \[yes\]: `).types("\n")
 	x.sees("opens your vault and its backups without any token")
 	x.sees("New recovery password").types("short\n").sees("must have 10 to 128")
 	x.sees("New recovery password").types("long enough 1\n").sees("Once more: ").types("long enough 2\n").sees("not the same")
@@ -409,7 +409,7 @@ func TestEnrollAsksWhich(t *testing.T) {
 		}
 	}
 	another("piv-222")
-	at(t, f, "token", "enroll").sees("YubiKey 5 222 is plugged in").sees(`Which token \(piv, fido2, soft\) \[piv\]: `).types("\n").sees("enrolled ").ends(0)
+	at(t, f, "token", "enroll").sees("YubiKey is plugged in, and enrolled already").sees(`YubiKey 5 222 \(Reader of piv-222\) is plugged in`).sees("Use it").types("\n").sees("enrolled ").ends(0)
 	located("piv-222")
 	another("piv-333")
 	another("piv-444")

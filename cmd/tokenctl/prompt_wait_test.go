@@ -130,9 +130,9 @@ func TestQuickstartTakesTheKeyAgreedTo(t *testing.T) {
 	}
 	x := at(t, f, "quickstart")
 	x.sees("Type new or restore").types("\n")
-	x.sees(`Security Key at hid1 \(/dev/hid1\) is plugged in`).sees("Use it").types("no\n")
-	x.sees(`Security Key at hid2 \(/dev/hid2\) is plugged in`).sees("Use it").types("yes\n")
-	x.sees(`: yes\s+Security Key at hid2 has no PIN`).sees("Set a PIN now").types("\x03")
+	x.sees("several tokens are plugged in").sees(`1  Security Key at hid1 \(/dev/hid1\); used for a vault`).sees(`2  Security Key at hid2`)
+	x.sees(`Which one \(1 to 2\), or type soft`).types("\n").sees("please type a number of the list, or soft").sees("Which one").types("2\n")
+	x.sees(`: 2\s+Security Key at hid2 has no PIN`).sees("Set a PIN now").types("\x03")
 }
 
 // A quickstart with a key that has no PIN says what that means, sets one, and
@@ -148,4 +148,96 @@ func TestQuickstartSetsFirstPIN(t *testing.T) {
 	x.sees("New PIN").types("246810\n").sees("Once more: ").types("246810\n").sees("its PIN is set").sees("up to seven touches")
 	x.sees("made vault v1").sees("Set one now").types("no\n").types("\x03")
 	firstPIN(t, f, "246810")
+}
+
+// A key without a PIN gets one before it is enrolled, if the user wants; one that
+// is left without is warned of.
+func TestEnrollOffersFirstPIN(t *testing.T) {
+	f := opened()
+	f.tokens = append(f.tokens, ipc.Token{ID: "hid1", Kind: "fido2", Model: "Security Key", Locator: "/dev/hidraw1", Present: true, NoPIN: true, Hardware: true})
+	x := at(t, f, "token", "enroll", "--token", "fido2", "--label", "bare")
+	x.sees("Security Key at hidraw1 has no PIN: whoever finds it").sees("revoked and enrolled anew").sees("Set a PIN now").types("no\n")
+	x.sees("enrolled bare").sees("warning: .* without a PIN").ends(0)
+	firstPIN(t, f, "")
+	f.mu.Lock()
+	f.tokens = append(f.tokens, ipc.Token{ID: "hid2", Kind: "fido2", Model: "Security Key", Locator: "/dev/hidraw2", Present: true, NoPIN: true, Hardware: true})
+	f.mu.Unlock()
+	x = at(t, f, "token", "enroll")
+	x.sees("bare is plugged in, and enrolled already").sees("Security Key at hidraw2 .* is plugged in").sees("Use it").types("\n")
+	x.sees("has no PIN").sees("Set a PIN now").types("\n")
+	x.sees("New PIN").types("246810\n").sees("Once more: ").types("246810\n").sees("its PIN is set").sees("enrolled ")
+	if out := x.ends(0); strings.Contains(out, "warning") {
+		t.Fatalf("it has a PIN now:\n%s", out)
+	}
+	firstPIN(t, f, "246810")
+}
+
+// The same offer where init makes the vault.
+func TestInitOffersFirstPIN(t *testing.T) {
+	f := newFake()
+	f.tokens[0].Present = false
+	f.tokens = append(f.tokens, ipc.Token{ID: "hid1", Kind: "fido2", Model: "Security Key", Locator: "/dev/hidraw1", Present: true, NoPIN: true, Hardware: true})
+	x := at(t, f, "init", "--token", "fido2", "--no-recovery-password")
+	x.sees("Set a PIN now").types("\n").sees("New PIN").types("246810\n").sees("Once more: ").types("246810\n").sees("its PIN is set").sees("made vault v1").ends(0)
+	firstPIN(t, f, "246810")
+}
+
+// A wrong or empty answer is asked again, and what was seen is said.
+func TestEnrollAsksAgain(t *testing.T) {
+	f := opened()
+	x := at(t, f, "token", "enroll")
+	x.sees("YubiKey is plugged in, and enrolled already").sees("no other hardware token is plugged in")
+	x.sees("Plug a token in and press Enter, or type soft").types("what\n").sees("please press Enter, or type soft")
+	x.sees("Plug a token in").types("piv\n").sees("no other hardware token is plugged in")
+	x.sees("Plug a token in").types("\n").sees("no other hardware token is plugged in").sees("Plug a token in")
+	f.mu.Lock()
+	f.tokens = append(f.tokens, ipc.Token{ID: "piv-222", Kind: "piv", Model: "YubiKey 5", Serial: "222", Present: true, Hardware: true})
+	f.mu.Unlock()
+	x.types("\n").sees("YubiKey 5 222 is plugged in").sees("Use it").types("no\n").sees("Plug a token in").types("SOFT\n").sees("passphrase of the software token").types("\x03").ends(15)
+
+	f = newFake()
+	f.tokens[0].Present = false
+	x = at(t, f, "init")
+	x.sees("no hardware token is plugged in").sees(`or none \(the recovery password alone\): `).types("none\n").sees("New recovery password").types("\x03").ends(15)
+}
+
+// Where only the enrolled token is plugged in, the new one is asked for.
+func TestEnrollWantsTheNewOne(t *testing.T) {
+	f := opened()
+	x := at(t, f, "token", "enroll", "--token", "piv")
+	x.sees("YubiKey is plugged in, and enrolled already").sees("Plug the new one in and press Enter: ")
+	f.mu.Lock()
+	f.tokens = append(f.tokens, ipc.Token{ID: "piv-222", Kind: "piv", Model: "YubiKey 5", Serial: "222", Present: true, Hardware: true})
+	f.mu.Unlock()
+	x.types("\n").sees("enrolled ").ends(0)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.enrollAt != "piv-222" {
+		t.Fatalf("enrolled at %q", f.enrollAt)
+	}
+}
+
+// After the only token was revoked nobody is sent to plug an enrolled one in.
+func TestEnrollWhereNoneIsEnrolled(t *testing.T) {
+	f := opened()
+	f.status.Vault.RecoverySet, f.wantAgreed, f.tokens[0].Enrolled = time.Now(), true, false
+	x := at(t, f, "token", "enroll", "--token", "piv", "--no-input")
+	x.sees("no token is enrolled that can agree, so the recovery password has to").sees("--recovery-password-file FILE")
+	if out := x.ends(13); strings.Contains(out, "plug an enrolled token in") {
+		t.Fatalf("none is:\n%s", out)
+	}
+	x = at(t, f, "token", "enroll", "--token", "piv")
+	x.sees(`the recovery password can agree in its place\r\n`).sees("Recovery password: ").types(f.password + "\n").sees("enrolled ").ends(0)
+}
+
+// A key that is the only way in gets another beside it before it is revoked.
+func TestFirstPINOfTheOnlyWay(t *testing.T) {
+	f := opened()
+	f.tokens[0] = ipc.Token{ID: "slot2", Kind: "fido2", Label: "key", Enrolled: true, Present: true, NoPIN: true, Hardware: true}
+	f.status.Warnings = []ipc.Warning{{Code: "no-pin", Message: "it opens without a PIN", Fix: "tokenctl token revoke slot2"}}
+	at(t, f, "status").sees("mend it: tokenctl recovery set-password, for nothing else opens the vault; then").sees(`revoke\s+slot2`).ends(0)
+	f.mu.Lock()
+	f.tokens = append(f.tokens, ipc.Token{ID: "slot3", Kind: "soft", Label: "other", Enrolled: true})
+	f.mu.Unlock()
+	at(t, f, "status").sees(`mend it: tokenctl token revoke slot2\r\n`).ends(0)
 }

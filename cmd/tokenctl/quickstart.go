@@ -193,7 +193,7 @@ func (q *quickstart) newOrRestore(ctx context.Context) error {
 // its own; it is set right after.
 func (q *quickstart) tokenStep(ctx context.Context, ef *enrollFlags) (ipc.InitRequest, bool, error) {
 	if ef.infer(); ef.kind == "" && !q.f.sample {
-		if err := q.proposeToken(ctx, ef); err != nil {
+		if err := q.proposeToken(ctx, ef, ""); err != nil {
 			return ipc.InitRequest{}, false, err
 		}
 	}
@@ -215,88 +215,11 @@ func (q *quickstart) tokenStep(ctx context.Context, ef *enrollFlags) (ipc.InitRe
 	if err := q.chooseToken(ctx, ef); err != nil {
 		return ipc.InitRequest{}, false, err
 	}
-	if err := q.offerPIN(ctx, ef); err != nil {
+	if err := q.offerPIN(ctx, ef, q.f.sample); err != nil {
 		return ipc.InitRequest{}, false, err
 	}
 	r, err := ef.request(ctx, q.cli)
 	return ipc.InitRequest{Enroll: r}, ef.pinFile != "", err
-}
-
-// proposeToken looks for a hardware token; without one it waits, if the user
-// wants, until one is plugged in.
-func (q *quickstart) proposeToken(ctx context.Context, ef *enrollFlags) error {
-	for {
-		list, err := q.daemon().Tokens(ctx)
-		if err != nil {
-			return err
-		}
-		for _, t := range list.Tokens {
-			switch {
-			case !t.Present || !t.Hardware:
-			case t.Problem != nil:
-				q.say("%s is plugged in and cannot be used: %s", tokenLabel(t), problemText(t.Problem))
-			default:
-				q.say("%s is plugged in; %s", tokenPlace(t), useText(t.Kind))
-				yes, err := q.yesNo(ctx, "Use it?", "--token "+t.Kind)
-				if err != nil {
-					return err
-				}
-				if yes {
-					ef.kind, ef.at = t.Kind, locatorOf(t)
-					return nil
-				}
-			}
-		}
-		answer, err := q.ask(ctx, "Plug a token in and press Enter, or type soft for a software token (not hardware)", "", "--token soft")
-		if err != nil || strings.EqualFold(answer, "soft") {
-			ef.kind = "soft"
-			return err
-		}
-	}
-}
-
-// useText says what using a token of a kind does to it.
-func useText(kind string) string {
-	if kind == kindFIDO2 {
-		return "used for a vault, nothing is stored on it"
-	}
-	return "used for a vault, it gets two keys of its own"
-}
-
-// offerPIN says what it means that a FIDO2 key has no PIN, and sets one if the
-// user wants.
-func (q *quickstart) offerPIN(ctx context.Context, ef *enrollFlags) error {
-	if ef.kind != kindFIDO2 || ef.pinFile != "" {
-		return nil
-	}
-	list, err := q.daemon().Tokens(ctx)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(list.Tokens, func(t ipc.Token) bool {
-		return t.Present && t.NoPIN && t.Kind == kindFIDO2 && (locatorOf(t) == ef.at || t.Locator == ef.where())
-	})
-	if i < 0 || q.f.sample {
-		return nil
-	}
-	t := list.Tokens[i]
-	q.say("%s has no PIN: whoever finds it opens the vault with it, without anything else.", tokenLabel(t))
-	q.say("A PIN that is set later does not mend that: the key has to be enrolled anew then.")
-	yes, err := q.yesNo(ctx, "Set a PIN now?", "tokenctl token pin")
-	if err != nil || !yes {
-		return err
-	}
-	pin, err := q.newPIN(ctx, t, "PIN", "")
-	if err != nil {
-		return err
-	}
-	if err := q.daemon().ChangePIN(ctx, t.ID, ipc.ChangePINRequest{Which: "pin", New: pin}); err != nil {
-		pin.Wipe()
-		return fail("set a PIN of "+tokenLabel(t), err)
-	}
-	q.say("its PIN is set")
-	ef.pin = pin
-	return nil
 }
 
 // recovery sets a recovery password where there is none. A user may decline.
@@ -352,7 +275,7 @@ func (q *quickstart) next(ctx context.Context) error {
 		return err
 	}
 	q.heading("What next")
-	q.warn(st.Warnings)
+	q.warn(adviceNoPIN(st.Warnings, onlyWay(st.Tokens, st.Vault)))
 	q.say("The daemon goes on listening at %s", clean(st.Daemon.Socket))
 	if q.socket != "" || q.getenv(local.EnvSocket) != "" {
 		q.say("so that tokenctl finds it there: export %s=%s", local.EnvSocket, clean(st.Daemon.Socket))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -55,9 +56,9 @@ func (c *cli) setRecovery(ctx context.Context, f *recoveryFlags, doing string, r
 		res, err = set(ctx, ipc.SetRecoveryRequest{Auth: a, Password: password})
 		return err
 	})
-	switch ipc.KindOf(err) {
-	case ipc.TokenNotPresent, ipc.NoKeyslot:
-		return failWith(doing, err, adviceAgree("--old-recovery-password-file")...)
+	var e *ipc.Error
+	if errors.As(err, &e) && (e.Kind == ipc.TokenNotPresent || e.Kind == ipc.NoKeyslot) {
+		return failWith(doing, err, adviceAgree(e, "--old-recovery-password-file")...)
 	}
 	if err != nil {
 		return fail(doing, err)

@@ -49,13 +49,12 @@ before you are asked, and again afterwards.`,
 			res, err = c.daemon().RevokeToken(ctx, t.ID, ipc.RevokeRequest{Auth: a, Confirm: t.ID})
 			return err
 		})
-		if ipc.KindOf(err) == ipc.LastKeyslot {
+		switch kind := ipc.KindOf(err); {
+		case kind == ipc.LastKeyslot:
 			return failWith(doing, err, adviceLastWay(c.opensOtherwise(ctx, t))...)
-		}
-		if ipc.KindOf(err) == ipc.AmbiguousToken {
+		case kind == ipc.AmbiguousToken:
 			return failWith(doing, err, adviceAuthToken()...)
-		}
-		if err != nil {
+		case err != nil:
 			return fail(doing, err)
 		}
 		if c.json {

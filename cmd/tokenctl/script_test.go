@@ -65,7 +65,7 @@ func TestScripts(t *testing.T) {
 }
 
 // daemonCommand arranges the fake: daemon locked|open, account ISSUER NAME
-// CLASS TYPE, tries N, absent, gone, another ID, fido2 ID [PIN], delay 1s, fail
+// CLASS TYPE, tries N, absent, gone, another ID, fido2 ID [PIN], u2f ID, delay 1s, fail
 // KIND.
 func daemonCommand(ts *testscript.TestScript, _ bool, args []string) {
 	f := ts.Value(fakeKey{}).(*fake)
@@ -91,6 +91,10 @@ func daemonCommand(ts *testscript.TestScript, _ bool, args []string) {
 		if f.fido2PIN = ""; len(args) > 2 {
 			f.fido2PIN = args[2]
 		}
+	case "u2f": // a key that cannot be used: daemon u2f ID
+		f.tokens = append(f.tokens, ipc.Token{ID: args[1], Kind: "fido2", Model: "U2F key", Locator: "/dev/" + args[1], Present: true, Hardware: true,
+			Problem: &ipc.Error{Kind: ipc.TokenUnsupported, Token: &ipc.TokenRef{ID: args[1], Label: "U2F key", Kind: "fido2"},
+				Message: "cannot use token \"U2F key\": the key speaks U2F alone, which cannot guard a vault"}})
 	case "gone": // pulls the last token out
 		t := &f.tokens[len(f.tokens)-1]
 		t.Present, t.Locator = false, ""

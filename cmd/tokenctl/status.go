@@ -35,7 +35,7 @@ that mends it.`,
 					c.say("%s cannot be used: %s", tokenLabel(t), problemText(t.Problem))
 				}
 			}
-			c.warn(st.Warnings)
+			c.warn(adviceNoPIN(st.Warnings, onlyWay(st.Tokens, st.Vault)))
 			return nil
 		},
 	}
@@ -157,7 +157,7 @@ func (c *cli) doctorCommand() *cobra.Command {
 					return err
 				}
 			} else {
-				c.showFindings(found)
+				c.showFindings(found, c.isOnlyWay(cmd.Context()))
 			}
 			if exit != 0 {
 				return silent{exit}
@@ -238,13 +238,13 @@ func (c *cli) examineHere() []ipc.Finding {
 	return found
 }
 
-func (c *cli) showFindings(found []ipc.Finding) {
+func (c *cli) showFindings(found []ipc.Finding, onlyWay bool) {
 	t := &table{head: []string{"LEVEL", "FOUND"}, flexible: 1}
 	for _, level := range []string{levelError, levelWarning, levelNote, levelOK} {
 		for _, f := range found {
 			if f.Level == level {
 				text := f.Message
-				if fix := adviceFix(f.Code, f.Fix, ""); fix != "" {
+				if fix := adviceFirst(f.Code, adviceFix(f.Code, f.Fix, ""), onlyWay); fix != "" {
 					text += " - mend it: " + fix
 				}
 				t.add(f.Level, text)

@@ -52,18 +52,6 @@ func TestAdviceNamesTheFlagOfWhoAgrees(t *testing.T) {
 	}
 }
 
-// What a keyslot without a PIN takes is said once.
-func TestFixOfKeyslotWithoutPIN(t *testing.T) {
-	for fix, want := range map[string]string{
-		"tokenctl token pin t1":    "tokenctl token pin t1, then revoke it and enrol it anew",
-		"tokenctl token revoke t1": "tokenctl token revoke t1",
-	} {
-		if got := adviceFix("no-pin", fix, ""); got != want {
-			t.Errorf("%q became %q", fix, got)
-		}
-	}
-}
-
 // A FIDO2 key has no PUK: no advice may send anybody to look for one.
 func TestAdviceByKindOfToken(t *testing.T) {
 	for _, c := range []struct {
@@ -89,5 +77,47 @@ func TestAdviceByKindOfToken(t *testing.T) {
 		if !strings.Contains(got, c.has) || strings.Contains(got, c.hasNotAny) {
 			t.Errorf("%s, %s:\n%s", c.kind, c.token, got)
 		}
+	}
+}
+
+// The last way into a vault cannot be revoked: another comes first.
+func TestMendOfKeyslotWithoutPIN(t *testing.T) {
+	w := []ipc.Warning{{Code: "no-pin", Message: "m", Fix: "tokenctl token revoke t1"}, {Code: "other", Fix: "tokenctl token revoke t2"}}
+	if got := adviceNoPIN(w, false); got[0].Fix != w[0].Fix {
+		t.Errorf("with another way: %s", got[0].Fix)
+	}
+	got := adviceNoPIN(w, true)
+	if !strings.HasPrefix(got[0].Fix, "tokenctl recovery set-password") || !strings.HasSuffix(got[0].Fix, "; then "+w[0].Fix) || got[1].Fix != w[1].Fix {
+		t.Errorf("without another way: %v", got)
+	}
+	for only, want := range map[bool]int{false: 3, true: 4} {
+		if a := adviceEnrolAnew(ipc.Token{ID: "t1"}, only); len(a) != want || strings.Contains(strings.Join(a, ""), "set-password") != only {
+			t.Errorf("%v: %q", only, a)
+		}
+	}
+}
+
+// Where no token is enrolled that could agree, nobody is sent to look for one.
+func TestAdviceWhereNoTokenCanAgree(t *testing.T) {
+	for message, wants := range map[string]bool{
+		"no token opens accounts of class session":     false,
+		"the tokens that are present are not enrolled": true,
+	} {
+		e := &ipc.Error{Kind: ipc.NoKeyslot, Message: message}
+		got := strings.Join(adviceEnroll(e, kindFIDO2, ""), "\n")
+		if strings.Contains(got, "plug an enrolled token in") != wants || !strings.Contains(got, "--recovery-password-file FILE") {
+			t.Errorf("%s:\n%s", message, got)
+		}
+	}
+}
+
+// That nothing was changed is said once.
+func TestAdviceOnly(t *testing.T) {
+	all := []string{"nothing was changed; add another", "nothing was changed", "nothing was changed and no code was made; repeat"}
+	if got := strings.Join(adviceOnly(all, true), "|"); got != "add another|nothing was changed and no code was made; repeat" {
+		t.Error(got)
+	}
+	if got := adviceOnly(all, false); len(got) != len(all) {
+		t.Error(got)
 	}
 }

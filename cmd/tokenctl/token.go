@@ -47,9 +47,9 @@ fields are: name, kind, enrolled or not, present or not, classes, id.`,
 			c.show(t)
 			var warnings []ipc.Warning
 			for _, k := range list.Tokens {
-				c.sayTokenProblems(k, func(w []ipc.Warning) { warnings = append(warnings, w...) })
+				c.sayTokenProblems(k, cmd.CommandPath(), func(w []ipc.Warning) { warnings = append(warnings, w...) })
 			}
-			c.warn(warnings)
+			c.warn(adviceNoPIN(warnings, c.isOnlyWay(cmd.Context())))
 			return nil
 		},
 	}
@@ -79,12 +79,15 @@ func problemText(e *ipc.Error) string {
 	return clean(e.Message)
 }
 
-// sayTokenProblems shows what is wrong with a token; say shows its warnings.
-func (c *cli) sayTokenProblems(t ipc.Token, say func([]ipc.Warning)) {
+// sayTokenProblems shows what is wrong with a token, for the given command; say
+// shows its warnings.
+func (c *cli) sayTokenProblems(t ipc.Token, command string, say func([]ipc.Warning)) {
 	if t.Problem != nil {
 		c.say("%s cannot be used: %s", tokenLabel(t), problemText(t.Problem))
-		for _, h := range c.advise(t.Problem) {
-			c.say("  %s", clean(h))
+		for _, h := range adviceOnly(c.advise(t.Problem), true) {
+			if !strings.HasPrefix(h, "`"+command+"`") { // that is what runs
+				c.say("  %s", clean(h))
+			}
 		}
 	}
 	for i, w := range t.Warnings {
@@ -117,13 +120,13 @@ func (c *cli) tokenInfoCommand() *cobra.Command {
 			if c.json {
 				return c.printJSON(info)
 			}
-			c.printTokenInfo(info)
+			c.printTokenInfo(ctx, info)
 			return nil
 		},
 	}
 }
 
-func (c *cli) printTokenInfo(i ipc.TokenInfo) {
+func (c *cli) printTokenInfo(ctx context.Context, i ipc.TokenInfo) {
 	t := &table{head: []string{"", ""}, flexible: 1}
 	pair := func(name, value string) {
 		if value != "" {
@@ -146,9 +149,13 @@ func (c *cli) printTokenInfo(i ipc.TokenInfo) {
 	if k.Present {
 		c.pairPIN(i, pair)
 	}
-	if k.Kind != "soft" && (k.Present || i.Attested) {
+	switch {
+	case k.Kind == "soft":
+	case i.Attested || k.Enrolled && k.Present:
 		pair("vouched for by", vouchText(i.Attested, i.AttestationOK, i.Maker))
 		pair("maker's model", i.MakerModel)
+	case !k.Enrolled && k.Problem == nil:
+		pair("vouched for by", "not asked yet; it is when the token is enrolled")
 	}
 	for _, f := range i.Facts {
 		// What was told before need not be told in other words.
@@ -164,10 +171,10 @@ func (c *cli) printTokenInfo(i ipc.TokenInfo) {
 		pair("opens backup", backupText(b))
 	}
 	c.showPairs(t)
-	if k.NoPIN && k.Enrolled && !slices.ContainsFunc(k.Warnings, func(w ipc.Warning) bool { return w.Code == "no-pin" }) {
+	if k.NoPIN && k.Enrolled && !slices.ContainsFunc(k.Warnings, func(w ipc.Warning) bool { return w.Code == codeNoPIN }) {
 		c.say("it has no PIN: whoever finds it opens the vault with it, without anything else")
 	}
-	c.sayTokenProblems(k, c.warnAll)
+	c.sayTokenProblems(k, "tokenctl token info", func(w []ipc.Warning) { c.warnAll(adviceNoPIN(w, c.isOnlyWay(ctx))) })
 }
 
 // pairPIN tells of what guards a token that is plugged in.

@@ -107,7 +107,7 @@ func (c *cli) changePIN(ctx context.Context, f *pinFlags, t ipc.Token) error {
 	}
 	c.say("%s the %s of %s", either(first, "set", "changed"), newWord, tokenLabel(t))
 	if first && t.Enrolled {
-		for _, a := range adviceEnrolAnew(t) {
+		for _, a := range adviceEnrolAnew(t, c.isOnlyWay(ctx)) {
 			c.say("%s", a)
 		}
 	}

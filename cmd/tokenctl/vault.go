@@ -43,7 +43,7 @@ func (c *cli) initCommand() *cobra.Command {
 			var r ipc.InitRequest
 			var err error
 			if ef.infer(); ef.kind == "" {
-				if ef.kind, err = c.chooseKind(ctx, "piv, fido2, soft, none"); err != nil {
+				if err = c.proposeToken(ctx, &ef, "none"); err != nil {
 					return fail("make a vault", err)
 				}
 			}
@@ -51,6 +51,9 @@ func (c *cli) initCommand() *cobra.Command {
 				return err
 			}
 			if err := c.chooseToken(ctx, &ef); err != nil {
+				return fail("make a vault", err)
+			}
+			if err := c.offerPIN(ctx, &ef, false); err != nil {
 				return fail("make a vault", err)
 			}
 			if ef.kind != "none" {
@@ -82,6 +85,7 @@ func (c *cli) initCommand() *cobra.Command {
 	}
 	ef.add(cmd)
 	fl := cmd.Flags()
+	fl.Lookup("token").Usage = "`KIND` of token: piv, fido2, soft or none"
 	fl.StringVar(&passwordFile, "recovery-password-file", "", "read the new recovery password from `FILE` (- is standard input)")
 	fl.BoolVar(&noPassword, "no-recovery-password", false, "set no recovery password")
 	cmd.MarkFlagsMutuallyExclusive("recovery-password-file", "no-recovery-password")
@@ -155,7 +159,7 @@ func (c *cli) sayVaultMade(res ipc.InitResult) {
 	if res.Vault.Signer != "" {
 		c.say("its backups are signed by %s: note it, to know them again", clean(res.Vault.Signer))
 	}
-	c.warn(res.Warnings)
+	c.warn(adviceNoPIN(res.Warnings, res.Token != nil && res.Vault.RecoverySet.IsZero()))
 }
 
 func (c *cli) unlockCommand() *cobra.Command {

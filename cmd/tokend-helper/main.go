@@ -48,9 +48,9 @@ func main() {
 	held, err := confine.Start(os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "tokend-helper:", err)
-		os.Exit(exitFailed)
+		exit(exitFailed)
 	}
-	os.Exit(run(os.Args[1:], held, os.Stdin, os.Stdout, os.Stderr))
+	exit(run(os.Args[1:], held, os.Stdin, os.Stdout, os.Stderr))
 }
 
 func run(args, held []string, stdin io.Reader, stdout, stderr io.Writer) int {

@@ -25,7 +25,7 @@ type statement struct {
 	certificate    []byte // DER; empty where the key signed for itself
 }
 
-// purpose is the organizational unit of certificates that are for attesting
+// purpose is the organisational unit of certificates that are for attesting
 // (WebAuthn, section 8.2.1): a root may sign others.
 const purpose = "Authenticator Attestation"
 

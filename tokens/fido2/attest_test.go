@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
@@ -77,12 +78,12 @@ func TestAttestationOfOneKeyAlone(t *testing.T) {
 	}
 	for silent := range 3 { // the third stays away: both are attested
 		s := plug(t, vfido.Options{Maker: maker})
-		made := 0
+		var made atomic.Int32
 		s.SetHook(func(cmd vfido.Command, response []byte) []byte {
 			if cmd != vfido.CommandMakeCredential {
 				return response
 			}
-			if made++; made-1 != silent {
+			if int(made.Add(1))-1 != silent {
 				return response
 			}
 			var answer map[int]cbor.RawMessage
@@ -97,8 +98,8 @@ func TestAttestationOfOneKeyAlone(t *testing.T) {
 			return append([]byte{0}, out...)
 		})
 		e, err := driver(s.path()).Enroll(t.Context(), tokens.EnrollRequest{Locator: s.path(), Classes: both, Roots: [][]byte{maker.Root().Raw}})
-		if err != nil || made != 2 {
-			t.Fatalf("%d credentials: %v", made, err)
+		if err != nil || made.Load() != 2 {
+			t.Fatalf("%d credentials: %v", made.Load(), err)
 		}
 		if verified := e.Attestation != nil && e.Attestation.Verified; verified != (silent == 2) {
 			t.Errorf("credential %d unattested: %+v", silent, e.Attestation)

@@ -21,7 +21,7 @@ func (d *Driver) Diagnose(ctx context.Context) ([]tokens.Finding, error) {
 	var wg sync.WaitGroup
 	for i, p := range places {
 		wg.Go(func() {
-			k, err := d.meet(ctx, p.path, true, nil)
+			k, err := d.meet(ctx, p.path, true)
 			found[i] = findings(p, k, err)
 		})
 	}

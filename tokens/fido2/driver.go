@@ -194,8 +194,8 @@ func (k *key) still() error {
 }
 
 // meet asks a key that need not be of use, and lets go of it.
-func (d *Driver) meet(ctx context.Context, path string, retries bool, onBusy func()) (*key, error) {
-	k, err := d.reach(ctx, path, retries, onBusy)
+func (d *Driver) meet(ctx context.Context, path string, retries bool) (*key, error) {
+	k, err := d.reach(ctx, path, retries, nil)
 	if err == nil {
 		k.close()
 	}

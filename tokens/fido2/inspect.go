@@ -18,7 +18,7 @@ const maxShown = 400
 // of itself, and the tries left.
 func (d *Driver) Inspect(ctx context.Context, locator string) (tokens.Details, error) {
 	out := tokens.Details{PINTries: -1, PUKTries: -1}
-	k, err := d.meet(ctx, locator, true, nil)
+	k, err := d.meet(ctx, locator, true)
 	if err != nil {
 		return out, err
 	}

@@ -118,7 +118,7 @@ func (d *Driver) List(ctx context.Context) ([]tokens.Token, error) {
 	var wg sync.WaitGroup
 	for i, p := range places {
 		wg.Go(func() {
-			k, err := d.meet(ctx, p.path, false, nil)
+			k, err := d.meet(ctx, p.path, false)
 			out[i] = describe(p, k, err)
 		})
 	}

@@ -19,7 +19,7 @@ func (d *Driver) Probe(ctx context.Context, r tokens.ProbeRequest) ([]bool, erro
 		return nil, tokens.Errorf(tokens.CodeInvalid, "too many keys to ask for")
 	}
 	held := make([]bool, len(r.Keys))
-	k, err := d.meet(ctx, r.Locator, false, nil)
+	k, err := d.meet(ctx, r.Locator, false)
 	if err != nil {
 		return nil, err
 	}

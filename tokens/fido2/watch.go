@@ -184,7 +184,7 @@ func (w *watch) look(ctx context.Context) {
 		}
 		s.busy = true
 		go func() {
-			k, err := w.d.meet(ctx, path, false, nil)
+			k, err := w.d.meet(ctx, path, false)
 			r := reading{of: s, token: describe(p, k, err), err: err}
 			select {
 			case w.read <- r:

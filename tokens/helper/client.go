@@ -180,7 +180,7 @@ func (c *Client) Inspect(ctx context.Context, locator string) (tokens.Details, e
 	if err := c.call(ctx, req, call{locator: locator, timeout: c.cfg.ListTimeout}, &out); err != nil {
 		return tokens.Details{}, err
 	}
-	if err := c.checkToken(&out.Token); err != nil {
+	if err := c.checkTokenAt(&out.Token, locator); err != nil {
 		return tokens.Details{}, err
 	}
 	checkAttestation(out.Attestation)

@@ -79,3 +79,31 @@ exec sleep 600`)
 		}
 	}
 }
+
+// TestAnAnswerAboutAnotherToken is not believed.
+func TestAnAnswerAboutAnotherToken(t *testing.T) {
+	for at, fine := range map[string]bool{"/dev/hidraw1": true, "/dev/hidraw2": false, "": false} {
+		path := script(t, `read a; read b
+echo '{"result":{"token":{"kind":"fido2","locator":"`+at+`"},"pin_tries":8,"puk_tries":-1}}'`)
+		_, err := client(path, tokens.KindFIDO2).Inspect(t.Context(), "/dev/hidraw1")
+		if (err == nil) != fine {
+			t.Errorf("told of %q: %v", at, err)
+		}
+		path = script(t, `read a; read b
+echo '{"result":{"token":{"kind":"fido2","locator":"`+at+`"},"keys":[{"kind":"fido2","class":"touch","algorithm":"X25519","public":"CQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]}}'`)
+		_, err = client(path, tokens.KindFIDO2).Enroll(t.Context(), tokens.EnrollRequest{Locator: "/dev/hidraw1", Classes: []tokens.Class{tokens.ClassTouch}})
+		if (err == nil) != fine {
+			t.Errorf("enrolled %q: %v", at, err)
+		}
+	}
+}
+
+// TestASoftwareTokenHasNoPlace that an answer could be held against.
+func TestASoftwareTokenHasNoPlace(t *testing.T) {
+	_, err := client(program, tokens.KindSoft).Enroll(t.Context(), tokens.EnrollRequest{
+		Classes: []tokens.Class{tokens.ClassSession}, PIN: []byte("a long passphrase"),
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

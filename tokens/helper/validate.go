@@ -94,6 +94,15 @@ func (c *Client) checkToken(t *tokens.Token) error {
 	return nil
 }
 
+// checkTokenAt is checkToken for an answer about the token in one place: a helper
+// that has been taken over speaks for no other. A software token has no place.
+func (c *Client) checkTokenAt(t *tokens.Token, locator string) error {
+	if c.cfg.Kind != tokens.KindSoft && t.Locator != locator {
+		return protocolError("it told of a token in another place")
+	}
+	return c.checkToken(t)
+}
+
 // isNode says whether a path is one that the kernel gives to a HID device.
 func isNode(path string) bool {
 	number, ok := strings.CutPrefix(path, "/dev/hidraw")
@@ -118,7 +127,7 @@ func validPolicy(p tokens.Policy) bool {
 }
 
 func (c *Client) checkEnrollment(e *tokens.Enrollment, r tokens.EnrollRequest) error {
-	if err := c.checkToken(&e.Token); err != nil {
+	if err := c.checkTokenAt(&e.Token, r.Locator); err != nil {
 		return err
 	}
 	if len(e.KeyFile) > wire.MaxKeyFile || len(e.Warnings) > 16 {

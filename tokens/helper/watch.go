@@ -45,9 +45,9 @@ func (w *crowd) admit(ctx context.Context, now func() time.Time, e tokens.Event)
 	if len(w.there) > wire.MaxTokens {
 		return protocolError("too many tokens at once")
 	}
-	gained := now().Sub(w.last) / eventPause
-	w.free = int(min(eventBurst, time.Duration(w.free)+max(gained, 0)))
-	w.last = w.last.Add(max(gained, 0) * eventPause)
+	since := max(now().Sub(w.last), 0)
+	w.free = min(eventBurst, w.free+int(since/eventPause))
+	w.last = w.last.Add(since.Truncate(eventPause))
 	if w.free > 0 {
 		w.free--
 		return nil

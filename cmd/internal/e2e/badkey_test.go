@@ -232,6 +232,14 @@ func (b *badBench) unlocks(t *testing.T, when string) {
 // asks has the bad key itself asked.
 func (b *badBench) asks(t *testing.T, bad badKey, key *vfido.Key) {
 	t.Helper()
+	if bad.fault.Kind != vfido.FaultVanish { // it is given a while to come to its senses
+		Eventually(t, 5*time.Second+soon(), func() error {
+			if b.listed(b.port.Path()) == nil {
+				return fmt.Errorf("it is not listed")
+			}
+			return nil
+		})
+	}
 	doctor := b.within(t, 15*time.Second, []int{0, 1, 13}, "doctor")
 	tok := b.listed(b.port.Path())
 	switch {

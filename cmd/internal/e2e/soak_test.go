@@ -40,7 +40,7 @@ const (
 // as many helpers and descriptors as in the beginning.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	cycles := 40
+	cycles := 25
 	if want := os.Getenv(soakCycles); want != "" {
 		var err error
 		if cycles, err = strconv.Atoi(want); err != nil || cycles < 1 {
