@@ -93,7 +93,7 @@ func adviseVault(e *ipc.Error) []string {
 	case ipc.NewerVersion:
 		return []string{"a newer tokend wrote this, and it was left alone; install that version here"}
 	case ipc.LastKeyslot:
-		return []string{"it is the last way to accounts of this vault; add another first: `tokenctl token enroll` or `tokenctl recovery set-password`"}
+		return []string{"add another way first: `tokenctl token enroll` or `tokenctl recovery set-password`"}
 	case ipc.BackupStale:
 		return []string{"make one now: `tokenctl backup create FILE`"}
 	}

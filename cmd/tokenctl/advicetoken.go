@@ -28,7 +28,7 @@ func adviseToken(e *ipc.Error) []string {
 			"if nobody needs what is there (a vault that is gone, an enrolment that was interrupted): repeat with --overwrite 82 --overwrite 83, which destroys it for ever",
 			"if somebody does: choose free slots with --slot 84 --touch-slot 85, or use the key that is there with --use-existing"}
 	case ipc.TokenService:
-		if isFIDO2(e.Token) { // pcscd has no part in those
+		if isFIDO2(e.Token) || strings.Contains(e.Message, "token helper") { // pcscd has no part in those
 			return []string{"nothing was changed; `tokenctl doctor` names what is in the way and what mends it",
 				"without any token: `tokenctl unlock --recovery` takes the recovery password"}
 		}
