@@ -45,7 +45,7 @@ rm -f build/test-failed
 {
 	# Most tests wait: for cards, keys and people. So more run at once than there
 	# are processors.
-	go test -race -count=1 -p 4 -parallel 3 -timeout 13m -json $PKGS || touch build/test-failed
+	go test -race -count=1 -p 3 -timeout 13m -json $PKGS || touch build/test-failed
 	# What only differs by how it is built is tested again as it is built.
 	if [ "$PKGS" = ./... ]; then
 		GOEXPERIMENT=runtimesecret go test -count=1 -timeout 5m -json ./daemon/secret ./daemon/otp ./daemon/archive ./daemon/vault || touch build/test-failed

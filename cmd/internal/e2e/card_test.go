@@ -41,6 +41,26 @@ func newBench(t *testing.T, o vpiv.Options, args ...string) *bench {
 	return b
 }
 
+// putBack puts the card back that was pulled out in the midst of a command. The
+// driver of virtual readers hangs after that now and then; the service is started
+// anew then, once, as a person would do.
+func (b *bench) putBack() {
+	b.tb.Helper()
+	err := b.rig.Insert(b.card, 0)
+	if err == nil {
+		return
+	}
+	b.tb.Logf("the smart card service is restarted: %v", err)
+	if err := b.rig.RestartPCSCD(); err != nil {
+		b.tb.Fatal(err)
+	}
+	if b.rig.Card(0) == nil {
+		if err := b.rig.Insert(b.card, 0); err != nil {
+			b.tb.Fatal(err)
+		}
+	}
+}
+
 // init makes a vault on the card.
 func (b *bench) init() {
 	b.tb.Helper()

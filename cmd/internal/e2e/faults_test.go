@@ -57,9 +57,7 @@ func TestCardPulledInMidOperation(t *testing.T) {
 	}()
 	b.Fails(13, "", []string{"code", touch.name}, "pulled out")
 	b.card.SetTouch(nil)
-	if err := b.rig.Insert(b.card, 0); err != nil {
-		t.Fatal(err)
-	}
+	b.putBack()
 	b.back("card in again", func() error { return b.try("unlock", "--pin-file", b.pin) })
 	checkOne(t, b.Daemon, touch)
 	checkOne(t, b.Daemon, session)
@@ -73,9 +71,7 @@ func TestCardPulledInMidOperation(t *testing.T) {
 	}()
 	b.Fails(13, "", []string{"unlock", "--pin-file", b.pin})
 	b.card.SetDelay(0)
-	if err := b.rig.Insert(b.card, 0); err != nil {
-		t.Fatal(err)
-	}
+	b.putBack()
 	b.back("card in again", func() error { return b.try("unlock", "--pin-file", b.pin) })
 }
 

@@ -20,7 +20,7 @@ import (
 func TestKilledAtRandomMoments(t *testing.T) {
 	t.Parallel()
 	const kills = 200
-	d := NewDaemon(t, programs(t), nil)
+	d := NewDaemon(t, plainPrograms(t), nil)
 	d.Start()
 	pass := File(t, "correct horse battery staple")
 	d.OK("", "init", "--token", "soft", "--pin-file", pass, "--no-recovery-password")
@@ -34,6 +34,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 		added   = map[string]bool{}
 		highest uint64
 		serial  atomic.Int64
+		took    atomic.Int64 // of the last command that succeeded, in nanoseconds
 	)
 	for round := range kills {
 		stop := make(chan struct{})
@@ -50,6 +51,7 @@ func TestKilledAtRandomMoments(t *testing.T) {
 					if r.Exit != 0 {
 						continue
 					}
+					took.Store(int64(r.Took))
 					var c ipc.Code
 					if err := json.Unmarshal([]byte(r.Stdout), &c); err != nil || c.Counter == nil {
 						t.Errorf("round %d: no code: %s", round, r)
@@ -81,7 +83,9 @@ func TestKilledAtRandomMoments(t *testing.T) {
 				}
 			}
 		})
-		time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond)
+		// Of the time that a command takes here and now, however loaded the
+		// machine is.
+		time.Sleep(time.Duration(rand.Int64N(int64(4 * max(30*time.Millisecond, time.Duration(took.Load()))))))
 		d.Kill()
 		close(stop)
 		wg.Wait()

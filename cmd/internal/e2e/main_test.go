@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -23,6 +24,32 @@ var build = sync.OnceValues(func() (Programs, error) {
 	}
 	return Build(dir, raced)
 })
+
+// buildPlain compiles them without the race detector, for tests that need many
+// starts or derivations and prove nothing about races.
+var buildPlain = sync.OnceValues(func() (Programs, error) {
+	if !raced {
+		return build()
+	}
+	dir, err := os.MkdirTemp("", "tokend-programs-")
+	if err != nil {
+		return Programs{}, err
+	}
+	plainBuilt.Store(true)
+	return Build(dir, false)
+})
+
+// plainBuilt says that there is something to be removed.
+var plainBuilt atomic.Bool
+
+func plainPrograms(tb testing.TB) Programs {
+	tb.Helper()
+	p, err := buildPlain()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
 
 // soon is what is promised to take a second, on a machine that may have much
 // else to do; with the race detector in them the programs are several times as
@@ -52,6 +79,11 @@ func TestMain(m *testing.M) {
 		}
 		if err := os.RemoveAll(p.Dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	if plainBuilt.Load() {
+		if p, err := buildPlain(); err == nil {
+			_ = os.RemoveAll(p.Dir)
 		}
 	}
 	os.Exit(code)

@@ -67,7 +67,7 @@ func (k *keyring) alone(t *testing.T, w way, accounts []sample) {
 func TestEachOfFourOpens(t *testing.T) {
 	t.Parallel()
 	k := newKeyring(t, nil)
-	accounts := samples(10)
+	accounts := samples(6)
 	ways := k.enrolAll(accounts)
 	order := k.order()
 	if len(order) != len(accounts) {

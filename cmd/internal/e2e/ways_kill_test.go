@@ -31,10 +31,7 @@ func TestKilledWhileWaysChange(t *testing.T) {
 	t.Parallel()
 	// As they are shipped: under the race detector the recovery password alone
 	// would take most of the time.
-	p, err := Build(t.TempDir(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := plainPrograms(t)
 	var mu sync.Mutex
 	tally := map[string]int{}
 	t.Run("lanes", func(t *testing.T) {
