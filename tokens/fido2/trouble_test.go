@@ -122,28 +122,34 @@ func testFault(t *testing.T, f vfido.Fault) {
 		}
 	}
 	s.ClearFaults()
-	if err := s.port.Remove(); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.port.Insert(s.Key); err != nil {
-		t.Fatal(err)
-	}
-	// What asked before may hold the key for a moment yet; a second is promised.
-	// Patient as it is shipped, for the machine may have much else to do.
-	d = fido2.New(fido2.Options{Devices: []string{s.path()}})
-	r := tokens.AgreeRequest{Locator: s.path(), Key: k, Peer: peer.PublicKey().Bytes(), PIN: []byte(rightPIN)}
-	for began = time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		got, err := d.Agree(t.Context(), r)
-		if errors.Is(err, &tokens.Error{Code: tokens.CodeBusy}) && time.Since(began) < time.Second {
-			t.Logf("after %v: %v", time.Since(began), err)
-			continue
+	worksAgain(t, s, k)
+}
+
+// worksAgain puts a key back in that answered badly, and has a driver as it is
+// shipped use it. A pseudo-terminal that was just hung up loses a report now and
+// then, which no hidraw device does; so what a person is advised to do, pull it
+// out and put it in again, may be done three times.
+func worksAgain(t *testing.T, s slot, k tokens.Key) {
+	t.Helper()
+	d := fido2.New(fido2.Options{Devices: []string{s.path()}})
+	peer := conformance.Peer(t, k)
+	var err error
+	for range 3 {
+		if err := s.port.Remove(); err != nil {
+			t.Fatal(err)
 		}
-		if err != nil {
-			t.Fatalf("after %v: %v", time.Since(began), err)
+		if err := s.port.Insert(s.Key); err != nil {
+			t.Fatal(err)
 		}
-		conformance.Want(t, got, k, peer)
-		return
+		var got []byte
+		got, err = d.Agree(t.Context(), tokens.AgreeRequest{Locator: s.path(), Key: k, Peer: peer.PublicKey().Bytes(), PIN: []byte(rightPIN)})
+		if err == nil {
+			conformance.Want(t, got, k, peer)
+			return
+		}
+		t.Logf("put back in: %v", err)
 	}
+	t.Errorf("it does not work again: %v", err)
 }
 
 // TestFaultsOfEnrolling: the same for making a credential.
