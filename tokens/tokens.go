@@ -9,6 +9,7 @@ package tokens
 
 import (
 	"context"
+	"crypto/ecdh"
 	"encoding/json"
 )
 
@@ -41,6 +42,19 @@ const (
 	P384   Algorithm = "P-384"
 	X25519 Algorithm = "X25519"
 )
+
+// Curve returns the group of an algorithm, nil when the algorithm is not known.
+func (a Algorithm) Curve() ecdh.Curve {
+	switch a {
+	case P256:
+		return ecdh.P256()
+	case P384:
+		return ecdh.P384()
+	case X25519:
+		return ecdh.X25519()
+	}
+	return nil
+}
 
 // Policy says when a token asks for a PIN or a touch. PolicyUnknown is what a
 // key made elsewhere has when the token cannot attest to it.

@@ -107,7 +107,7 @@ func goldenKey(t *testing.T, data []byte, keys slotKeys) *softKey {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if k.keys[class], err = curveOf(key.Algorithm).NewPrivateKey(raw); err != nil {
+			if k.keys[class], err = key.Algorithm.Curve().NewPrivateKey(raw); err != nil {
 				t.Fatal(err)
 			}
 		}

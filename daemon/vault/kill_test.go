@@ -29,7 +29,7 @@ func (j killJob) key() (*softKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		if k.keys[c], err = curveOf(k.alg).NewPrivateKey(raw); err != nil {
+		if k.keys[c], err = k.alg.Curve().NewPrivateKey(raw); err != nil {
 			return nil, err
 		}
 	}

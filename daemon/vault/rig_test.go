@@ -28,7 +28,7 @@ type softKey struct {
 
 func newSoftKey(tb testing.TB, alg tokens.Algorithm, classes ...tokens.Class) *softKey {
 	tb.Helper()
-	curve := curveOf(alg)
+	curve := alg.Curve()
 	k := &softKey{keys: map[tokens.Class]*ecdh.PrivateKey{}, kind: tokens.KindPIV, alg: alg, calls: map[tokens.Class]int{}}
 	for _, c := range classes {
 		priv, err := curve.GenerateKey(rand.Reader)
@@ -175,10 +175,6 @@ func wantErr(tb testing.TB, err, want error) {
 }
 
 type ecdhPrivate = ecdh.PrivateKey
-
-func curveOf(alg tokens.Algorithm) ecdh.Curve {
-	return map[tokens.Algorithm]ecdh.Curve{tokens.P256: ecdh.P256(), tokens.P384: ecdh.P384(), tokens.X25519: ecdh.X25519()}[alg]
-}
 
 type archiveKeys = archive.Keys
 

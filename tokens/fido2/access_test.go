@@ -3,6 +3,7 @@
 package fido2_test
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,10 +45,9 @@ func own(t *testing.T) string {
 	return path
 }
 
-// asNobody does one operation in a process of a user who may open no device.
-func asNobody(t *testing.T, r *fidorig.Rig, req wire.Request, out any) error {
+// startAsNobody starts a process of a user who may open no device.
+func startAsNobody(t *testing.T, r *fidorig.Rig, cmd *exec.Cmd) (io.WriteCloser, io.ReadCloser) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), own(t))
 	cmd.Env = append(append(os.Environ(), r.Env()...), standIn+"=1")
 	cmd.Dir = "/"
 	cmd.Stderr = os.Stderr
@@ -65,6 +65,14 @@ func asNobody(t *testing.T, r *fidorig.Rig, req wire.Request, out any) error {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	return stdin, stdout
+}
+
+// asNobody does one operation in a process of a user who may open no device.
+func asNobody(t *testing.T, r *fidorig.Rig, req wire.Request, out any) error {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), own(t))
+	stdin, stdout := startAsNobody(t, r, cmd)
 	defer cmd.Wait()
 	defer stdin.Close()
 	req.Kind = tokens.KindFIDO2
@@ -170,23 +178,7 @@ func touch(t *testing.T, r *fidorig.Rig) {
 func watchAsNobody(t *testing.T, r *fidorig.Rig) *observer {
 	t.Helper()
 	cmd := exec.Command(own(t))
-	cmd.Env = append(append(os.Environ(), r.Env()...), standIn+"=1")
-	cmd.Dir = "/"
-	cmd.Stderr = os.Stderr
-	if os.Getuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	}
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	stdin, stdout := startAsNobody(t, r, cmd)
 	t.Cleanup(func() { stdin.Close(); cmd.Wait() })
 	if err := wire.WriteRequest(stdin, wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpWatch}); err != nil {
 		t.Fatal(err)

@@ -82,7 +82,7 @@ func checkAgree(r tokens.AgreeRequest) (*params, *ecdh.PublicKey, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	curve := curveOf(r.Key.Algorithm)
+	curve := r.Key.Algorithm.Curve()
 	if curve == nil {
 		return nil, nil, tokens.Errorf(tokens.CodeInvalid, "the key's algorithm is not known")
 	}

@@ -207,7 +207,7 @@ func (k *key) seal(p *params, secret []byte, class tokens.Class, alg tokens.Algo
 }
 
 func generate(d *Driver, alg tokens.Algorithm) (*ecdh.PrivateKey, error) {
-	private, err := curveOf(alg).GenerateKey(d.o.Random)
+	private, err := alg.Curve().GenerateKey(d.o.Random)
 	if err != nil {
 		return nil, fail(tokens.CodeProtocol, "cannot make a private key", err)
 	}

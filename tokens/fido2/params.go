@@ -100,19 +100,6 @@ func parseParams(b []byte) (*params, error) {
 	return p, nil
 }
 
-// curveOf returns the curve of an algorithm, nil when the algorithm is not known.
-func curveOf(a tokens.Algorithm) ecdh.Curve {
-	switch a {
-	case tokens.P256:
-		return ecdh.P256()
-	case tokens.P384:
-		return ecdh.P384()
-	case tokens.X25519:
-		return ecdh.X25519()
-	}
-	return nil
-}
-
 // context binds everything that is stored beside the sealed private key, each
 // part with its length.
 func (p *params) context(class tokens.Class, alg tokens.Algorithm, public []byte) []byte {
@@ -167,7 +154,7 @@ var errSecret = errors.New("the secret does not open the private key")
 // unseal takes the private key of k out of p. It fails with errSecret when the
 // secret is not the one that sealed it.
 func (p *params) unseal(secret []byte, k tokens.Key) (*ecdh.PrivateKey, error) {
-	curve := curveOf(k.Algorithm)
+	curve := k.Algorithm.Curve()
 	context := p.context(k.Class, k.Algorithm, k.Public)
 	a, err := p.aead(secret, context)
 	if err != nil {

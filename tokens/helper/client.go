@@ -9,7 +9,6 @@ package helper
 
 import (
 	"context"
-	"crypto/ecdh"
 	"log/slog"
 	"sync"
 	"time"
@@ -153,7 +152,7 @@ func (c *Client) Enroll(ctx context.Context, r tokens.EnrollRequest) (tokens.Enr
 // Agree implements tokens.Driver.
 func (c *Client) Agree(ctx context.Context, r tokens.AgreeRequest) ([]byte, error) {
 	var out wire.AgreeResult
-	curve := curveOf(r.Key.Algorithm)
+	curve := r.Key.Algorithm.Curve()
 	if curve == nil {
 		return nil, tokens.Errorf(tokens.CodeInvalid, "the key's algorithm is not known")
 	}
@@ -242,19 +241,6 @@ func (c *Client) Diagnose(ctx context.Context) ([]tokens.Finding, error) {
 		checkFinding(&out[i])
 	}
 	return out, nil
-}
-
-// curveOf returns the curve of an algorithm, nil when the algorithm is not known.
-func curveOf(a tokens.Algorithm) ecdh.Curve {
-	switch a {
-	case tokens.P256:
-		return ecdh.P256()
-	case tokens.P384:
-		return ecdh.P384()
-	case tokens.X25519:
-		return ecdh.X25519()
-	}
-	return nil
 }
 
 // sharedSize is the length of an ECDH result, in bytes.

@@ -110,7 +110,7 @@ func isNode(path string) bool {
 }
 
 func validPublic(a tokens.Algorithm, public []byte) bool {
-	curve := curveOf(a)
+	curve := a.Curve()
 	if curve == nil {
 		return false
 	}
