@@ -108,6 +108,9 @@ type SlotKey struct {
 	TouchPolicy Policy    `json:"touch_policy"`
 	// Attested says that the token vouched for origin and policies.
 	Attested bool `json:"attested,omitempty"`
+	// Made says that what lies beside the key tells that an enrolment made it, for
+	// whatever vault. Only an inspection looks.
+	Made bool `json:"made,omitempty"`
 }
 
 // Details is what an inspection adds to a Token. Numbers below zero mean that
@@ -269,10 +272,14 @@ type WipeRequest struct {
 	Locator string `json:"locator"`
 	// Keys are the keys to remove. A driver removes a key only if the token
 	// holds that very key in that very place.
-	Keys          []Key  `json:"keys"`
-	PIN           []byte `json:"pin,omitempty"`
-	SpendLastTry  bool   `json:"spend_last_try,omitempty"`
-	ManagementKey []byte `json:"management_key,omitempty"`
+	Keys []Key `json:"keys"`
+	// Places are places to clear as well (PIV: slots) whose keys nobody remembers.
+	// A driver does so only where the token itself shows that an enrolment made
+	// the key that is there, and fails with CodeOccupied elsewhere.
+	Places        []string `json:"places,omitempty"`
+	PIN           []byte   `json:"pin,omitempty"`
+	SpendLastTry  bool     `json:"spend_last_try,omitempty"`
+	ManagementKey []byte   `json:"management_key,omitempty"`
 }
 
 // ProbeRequest asks a token which of Keys it holds.

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +50,20 @@ func slotCertificate(now time.Time, name string, public *ecdsa.PublicKey) (*x509
 	}
 	return x509.ParseCertificate(der)
 }
+
+// made says whether a slot's certificate tells that an enrolment made the key k
+// there. A certificate that the user put in its place, or a key that he did, is
+// none of ours.
+func made(cert *x509.Certificate, slot string, k *tokens.SlotKey) bool {
+	if cert == nil || k == nil || cert.Subject.CommonName != madeName(slot) || !slices.Contains(cert.Subject.Organization, organization) {
+		return false
+	}
+	_, point, ok := publicPoint(cert.PublicKey)
+	return ok && bytes.Equal(point, k.Public)
+}
+
+// madeName is the name on the certificate of a key that was made in a slot.
+func madeName(slot string) string { return "tokend slot " + slot }
 
 // spare says whether a slot's certificate marks its key as one that nobody has
 // use for. k is what else is known of the key, which must be the same one.

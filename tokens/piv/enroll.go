@@ -330,7 +330,7 @@ func (e *enrollment) finish(ctx context.Context) (tokens.Enrollment, error) {
 	}
 	for _, p := range e.places {
 		k := p.existing
-		raw, err := params{Slot: p.slot.String(), PIN: k.PINPolicy, Touch: k.TouchPolicy}.encode()
+		raw, err := params{Slot: p.slot.String(), PIN: k.PINPolicy, Touch: k.TouchPolicy, Taken: !p.made}.encode()
 		if err != nil {
 			return tokens.Enrollment{}, fail(tokens.CodeProtocol, "cannot write the key's parameters", err)
 		}

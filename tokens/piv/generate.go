@@ -173,7 +173,7 @@ func (e *enrollment) refusedGenerate(slot gopiv.Slot, err error) error {
 // public key in no other way. It vouches for nothing: the key that signs it is
 // thrown away.
 func (e *enrollment) certify(yk *gopiv.YubiKey, slot gopiv.Slot, public *ecdsa.PublicKey) error {
-	cert, err := slotCertificate(e.d.o.Now(), "tokend slot "+slot.String(), public)
+	cert, err := slotCertificate(e.d.o.Now(), madeName(slot.String()), public)
 	if err != nil {
 		return fail(tokens.CodeProtocol, "cannot make the slot's certificate", err)
 	}

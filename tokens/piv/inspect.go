@@ -45,8 +45,27 @@ func (d *Driver) Inspect(ctx context.Context, locator string) (out tokens.Detail
 			return out, err
 		}
 	}
+	if err := s.markMade(out.Token.Keys); err != nil {
+		return out, err
+	}
 	out.Attestation, err = s.vouch(out.Token.Keys, nil)
 	return out, err
+}
+
+// markMade looks which of the keys an enrolment made.
+func (s *session) markMade(keys []tokens.SlotKey) error {
+	for i := range keys {
+		slot, err := parseSlot(keys[i].Slot)
+		if err != nil {
+			return err
+		}
+		cert, err := s.certificate(slot)
+		if err := s.refused(err); err != nil {
+			return err
+		}
+		keys[i].Made = made(cert, keys[i].Slot, &keys[i])
+	}
+	return nil
 }
 
 // references fills in what metadata tells of PIN and PUK.

@@ -57,6 +57,9 @@ type params struct {
 	Slot  string        `json:"slot"`
 	PIN   tokens.Policy `json:"pin"`
 	Touch tokens.Policy `json:"touch"`
+	// Taken says that the key was there before it was enrolled: it may have other
+	// uses, and Wipe leaves it alone.
+	Taken bool `json:"taken,omitempty"`
 }
 
 func (p params) encode() (json.RawMessage, error) { return json.Marshal(p) }

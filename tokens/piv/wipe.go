@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"slices"
 
 	gopiv "github.com/go-piv/piv-go/v2/piv"
 
@@ -17,16 +18,13 @@ import (
 // older cards a new key that nobody has use for takes its place, with a
 // certificate that says so: Enroll takes such a slot for free.
 func (d *Driver) Wipe(ctx context.Context, r tokens.WipeRequest) (cleared []string, err error) {
-	var slots []gopiv.Slot
 	for _, k := range r.Keys {
 		if k.Kind != tokens.KindPIV {
 			return nil, tokens.Errorf(tokens.CodeInvalid, "not a key of a PIV card")
 		}
-		_, slot, err := parseParams(k.Params)
-		if err != nil {
+		if _, _, err := parseParams(k.Params); err != nil {
 			return nil, err
 		}
-		slots = append(slots, slot)
 	}
 	s, err := d.read(ctx, r.Locator)
 	if err != nil {
@@ -37,18 +35,9 @@ func (d *Driver) Wipe(ctx context.Context, r tokens.WipeRequest) (cleared []stri
 			err = cerr
 		}
 	}()
-	var ours []gopiv.Slot
-	for i, slot := range slots {
-		k, _, _, err := s.occupant(slot)
-		if err != nil {
-			return nil, err
-		}
-		if k != nil && k.Algorithm == r.Keys[i].Algorithm && bytes.Equal(k.Public, r.Keys[i].Public) {
-			ours = append(ours, slot)
-		}
-	}
-	if len(ours) == 0 {
-		return nil, tokens.Errorf(tokens.CodeWrongToken, "the card in the reader holds none of the keys")
+	ours, err := s.toClear(r)
+	if err != nil {
+		return nil, err
 	}
 	if r.PIN != nil {
 		if err := s.verify(r.PIN, r.SpendLastTry); err != nil {
@@ -70,6 +59,50 @@ func (d *Driver) Wipe(ctx context.Context, r tokens.WipeRequest) (cleared []stri
 		cleared = append(cleared, slot.String())
 	}
 	return cleared, nil
+}
+
+// toClear are the slots that hold one of the request's keys, and those named that
+// hold one which an enrolment made.
+func (s *session) toClear(r tokens.WipeRequest) ([]gopiv.Slot, error) {
+	var ours []gopiv.Slot
+	for _, want := range r.Keys {
+		p, slot, err := parseParams(want.Params)
+		if err != nil {
+			return nil, err
+		}
+		k, _, _, err := s.occupant(slot)
+		if err != nil {
+			return nil, err
+		}
+		if k != nil && !p.Taken && k.Algorithm == want.Algorithm && bytes.Equal(k.Public, want.Public) && !slices.Contains(ours, slot) {
+			ours = append(ours, slot)
+		}
+	}
+	for _, name := range r.Places {
+		slot, err := parseSlot(name)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(ours, slot) {
+			continue
+		}
+		k, _, _, err := s.occupant(slot)
+		if err != nil {
+			return nil, err
+		}
+		cert, err := s.certificate(slot)
+		if err := s.refused(err); err != nil {
+			return nil, err
+		}
+		if !made(cert, slot.String(), k) {
+			return nil, tokens.Errorf(tokens.CodeOccupied, "slot %s of the card holds no key that is known to be of a vault", slot)
+		}
+		ours = append(ours, slot)
+	}
+	if len(ours) == 0 {
+		return nil, tokens.Errorf(tokens.CodeWrongToken, "the card in the reader holds none of the keys")
+	}
+	return ours, nil
 }
 
 // clear destroys the key in a slot, and then its certificate: the other way
