@@ -288,29 +288,3 @@ func (d *Daemon) MoveAccount(ctx context.Context, p ipc.Principal, id string, r 
 	u.tellAccount(ipc.EventAccountChanged, a)
 	return d.Accounts(ctx, p)
 }
-
-// RemoveAccount implements [ipc.Accounts].
-func (d *Daemon) RemoveAccount(ctx context.Context, p ipc.Principal, id string, r ipc.RemoveAccountRequest) (ipc.RemoveAccountResult, error) {
-	u, s, a, err := d.account(&p, id, true)
-	if err != nil {
-		return ipc.RemoveAccountResult{}, err
-	}
-	if r.Confirm != a.ID {
-		return ipc.RemoveAccountResult{}, ipc.Errorf(ipc.InvalidArgument, "the confirmation is not the account's id")
-	}
-	leave, err := u.alone(ctx)
-	if err != nil {
-		return ipc.RemoveAccountResult{}, err
-	}
-	defer leave()
-	gone, err := s.vault.Remove(ctx, a.ID)
-	s.reindex()
-	u.auditResult(p, "account-remove", a.ID, err)
-	if err != nil {
-		return ipc.RemoveAccountResult{}, mapError(err)
-	}
-	u.tellAccount(ipc.EventAccountRemoved, gone)
-	return ipc.RemoveAccountResult{
-		Version: ipc.Version, Removed: wireAccount(gone), InBackups: u.backupsSince(s.vault.ID(), gone.Created),
-	}, nil
-}

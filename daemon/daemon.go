@@ -187,6 +187,7 @@ func (d *Daemon) openState() error {
 		return err
 	}
 	d.lock = lock
+	d.finishPurges()
 	return nil
 }
 

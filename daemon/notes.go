@@ -23,6 +23,8 @@ type notes struct {
 	data notesData
 	// unwritten says that data has something that the file has not.
 	unwritten bool
+	// closed says that the file is another's now: nothing is written any more.
+	closed bool
 }
 
 type notesData struct {
@@ -37,6 +39,12 @@ type notesData struct {
 	// Unfinished are keys that an enrolment left on a token without a keyslot of
 	// theirs: it was interrupted, or could not be undone.
 	Unfinished []tokens.Key `json:"unfinished,omitempty"`
+	// Purged are keys that a vault which was purged left on tokens.
+	Purged []tokens.Key `json:"purged,omitempty"`
+	// Wiped are those of all these keys that were removed from their tokens.
+	Wiped []tokens.Key `json:"wiped,omitempty"`
+	// Declined is when the owner last said that he wants no recovery password.
+	Declined *declined `json:"declined,omitempty"`
 	// Underway is a change that was begun and not noted as ended.
 	Underway *underway `json:"underway,omitempty"`
 }
@@ -83,6 +91,8 @@ func (n *notes) get() notesData {
 	}
 	c.Revoked = append([]tokens.Key(nil), c.Revoked...)
 	c.Unfinished = append([]tokens.Key(nil), c.Unfinished...)
+	c.Purged = append([]tokens.Key(nil), c.Purged...)
+	c.Wiped = append([]tokens.Key(nil), c.Wiped...)
 	c.Slots = make(map[string]slotNotes, len(n.data.Slots))
 	for id, s := range n.data.Slots {
 		c.Slots[id] = s
@@ -114,8 +124,21 @@ func (n *notes) flush() error {
 	return n.write()
 }
 
+// close ends the notes: their folder goes.
+func (n *notes) close() {
+	if n == nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = true
+}
+
 // write needs n.mu.
 func (n *notes) write() error {
+	if n.closed {
+		return errors.New("the vault was purged")
+	}
 	n.data.Version = 1
 	b, err := json.Marshal(n.data)
 	if err != nil {
@@ -193,5 +216,7 @@ func (n *notesData) enrolled(slot string, e tokens.Enrollment) {
 	s.Warnings, s.Attestation = e.Warnings, e.Attestation
 	n.Slots[slot] = s
 	// A key that is enrolled as it was, once more, is revoked no longer.
-	n.Revoked = slices.DeleteFunc(n.Revoked, func(k tokens.Key) bool { return hasKey(e.Keys, k) })
+	again := func(k tokens.Key) bool { return hasKey(e.Keys, k) }
+	n.Revoked = slices.DeleteFunc(n.Revoked, again)
+	n.Purged = slices.DeleteFunc(n.Purged, again)
 }

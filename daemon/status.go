@@ -108,6 +108,7 @@ func (u *user) openInfo(info *ipc.Vault, s *session) {
 	info.IdleLock, info.HardLock = wireTime(idle), wireTime(hard)
 	x := s.index.Load()
 	info.Accounts = len(x.list)
+	info.AskRecovery = !s.vault.ReadOnly() && u.asksRecovery(x.list, s.vault.RecoverySet())
 	for _, a := range x.list {
 		if a.Class == tokens.ClassTouch {
 			info.Touch++

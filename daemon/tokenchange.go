@@ -134,7 +134,7 @@ func (d *Daemon) WipeToken(ctx context.Context, p ipc.Principal, id string, r ip
 	if r.Confirm != t.ref.ID {
 		return ipc.WipeTokenResult{}, ipc.Errorf(ipc.InvalidArgument, "the confirmation is not the token's id")
 	}
-	if t.slot != nil {
+	if t.slot != nil && len(r.Slots) == 0 && (t.token == nil || len(leftOn(*t.token, u.notesOf().get().former(u.slots()))) == 0) {
 		e := ipc.Errorf(ipc.Conflict, "token %q is enrolled and its keys still open the vault", t.ref.Label)
 		e.Token = &t.ref
 		return ipc.WipeTokenResult{}, e
@@ -147,7 +147,9 @@ func (d *Daemon) WipeToken(ctx context.Context, p ipc.Principal, id string, r ip
 	return ipc.WipeTokenResult{Version: ipc.Version, Cleared: cleared}, nil
 }
 
-// wipe removes what revoked keyslots left on a token, and nothing else.
+// wipe removes what keyslots that are no more left on a token, and nothing else:
+// what the notes know, and in the slots that are named what the token itself shows
+// to be made by an enrolment.
 func (u *user) wipe(ctx context.Context, p ipc.Principal, t target, r ipc.WipeTokenRequest) ([]string, error) {
 	seen, err := u.here(p, t)
 	if err != nil {
@@ -161,12 +163,15 @@ func (u *user) wipe(ctx context.Context, p ipc.Principal, t target, r ipc.WipeTo
 	if err != nil {
 		return nil, ipc.Errorf(ipc.InvalidArgument, "the management key is not hexadecimal")
 	}
-	keys, err := u.revokedOn(ctx, seen, t.stay)
+	if err := u.mayClear(seen, t.ref, r.Slots); err != nil {
+		return nil, err
+	}
+	keys, err := u.formerOn(ctx, seen, t.stay)
 	if err != nil {
 		return nil, tokenError(err, t.ref)
 	}
-	if len(keys) == 0 && !seen.Unlisted { // enrolling leaves nothing on those, but something else may have
-		e := ipc.Errorf(ipc.NotFound, "no key of a revoked keyslot is on token %q", t.ref.Label)
+	if len(keys) == 0 && len(r.Slots) == 0 && !seen.Unlisted { // enrolling leaves nothing on those, but something else may have
+		e := ipc.Errorf(ipc.NotFound, "no key is on token %q that is known to be of a revoked keyslot or of a vault that is gone", t.ref.Label)
 		e.Token = &t.ref
 		return nil, e
 	}
@@ -176,7 +181,7 @@ func (u *user) wipe(ctx context.Context, p ipc.Principal, t target, r ipc.WipeTo
 			return err
 		}
 		places, err := wiper.Wipe(ctx, tokens.WipeRequest{
-			Locator: seen.Locator, Keys: keys, PIN: r.PIN, SpendLastTry: r.SpendLastTry, ManagementKey: manage,
+			Locator: seen.Locator, Keys: keys, Places: r.Slots, PIN: r.PIN, SpendLastTry: r.SpendLastTry, ManagementKey: manage,
 		})
 		cleared = append(cleared, places...)
 		return err
@@ -184,22 +189,40 @@ func (u *user) wipe(ctx context.Context, p ipc.Principal, t target, r ipc.WipeTo
 	if err != nil {
 		return nil, err
 	}
+	u.note(func(n *notesData) { n.Wiped = appendKeys(n.Wiped, keys, keptRevoked+2*keptUnfinished) })
 	_, _ = u.inspect(ctx, p, seen, t.ref) // only to see what is left on it
 	return cleared, nil
 }
 
-// revokedOn are the keys of revoked keyslots that a token holds.
-func (u *user) revokedOn(ctx context.Context, t tokens.Token, stay uint64) ([]tokens.Key, error) {
-	noted := u.notesOf().get()
-	revoked := append(noted.Revoked, noted.Unfinished...)
+// mayClear refuses slots whose keys open the caller's vault.
+func (u *user) mayClear(t tokens.Token, ref ipc.TokenRef, places []string) error {
+	if len(places) > 0 && t.Kind != tokens.KindPIV {
+		return ipc.Errorf(ipc.InvalidArgument, "token %q has no slots", ref.Label)
+	}
+	for _, slot := range u.slots() {
+		for _, k := range slot.Keys {
+			if s := pivSlot(k); slices.Contains(places, s) && holds(t, k) {
+				e := ipc.Errorf(ipc.Conflict, "the key in slot %s of token %q opens the vault", s, ref.Label)
+				e.Token = &ref
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// formerOn are the keys on a token that open nothing here any more.
+func (u *user) formerOn(ctx context.Context, t tokens.Token, stay uint64) ([]tokens.Key, error) {
+	former := u.notesOf().get().former(u.slots())
 	if t.Unlisted {
+		former = slices.DeleteFunc(former, func(k tokens.Key) bool { return k.Kind != t.Kind })
 		ctx, stop := context.WithTimeout(ctx, seekLimit)
 		defer stop()
 		a := asked{t, stay}
-		if err := u.d.probe(ctx, a, revoked); err != nil {
+		if err := u.d.probe(ctx, a, former); err != nil {
 			return nil, err
 		}
-		return slices.DeleteFunc(revoked, func(k tokens.Key) bool { return !u.d.presence.answered(a, k) }), nil
+		return slices.DeleteFunc(former, func(k tokens.Key) bool { return !u.d.presence.answered(a, k) }), nil
 	}
-	return slices.DeleteFunc(revoked, func(k tokens.Key) bool { return !holds(t, k) }), nil
+	return slices.DeleteFunc(former, func(k tokens.Key) bool { return !holds(t, k) }), nil
 }

@@ -110,14 +110,16 @@ func (u *user) describe(info *ipc.TokenInfo, d tokens.Details, t target) {
 	for _, f := range d.Facts {
 		info.Facts = append(info.Facts, ipc.TokenFact{Name: f.Name, Value: f.Value})
 	}
+	slots := u.slots()
+	former := u.notesOf().get().former(slots)
 	for _, k := range d.Token.Keys {
 		seen := tokens.Key{Kind: d.Token.Kind, Algorithm: k.Algorithm, Public: k.Public}
-		ours := slices.ContainsFunc(u.slots(), func(s vault.Slot) bool {
+		ours := slices.ContainsFunc(slots, func(s vault.Slot) bool {
 			return holds(tokens.Token{Kind: seen.Kind, Keys: []tokens.SlotKey{k}}, s.Keys...)
 		})
 		info.Keys = append(info.Keys, ipc.TokenKey{
 			Slot: k.Slot, Algorithm: string(k.Algorithm), PINPolicy: string(k.PINPolicy),
-			TouchPolicy: string(k.TouchPolicy), Attested: k.Attested, Ours: ours,
+			TouchPolicy: string(k.TouchPolicy), Attested: k.Attested, Ours: ours, Left: hasKey(former, seen), Made: k.Made,
 		})
 	}
 	if t.slot == nil {

@@ -34,8 +34,9 @@ func (u *user) tokenList(p ipc.Principal) []ipc.Token {
 	remembered := u.notesOf().get()
 	list := []ipc.Token{}
 	enrolled := make(map[string]bool)
-	enroll := u.enrollFix(p)
-	for _, slot := range u.slots() {
+	enroll, slots := u.enrollFix(p), u.slots()
+	former := remembered.former(slots)
+	for _, slot := range slots {
 		t := enrolledToken(slot, remembered.Slots[slot.ID], enroll)
 		if slices.ContainsFunc(slot.Keys, func(k tokens.Key) bool { return hasKey(remembered.Revoked, k) }) {
 			t.Warnings = append(t.Warnings, ipc.Warning{
@@ -48,6 +49,7 @@ func (u *user) tokenList(p ipc.Principal) []ipc.Token {
 			if holds(h, slot.Keys...) {
 				enrolled[string(h.Kind)+h.Locator] = true
 				addPresent(&t, h)
+				t.Left = leftOn(h, former)
 			}
 		}
 		if e := u.serviceDown(slot.Kind); e != nil && !t.Present && u.d.mayUseTokens(p) {
@@ -64,6 +66,7 @@ func (u *user) tokenList(p ipc.Principal) []ipc.Token {
 		}
 		t := ipc.Token{ID: h.ID, Kind: string(h.Kind), Label: h.Model, Hardware: true, Classes: []string{}}
 		addPresent(&t, h)
+		t.Left = leftOn(h, former)
 		list = append(list, t)
 	}
 	return list

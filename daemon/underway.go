@@ -175,6 +175,7 @@ func (n *notesData) unfinished(keys []tokens.Key) {
 // forget takes keys out of those that may be wiped.
 func (n *notesData) forget(keys []tokens.Key) {
 	n.Unfinished = slices.DeleteFunc(n.Unfinished, func(k tokens.Key) bool { return hasKey(keys, k) })
+	n.Purged = slices.DeleteFunc(n.Purged, func(k tokens.Key) bool { return hasKey(keys, k) })
 }
 
 func appendKeys(list, more []tokens.Key, most int) []tokens.Key {

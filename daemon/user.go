@@ -42,6 +42,12 @@ type user struct {
 	handed []backupNote      // backups that were not confirmed yet
 }
 
+// The names in a user's folder that are not the vault's.
+const (
+	auditName = "audit.log"
+	notesName = "daemon.json"
+)
+
 func newUser(d *Daemon, uid string) *user {
 	return &user{
 		d: d, uid: uid, dir: filepath.Join(d.cfg.StateDir, "users", uid),
@@ -122,11 +128,11 @@ func (u *user) openStore() (*vault.Store, error) {
 	if u.folder, err = os.Lstat(u.dir); err != nil {
 		u.d.log.Warn("cannot look at the folder of a user's vault", "uid", u.uid, "err", err)
 	}
-	u.log, u.logErr = audit.Open(filepath.Join(u.dir, "audit.log"), u.d.clock.Now)
+	u.log, u.logErr = audit.Open(filepath.Join(u.dir, auditName), u.d.clock.Now)
 	if u.logErr != nil {
 		u.d.log.Error("cannot open the audit log", "uid", u.uid, "err", u.logErr)
 	}
-	u.notes = readNotes(filepath.Join(u.dir, "daemon.json"), u.d.log)
+	u.notes = readNotes(filepath.Join(u.dir, notesName), u.d.log)
 	u.settleOpened()
 	return store, nil
 }

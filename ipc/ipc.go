@@ -203,6 +203,12 @@ type Vaults interface {
 	// RecoverVault compares a damaged vault with the last good generation and,
 	// with Apply, makes that the newest.
 	RecoverVault(ctx context.Context, p Principal, r RecoverVaultRequest) (RecoverVaultResult, error)
+	// Leaving says what purging the vault would lose, and what would remain.
+	Leaving(ctx context.Context, p Principal) (Leaving, error)
+	// Purge removes the vault from this machine for good, locked or damaged as
+	// it may be. It fails with Conflict where no backup is known from which it
+	// could be restored, unless WithoutBackup.
+	Purge(ctx context.Context, p Principal, r PurgeRequest) (PurgeResult, error)
 }
 
 // Accounts reads and changes the caller's accounts. id is an account's id, or
@@ -214,6 +220,8 @@ type Accounts interface {
 	EditAccount(ctx context.Context, p Principal, id string, r EditAccountRequest) (Account, error)
 	MoveAccount(ctx context.Context, p Principal, id string, r MoveAccountRequest) (AccountList, error)
 	RemoveAccount(ctx context.Context, p Principal, id string, r RemoveAccountRequest) (RemoveAccountResult, error)
+	// RemoveAccounts removes all of the accounts, or none.
+	RemoveAccounts(ctx context.Context, p Principal, r RemoveAccountsRequest) (RemoveAccountsResult, error)
 	// RevealAccount hands out the account's secret as an otpauth URI; audited.
 	RevealAccount(ctx context.Context, p Principal, id string, r RevealRequest) (Reveal, error)
 	// Code makes a code. ref is an id, a name, an issuer, or "issuer:name";
@@ -237,6 +245,9 @@ type Tokens interface {
 // Recovery keeps the way back that needs no token.
 type Recovery interface {
 	SetRecoveryPassword(ctx context.Context, p Principal, r SetRecoveryRequest) (RecoveryResult, error)
+	// DeclineRecovery notes that the owner was asked for a recovery password and
+	// wants none: AskRecovery rests for a while.
+	DeclineRecovery(ctx context.Context, p Principal) error
 	CheckRecovery(ctx context.Context, p Principal, r CheckRecoveryRequest) (CheckRecoveryResult, error)
 	ShowRecoveryKey(ctx context.Context, p Principal, r ShowRecoveryKeyRequest) (RecoveryKey, error)
 	// RotateRecovery makes a new recovery key and a new epoch, so that the old

@@ -59,6 +59,10 @@ type Vault struct {
 	// LastBackup is when the last backup was made that is known to have been
 	// written, zero if never.
 	LastBackup Time `json:"last_backup,omitzero"`
+	// AskRecovery says that it is time to ask the owner for a recovery password:
+	// none is set, accounts of third parties are in the vault, and he did not
+	// decline lately. It is told while the vault is open.
+	AskRecovery bool `json:"ask_recovery,omitempty"`
 }
 
 // Warning is something the user should know of and can mend.
@@ -113,6 +117,7 @@ const (
 	EventTokenEnrolled  = "token-enrolled"
 	EventTokenRevoked   = "token-revoked"
 	EventBackupMade     = "backup-made"
+	EventPurged         = "purged"  // the vault was removed from this machine for good
 	EventNotice         = "notice"  // Detail is for people: a resync may be needed, …
 	EventDropped        = "dropped" // this client was too slow; Detail says how many events it missed
 )

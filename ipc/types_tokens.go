@@ -17,6 +17,9 @@ type Token struct {
 	Hardware bool     `json:"hardware"`
 	Classes  []string `json:"classes"` // of the keyslot
 	Slots    []string `json:"slots,omitempty"`
+	// Left are the PIV slots of a present token that hold keys of a revoked
+	// keyslot, of an interrupted enrolment, or of a vault that was purged.
+	Left []string `json:"left,omitempty"`
 	// Added is when it was enrolled; LastUsed when it last opened the vault.
 	Added    Time      `json:"added,omitzero"`
 	LastUsed Time      `json:"last_used,omitzero"`
@@ -69,6 +72,11 @@ type TokenKey struct {
 	Attested    bool   `json:"attested"`
 	// Ours says that a keyslot of the vault uses it.
 	Ours bool `json:"ours"`
+	// Left says that it is of a revoked keyslot, of an interrupted enrolment, or of
+	// a vault that was purged: it opens nothing here any more.
+	Left bool `json:"left,omitempty"`
+	// Made says that the token shows that an enrolment made it, for whatever vault.
+	Made bool `json:"made,omitempty"`
 }
 
 // EnrollRequest makes a keyslot.
@@ -155,11 +163,16 @@ type ChangePINRequest struct {
 	SpendLastTry bool   `json:"spend_last_try,omitempty"`
 }
 
-// WipeTokenRequest removes from a token the keys of a revoked keyslot.
+// WipeTokenRequest removes from a token the keys of revoked keyslots, of
+// enrolments that were interrupted, and of a vault that was purged.
 type WipeTokenRequest struct {
-	PIN           Secret `json:"pin,omitempty"`
-	SpendLastTry  bool   `json:"spend_last_try,omitempty"`
-	ManagementKey Secret `json:"management_key,omitempty"`
+	// Slots are PIV slots to clear as well, whose keys the daemon does not know:
+	// only those that the token itself shows to be made by an enrolment, for
+	// whatever vault, and that the caller's vault has no use for.
+	Slots         []string `json:"slots,omitempty"`
+	PIN           Secret   `json:"pin,omitempty"`
+	SpendLastTry  bool     `json:"spend_last_try,omitempty"`
+	ManagementKey Secret   `json:"management_key,omitempty"`
 	// Confirm must be the token's id.
 	Confirm string `json:"confirm"`
 }

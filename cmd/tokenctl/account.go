@@ -276,50 +276,6 @@ func (c *cli) placeBeside(ctx context.Context, f *authFlags, list []ipc.Account,
 	return 0, usage("the list changed meanwhile; repeat")
 }
 
-func (c *cli) accountRemoveCommand() *cobra.Command {
-	var f authFlags
-	var yes bool
-	cmd := &cobra.Command{
-		Use: "remove ACCOUNT", Aliases: []string{"rm"}, SuggestFor: []string{"delete", "del"}, Short: "Remove an account for good", Args: named(1, "ACCOUNT"),
-		Long: `Remove an account and its secret from the vault. This is final: only a backup
-made before still holds it. Turn two-factor login off at the service first, or
-you may lock yourself out there.`,
-		ValidArgsFunction: c.completeAccounts,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			a, err := c.findAccount(ctx, &f, args[0])
-			if err != nil {
-				return err
-			}
-			name := accountName(a.Issuer, a.Name)
-			if !yes {
-				c.say("Removing %s is final: no code for it can be made any more, and only a backup can bring it back.", name)
-				if err := c.confirm(ctx, "Remove "+name+"?", "--yes"); err != nil {
-					return fail("remove "+name, err)
-				}
-			}
-			res, err := c.daemon().RemoveAccount(ctx, a.ID, ipc.RemoveAccountRequest{Confirm: a.ID})
-			if err != nil {
-				return fail("remove "+name, err)
-			}
-			if c.json {
-				return c.printJSON(res)
-			}
-			c.say("removed %s", name)
-			if len(res.InBackups) == 0 {
-				c.say("no backup that the daemon knows of holds it")
-			}
-			for _, b := range res.InBackups {
-				c.say("this backup still holds it: %s", clean(b))
-			}
-			return nil
-		},
-	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	f.add(cmd)
-	return cmd
-}
-
 // completeTokens offers the names of enrolled tokens to the shell.
 func (c *cli) completeTokens(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {

@@ -18,7 +18,10 @@ as a QR code when two-factor login is set up there.
 At a terminal the secret is asked for, without being shown; or it comes from a
 picture of the QR code, from a file with otpauth:// addresses (one a line), or
 from a file with the bare secret. Afterwards a first code is shown, for the
-service to check.`
+service to check.
+
+Where the vault has no recovery password, one is asked for then, or taken from
+--recovery-password-file; it can be declined.`
 
 const accountAddExamples = `  tokenctl account add --issuer GitHub --name me@example.com
   tokenctl account add --qr screenshot.png
@@ -43,6 +46,9 @@ func (c *cli) accountAddCommand() *cobra.Command {
 			if cmd.Flags().Changed("counter") {
 				f.account.Counter = &f.counter
 			}
+			if err := c.readWayBack(cmd.Context(), &f.auth); err != nil {
+				return fail("add the account", err)
+			}
 			accounts, err := c.newAccounts(cmd.Context(), f)
 			if err != nil {
 				return fail("add the account", err)
@@ -65,7 +71,7 @@ func (c *cli) accountAddCommand() *cobra.Command {
 	fl.StringVar(&f.secretFile, "secret-file", "", "read the secret (base32) from `FILE` (- is standard input)")
 	fl.BoolVar(&f.duplicate, "allow-duplicate", false, "add it although one of the same name is there")
 	cmd.MarkFlagsMutuallyExclusive("uri-file", "qr", "secret-file")
-	f.auth.add(cmd)
+	f.auth.addWithWayBack(cmd)
 	return cmd
 }
 
@@ -237,8 +243,7 @@ func (c *cli) addAccounts(ctx context.Context, f *addFlags, accounts []ipc.NewAc
 	if len(res.Accounts) == 1 && !c.json {
 		c.firstCode(ctx, res.Accounts[0])
 	}
-	c.suggestRecovery(ctx)
-	return nil
+	return c.offerWayBack(ctx, &f.auth)
 }
 
 // firstCode shows a code of a new account, for the service to check. It must
@@ -258,13 +263,4 @@ func (c *cli) firstCode(ctx context.Context, a ipc.Account) {
 	}
 	c.say("its code now, valid for %s:", span(code.ValidUntil.Sub(c.now())))
 	c.print("%s", clean(code.Code))
-}
-
-// suggestRecovery says when the vault has no way back but the tokens.
-func (c *cli) suggestRecovery(ctx context.Context) {
-	st, err := c.daemon().Status(ctx)
-	if err == nil && st.Vault.RecoverySet.IsZero() {
-		c.say("no recovery password is set: without the token nobody could open the vault or its backups")
-		c.say("  mend it: tokenctl recovery set-password")
-	}
 }

@@ -20,6 +20,7 @@ type authFlags struct {
 	keyFile      string
 	recovery     bool
 	lastTry      bool
+	wayBack      wayBack
 }
 
 func (f *authFlags) add(cmd *cobra.Command) {
@@ -30,13 +31,18 @@ func (f *authFlags) add(cmd *cobra.Command) {
 
 // addWithoutToken is for commands in which --token means something else.
 func (f *authFlags) addWithoutToken(cmd *cobra.Command) {
+	f.flags(cmd)
+	cmd.MarkFlagsMutuallyExclusive("pin-file", "recovery", "recovery-password-file", "recovery-key-file")
+}
+
+// flags defines all of them but --token.
+func (f *authFlags) flags(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.pinFile, "pin-file", "", "read the PIN from `FILE` (- is standard input); it is tried once")
 	fl.BoolVar(&f.lastTry, "spend-last-try", false, "allow the PIN to be tried when one try is left")
 	fl.BoolVar(&f.recovery, "recovery", false, "ask for the recovery password rather than use a token")
 	fl.StringVar(&f.passwordFile, "recovery-password-file", "", "read the recovery password from `FILE` (- is standard input)")
 	fl.StringVar(&f.keyFile, "recovery-key-file", "", "read the recovery key from `FILE` (- is standard input)")
-	cmd.MarkFlagsMutuallyExclusive("pin-file", "recovery", "recovery-password-file", "recovery-key-file")
 }
 
 // given says that a flag supplies a secret, so that nothing is asked.
@@ -125,6 +131,10 @@ func (c *cli) openAs(ctx context.Context, f *authFlags, how attempt, call func(c
 		// The PIN that was typed was for unlocking: it goes no further than to the
 		// same token, should that want it once more.
 		spare := auth
+		if f.wayBack.keep {
+			wipeAuth(&f.wayBack.spare)
+			f.wayBack.spare = ipc.Auth{Token: spare.Token, PIN: bytes.Clone(spare.PIN), SpendLastTry: spare.SpendLastTry}
+		}
 		defer wipeAuth(&spare)
 		how.spare = &spare
 		auth = ipc.Auth{Token: f.token, SpendLastTry: f.lastTry}

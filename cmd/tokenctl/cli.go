@@ -31,13 +31,15 @@ type daemon interface {
 	Unlock(ctx context.Context, r ipc.UnlockRequest) (ipc.UnlockResult, error)
 	Lock(ctx context.Context) error
 	RecoverVault(ctx context.Context, r ipc.RecoverVaultRequest) (ipc.RecoverVaultResult, error)
+	Leaving(ctx context.Context) (ipc.Leaving, error)
+	Purge(ctx context.Context, r ipc.PurgeRequest) (ipc.PurgeResult, error)
 
 	Accounts(ctx context.Context) (ipc.AccountList, error)
 	Account(ctx context.Context, id string) (ipc.Account, error)
 	AddAccounts(ctx context.Context, r ipc.AddAccountsRequest) (ipc.AccountList, error)
 	EditAccount(ctx context.Context, id string, r ipc.EditAccountRequest) (ipc.Account, error)
 	MoveAccount(ctx context.Context, id string, r ipc.MoveAccountRequest) (ipc.AccountList, error)
-	RemoveAccount(ctx context.Context, id string, r ipc.RemoveAccountRequest) (ipc.RemoveAccountResult, error)
+	RemoveAccounts(ctx context.Context, r ipc.RemoveAccountsRequest) (ipc.RemoveAccountsResult, error)
 	RevealAccount(ctx context.Context, id string, r ipc.RevealRequest) (ipc.Reveal, error)
 	Code(ctx context.Context, ref string, r ipc.CodeRequest) (ipc.Code, error)
 
@@ -51,6 +53,7 @@ type daemon interface {
 	WipeToken(ctx context.Context, id string, r ipc.WipeTokenRequest) (ipc.WipeTokenResult, error)
 
 	SetRecoveryPassword(ctx context.Context, r ipc.SetRecoveryRequest) (ipc.RecoveryResult, error)
+	DeclineRecovery(ctx context.Context) error
 	CheckRecovery(ctx context.Context, r ipc.CheckRecoveryRequest) (ipc.CheckRecoveryResult, error)
 	ShowRecoveryKey(ctx context.Context, r ipc.ShowRecoveryKeyRequest) (ipc.RecoveryKey, error)
 	RotateRecovery(ctx context.Context, r ipc.SetRecoveryRequest) (ipc.RecoveryResult, error)

@@ -48,6 +48,9 @@ type fake struct {
 	left       chan struct{} // closed when a client went away in mid-touch
 	n          int
 	socket     string // where it is served; empty before
+	declined   bool   // the owner wants no recovery password
+	backedAt   string // the path of a backup from which the vault could be restored
+	backedSum  string
 }
 
 const fakePIN = "123456"
@@ -160,6 +163,7 @@ func (f *fake) Status(context.Context, ipc.Principal) (ipc.Status, error) {
 	st := f.status
 	st.Tokens, st.Daemon.Time = slices.Clone(f.tokens), time.Now()
 	st.Vault.Accounts = len(f.accounts)
+	st.Vault.AskRecovery = st.Vault.State == ipc.VaultUnlocked && st.Vault.RecoverySet.IsZero() && len(f.accounts) > 0 && !f.declined
 	return st, f.enter(false)
 }
 

@@ -166,6 +166,11 @@ func (f *fake) SetRecoveryPassword(_ context.Context, _ ipc.Principal, r ipc.Set
 	if err := f.enter(true); err != nil {
 		return ipc.RecoveryResult{}, err
 	}
+	if f.wantAgreed {
+		if _, err := f.openWith(r.Auth); err != nil {
+			return ipc.RecoveryResult{}, err
+		}
+	}
 	f.password, f.status.Vault.RecoverySet = string(r.Password), time.Now()
 	return ipc.RecoveryResult{Version: 1, Set: time.Now(), Vault: f.status.Vault, OldBackups: []string{}}, nil
 }

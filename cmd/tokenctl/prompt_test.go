@@ -248,6 +248,7 @@ func TestAddAsks(t *testing.T) {
 	x := at(t, f, "account", "add")
 	x.sees("Issuer .*: ").types("GitHub\n").sees("Name .*: ").types("me\n")
 	x.sees("Secret .*: ").types("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n").sees("its code now").sees(`[0-9]{6}`)
+	x.sees("Set one now").types("no\n").sees("once the token is lost")
 	if out := x.ends(0); strings.Contains(out, "GEZDG") {
 		t.Fatalf("the secret shows:\n%s", out)
 	}

@@ -240,9 +240,7 @@ func (q *quickstart) recovery(ctx context.Context) error {
 	default:
 		var yes bool
 		if yes, err = q.yesNo(ctx, "Set one now?", "--recovery-password-file FILE"); err == nil && !yes {
-			q.say("Without it nobody can open the vault or a backup once the token is lost or broken.")
-			q.say("Later: tokenctl recovery set-password")
-			return nil
+			return q.declineWayBack(ctx)
 		}
 		if err == nil {
 			password, err = q.askNewPassword(ctx, "recovery password", "--recovery-password-file FILE")

@@ -64,6 +64,7 @@ before you are asked, and again afterwards.`,
 		if !slices.ContainsFunc(res.Warnings, func(w ipc.Warning) bool { return w.Code == "signer-changed" }) {
 			c.sayNewSigner(before, res.Vault.Signer)
 		}
+		c.sayStillOn(ctx, t)
 		c.sayOldBackups(tokenLabel(t)+" still opens", res.OldBackups)
 		c.warn(res.Warnings)
 		if len(res.Warnings) == 0 {
@@ -99,6 +100,27 @@ func (c *cli) sayRevocation(ctx context.Context, t ipc.Token) {
 	}
 	c.say("- If the token, its %s and an old copy of the vault may be in one hand:", pinWord(&ipc.TokenRef{Kind: t.Kind}))
 	c.say("  renew the accounts at their services as well. Nothing else helps then.")
+}
+
+// sayStillOn says that the keys of a revoked token are on it still, and how they
+// are removed.
+func (c *cli) sayStillOn(ctx context.Context, t ipc.Token) {
+	if len(t.Slots) == 0 {
+		return
+	}
+	list, err := c.daemon().Tokens(ctx)
+	if err != nil {
+		return
+	}
+	for _, now := range list.Tokens {
+		if t.Present && now.Present && now.Locator == t.Locator && len(now.Left) > 0 {
+			c.say("its keys are still on it, in %s; remove them: %s", slotsText(now.Left), adviceWipe(ipc.TokenRef{ID: now.ID}, true))
+			return
+		}
+	}
+	if !t.Present {
+		c.say("its keys are still on it, in %s; should you find it: %s", slotsText(t.Slots), adviceWipe(ipc.TokenRef{}, false))
+	}
 }
 
 // otherWays are the ways into the vault that are left without t.

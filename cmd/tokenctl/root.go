@@ -66,7 +66,7 @@ func (c *cli) root(args []string) *cobra.Command {
 		c.unlockCommand(), c.lockCommand(), c.statusCommand(), c.doctorCommand(),
 		c.tokenCommand(), c.recoveryCommand(), c.vaultCommand(), c.backupCommand(),
 		c.eventsCommand(), c.auditCommand(), versionCommand, c.completionCommand(),
-		c.clearClipboardCommand(),
+		c.purgeCommand(), c.clearClipboardCommand(),
 	)
 	return root
 }

@@ -45,6 +45,7 @@ fields are: name, kind, enrolled or not, present or not, classes, id.`,
 					either(k.Present, "present", "not present"), orDash(strings.Join(k.Classes, ",")), k.ID)
 			}
 			c.show(t)
+			c.sayLeftOver(list.Tokens)
 			var warnings []ipc.Warning
 			for _, k := range list.Tokens {
 				c.sayTokenProblems(k, cmd.CommandPath(), func(w []ipc.Warning) { warnings = append(warnings, w...) })
@@ -165,16 +166,44 @@ func (c *cli) printTokenInfo(ctx context.Context, i ipc.TokenInfo) {
 	}
 	for _, key := range i.Keys {
 		pair("key "+key.Slot, fmt.Sprintf("%s, PIN %s, touch %s%s%s", key.Algorithm, key.PINPolicy, key.TouchPolicy,
-			either(key.Attested, ", attested", ""), either(key.Ours, ", of this vault", "")))
+			either(key.Attested, ", attested", ""), keyUse(key)))
 	}
 	for _, b := range i.Backups {
 		pair("opens backup", backupText(b))
 	}
 	c.showPairs(t)
+	c.sayLeftOver([]ipc.Token{k})
+	if made := strayKeys(i.Keys); len(made) > 0 {
+		c.say("no vault here knows the keys in %s; if none elsewhere does: %s", slotsText(made), adviceWipeSlots(k, made))
+	}
 	if k.NoPIN && k.Enrolled && !slices.ContainsFunc(k.Warnings, func(w ipc.Warning) bool { return w.Code == codeNoPIN }) {
 		c.say("it has no PIN: whoever finds it opens the vault with it, without anything else")
 	}
 	c.sayTokenProblems(k, "tokenctl token info", func(w []ipc.Warning) { c.warnAll(adviceNoPIN(w, c.isOnlyWay(ctx))) })
+}
+
+// keyUse is what a key on a token is for.
+func keyUse(k ipc.TokenKey) string {
+	switch {
+	case k.Ours:
+		return ", of this vault"
+	case k.Left:
+		return ", left over"
+	case k.Made:
+		return ", made by tokend"
+	}
+	return ""
+}
+
+// strayKeys are the slots of keys that tokend made, for a vault that is not known
+// here.
+func strayKeys(keys []ipc.TokenKey) (slots []string) {
+	for _, k := range keys {
+		if k.Made && !k.Ours && !k.Left {
+			slots = append(slots, k.Slot)
+		}
+	}
+	return slots
 }
 
 // pairPIN tells of what guards a token that is plugged in.

@@ -233,16 +233,21 @@ func (v *Vault) Move(ctx context.Context, id string, position int) error {
 	})
 }
 
-// Remove removes an account for good.
-func (v *Vault) Remove(ctx context.Context, id string) (Account, error) {
-	var gone Account
+// Remove removes accounts for good, all of them in one step or none, and returns
+// them as they were.
+func (v *Vault) Remove(ctx context.Context, ids ...string) ([]Account, error) {
+	var gone []Account
 	err := v.change(ctx, func(d *draft) error {
-		var err error
-		if gone, err = v.Account(id); err != nil {
-			return err
+		gone = gone[:0]
+		leave := make(map[string]bool, len(ids))
+		for _, id := range ids {
+			a, err := v.Account(id)
+			if err != nil {
+				return err
+			}
+			gone, leave[id] = append(gone, a), true
 		}
-		at := d.index[id]
-		return d.setRecords(slices.Delete(slices.Clone(d.records), at, at+1))
+		return d.setRecords(slices.DeleteFunc(slices.Clone(d.records), func(r archive.Record) bool { return leave[r.ID] }))
 	})
 	return gone, err
 }

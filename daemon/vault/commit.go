@@ -120,6 +120,9 @@ func (s *Store) write(data []byte, m archive.Manifest, old replaces) (written, e
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	none := written{pin: old.pin}
+	if err := s.held(); err != nil {
+		return none, err
+	}
 	if old.revision != s.revision {
 		return none, errStale()
 	}

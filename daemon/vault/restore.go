@@ -191,7 +191,10 @@ func (s *Store) setAside() (*aside, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := &aside{s: s}
-	err := k.makeFolder()
+	err := s.held()
+	if err == nil {
+		err = k.makeFolder()
+	}
 	for _, name := range []string{vaultName, journalName} {
 		if err == nil {
 			err = k.keep(filepath.Join(s.dir, name), true)

@@ -95,7 +95,9 @@ func OpenStore(o Options) (*Store, error) {
 	return s, nil
 }
 
-// Close lets go of the folder. A Vault that is open must be locked before.
+// Close lets go of the folder. A Vault that is open must be locked before; one
+// that is not, and whoever still has the Store, reads and writes nothing there any
+// more.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,7 +106,16 @@ func (s *Store) Close() error {
 	}
 	err := s.lock.Close()
 	s.lock = nil
+	s.revision++
 	return diskError("let go of the vault's folder", err)
+}
+
+// held says that the folder is this Store's still; it needs s.mu.
+func (s *Store) held() error {
+	if s.lock == nil {
+		return fmt.Errorf("%w: its folder was let go", ErrConflict)
+	}
+	return nil
 }
 
 func (s *Store) vaultFile() string   { return filepath.Join(s.dir, vaultName) }
@@ -153,6 +164,9 @@ func (s *Store) load() (*loaded, error) {
 // loadLocked is load; with search even a replaced or rolled back newest is
 // passed over, which only Recover wants.
 func (s *Store) loadLocked(search bool) (*loaded, error) {
+	if err := s.held(); err != nil {
+		return nil, err
+	}
 	l, err := s.choose(search)
 	if err == nil {
 		l.revision = s.revision
@@ -356,6 +370,9 @@ func (s *Store) DropKeyFile(slotID string) error {
 }
 
 func (s *Store) writeKeyFile(slotID string, data []byte) error {
+	if err := s.held(); err != nil {
+		return err
+	}
 	if len(data) == 0 || len(data) > keyFileLimit {
 		return fmt.Errorf("%w: a key file of %d bytes", ErrInvalid, len(data))
 	}

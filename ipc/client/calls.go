@@ -64,6 +64,16 @@ func (c *Client) RecoverVault(ctx context.Context, r ipc.RecoverVaultRequest) (i
 	return send[ipc.RecoverVaultResult](ctx, c, "POST", "vault/recover", r)
 }
 
+// Leaving says what purging the vault would lose, and what would remain.
+func (c *Client) Leaving(ctx context.Context) (ipc.Leaving, error) {
+	return get[ipc.Leaving](ctx, c, "vault/purge")
+}
+
+// Purge removes the vault from this machine for good.
+func (c *Client) Purge(ctx context.Context, r ipc.PurgeRequest) (ipc.PurgeResult, error) {
+	return send[ipc.PurgeResult](ctx, c, "POST", "vault/purge", r)
+}
+
 // Accounts lists the caller's accounts in his order.
 func (c *Client) Accounts(ctx context.Context) (ipc.AccountList, error) {
 	return get[ipc.AccountList](ctx, c, "accounts")
@@ -92,6 +102,11 @@ func (c *Client) MoveAccount(ctx context.Context, id string, r ipc.MoveAccountRe
 // RemoveAccount removes an account for good.
 func (c *Client) RemoveAccount(ctx context.Context, id string, r ipc.RemoveAccountRequest) (ipc.RemoveAccountResult, error) {
 	return send[ipc.RemoveAccountResult](ctx, c, "DELETE", at("accounts", id, ""), r)
+}
+
+// RemoveAccounts removes accounts for good, all or none.
+func (c *Client) RemoveAccounts(ctx context.Context, r ipc.RemoveAccountsRequest) (ipc.RemoveAccountsResult, error) {
+	return send[ipc.RemoveAccountsResult](ctx, c, "POST", "accounts/remove", r)
 }
 
 // RevealAccount hands out an account's secret.
@@ -147,6 +162,11 @@ func (c *Client) WipeToken(ctx context.Context, id string, r ipc.WipeTokenReques
 // SetRecoveryPassword sets the recovery password.
 func (c *Client) SetRecoveryPassword(ctx context.Context, r ipc.SetRecoveryRequest) (ipc.RecoveryResult, error) {
 	return send[ipc.RecoveryResult](ctx, c, "POST", "recovery", r)
+}
+
+// DeclineRecovery notes that the owner wants no recovery password.
+func (c *Client) DeclineRecovery(ctx context.Context) error {
+	return c.call(ctx, request{method: "POST", path: base + "recovery/decline"}, nil)
 }
 
 // CheckRecovery tries the recovery password or key and opens nothing.

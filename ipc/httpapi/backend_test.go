@@ -149,6 +149,27 @@ func (b *backend) RemoveAccount(_ context.Context, p ipc.Principal, id string, r
 	return ipc.RemoveAccountResult{Version: 1, Removed: mail}, nil
 }
 
+func (b *backend) RemoveAccounts(_ context.Context, p ipc.Principal, r ipc.RemoveAccountsRequest) (ipc.RemoveAccountsResult, error) {
+	b.note(p, "RemoveAccounts", r)
+	return ipc.RemoveAccountsResult{Version: 1, Accounts: []ipc.RemovedAccount{{Account: mail, InBackups: []string{"/media/stick/v1.tokend"}}},
+		Applied: r.Apply, LastBackup: noon}, nil
+}
+
+func (b *backend) Leaving(_ context.Context, p ipc.Principal) (ipc.Leaving, error) {
+	b.note(p, "Leaving", nil)
+	return ipc.Leaving{Version: 1, Vault: ipc.Vault{State: ipc.VaultIsLocked, ID: "v1"}, Changes: -1}, nil
+}
+
+func (b *backend) Purge(_ context.Context, p ipc.Principal, r ipc.PurgeRequest) (ipc.PurgeResult, error) {
+	b.note(p, "Purge", r)
+	return ipc.PurgeResult{Version: 1, VaultID: r.Confirm}, nil
+}
+
+func (b *backend) DeclineRecovery(_ context.Context, p ipc.Principal) error {
+	b.note(p, "DeclineRecovery", nil)
+	return nil
+}
+
 func (b *backend) RevealAccount(_ context.Context, p ipc.Principal, id string, r ipc.RevealRequest) (ipc.Reveal, error) {
 	b.note(p, "RevealAccount "+id, r)
 	return ipc.Reveal{Version: 1, Account: mail, URI: ipc.Secret("otpauth://totp/x?secret=AAAA")}, nil

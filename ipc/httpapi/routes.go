@@ -92,8 +92,12 @@ func Routes() []Route {
 			Summary: "Drop the session key", Response: reflect.TypeFor[Done](), call: lock},
 		with("POST", "vault/recover", AccessChange, "recover-vault", "Compare a damaged vault with its last good generation, or make that the newest", b.RecoverVault),
 
+		read("vault/purge", "What purging the caller's vault would lose, and what would remain", b.Leaving),
+		with("POST", "vault/purge", AccessChange, "purge", "Remove the caller's vault from this machine for good", b.Purge),
+
 		read("accounts", "The caller's accounts in his order", b.Accounts),
 		large(maxAccounts, with("POST", "accounts", AccessChange, "add-account", "Add accounts, all or none", b.AddAccounts)),
+		with("POST", "accounts/remove", AccessChange, "remove-account", "Remove accounts for good, all or none, or say what that would do", b.RemoveAccounts),
 		item("accounts/{id}", AccessRead, "read", "One account", b.Account),
 		itemWith("PUT", "accounts/{id}", AccessChange, "edit-account", "Change an account's settings", b.EditAccount),
 		itemWith("DELETE", "accounts/{id}", AccessChange, "remove-account", "Remove an account for good", b.RemoveAccount),
@@ -112,6 +116,8 @@ func Routes() []Route {
 		itemWith("POST", "tokens/{id}/wipe", AccessChange, "wipe-token", "Remove from a token what a revoked keyslot left there", b.WipeToken),
 
 		with("POST", "recovery", AccessChange, "set-recovery", "Set the recovery password", b.SetRecoveryPassword),
+		{Method: "POST", Path: "/v1/recovery/decline", Access: AccessChange, Polkit: actions + "set-recovery",
+			Summary: "Note that the owner was asked for a recovery password and wants none", Response: reflect.TypeFor[Done](), call: decline},
 		with("POST", "recovery/check", AccessUse, "check-recovery", "Try the recovery password or key; nothing is opened", b.CheckRecovery),
 		with("POST", "recovery/key", AccessReveal, "show-recovery-key", "Hand out the recovery key", b.ShowRecoveryKey),
 		with("POST", "recovery/rotate", AccessChange, "rotate-recovery", "Make a new recovery key", b.RotateRecovery),
@@ -129,6 +135,10 @@ func health(context.Context, ipc.Backend, ipc.Principal, string, reader) (any, e
 
 func lock(ctx context.Context, b ipc.Backend, p ipc.Principal, _ string, _ reader) (any, error) {
 	return &Done{Version: ipc.Version}, b.Lock(ctx, p)
+}
+
+func decline(ctx context.Context, b ipc.Backend, p ipc.Principal, _ string, _ reader) (any, error) {
+	return &Done{Version: ipc.Version}, b.DeclineRecovery(ctx, p)
 }
 
 func public(path, summary string, out any, c call) Route {
