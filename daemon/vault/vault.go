@@ -146,6 +146,13 @@ func (v *Vault) commit(old *state, d *draft) error {
 		return err
 	}
 	was := replaces{pin: v.pin, revision: v.revision}
+	if d.undo != nil {
+		secret.Do(func() { was.undo, err = d.sealUndo() })
+		if err != nil {
+			return err
+		}
+		was.undoName = undoName(d.undo.Epoch, d.parts.Generation, d.undo.Time.Unix(), d.undo.ID)
+	}
 	if !v.fresh {
 		was.epoch, was.number = old.parts.Header.Epoch, old.parts.Generation
 	}
@@ -188,6 +195,7 @@ func foldCounters(old *state, d *draft) {
 		} else if n, ok := old.counters[r.ID]; ok {
 			r.Counter = n
 		}
+		r.Counter = max(r.Counter, d.raised[r.ID])
 		d.counters[r.ID] = r.Counter
 	}
 }
@@ -331,11 +339,11 @@ func (v *Vault) Slots() []Slot {
 func accountOf(a archive.Account) Account {
 	return Account{ID: a.ID, Issuer: a.Issuer, Name: a.Name, Note: a.Note, Kind: a.Kind, Class: tokens.Class(a.Class),
 		Type: a.Type, Algorithm: a.Algorithm, Digits: a.Digits, Period: a.Period, Counter: a.Counter,
-		Created: a.Created, Inactive: a.Inactive}
+		Created: a.Created, NoExport: a.NoExport, Inactive: a.Inactive}
 }
 
 func archiveAccount(a Account) archive.Account {
 	return archive.Account{ID: a.ID, Issuer: a.Issuer, Name: a.Name, Note: a.Note, Kind: a.Kind, Class: string(a.Class),
 		Type: a.Type, Algorithm: a.Algorithm, Digits: a.Digits, Period: a.Period, Counter: a.Counter,
-		Created: a.Created, Inactive: a.Inactive}
+		Created: a.Created, NoExport: a.NoExport, Inactive: a.Inactive}
 }
