@@ -197,17 +197,17 @@ func (c *Client) BackupStatus(ctx context.Context) (ipc.BackupStatus, error) {
 
 // Destinations lists the folders that backups are copied to.
 func (c *Client) Destinations(ctx context.Context) (ipc.DestinationList, error) {
-	return get[ipc.DestinationList](ctx, c, "backups/destinations")
+	return get[ipc.DestinationList](ctx, c, "destinations")
 }
 
 // AddDestination adds a folder that backups are copied to.
 func (c *Client) AddDestination(ctx context.Context, r ipc.AddDestinationRequest) (ipc.Destination, error) {
-	return send[ipc.Destination](ctx, c, "POST", "backups/destinations", r)
+	return send[ipc.Destination](ctx, c, "POST", "destinations", r)
 }
 
 // RemoveDestination forgets such a folder.
 func (c *Client) RemoveDestination(ctx context.Context, id string, r ipc.RemoveDestinationRequest) (ipc.DestinationList, error) {
-	return send[ipc.DestinationList](ctx, c, "DELETE", at("backups/destinations", id, ""), r)
+	return send[ipc.DestinationList](ctx, c, "DELETE", at("destinations", id, ""), r)
 }
 
 // PlanBackupRun brings the spool up to date and says what is to be copied.

@@ -124,9 +124,9 @@ func Routes() []Route {
 
 		read("backups", "The backups that are known, the newest first", b.BackupList),
 		read("backups/status", "Whether the backups are as they should be", b.BackupStatus),
-		read("backups/destinations", "The folders that backups are copied to", b.Destinations),
-		with("POST", "backups/destinations", AccessChange, "change-backups", "Add a folder that backups are copied to", b.AddDestination),
-		itemWith("DELETE", "backups/destinations/{id}", AccessChange, "change-backups", "Forget such a folder; its files stay", b.RemoveDestination),
+		read("destinations", "The folders that backups are copied to", b.Destinations),
+		with("POST", "destinations", AccessChange, "change-backups", "Add a folder that backups are copied to", b.AddDestination),
+		itemWith("DELETE", "destinations/{id}", AccessChange, "change-backups", "Forget such a folder; its files stay", b.RemoveDestination),
 		with("POST", "backups/run", AccessUse, "run-backups", "Bring the spool up to date and say what is to be copied", b.PlanBackupRun),
 		with("POST", "backups/fetch", AccessReveal, "create-backup", "Hand out a backup from the spool, by its checksum", b.SpooledBackup),
 		large(maxReport, with("POST", "backups/report", AccessUse, "run-backups", "Say what became of the copies to one folder", b.ReportBackupRun)),
