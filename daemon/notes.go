@@ -32,6 +32,16 @@ type notesData struct {
 	LastBackup time.Time            `json:"last_backup,omitzero"`
 	Backups    []backupNote         `json:"backups,omitempty"`
 	Slots      map[string]slotNotes `json:"slots,omitempty"`
+	// SpoolSince is when the first backup was made by itself, SpoolChecked when the
+	// spool was last brought up to date.
+	SpoolSince   time.Time `json:"spool_since,omitzero"`
+	SpoolChecked time.Time `json:"spool_checked,omitzero"`
+	// Device tells the files of this device from those of others in a folder that
+	// they share: 8 hexadecimal digits.
+	Device       string            `json:"device,omitempty"`
+	Destinations []destinationNote `json:"destinations,omitempty"`
+	Drop         *dropNote         `json:"drop,omitempty"`
+	DropAgreed   *agreedNote       `json:"drop_agreed,omitempty"`
 	// Revoked are the keys of revoked keyslots, the newest last, so that they
 	// can be wiped from their tokens and no others, and so that it is told when
 	// a backup brings one of those keyslots back.
@@ -88,6 +98,10 @@ func (n *notes) get() notesData {
 	c.Backups = append([]backupNote(nil), c.Backups...)
 	for i := range c.Backups {
 		c.Backups[i].Where = slices.Clone(c.Backups[i].Where)
+	}
+	c.Destinations = slices.Clone(c.Destinations)
+	if c.Drop != nil {
+		c.Drop = new(*c.Drop)
 	}
 	c.Revoked = append([]tokens.Key(nil), c.Revoked...)
 	c.Unfinished = append([]tokens.Key(nil), c.Unfinished...)
