@@ -39,7 +39,7 @@ func (d *Daemon) CreateBackup(_ context.Context, p ipc.Principal) (ipc.Backup, e
 	}
 	note := backupNote{
 		Name: b.Name, SHA256: info.SHA256, Made: made, VaultID: info.VaultID, Epoch: info.Epoch, Generation: info.Generation,
-		RecoverySet: info.RecoverySet,
+		RecoverySet: info.RecoverySet, Size: len(data), Accounts: b.Accounts,
 	}
 	for _, slot := range info.Slots {
 		note.Slots = append(note.Slots, slot.ID)
@@ -102,23 +102,16 @@ func (d *Daemon) ConfirmBackup(_ context.Context, p ipc.Principal, r ipc.Confirm
 	if !ok {
 		return ipc.ConfirmBackupResult{}, ipc.Errorf(ipc.NotFound, "no backup with this checksum was handed out since the daemon started")
 	}
-	note.Name = r.Name
+	at := wireTime(d.now())
 	err = u.notesOf().update(func(n *notesData) {
-		// What was there under this name before is not there any more.
-		n.Backups = slices.DeleteFunc(n.Backups, func(b backupNote) bool { return b.Name == note.Name })
-		n.Backups = append(n.Backups, note)
-		slices.SortStableFunc(n.Backups, func(a, b backupNote) int { return a.Made.Compare(b.Made) })
-		n.Backups = n.Backups[max(0, len(n.Backups)-keptBackupNotes):]
-		if note.Made.After(n.LastBackup) {
-			n.LastBackup = note.Made
-		}
+		n.confirm(note, copyNote{Path: r.Name, Written: at}, at)
 	})
 	u.auditResult(p, "backup-confirm", shortSum(note.SHA256), err)
 	if err != nil {
 		return ipc.ConfirmBackupResult{}, mapError(err)
 	}
 	e := d.event(ipc.EventBackupMade)
-	e.Detail = note.Name
+	e.Detail = r.Name
 	d.hub.publish(u.uid, e)
 	return ipc.ConfirmBackupResult{Version: ipc.Version, LastBackup: wireTime(u.notesOf().get().LastBackup)}, nil
 }
@@ -149,12 +142,17 @@ func (u *user) openedBy(info vault.BackupInfo) []string {
 	return list
 }
 
-// backupsOf names the confirmed backups of a vault that is picks.
+// backupsOf names the copies, outside of the spool, of a vault's backups that is picks.
 func (u *user) backupsOf(vaultID string, is func(backupNote) bool) []string {
 	list := []string{}
 	for _, b := range u.notesOf().get().Backups {
-		if b.SHA256 != "" && b.VaultID == vaultID && is(b) {
-			list = append(list, b.Name)
+		if b.SHA256 == "" || b.VaultID != vaultID || !is(b) {
+			continue
+		}
+		for _, c := range b.Where {
+			if c.Lost == "" {
+				list = append(list, c.Path)
+			}
 		}
 	}
 	return list

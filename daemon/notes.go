@@ -41,21 +41,6 @@ type notesData struct {
 	Underway *underway `json:"underway,omitempty"`
 }
 
-// backupNote is a backup that was handed out and, in daemon.json, was confirmed
-// to be written. The newest 16 are remembered.
-type backupNote struct {
-	Name       string    `json:"name"`
-	SHA256     string    `json:"sha256,omitempty"`
-	Made       time.Time `json:"made"`
-	VaultID    string    `json:"vault_id"`
-	Epoch      uint64    `json:"epoch"`
-	Generation uint64    `json:"generation"`
-	// Slots are the keyslots that open it, RecoverySet tells the recovery
-	// password that does by when it was set.
-	Slots       []string  `json:"slots,omitempty"`
-	RecoverySet time.Time `json:"recovery_set,omitzero"`
-}
-
 type slotNotes struct {
 	LastUsed time.Time        `json:"last_used,omitzero"`
 	Warnings []tokens.Warning `json:"warnings,omitempty"`
@@ -64,10 +49,7 @@ type slotNotes struct {
 	Attestation *tokens.Attestation `json:"attestation,omitempty"`
 }
 
-const (
-	keptBackupNotes = 16
-	keptRevoked     = 64
-)
+const keptRevoked = 64
 
 // readNotes reads the notes; where they are missing or damaged it starts anew,
 // for they are a convenience.
@@ -96,6 +78,9 @@ func (n *notes) get() notesData {
 	defer n.mu.Unlock()
 	c := n.data
 	c.Backups = append([]backupNote(nil), c.Backups...)
+	for i := range c.Backups {
+		c.Backups[i].Where = slices.Clone(c.Backups[i].Where)
+	}
 	c.Revoked = append([]tokens.Key(nil), c.Revoked...)
 	c.Unfinished = append([]tokens.Key(nil), c.Unfinished...)
 	c.Slots = make(map[string]slotNotes, len(n.data.Slots))

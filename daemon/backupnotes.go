@@ -1,0 +1,141 @@
+package daemon
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// backupNote is a backup that the daemon knows of, by the hash of its bytes: two
+// backups of one generation are the same bytes, and so the same backup.
+//
+// What is known of it is kept apart: that it was written (a copyNote for each
+// place where it was synced, read back and found equal), that it was opened, and
+// that it was proved.
+type backupNote struct {
+	// Name is the path under which it was first confirmed; empty while it lies in
+	// the spool alone.
+	Name       string    `json:"name,omitempty"`
+	SHA256     string    `json:"sha256,omitempty"`
+	Made       time.Time `json:"made"`
+	VaultID    string    `json:"vault_id"`
+	Epoch      uint64    `json:"epoch"`
+	Generation uint64    `json:"generation"`
+	Size       int       `json:"size,omitempty"` // bytes
+	// Accounts is how many it holds, or -1 when nobody could count them.
+	Accounts int `json:"accounts"`
+	// Slots are the keyslots that open it, RecoverySet tells the recovery
+	// password that does by when it was set.
+	Slots       []string  `json:"slots,omitempty"`
+	RecoverySet time.Time `json:"recovery_set,omitzero"`
+
+	// Opened is when its bytes were decrypted with the session key and compared
+	// with the vault; zero if never.
+	Opened time.Time `json:"opened,omitzero"`
+	// Proved is when a drill last restored it into memory, ProvedBy what opened it
+	// then: "recovery password", or a keyslot's id.
+	Proved   time.Time `json:"proved,omitzero"`
+	ProvedBy string    `json:"proved_by,omitempty"`
+
+	// Spooled is the name of the file in the spool; empty when it is not there.
+	Spooled string `json:"spooled,omitempty"`
+	// Where are the copies that were seen whole outside of the spool.
+	Where []copyNote `json:"where,omitempty"`
+}
+
+// copyNote is one copy of a backup outside of the spool.
+type copyNote struct {
+	// Destination is the destination's id; empty for a file that was made by hand.
+	Destination string `json:"destination,omitempty"`
+	Path        string `json:"path"`
+	// Written is when it was synced, read back and found equal, Seen when it last
+	// was found whole since.
+	Written time.Time `json:"written"`
+	Seen    time.Time `json:"seen,omitzero"`
+	// Lost says what was found in its place; empty as long as it is whole.
+	Lost string `json:"lost,omitempty"`
+}
+
+// keptBackupNotes bounds how many backups are remembered.
+const keptBackupNotes = 128
+
+// backup is the note with a checksum, nil when there is none.
+func (n *notesData) backup(sum string) *backupNote {
+	for i := range n.Backups {
+		if sum != "" && n.Backups[i].SHA256 == sum {
+			return &n.Backups[i]
+		}
+	}
+	return nil
+}
+
+// putBackup adds a note, or gives back the one that is there, in the order in
+// which backups were made.
+func (n *notesData) putBackup(b backupNote) *backupNote {
+	if known := n.backup(b.SHA256); known != nil {
+		return known
+	}
+	n.Backups = append(n.Backups, b)
+	slices.SortStableFunc(n.Backups, func(a, b backupNote) int {
+		return cmp.Or(a.Made.Compare(b.Made), cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Generation, b.Generation))
+	})
+	n.forgetBackups(b.SHA256)
+	return n.backup(b.SHA256)
+}
+
+// forgetBackups drops the oldest notes beyond those that are kept, first of
+// backups that are nowhere any more. What the spool holds is never forgotten, nor
+// the newest that was opened or proved.
+func (n *notesData) forgetBackups(keep string) {
+	pinned := map[string]bool{keep: true}
+	for _, is := range []func(backupNote) bool{
+		func(b backupNote) bool { return !b.Opened.IsZero() }, func(b backupNote) bool { return !b.Proved.IsZero() },
+	} {
+		for _, b := range slices.Backward(n.Backups) {
+			if is(b) {
+				pinned[b.SHA256] = true
+				break
+			}
+		}
+	}
+	for _, nowhere := range []bool{true, false} {
+		n.Backups = slices.DeleteFunc(n.Backups, func(b backupNote) bool {
+			drop := len(n.Backups) > keptBackupNotes && !pinned[b.SHA256] && b.Spooled == "" && (!nowhere || !b.exists())
+			return drop
+		})
+	}
+}
+
+// confirm notes a copy that was written, synced, read back and found equal. What
+// was under this path before is not there any more.
+func (n *notesData) confirm(b backupNote, c copyNote, at time.Time) {
+	for i := range n.Backups {
+		n.Backups[i].Where = slices.DeleteFunc(n.Backups[i].Where, func(old copyNote) bool { return old.Path == c.Path })
+	}
+	known := n.putBackup(b)
+	known.Where = append(known.Where, c)
+	if known.Name == "" {
+		known.Name = c.Path
+	}
+	if at.After(n.LastBackup) {
+		n.LastBackup = at
+	}
+}
+
+// exists says that a whole copy of it is known outside of the spool.
+func (b backupNote) exists() bool {
+	return slices.ContainsFunc(b.Where, func(c copyNote) bool { return c.Lost == "" })
+}
+
+// markProved notes that the backup with this checksum was restored into memory
+// and found whole, by what opened it: "recovery password", "recovery key" or a
+// keyslot's id. It says whether the backup is one that is known.
+func (n *notes) markProved(sum, by string, at time.Time) (known bool, err error) {
+	err = n.update(func(d *notesData) {
+		b := d.backup(sum)
+		if known = b != nil; known && at.After(b.Proved) {
+			b.Proved, b.ProvedBy = at.UTC().Truncate(time.Second), by
+		}
+	})
+	return known, err
+}
