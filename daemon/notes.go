@@ -30,6 +30,10 @@ type notesData struct {
 	LastBackup time.Time            `json:"last_backup,omitzero"`
 	Backups    []backupNote         `json:"backups,omitempty"`
 	Slots      map[string]slotNotes `json:"slots,omitempty"`
+	// RecoveryChecked is when the recovery password was last given right, and
+	// RecoveryCheckedSet when the one that was given had been set.
+	RecoveryChecked    time.Time `json:"recovery_checked,omitzero"`
+	RecoveryCheckedSet time.Time `json:"recovery_checked_set,omitzero"`
 	// Revoked are the keys of revoked keyslots, the newest last, so that they
 	// can be wiped from their tokens and no others, and so that it is told when
 	// a backup brings one of those keyslots back.
