@@ -82,8 +82,13 @@ func (u *user) checkRecovery(ctx context.Context, r ipc.CheckRecoveryRequest) er
 	if err != nil {
 		return err
 	}
+	key, err := typedKey(r.Key)
+	if err != nil {
+		return err
+	}
+	defer clear(key)
 	err = u.derive(ctx, true, func(ctx context.Context) error {
-		return store.CheckRecovery(ctx, vault.Way{Password: r.Password, RecoveryKey: r.Key})
+		return store.CheckRecovery(ctx, vault.Way{Password: r.Password, RecoveryKey: key})
 	})
 	if err == nil {
 		u.passwordGiven(ipc.Auth{RecoveryPassword: r.Password})
