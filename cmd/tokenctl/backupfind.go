@@ -152,7 +152,7 @@ func backupNamed(file string) (name string, ok bool) {
 // searcher goes through folders, those near the beginning first.
 type searcher struct {
 	ctx              context.Context
-	seen             map[string]bool
+	seen             map[string]int // how far below a folder was searched, and 1
 	folders, entries int
 	found            []foundBackup
 	complete         bool
@@ -162,7 +162,7 @@ type searcher struct {
 func (c *cli) findBackups(ctx context.Context, places []place) findDocument {
 	limited, cancel := context.WithTimeout(ctx, findTime)
 	defer cancel()
-	s := &searcher{ctx: limited, seen: map[string]bool{}, complete: true}
+	s := &searcher{ctx: limited, seen: map[string]int{}, complete: true}
 	for _, p := range places {
 		s.search(p)
 	}
@@ -213,14 +213,14 @@ func (s *searcher) search(p place) {
 		at := queue[0]
 		queue = queue[1:]
 		full, err := filepath.Abs(at.dir)
-		if err != nil || s.seen[full] {
+		if err != nil || s.seen[full] > at.depth {
 			continue
 		}
 		if s.ctx.Err() != nil || s.folders >= findFolders || s.entries >= findEntries {
 			s.complete = false
 			return
 		}
-		s.seen[full] = true
+		s.seen[full] = at.depth + 1
 		s.folders++
 		for _, e := range readSome(full, findEntries-s.entries) {
 			s.entries++

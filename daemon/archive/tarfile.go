@@ -85,6 +85,9 @@ func readTar(data []byte) ([]file, int64, error) {
 		files = append(files, file{string(name), data[start : start+int(size) : start+int(size)]})
 		pos = start + padded(int(size))
 	}
+	if end := data[len(data)-2*blockSize:]; len(data)%blockSize != 0 || len(bytes.Trim(end, "\x00")) > 0 {
+		return nil, 0, damaged("cut short, or its end is changed")
+	}
 	if !bytes.Equal(buildTar(files, unix), data) {
 		return nil, 0, damaged("not as it was written")
 	}
