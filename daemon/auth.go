@@ -37,8 +37,12 @@ func (u *user) way(ctx context.Context, a ipc.Auth, class tokens.Class, slots []
 		if len(a.RecoveryPassword) > 0 && len(a.RecoveryKey) > 0 {
 			return opening{}, ipc.Errorf(ipc.InvalidArgument, "either the recovery password or the recovery key opens, not both")
 		}
+		key, err := typedKey(a.RecoveryKey)
+		if err != nil {
+			return opening{}, err
+		}
 		return opening{
-			way: vault.Way{Password: a.RecoveryPassword, RecoveryKey: a.RecoveryKey},
+			way: vault.Way{Password: a.RecoveryPassword, RecoveryKey: key},
 			by:  byRecovery, recovery: true,
 		}, nil
 	}

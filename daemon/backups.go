@@ -230,6 +230,7 @@ func (d *Daemon) RestoreBackup(ctx context.Context, p ipc.Principal, r ipc.Resto
 	if err != nil {
 		return ipc.RestoreResult{}, backupError(err)
 	}
+	u.passwordGiven(r.Auth)
 	d.tellUnlocked(u, "the vault was restored from a backup")
 	return ipc.RestoreResult{
 		Version: ipc.Version, Vault: u.vaultInfo(), Accounts: wireAccounts(s.vault.Accounts()), Notices: u.notices(s.vault),

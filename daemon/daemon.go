@@ -89,6 +89,10 @@ type Limits struct {
 	// KeepOnRemoval leaves a vault open when the token that unlocked it is
 	// pulled out.
 	KeepOnRemoval bool
+	// RecoveryReminder is after how long without the recovery password being typed
+	// Status asks whether it is still known: DefaultRecoveryReminder when 0, never
+	// when negative.
+	RecoveryReminder time.Duration
 }
 
 // Daemon is the running service. Its methods may be called by many goroutines.

@@ -42,6 +42,10 @@ type notesData struct {
 	Destinations []destinationNote `json:"destinations,omitempty"`
 	Drop         *dropNote         `json:"drop,omitempty"`
 	DropAgreed   *agreedNote       `json:"drop_agreed,omitempty"`
+	// RecoveryChecked is when the recovery password was last given right, and
+	// RecoveryCheckedSet when the one that was given had been set.
+	RecoveryChecked    time.Time `json:"recovery_checked,omitzero"`
+	RecoveryCheckedSet time.Time `json:"recovery_checked_set,omitzero"`
 	// Revoked are the keys of revoked keyslots, the newest last, so that they
 	// can be wiped from their tokens and no others, and so that it is told when
 	// a backup brings one of those keyslots back.

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 
-	"github.com/tokenbridge/tokend/daemon/vault"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -92,18 +91,13 @@ func (d *Daemon) CheckRecovery(ctx context.Context, p ipc.Principal, r ipc.Check
 	if (len(r.Password) == 0) == (len(r.Key) == 0) {
 		return ipc.CheckRecoveryResult{}, ipc.Errorf(ipc.InvalidArgument, "give either the recovery password or the recovery key")
 	}
-	store, err := u.existing()
-	if err != nil {
-		return ipc.CheckRecoveryResult{}, err
-	}
-	err = u.derive(ctx, true, func(ctx context.Context) error {
-		return store.CheckRecovery(ctx, vault.Way{Password: r.Password, RecoveryKey: r.Key})
-	})
+	err = u.checkRecovery(ctx, r)
 	u.auditResult(p, "recovery-check", "", err)
 	if err != nil {
 		return ipc.CheckRecoveryResult{}, mapError(err)
 	}
-	return ipc.CheckRecoveryResult{Version: ipc.Version, Set: u.vaultInfo().RecoverySet}, nil
+	info := u.vaultInfo()
+	return ipc.CheckRecoveryResult{Version: ipc.Version, Set: info.RecoverySet, Checked: info.RecoveryChecked}, nil
 }
 
 // ShowRecoveryKey implements [ipc.Recovery].

@@ -67,6 +67,7 @@ func (u *user) vaultInfo() ipc.Vault {
 	} else {
 		info.ID, info.Epoch, info.Generation = head.VaultID, head.Epoch, head.Generation
 		info.Signer, info.RecoverySet = head.Signer, wireTime(head.RecoverySet)
+		info.RecoveryChecked = u.recoveryChecked(head.RecoverySet)
 		if head.Problem != nil {
 			// Something before it is intact, or Head had failed: unlocking shows that.
 			info.Problem = told(u.newestDamaged(head))
@@ -180,6 +181,9 @@ func (u *user) lockoutWarnings(head vault.Head, p ipc.Principal) []ipc.Warning {
 			Code: "no-recovery-password", Message: "no recovery password is set",
 			Fix: "tokenctl recovery set-password",
 		})
+	}
+	if w, due := u.recoveryReminder(head); due {
+		list = append(list, w)
 	}
 	list = append(list, u.backupWarnings()...)
 	for _, t := range u.tokenList(p) {

@@ -144,6 +144,7 @@ func (d *Daemon) Unlock(ctx context.Context, p ipc.Principal, r ipc.UnlockReques
 		object = "recovery"
 	}
 	u.audit(entry{action: "unlock", object: object, by: p, ok: true})
+	u.passwordGiven(r.Auth)
 	d.tellUnlocked(u, "")
 	return ipc.UnlockResult{Version: ipc.Version, Vault: u.vaultInfo(), Notices: u.notices(s.vault)}, nil
 }

@@ -277,6 +277,10 @@ type Backups interface {
 	// InspectBackup opens a backup with a token (or anything in Auth) and says
 	// what a restore would bring; it changes nothing.
 	InspectBackup(ctx context.Context, p Principal, r InspectBackupRequest) (BackupContents, error)
+	// DrillBackup restores a backup into memory, makes a code of every account in
+	// it, compares it with the vault where that is unlocked, and remembers a
+	// backup that passed as proved. Nothing is written but that.
+	DrillBackup(ctx context.Context, p Principal, r DrillRequest) (DrillResult, error)
 	// RestoreBackup makes the caller's vault from a backup; it fails with
 	// AlreadyExists where there is a vault. The files of one that cannot be used
 	// are put aside and stay; a notice says where.

@@ -58,6 +58,9 @@ type Vault struct {
 	// RecoverySet is when the recovery password was set, zero if never. It can
 	// be read while locked.
 	RecoverySet Time `json:"recovery_set,omitzero"`
+	// RecoveryChecked is when the recovery password was last given right, zero if
+	// never since it was set.
+	RecoveryChecked Time `json:"recovery_checked,omitzero"`
 	// LastBackup is when the last backup was made that is known to have been
 	// written, zero if never.
 	LastBackup Time `json:"last_backup,omitzero"`
@@ -348,6 +351,9 @@ type CheckRecoveryRequest struct {
 type CheckRecoveryResult struct {
 	Version int  `json:"version"`
 	Set     Time `json:"set"`
+	// Checked is when the password was last given right, which a check of the key
+	// leaves as it was; zero if never since it was set.
+	Checked Time `json:"checked,omitzero"`
 }
 
 // ShowRecoveryKeyRequest asks for the recovery key itself, to be printed.

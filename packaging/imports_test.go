@@ -20,14 +20,15 @@ const module = "github.com/tokenbridge/tokend"
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/tokend":         {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/httpapi"},
-		"cmd/tokenctl":       {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/secret"},
+		"cmd/tokenctl":       {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret"},
 		"cmd/tokend-helper":  {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
-		"daemon":             {"daemon/vault", "daemon/archive", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
+		"daemon":             {"daemon/vault", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
 		"daemon/archive":     {"daemon/secret"},
 		"daemon/audit":       {},
+		"daemon/drill":       {"daemon/archive", "daemon/otp"},
 		"daemon/otp":         {},
 		"daemon/secret":      {},
-		"daemon/vault":       {"daemon/archive", "daemon/secret", "tokens"},
+		"daemon/vault":       {"daemon/archive", "daemon/drill", "daemon/secret", "tokens"},
 		"ipc":                {},
 		"ipc/client":         {"ipc", "ipc/local"},
 		"ipc/httpapi":        {"ipc", "ipc/local"},

@@ -42,7 +42,7 @@ func (f *authFlags) flags(cmd *cobra.Command) {
 	fl.BoolVar(&f.lastTry, "spend-last-try", false, "allow the PIN to be tried when one try is left")
 	fl.BoolVar(&f.recovery, "recovery", false, "ask for the recovery password rather than use a token")
 	fl.StringVar(&f.passwordFile, "recovery-password-file", "", "read the recovery password from `FILE` (- is standard input)")
-	fl.StringVar(&f.keyFile, "recovery-key-file", "", "read the recovery key from `FILE` (- is standard input)")
+	fl.StringVar(&f.keyFile, "recovery-key-file", "", "read the recovery key, typed or as a picture of its QR code, from `FILE` (- is standard input)")
 }
 
 // given says that a flag supplies a secret, so that nothing is asked.
@@ -65,9 +65,9 @@ func (f *authFlags) load(ctx context.Context, c *cli) (ipc.Auth, error) {
 	case f.passwordFile != "":
 		a.RecoveryPassword, err = c.readSecret(ctx, "--recovery-password-file", f.passwordFile)
 	case f.keyFile != "":
-		a.RecoveryKey, err = c.readSecret(ctx, "--recovery-key-file", f.keyFile)
+		a.RecoveryKey, err = c.readRecoveryKey(ctx, "--recovery-key-file", f.keyFile)
 	case f.recovery:
-		a.RecoveryPassword, err = c.askSecret(ctx, recoveryPrompt, "--recovery-password-file FILE")
+		err = c.askRecovery(ctx, &a)
 	}
 	return a, err
 }
@@ -201,7 +201,7 @@ func (c *cli) withPIN(ctx context.Context, auth *ipc.Auth, how attempt, call fun
 		} else {
 			err = c.announced(ctx, once)
 		}
-		if how.typed && asked < maxPINs && ipc.KindOf(err) == ipc.WrongPassword && len(auth.RecoveryPassword) > 0 && c.canAsk() {
+		if how.typed && asked < maxPINs && ipc.KindOf(err) == ipc.WrongPassword && len(auth.RecoveryPassword)+len(auth.RecoveryKey) > 0 && c.canAsk() {
 			if err := c.askPasswordAgain(ctx, auth); err != nil {
 				return err
 			}
@@ -237,10 +237,10 @@ func (c *cli) withPIN(ctx context.Context, auth *ipc.Auth, how attempt, call fun
 // askPasswordAgain asks once more after a wrong recovery password. A person who
 // mistyped it types it again at once, and must not do so into his shell.
 func (c *cli) askPasswordAgain(ctx context.Context, auth *ipc.Auth) (err error) {
+	c.say("%s", either(len(auth.RecoveryKey) > 0, "another recovery key than this one's", "wrong recovery password"))
 	auth.RecoveryPassword.Wipe()
-	c.say("wrong recovery password")
-	auth.RecoveryPassword, err = c.askSecret(ctx, recoveryPrompt, "--recovery-password-file FILE")
-	return err
+	auth.RecoveryKey.Wipe()
+	return c.askRecovery(ctx, auth)
 }
 
 // recoveryPrompt asks for the recovery password.

@@ -19,7 +19,8 @@ import (
 
 func (c *cli) backupCommand() *cobra.Command {
 	return group("backup", "Make, check and restore backups",
-		c.backupCreateCommand(), c.backupInspectCommand(), c.backupVerifyCommand(), c.backupRestoreCommand())
+		c.backupCreateCommand(), c.backupFindCommand(), c.backupInspectCommand(), c.backupVerifyCommand(),
+		c.backupDrillCommand(), c.backupRestoreCommand())
 }
 
 // createDocument is the --json form of backup create: the daemon's document
@@ -37,15 +38,24 @@ type createDocument struct {
 }
 
 func (c *cli) backupCreateCommand() *cobra.Command {
-	return &cobra.Command{
+	var list bool
+	var f authFlags
+	cmd := &cobra.Command{
 		Use: "create FILE", Short: "Write a backup to a new file", Args: named(1, "FILE"),
 		Long: `Write a backup of the vault to a new file, or into a folder under a name of its
 own. It needs no token and works while the vault is locked. A file that is there
 is never overwritten. What opens the backup is what opens the vault now.
 
-With --json the number of accounts is left out while the vault is locked.`,
+With --json the number of accounts is left out while the vault is locked.
+
+With --list-only it is no backup but a list of the accounts, without any secret and
+without notes: for the papers that tell which services to visit when everything
+else is lost. That one needs the vault open.`,
 		Example: "  tokenctl backup create ~/vault-backup.tokend\n  tokenctl backup create /media/usb",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if list {
+				return c.createList(cmd.Context(), &f, args[0])
+			}
 			doc, err := c.createBackup(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -58,6 +68,10 @@ With --json the number of accounts is left out while the vault is locked.`,
 			return nil
 		},
 	}
+	fl := cmd.Flags()
+	fl.BoolVar(&list, "list-only", false, "write a list of the accounts, without secrets: nothing can be restored from it")
+	fl.StringVar(&f.pinFile, "pin-file", "", "with --list-only, where the vault is locked: read the PIN from `FILE`")
+	return cmd
 }
 
 func (c *cli) sayBackup(doc createDocument) {
@@ -202,7 +216,7 @@ back) gives way; its files are put aside and you are told where.`,
 		if err := checkSigner(signer); err != nil {
 			return err
 		}
-		data, a, err := c.parseBackup(args[0])
+		data, a, err := c.parseBackup(ctx, args[0])
 		if err != nil {
 			return fail(doing, err)
 		}
@@ -215,7 +229,7 @@ back) gives way; its files are put aside and you are told where.`,
 		c.sayBackupFound(a)
 		res, err := c.restore(ctx, &f, data, strings.ToLower(signer))
 		if err != nil {
-			return restoreFailure(doing, args[0], a.Manifest.Signer, err)
+			return restoreFailure(doing, args[0], a.Manifest.Signer, c.withLostPassword(doing, a, err))
 		}
 		if c.json {
 			return c.printJSON(res)
@@ -246,7 +260,7 @@ func (c *cli) restore(ctx context.Context, f *authFlags, data []byte, signer str
 			return res, err
 		}
 		c.say("no token that is plugged in opens this backup")
-		if auth.RecoveryPassword, err = c.askSecret(ctx, recoveryPrompt, "--recovery-password-file FILE"); err != nil {
+		if err = c.askRecovery(ctx, &auth); err != nil {
 			return res, err
 		}
 		err = c.withPIN(ctx, &auth, attempt{given: true, typed: true}, call)
@@ -294,19 +308,12 @@ func (c *cli) sayRestored(res ipc.RestoreResult, a *archive.Archive, demanded bo
 }
 
 // parseBackup reads a backup file and checks its structure and signature.
-func (c *cli) parseBackup(path string) ([]byte, *archive.Archive, error) {
-	data, err := c.readFile(path, maxBackupFile, false)
-	if err != nil {
-		return nil, nil, err
+func (c *cli) parseBackup(ctx context.Context, path string) ([]byte, *archive.Archive, error) {
+	b := c.lookAt(ctx, path)
+	if b.problem != nil {
+		return nil, nil, b.failure("read " + path)
 	}
-	if len(data) == 0 {
-		return nil, nil, archiveFailure("read "+path, fmt.Errorf("%w: the file is empty", archive.ErrNotArchive))
-	}
-	a, err := archive.Parse(data)
-	if err != nil {
-		return nil, nil, archiveFailure("read "+path, err)
-	}
-	return data, a, nil
+	return b.data, b.archive, nil
 }
 
 // archiveFailure gives an error of package archive its kind.
@@ -318,6 +325,9 @@ func archiveFailure(doing string, err error) error {
 		return failWith(doing, e, adviceNotArchive()...)
 	case errors.Is(err, archive.ErrNewer):
 		e.Kind = ipc.NewerVersion
+	case errors.Is(err, archive.ErrKeyTyped):
+		e.Kind = ipc.InvalidArgument
+		return failWith(doing, e, adviceKeyTyped()...)
 	case errors.Is(err, archive.ErrWrongPassword):
 		e.Kind = ipc.WrongPassword
 		return failWith(doing, e, adviceWrongBackupPassword()...)

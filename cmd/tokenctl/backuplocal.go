@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +16,7 @@ import (
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// inspectFlags are those of inspect and verify.
+// inspectFlags are those of inspect, verify and drill.
 type inspectFlags struct {
 	auth   authFlags
 	signer string
@@ -26,47 +30,78 @@ func (f *inspectFlags) add(cmd *cobra.Command) {
 	f.auth.addWithoutToken(cmd)
 }
 
-// oneFile takes one argument; a second one is what follows --token after a
-// space, which has to be written with "=" because the name can be left out.
-func oneFile(cmd *cobra.Command, args []string) error {
-	if len(args) == 2 && cmd.Flags().Changed("token") {
-		return usage("write a token's name after an equals sign: --token=NAME")
-	}
-	return named(1, "FILE")(cmd, args)
-}
-
 // anyToken is --token without a name.
 const anyToken = "any"
 
-// inspectDocument is the --json form of inspect and verify.
+// backupFiles takes at least need files. What follows --token after a space has
+// to be written with "=", because the name can be left out.
+func backupFiles(need int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if n := len(args); n > 1 && cmd.Flags().Changed("token") && !strings.ContainsAny(args[n-1], `/\.`) {
+			if _, err := os.Lstat(args[n-1]); err != nil {
+				return usage("write a token's name after an equals sign: --token=NAME")
+			}
+		}
+		if len(args) < need {
+			return named(need, "FILE")(cmd, args)
+		}
+		for _, a := range args {
+			if strings.TrimSpace(a) == "" {
+				return usage("FILE is empty", adviceHelp(cmd.CommandPath())...)
+			}
+		}
+		return nil
+	}
+}
+
+// inspectDocument is the --json form of inspect and verify, for one file.
 type inspectDocument struct {
 	Version     int           `json:"version"`
 	File        string        `json:"file"`
-	VaultID     string        `json:"vault_id"`
-	Epoch       uint64        `json:"epoch"`
-	Generation  uint64        `json:"generation"`
-	Written     time.Time     `json:"written"`
-	Signer      string        `json:"signer"`
+	VaultID     string        `json:"vault_id,omitempty"`
+	Epoch       uint64        `json:"epoch,omitempty"`
+	Generation  uint64        `json:"generation,omitempty"`
+	Written     time.Time     `json:"written,omitzero"`
+	Signer      string        `json:"signer,omitempty"`
 	RecoverySet time.Time     `json:"recovery_set,omitzero"`
 	OpenedBy    []string      `json:"opened_by"`
 	Bytes       int           `json:"bytes"`
 	Opened      bool          `json:"opened"`
 	Accounts    []ipc.Account `json:"accounts,omitempty"`
+	// Verified says that every secret in it was opened and made a code.
+	Verified bool `json:"verified,omitempty"`
+	// Unproved are the accounts of which that cannot be said, with the reason.
+	Unproved []ipc.Item `json:"unproved,omitempty"`
+	// Beside is how it compares with the vault, where that is unlocked.
+	Beside *besideDocument `json:"beside,omitempty"`
+	// Cause and Error say why nothing more is known of a file among several.
+	Cause fileCause  `json:"cause,omitempty"`
+	Error *ipc.Error `json:"error,omitempty"`
+}
+
+// severalDocument is the --json form for several files.
+type severalDocument struct {
+	Version int               `json:"version"`
+	Files   []inspectDocument `json:"files"`
 }
 
 const inspectHelp = `Say what a backup file is: its vault, when it was written, who signed it and what
 opens it. Nothing is restored and no daemon is needed. Names of accounts are
 sealed: they are listed after it is opened, with the recovery password of its
 time (--recovery, --recovery-password-file, --recovery-key-file) or with a token
-(--token).`
+(--token). Where your vault is unlocked they are compared with it: what a restore
+would add, what differs, and what is missing in the backup.
+
+Several files can be given, or a folder; each is judged. The exit code is that of
+the worst.`
 
 func (c *cli) backupInspectCommand() *cobra.Command {
 	var f inspectFlags
 	cmd := &cobra.Command{
-		Use: "inspect FILE", Short: "Say what is in a backup", Long: inspectHelp, Args: oneFile,
-		Example: "  tokenctl backup inspect backup.tokend\n  tokenctl backup inspect backup.tokend --recovery",
+		Use: "inspect FILE...", Short: "Say what is in a backup", Long: inspectHelp, Args: backupFiles(1),
+		Example: "  tokenctl backup inspect backup.tokend\n  tokenctl backup inspect backup.tokend --recovery\n  tokenctl backup inspect ~/Backups",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.inspect(cmd.Context(), &f, args[0], false)
+			return c.inspectFiles(cmd.Context(), &f, args, false)
 		},
 	}
 	f.add(cmd)
@@ -76,57 +111,166 @@ func (c *cli) backupInspectCommand() *cobra.Command {
 func (c *cli) backupVerifyCommand() *cobra.Command {
 	var f inspectFlags
 	cmd := &cobra.Command{
-		Use: "verify FILE", Short: "Prove that a backup can be restored", Args: oneFile,
-		Long: `Check that a backup is whole, then open it and every secret in it: at a terminal
-the recovery password is asked for, unless a token (--token) opens it. A backup
-that was never opened is a hope. Nothing is restored.`,
-		Example: "  tokenctl backup verify backup.tokend\n  tokenctl backup verify backup.tokend --token",
+		Use: "verify FILE...", Short: "Prove that a backup can be restored", Args: backupFiles(1),
+		Long: `Check that a backup is whole, then open it and every secret in it, and make a code
+of each in memory: at a terminal the recovery password is asked for, unless a
+token (--token) opens it. A backup that was never opened is a hope. Nothing is
+restored, and no daemon is needed but for --token. Several files can be given, or
+a folder; each is judged. The exit code is that of the worst.`,
+		Example: "  tokenctl backup verify backup.tokend\n  tokenctl backup verify backup.tokend --token\n  tokenctl backup verify /media/usb",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.inspect(cmd.Context(), &f, args[0], true)
+			return c.inspectFiles(cmd.Context(), &f, args, true)
 		},
 	}
 	f.add(cmd)
 	return cmd
 }
 
-func (c *cli) inspect(ctx context.Context, f *inspectFlags, path string, verify bool) error {
-	doing := either(verify, "verify ", "inspect ") + path
-	data, a, err := c.parseBackup(path)
-	if err != nil {
-		return fail(doing, err)
-	}
-	doc := describe(path, data, a)
+// inspectFiles judges each file; a folder stands for the backups in it.
+func (c *cli) inspectFiles(ctx context.Context, f *inspectFlags, args []string, verify bool) error {
 	if err := checkSigner(f.signer); err != nil {
 		return err
 	}
-	if f.signer != "" && !strings.EqualFold(f.signer, doc.Signer) {
-		return failWith(doing, &ipc.Error{Kind: ipc.VaultReplaced, Message: "it was signed by " + doc.Signer}, adviceOtherSigner()...)
+	o := &opener{cli: c, f: f}
+	defer o.wipe()
+	paths, several := backupsIn(args)
+	if !several {
+		return c.inspect(ctx, o, paths[0], verify)
 	}
-	if !c.json {
-		c.showPairs(c.inspectTable(doc))
+	if len(paths) == 0 {
+		return fail("read "+args[0], (&backupFile{path: args[0], problem: problemOf(causeFolder, "no backup is in this folder")}).failure("read "+args[0]))
 	}
-	switch {
-	case f.auth.token != "":
-		err = c.inspectByToken(ctx, f, data, &doc)
-	case f.auth.given(), verify && a.HasRecovery():
-		err = c.inspectByRecovery(ctx, f, a, &doc)
-	case verify:
-		err = failWith(doing, &ipc.Error{Kind: ipc.InvalidArgument, Message: "only a token opens it"}, adviceVerifyByToken()...)
+	all := severalDocument{Version: ipc.Version, Files: []inspectDocument{}}
+	worst := 0
+	for i, path := range paths {
+		if i > 0 && !c.json {
+			c.say("")
+		}
+		if !c.json {
+			c.print("%s", clean(path))
+		}
+		doc, err := c.inspectOne(ctx, o, path, verify)
+		if err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			e := asError(ctx, err)
+			doc.Error = e
+			worst = max(worst, e.Kind.Info().Exit)
+			c.explain(err, e)
+		}
+		all.Files = append(all.Files, doc)
 	}
+	if c.json {
+		if err := c.printJSON(all); err != nil {
+			return err
+		}
+	}
+	if worst != 0 {
+		return silent{worst}
+	}
+	return nil
+}
+
+// backupsIn expands folders. several says that more than one file was meant.
+func backupsIn(args []string) (paths []string, several bool) {
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		if err != nil || !info.IsDir() {
+			paths = append(paths, arg)
+			continue
+		}
+		several = true
+		entries, _ := os.ReadDir(arg) // what cannot be listed has nothing in it
+		for _, e := range entries {
+			if name, ok := backupNamed(e.Name()); ok && !e.IsDir() {
+				paths = append(paths, filepath.Join(arg, name))
+			}
+		}
+	}
+	return slices.Compact(paths), several || len(args) > 1
+}
+
+// inspect is inspectFiles for the one file that was named.
+func (c *cli) inspect(ctx context.Context, o *opener, path string, verify bool) error {
+	doc, err := c.inspectOne(ctx, o, path, verify)
 	if err != nil {
-		return fail(doing, err)
+		return err
 	}
 	if c.json {
 		return c.printJSON(doc)
 	}
-	if doc.Opened {
-		c.show(accountTable(doc.Accounts))
-		c.say("it is whole and was opened: %s", plural(len(doc.Accounts), "account"))
-		return nil
-	}
-	c.say("it is whole; it was not opened, so nothing is said of its accounts")
 	return nil
 }
+
+// inspectOne looks at one file, opens it where it is asked to, and tells a person
+// of it.
+func (c *cli) inspectOne(ctx context.Context, o *opener, path string, verify bool) (inspectDocument, error) {
+	doing := either(verify, "verify ", "inspect ") + path
+	b := c.lookAt(ctx, path)
+	if b.problem != nil {
+		doc := inspectDocument{Version: ipc.Version, File: path, OpenedBy: []string{}, Bytes: len(b.data), Cause: b.problem.cause}
+		if b.problem.cause == causeListOnly && !verify {
+			return doc, c.inspectList(b, &doc)
+		}
+		return doc, b.failure(doing)
+	}
+	doc := describe(path, b.data, b.archive)
+	if f := o.f; f.signer != "" && !strings.EqualFold(f.signer, doc.Signer) {
+		return doc, failWith(doing, &ipc.Error{Kind: ipc.VaultReplaced, Message: "it was signed by " + doc.Signer}, adviceOtherSigner()...)
+	}
+	if !c.json {
+		c.showPairs(c.inspectTable(doc))
+	}
+	if err := o.open(ctx, b, &doc, verify); err != nil {
+		return doc, fail(doing, err)
+	}
+	if !doc.Opened {
+		c.sayUnlessJSON("it is whole; it was not opened, so nothing is said of its accounts")
+		return doc, nil
+	}
+	doc.Beside = c.beside(ctx, doc.VaultID, doc.Accounts)
+	if !c.json {
+		c.show(besideTable(doc.Accounts, doc.Beside))
+		c.sayOpened(doc)
+	}
+	return doc, unprovedFailure(doing, doc.Unproved)
+}
+
+func (c *cli) sayUnlessJSON(text string) {
+	if !c.json {
+		c.say("%s", text)
+	}
+}
+
+func (c *cli) sayOpened(doc inspectDocument) {
+	if len(doc.Accounts) == 0 {
+		c.say("%s", adviceNoAccounts())
+		return
+	}
+	done := "it is whole and was opened: "
+	if doc.Verified {
+		done = "it is whole, every secret in it was opened and made a code: "
+	}
+	c.say("%s%s", done, plural(len(doc.Accounts), "account"))
+	c.sayBeside(doc.Beside)
+}
+
+// unprovedFailure is how a backup fails of which not every account could be used.
+func unprovedFailure(doing string, list []ipc.Item) error {
+	if len(list) == 0 {
+		return nil
+	}
+	kind, hints, what := ipc.NoKeyslot, adviceSealed(), "could not be opened by it"
+	if slices.ContainsFunc(list, func(i ipc.Item) bool { return i.Reason != sealedReason }) {
+		kind, hints, what = ipc.BackupDamaged, adviceBroken(), "cannot be used"
+	}
+	e := &ipc.Error{Kind: kind, Message: "the file is whole, and " + plural(len(list), "account") + " in it " + what, Items: list}
+	return failWith(doing, e, hints...)
+}
+
+// sealedReason is why an account that needs a touch was not used.
+const sealedReason = "it needs a touch"
 
 func describe(path string, data []byte, a *archive.Archive) inspectDocument {
 	m := a.Manifest
@@ -160,6 +304,9 @@ func (c *cli) inspectTable(doc inspectDocument) *table {
 	t.add("state", strconv.FormatUint(doc.Generation, 10)+", epoch "+strconv.FormatUint(doc.Epoch, 10))
 	t.add("written", ago(c.now(), doc.Written))
 	t.add("signed by", doc.Signer)
+	if device := deviceOf(doc.File); device != "" {
+		t.add("device", device)
+	}
 	for _, o := range doc.OpenedBy {
 		if o == "recovery password" && !doc.RecoverySet.IsZero() {
 			o += ", set " + ago(c.now(), doc.RecoverySet)
@@ -167,42 +314,6 @@ func (c *cli) inspectTable(doc inspectDocument) *table {
 		t.add("opens with", o)
 	}
 	return t
-}
-
-// inspectByRecovery opens the backup here, without the daemon.
-func (c *cli) inspectByRecovery(ctx context.Context, f *inspectFlags, a *archive.Archive, doc *inspectDocument) error {
-	if !f.auth.given() {
-		f.auth.recovery = true
-	}
-	auth, err := f.auth.load(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer wipeAuth(&auth)
-	if len(auth.PIN) > 0 {
-		return usage("a PIN is for a token: add --token")
-	}
-	var contents *archive.Contents
-	if len(auth.RecoveryKey) > 0 {
-		contents, err = a.OpenRecoveryKey(auth.RecoveryKey)
-	} else {
-		stop := c.sayIfSlow("working: deriving a key from the password takes a moment …")
-		contents, err = a.OpenPassword(auth.RecoveryPassword)
-		stop()
-	}
-	if err != nil {
-		return archiveFailure("open it", err)
-	}
-	defer contents.Wipe()
-	if err := contents.CheckTouch(); err != nil {
-		return archiveFailure("open its touch-class secrets", err)
-	}
-	doc.Opened = true
-	doc.Accounts = []ipc.Account{}
-	for _, x := range contents.Accounts {
-		doc.Accounts = append(doc.Accounts, wireAccount(x))
-	}
-	return nil
 }
 
 func wireAccount(x archive.Account) ipc.Account {
@@ -214,21 +325,8 @@ func wireAccount(x archive.Account) ipc.Account {
 	return a
 }
 
-// inspectByToken lets the daemon open it with a token.
-func (c *cli) inspectByToken(ctx context.Context, f *inspectFlags, data []byte, doc *inspectDocument) error {
-	if f.auth.token == anyToken {
-		f.auth.token = ""
-	}
-	auth, err := f.auth.load(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer wipeAuth(&auth)
-	return c.withPIN(ctx, &auth, f.auth.attempt(), func(ctx context.Context, a ipc.Auth) error {
-		res, err := c.daemon().InspectBackup(ctx, ipc.InspectBackupRequest{Auth: a, Data: data})
-		if err == nil {
-			doc.Opened, doc.Accounts, doc.OpenedBy = true, res.Accounts, res.OpenedBy
-		}
-		return err
-	})
+// isKind says whether an error is of a kind.
+func isKind(err error, kind ipc.Kind) bool {
+	var e *ipc.Error
+	return errors.As(err, &e) && e.Kind == kind
 }

@@ -64,6 +64,7 @@ type daemon interface {
 	CreateBackup(ctx context.Context) (ipc.Backup, error)
 	ConfirmBackup(ctx context.Context, r ipc.ConfirmBackupRequest) (ipc.ConfirmBackupResult, error)
 	InspectBackup(ctx context.Context, r ipc.InspectBackupRequest) (ipc.BackupContents, error)
+	DrillBackup(ctx context.Context, r ipc.DrillRequest) (ipc.DrillResult, error)
 	RestoreBackup(ctx context.Context, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error)
 	MergeBackup(ctx context.Context, r ipc.MergeBackupRequest) (ipc.Plan, error)
 

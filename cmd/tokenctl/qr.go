@@ -21,20 +21,28 @@ import (
 // maxPixels bounds a picture: a small file can unpack into a huge one.
 const maxPixels = 40 << 20
 
-// readQR finds the one QR code in a PNG or JPEG picture and gives its text.
-func readQR(picture []byte) (text string, err error) {
+// scanPicture finds the texts of the QR codes in a PNG or JPEG picture.
+func scanPicture(picture []byte) ([]string, error) {
 	conf, format, err := image.DecodeConfig(bytes.NewReader(picture))
 	if err != nil {
-		return "", badPicture("it is not a PNG or JPEG picture, or its beginning is damaged")
+		return nil, badPicture("it is not a PNG or JPEG picture, or its beginning is damaged")
 	}
 	if conf.Width <= 0 || conf.Height <= 0 || conf.Width > maxPixels/conf.Height {
-		return "", badPicture(fmt.Sprintf("the picture has %d by %d points, which is too large", conf.Width, conf.Height))
+		return nil, badPicture(fmt.Sprintf("the picture has %d by %d points, which is too large", conf.Width, conf.Height))
 	}
 	img, _, err := image.Decode(bytes.NewReader(picture))
 	if err != nil {
-		return "", badPicture("the " + strings.ToUpper(format) + " picture is damaged")
+		return nil, badPicture("the " + strings.ToUpper(format) + " picture is damaged")
 	}
-	texts := scan(img)
+	return scan(img), nil
+}
+
+// readQR finds the one QR code in a PNG or JPEG picture and gives its text.
+func readQR(picture []byte) (text string, err error) {
+	texts, err := scanPicture(picture)
+	if err != nil {
+		return "", err
+	}
 	switch len(texts) {
 	case 0:
 		return "", badPicture("no QR code was found in the picture, or it is damaged", adviceNoQR()...)

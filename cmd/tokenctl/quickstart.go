@@ -287,27 +287,18 @@ func (q *quickstart) next(ctx context.Context) error {
 // restoreStep makes the vault from a backup file.
 func (q *quickstart) restoreStep(ctx context.Context) error {
 	q.heading("The backup")
-	found := q.findBackups()
-	def := ""
-	if len(found) > 0 {
-		q.say("found, newest first:")
-		for _, f := range found {
-			q.say("  %s", clean(f))
-		}
-		def = found[0]
-	}
-	path, err := q.ask(ctx, "Path of the backup", def, "tokenctl backup restore FILE")
+	path, err := q.whichBackup(ctx)
 	if err != nil {
 		return err
 	}
-	data, a, err := q.parseBackup(expandHome(path))
+	data, a, err := q.parseBackup(ctx, expandHome(path))
 	if err != nil {
 		return err
 	}
 	q.sayBackupFound(a)
 	res, err := q.restore(ctx, &authFlags{}, data, "")
 	if err != nil {
-		return restoreFailure("restore "+path, path, a.Manifest.Signer, err)
+		return restoreFailure("restore "+path, path, a.Manifest.Signer, q.withLostPassword("restore "+path, a, err))
 	}
 	q.sayRestored(res, a, false)
 	return nil

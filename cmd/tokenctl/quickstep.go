@@ -4,10 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -189,35 +189,40 @@ func (q *quickstart) backupPath(ctx context.Context) (string, error) {
 	return expandHome(path), nil
 }
 
-// findBackups looks for backups where people put them, newest first.
-func (q *quickstart) findBackups() []string {
-	home := homeOr()
-	user := filepath.Base(home)
-	var found []string
-	for _, dir := range []string{".", home, filepath.Join(home, "Documents"), filepath.Join(home, "Downloads"),
-		filepath.Join("/media", user, "*"), filepath.Join("/run/media", user, "*"), "/Volumes/*"} {
-		matches, err := filepath.Glob(filepath.Join(dir, "*"+backupName))
-		for _, m := range matches {
-			// The present folder may be one of the others.
-			if full, pathErr := filepath.Abs(m); err == nil && pathErr == nil && !slices.Contains(found, full) {
-				found = append(found, full)
-			}
+// whichBackup asks which backup is restored: one of those that are found, by its
+// number, or the path of another.
+func (q *quickstart) whichBackup(ctx context.Context) (string, error) {
+	q.say("looking through the usual places (home, clouds, sticks) …")
+	doc := q.findBackups(ctx, usualPlaces(q.getenv))
+	if len(doc.Files) == 0 {
+		q.say("none was found")
+		for _, h := range adviceNoneFound(doc.Complete) {
+			q.say("  %s", h)
+		}
+		return q.ask(ctx, "Path of the backup", "", "tokenctl backup restore FILE")
+	}
+	q.say("found, newest first:")
+	const most = 12
+	for _, line := range q.foundTable(doc.Files[:min(most, len(doc.Files))]).lines(q.errWidth()) {
+		q.say("  %s", line)
+	}
+	if len(doc.Files) > most {
+		q.say("  and %d older ones: tokenctl backup find", len(doc.Files)-most)
+	}
+	q.sayFound(doc)
+	def := ""
+	for i, f := range doc.Files {
+		if f.State == causeWhole {
+			def = strconv.Itoa(i + 1)
+			break
 		}
 	}
-	age := func(path string) int64 {
-		info, err := os.Stat(path)
-		if err != nil {
-			return 0
-		}
-		return -info.ModTime().UnixNano()
+	answer, err := q.ask(ctx, "Number, or path of another backup", def, "tokenctl backup restore FILE")
+	if err != nil {
+		return "", err
 	}
-	slices.SortStableFunc(found, func(a, b string) int {
-		return int(max(-1, min(1, age(a)-age(b))))
-	})
-	const most = 10
-	if len(found) > most {
-		q.say("(%s more)", fmt.Sprint(len(found)-most))
-		found = found[:most]
+	if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(doc.Files) {
+		return doc.Files[n-1].File, nil
 	}
-	return found
+	return answer, nil
 }

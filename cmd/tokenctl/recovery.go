@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -162,7 +163,9 @@ func (c *cli) recoveryCheckCommand() *cobra.Command {
 	var passwordFile, keyFile string
 	cmd := &cobra.Command{
 		Use: "check", Short: "Check that you still know the recovery password", Args: noArgs,
-		Long: "Try the recovery password, or a printed recovery key, against the vault. Nothing is opened.",
+		Long: `Try the recovery password, or a printed recovery key, against the vault. Nothing is
+opened. That the password was right is remembered, with the day; "tokenctl status"
+asks for it again when that is long ago. What is wrong costs nothing but a wait.`,
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&passwordFile, "recovery-password-file", "", "read the password from `FILE` (- is standard input)")
@@ -177,7 +180,7 @@ func (c *cli) recoveryCheckCommand() *cobra.Command {
 		var auth ipc.Auth
 		var err error
 		if keyFile != "" {
-			auth.RecoveryKey, err = c.readSecret(ctx, "--recovery-key-file", keyFile)
+			auth.RecoveryKey, err = c.readRecoveryKey(ctx, "--recovery-key-file", keyFile)
 		} else {
 			auth.RecoveryPassword, err = c.secretOrAsk(ctx, recoveryPrompt, "--recovery-password-file", passwordFile)
 		}
@@ -191,12 +194,15 @@ func (c *cli) recoveryCheckCommand() *cobra.Command {
 			return err
 		})
 		if err != nil {
-			return fail(doing, err)
+			return c.checkFailure(ctx, doing, err)
 		}
 		if c.json {
 			return c.printJSON(res)
 		}
 		c.say("it is right; set %s", ago(c.now(), res.Set))
+		if keyFile == "" {
+			c.say("that is remembered: it is asked for again in some months")
+		}
 		return nil
 	}
 	return cmd
@@ -208,7 +214,8 @@ func (c *cli) recoveryShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show-key", Short: "Print the recovery key, for paper", Args: noArgs,
 		Long: `Print the recovery key itself: whoever has it and a backup has all secrets of
-the vault, without the password. For paper in a safe place.`,
+the vault, without the password. For paper in a safe place. At a terminal it comes
+in groups, to be typed in, and as a QR code; in a pipe alone on its line.`,
 	}
 	cmd.Flags().StringVar(&passwordFile, "recovery-password-file", "", "read the password from `FILE` (- is standard input)")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
@@ -243,8 +250,26 @@ the vault, without the password. For paper in a safe place.`,
 			return c.printJSON(res)
 		}
 		c.say("vault %s, signed by %s", clean(res.VaultID), clean(res.Signer))
-		c.print("%s", clean(string(res.Key)))
-		return nil
+		return c.showKey(res.Key)
 	}
 	return cmd
+}
+
+// checkFailure is how a check of the recovery password fails: with when the
+// right one was set, and what opens the vault without it.
+func (c *cli) checkFailure(ctx context.Context, doing string, err error) error {
+	if !isKind(err, ipc.WrongPassword) {
+		return fail(doing, err)
+	}
+	st, statusErr := c.daemon().Status(ctx)
+	if statusErr != nil {
+		return fail(doing, err)
+	}
+	var others []string
+	for _, t := range st.Tokens {
+		if t.Enrolled {
+			others = append(others, tokenLabel(t)+either(t.Present, "", " (not plugged in)"))
+		}
+	}
+	return failWith(doing, err, adviceCheckedWrong(ago(c.now(), st.Vault.RecoverySet), strings.Join(others, ", "))...)
 }

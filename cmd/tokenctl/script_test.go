@@ -261,6 +261,22 @@ const backupPassword = "correct horse battery"
 // sampleBackup builds a backup of two accounts, one of them touch-class.
 func sampleBackup(tb testing.TB) []byte {
 	tb.Helper()
+	at := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	return backupOf(tb, func(touchTo string) []archive.Record {
+		secret, err := archive.Encrypt([]byte("12345678901234567890"), touchTo)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return []archive.Record{
+			{Account: archive.Account{ID: "00000000000000aa", Issuer: "GitHub", Name: "me", Kind: "third-party", Class: "session", Created: at}, Secret: []byte("12345678901234567890")},
+			{Account: archive.Account{ID: "00000000000000bb", Issuer: "Bank", Name: "me", Kind: "third-party", Class: "touch", Created: at}, Touch: secret},
+		}
+	})
+}
+
+// backupOf builds a backup of what fill gives for a touch recipient.
+func backupOf(tb testing.TB, fill func(touchTo string) []archive.Record) []byte {
+	tb.Helper()
 	check := func(err error) {
 		tb.Helper()
 		if err != nil {
@@ -268,6 +284,9 @@ func sampleBackup(tb testing.TB) []byte {
 		}
 	}
 	id := strings.Repeat("0123456789abcdef", 2)
+	if fill == nil {
+		id = strings.Repeat("fedcba9876543210", 2)
+	}
 	session, sessionTo, err := archive.NewIdentity()
 	check(err)
 	touch, touchTo, err := archive.NewIdentity()
@@ -276,12 +295,10 @@ func sampleBackup(tb testing.TB) []byte {
 	check(err)
 	_, sign, err := ed25519.GenerateKey(nil)
 	check(err)
-	secret, err := archive.Encrypt([]byte("12345678901234567890"), touchTo)
-	check(err)
 	at := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
-	records := []archive.Record{
-		{Account: archive.Account{ID: "00000000000000aa", Issuer: "GitHub", Name: "me", Kind: "third-party", Class: "session", Created: at}, Secret: []byte("12345678901234567890")},
-		{Account: archive.Account{ID: "00000000000000bb", Issuer: "Bank", Name: "me", Kind: "third-party", Class: "touch", Created: at}, Touch: secret},
+	var records []archive.Record
+	if fill != nil {
+		records = fill(touchTo)
 	}
 	for i := range records {
 		records[i].Defaults()

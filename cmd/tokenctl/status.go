@@ -63,7 +63,7 @@ func (c *cli) statusTable(st ipc.Status) *table {
 	}
 	// Of a vault that cannot be read nothing is known.
 	if v.State != ipc.VaultNone && (v.State != ipc.VaultBroken || !v.RecoverySet.IsZero()) {
-		t.add("recovery password", either(v.RecoverySet.IsZero(), "not set", "set "+ago(c.now(), v.RecoverySet)))
+		t.add("recovery password", recoveryText(v, c.now()))
 	}
 	if v.State != ipc.VaultNone && (v.State != ipc.VaultBroken || !v.LastBackup.IsZero()) {
 		t.add("last backup", ago(c.now(), v.LastBackup))
@@ -72,6 +72,18 @@ func (c *cli) statusTable(st ipc.Status) *table {
 		t.add("signed by", v.Signer)
 	}
 	return t
+}
+
+// recoveryText says since when a recovery password is set, and when it was last
+// known.
+func recoveryText(v ipc.Vault, now time.Time) string {
+	switch {
+	case v.RecoverySet.IsZero():
+		return "not set"
+	case v.RecoveryChecked.IsZero():
+		return "set " + ago(now, v.RecoverySet)
+	}
+	return "set " + ago(now, v.RecoverySet) + ", last typed " + ago(now, v.RecoveryChecked)
 }
 
 func modeText(mode string) string {

@@ -14,6 +14,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/cobra"
 
+	"github.com/tokenbridge/tokend/daemon"
 	"github.com/tokenbridge/tokend/tokens/helper"
 )
 
@@ -24,18 +25,23 @@ const systemConfig = "/etc/tokend/tokend.toml"
 // config is the configuration file. The sample, and so the documentation, is
 // made from these tags.
 type config struct {
-	StateDir string  `toml:"state_dir" doc:"Where the vaults are kept. Absent: /var/lib/tokend for the system's daemon,\n$XDG_STATE_HOME/tokend or ~/.local/state/tokend for a user's own."`
-	Socket   string  `toml:"socket" doc:"The socket to listen at. Absent: /run/tokend/tokend.sock for the system's daemon,\n$XDG_RUNTIME_DIR/tokend/tokend.sock for a user's own."`
-	Helper   string  `toml:"helper" doc:"The absolute path of tokend-helper. Absent: beside tokend, or in a libexec folder."`
-	LogLevel string  `toml:"log_level" doc:"debug, info, warn or error. Reloaded on SIGHUP."`
-	Session  session `toml:"session" doc:"When an open vault locks by itself. Reloaded on SIGHUP."`
-	Tokens   access  `toml:"tokens" doc:"Who may use the tokens of this machine, and which tokens may be enrolled. Reloaded on\nSIGHUP, but for fido2_devices."`
+	StateDir string   `toml:"state_dir" doc:"Where the vaults are kept. Absent: /var/lib/tokend for the system's daemon,\n$XDG_STATE_HOME/tokend or ~/.local/state/tokend for a user's own."`
+	Socket   string   `toml:"socket" doc:"The socket to listen at. Absent: /run/tokend/tokend.sock for the system's daemon,\n$XDG_RUNTIME_DIR/tokend/tokend.sock for a user's own."`
+	Helper   string   `toml:"helper" doc:"The absolute path of tokend-helper. Absent: beside tokend, or in a libexec folder."`
+	LogLevel string   `toml:"log_level" doc:"debug, info, warn or error. Reloaded on SIGHUP."`
+	Session  session  `toml:"session" doc:"When an open vault locks by itself. Reloaded on SIGHUP."`
+	Recovery recovery `toml:"recovery" doc:"The recovery password. Reloaded on SIGHUP."`
+	Tokens   access   `toml:"tokens" doc:"Who may use the tokens of this machine, and which tokens may be enrolled. Reloaded on\nSIGHUP, but for fido2_devices."`
 }
 
 type session struct {
 	IdleLock           duration `toml:"idle_lock" doc:"After this time without use."`
 	HardLock           duration `toml:"hard_lock" doc:"After this time in any case."`
 	LockOnTokenRemoval bool     `toml:"lock_on_token_removal" doc:"When the token that unlocked it is pulled out."`
+}
+
+type recovery struct {
+	Reminder duration `toml:"reminder" doc:"After this time without its being typed, status asks whether it is still known;\n\"0s\" never asks."`
 }
 
 type access struct {
@@ -64,13 +70,17 @@ const (
 	longestLock  = 30 * 24 * time.Hour
 )
 
+// shortestReminder bounds how often a person is asked for the recovery password.
+const shortestReminder = 24 * time.Hour
+
 func defaultConfig() config {
 	return config{
 		LogLevel: "info",
 		Session: session{
 			IdleLock: duration(10 * time.Minute), HardLock: duration(12 * time.Hour), LockOnTokenRemoval: true,
 		},
-		Tokens: access{Users: []string{}, FIDO2Devices: []string{}},
+		Recovery: recovery{Reminder: duration(daemon.DefaultRecoveryReminder)},
+		Tokens:   access{Users: []string{}, FIDO2Devices: []string{}},
 	}
 }
 
@@ -156,6 +166,9 @@ func (c config) check() error {
 		if time.Duration(d) < shortestLock || time.Duration(d) > longestLock {
 			return fmt.Errorf("%s must lie between %s and %s", name, shortestLock, longestLock)
 		}
+	}
+	if d := time.Duration(c.Recovery.Reminder); d != 0 && d < shortestReminder {
+		return fmt.Errorf("recovery.reminder must be 0s or at least %s", shortestReminder)
 	}
 	return nil
 }

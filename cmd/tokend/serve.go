@@ -179,9 +179,13 @@ func (s *service) setAccess() {
 }
 
 func (s *service) limits() daemon.Limits {
+	reminder := time.Duration(s.config.Recovery.Reminder)
+	if reminder == 0 {
+		reminder = -1
+	}
 	return daemon.Limits{
 		Idle: time.Duration(s.config.Session.IdleLock), Hard: time.Duration(s.config.Session.HardLock),
-		KeepOnRemoval: !s.config.Session.LockOnTokenRemoval,
+		KeepOnRemoval: !s.config.Session.LockOnTokenRemoval, RecoveryReminder: reminder,
 	}
 }
 

@@ -93,12 +93,19 @@ func (a *Archive) recoveryKey(pw []byte) (*RecoveryKey, error) {
 	return k, nil
 }
 
-// OpenRecoveryKey opens with the recovery key itself, AGE-SECRET-KEY-1….
-func (a *Archive) OpenRecoveryKey(key []byte) (*Contents, error) {
+// OpenRecoveryKey opens with the recovery key itself, AGE-SECRET-KEY-1…, as
+// TypedKey takes it: ErrWrongPassword (which is ErrKeyTyped as well where it can be
+// nobody's key), ErrNoRecovery.
+func (a *Archive) OpenRecoveryKey(typed []byte) (*Contents, error) {
 	if !a.HasRecovery() {
 		return nil, ErrNoRecovery
 	}
-	return a.openRecovery(bytes.TrimSpace(key))
+	key, err := TypedKey(typed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrWrongPassword, err)
+	}
+	defer clear(key)
+	return a.openRecovery(key)
 }
 
 func (a *Archive) openRecovery(identity []byte) (*Contents, error) {

@@ -105,7 +105,24 @@ func Decrypt(data, identity []byte) ([]byte, error) {
 	return decrypt(data, id)
 }
 
+// maxAgeHeader bounds, in bytes, the header of an age file: ours have two
+// recipients and some 300 bytes. Each recipient costs an operation on a curve,
+// and a file of many megabytes has room for hundreds of thousands.
+const maxAgeHeader = 4096
+
+// checkAgeHeader refuses an age file whose header does not end in time.
+func checkAgeHeader(data []byte) error {
+	head := data[:min(len(data), maxAgeHeader)]
+	if !bytes.HasPrefix(head, []byte("age-encryption.org/v1\n")) || !bytes.Contains(head, []byte("\n--- ")) {
+		return damaged("age: no header, or one of more than %d bytes", maxAgeHeader)
+	}
+	return nil
+}
+
 func decrypt(data []byte, id age.Identity) ([]byte, error) {
+	if err := checkAgeHeader(data); err != nil {
+		return nil, err
+	}
 	r, err := age.Decrypt(bytes.NewReader(data), id)
 	if _, ok := errors.AsType[*age.NoIdentityMatchError](err); ok {
 		return nil, ErrWrongKey

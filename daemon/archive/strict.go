@@ -174,11 +174,14 @@ func (s *scanner) object(depth int, free bool) error {
 
 func (s *scanner) array(depth int, free bool) error {
 	s.pos++
-	for first := true; ; first = false {
+	for n := 0; ; n++ {
 		s.space()
-		if s.peek() == ']' && first {
+		if s.peek() == ']' && n == 0 {
 			s.pos++
 			return nil
+		}
+		if n == MaxAccounts {
+			return s.fail("too many elements")
 		}
 		if err := s.value(depth+1, free); err != nil {
 			return err

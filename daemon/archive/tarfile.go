@@ -57,8 +57,10 @@ func tarHeader(name string, size int, unix int64) []byte {
 // buildTar would not have written byte for byte is refused, so that nothing can
 // hide in headers, padding or after the end.
 func readTar(data []byte) ([]file, int64, error) {
-	if len(data) < 3*blockSize || !bytes.Equal(data[257:263], []byte("ustar\x00")) ||
-		!bytes.HasPrefix(data, []byte(nameHeader+"\x00")) {
+	if len(data) < 3*blockSize || !IsHead(data) {
+		if looksOurs(data) {
+			return nil, 0, damaged("its beginning is changed or cut short")
+		}
 		return nil, 0, ErrNotArchive
 	}
 	if len(data) > MaxSize {
@@ -83,6 +85,9 @@ func readTar(data []byte) ([]file, int64, error) {
 		files = append(files, file{string(name), data[start : start+int(size) : start+int(size)]})
 		pos = start + padded(int(size))
 	}
+	if end := data[len(data)-2*blockSize:]; len(data)%blockSize != 0 || len(bytes.Trim(end, "\x00")) > 0 {
+		return nil, 0, damaged("cut short, or its end is changed")
+	}
 	if !bytes.Equal(buildTar(files, unix), data) {
 		return nil, 0, damaged("not as it was written")
 	}
@@ -93,4 +98,27 @@ func readTar(data []byte) ([]file, int64, error) {
 func octal(b []byte) (int64, error) {
 	n, err := strconv.ParseUint(string(b), 8, 62)
 	return int64(n), err
+}
+
+// IsHead says whether bytes begin as a container does; the first 512 are looked
+// at.
+func IsHead(data []byte) bool {
+	return len(data) >= blockSize && bytes.Equal(data[257:263], []byte("ustar\x00")) && bytes.HasPrefix(data, []byte(nameHeader+"\x00"))
+}
+
+// looksOurs says that bytes which do not begin as a container does were one:
+// they are the first few bytes of one, or have the names of its members in them.
+// So a file that is damaged is called that, wherever the damage is.
+func looksOurs(data []byte) bool {
+	head := []byte(nameHeader + "\x00")
+	if n := min(len(data), len(head)); n > 0 && bytes.Equal(data[:n], head[:n]) {
+		return true
+	}
+	found := 0
+	for _, b := range bounds() {
+		if bytes.Contains(data, []byte(b.name+"\x00")) {
+			found++
+		}
+	}
+	return found >= 2
 }

@@ -35,6 +35,9 @@ var (
 	ErrNoPin = errors.New("nothing vouches for this vault")
 	// ErrWrongPassword: the recovery password or recovery key does not open it.
 	ErrWrongPassword = archive.ErrWrongPassword
+	// ErrKeyTyped: what was given for the recovery key can be nobody's; it was
+	// mistyped.
+	ErrKeyTyped = archive.ErrKeyTyped
 	// ErrNoRecovery: no recovery password was ever set.
 	ErrNoRecovery = archive.ErrNoRecovery
 	// ErrPasswordRule: a new recovery password is not 10 to 128 code points.

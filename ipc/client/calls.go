@@ -211,6 +211,11 @@ func (c *Client) InspectBackup(ctx context.Context, r ipc.InspectBackupRequest) 
 	return send[ipc.BackupContents](ctx, c, "POST", "backups/inspect", r)
 }
 
+// DrillBackup restores a backup into memory and says whether all of it is good.
+func (c *Client) DrillBackup(ctx context.Context, r ipc.DrillRequest) (ipc.DrillResult, error) {
+	return send[ipc.DrillResult](ctx, c, "POST", "backups/drill", r)
+}
+
 // RestoreBackup makes the caller's vault from a backup.
 func (c *Client) RestoreBackup(ctx context.Context, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error) {
 	return send[ipc.RestoreResult](ctx, c, "POST", "backups/restore", r)

@@ -127,6 +127,7 @@ func Routes() []Route {
 		createBackup(),
 		with("POST", "backups/confirm", AccessChange, "create-backup", "Say that a backup was written and read back: from then on it counts", b.ConfirmBackup),
 		large(maxBackup, with("POST", "backups/inspect", AccessRead, "inspect-backup", "Say what a restore of a backup would bring", b.InspectBackup)),
+		large(maxBackup, with("POST", "backups/drill", AccessUse, "drill-backup", "Restore a backup into memory, use every account in it, and remember it as proved", b.DrillBackup)),
 		large(maxBackup, with("POST", "backups/restore", AccessChange, "restore-backup", "Make the caller's vault from a backup", b.RestoreBackup)),
 		large(maxBackup, with("POST", "backups/merge", AccessChange, "restore-backup", "Say what bringing in a backup's accounts would do, or do it", b.MergeBackup)),
 
