@@ -39,6 +39,7 @@ type daemon interface {
 	MoveAccount(ctx context.Context, id string, r ipc.MoveAccountRequest) (ipc.AccountList, error)
 	RemoveAccount(ctx context.Context, id string, r ipc.RemoveAccountRequest) (ipc.RemoveAccountResult, error)
 	RevealAccount(ctx context.Context, id string, r ipc.RevealRequest) (ipc.Reveal, error)
+	ExportAccounts(ctx context.Context, r ipc.ExportRequest) (ipc.Export, error)
 	Code(ctx context.Context, ref string, r ipc.CodeRequest) (ipc.Code, error)
 
 	Tokens(ctx context.Context) (ipc.TokenList, error)

@@ -94,6 +94,7 @@ func Routes() []Route {
 
 		read("accounts", "The caller's accounts in his order", b.Accounts),
 		large(maxAccounts, with("POST", "accounts", AccessChange, "add-account", "Add accounts, all or none", b.AddAccounts)),
+		with("POST", "accounts/export", AccessReveal, "export-accounts", "Hand out the secrets of several accounts", b.ExportAccounts),
 		item("accounts/{id}", AccessRead, "read", "One account", b.Account),
 		itemWith("PUT", "accounts/{id}", AccessChange, "edit-account", "Change an account's settings", b.EditAccount),
 		itemWith("DELETE", "accounts/{id}", AccessChange, "remove-account", "Remove an account for good", b.RemoveAccount),

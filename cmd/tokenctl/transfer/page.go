@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"html"
@@ -17,9 +16,12 @@ func (page) Name() string { return "web page" }
 
 // isPage says whether a file begins like a web page.
 func isPage(f *File) bool {
-	begin := bytes.TrimSpace(bytes.TrimPrefix(bytes.TrimSpace(f.Data[:min(len(f.Data), 512)]), []byte("\xef\xbb\xbf")))
-	begin = bytes.ToLower(begin)
-	return bytes.HasPrefix(begin, []byte("<!doctype html")) || bytes.HasPrefix(begin, []byte("<html"))
+	text := f.text()
+	if text == "" { // a page may be in any of the old encodings
+		text = string(f.Data[:min(len(f.Data), 512)])
+	}
+	begin := strings.ToLower(strings.TrimSpace(text[:min(len(text), 512)]))
+	return strings.HasPrefix(begin, "<!doctype html") || strings.HasPrefix(begin, "<html")
 }
 
 // Detect implements Format.

@@ -225,6 +225,9 @@ func read(ctx context.Context, f *File, o Options) (Result, error) {
 			if err == nil && len(res.Rows) == 0 && len(res.Skipped) == 0 {
 				err = &Error{Kind: NoAccounts, Format: res.Format, Message: "there are no accounts in the file", Notes: res.Notes}
 			}
+			if err == nil && oldText(f.Data) && f.text() != "" {
+				res.Notes = append(res.Notes, "the file is not in UTF-8; it was read as Windows-1252: look at names with letters beyond A to Z")
+			}
 			return res, err
 		}
 	}
