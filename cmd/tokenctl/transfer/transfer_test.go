@@ -128,24 +128,6 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
-// TestEveryFormatHasAFixture keeps the list honest.
-func TestEveryFormatHasAFixture(t *testing.T) {
-	seen := map[string]bool{}
-	for _, f := range fixtures(t) {
-		file := &File{Data: f.data}
-		for _, format := range formats() {
-			if format.Detect(file) == Sure || f.password != "" && format.Detect(file) > No {
-				seen[format.Name()] = true
-			}
-		}
-	}
-	for _, name := range Formats() {
-		if !seen[name] {
-			t.Errorf("%s has no fixture", name)
-		}
-	}
-}
-
 func TestPasswords(t *testing.T) {
 	for _, f := range fixtures(t) {
 		if f.password == "" {
