@@ -214,6 +214,14 @@ type Accounts interface {
 	EditAccount(ctx context.Context, p Principal, id string, r EditAccountRequest) (Account, error)
 	MoveAccount(ctx context.Context, p Principal, id string, r MoveAccountRequest) (AccountList, error)
 	RemoveAccount(ctx context.Context, p Principal, id string, r RemoveAccountRequest) (RemoveAccountResult, error)
+	// ImportAccounts compares accounts from elsewhere with the caller's and, with
+	// Apply, brings them in: in one step that Undo takes back.
+	ImportAccounts(ctx context.Context, p Principal, r ImportRequest) (Plan, error)
+	// Undos lists what Undo can take back.
+	Undos(ctx context.Context, p Principal) (UndoList, error)
+	// Undo says what taking back a step would do and, with Apply, does it. What was
+	// changed later stays.
+	Undo(ctx context.Context, p Principal, r UndoRequest) (Plan, error)
 	// RevealAccount hands out the account's secret as an otpauth URI; audited.
 	RevealAccount(ctx context.Context, p Principal, id string, r RevealRequest) (Reveal, error)
 	// ExportAccounts hands out the secrets of several accounts; each is audited.
@@ -264,4 +272,7 @@ type Backups interface {
 	// AlreadyExists where there is a vault. The files of one that cannot be used
 	// are put aside and stay; a notice says where.
 	RestoreBackup(ctx context.Context, p Principal, r RestoreBackupRequest) (RestoreResult, error)
+	// MergeBackup compares what a backup has with the caller's open vault and, with
+	// Apply, brings it in: in one step that Undo takes back.
+	MergeBackup(ctx context.Context, p Principal, r MergeBackupRequest) (Plan, error)
 }

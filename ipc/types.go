@@ -140,6 +140,11 @@ type Account struct {
 	Counter *uint64 `json:"counter,omitempty"`
 	Note    string  `json:"note,omitempty"`
 	Created Time    `json:"created,omitzero"`
+	// NoExport says that the secret is not to be exported.
+	NoExport bool `json:"no_export,omitempty"`
+	// Inactive says that the secret is not on this device: a managed account's that
+	// came from a backup.
+	Inactive bool `json:"inactive,omitempty"`
 }
 
 // AccountList is all accounts in the user's order.
@@ -164,6 +169,7 @@ type NewAccount struct {
 	Counter   *uint64 `json:"counter,omitempty"`   // 0 when nil
 	Class     string  `json:"class,omitempty"`     // touch where a token can, when empty
 	Note      string  `json:"note,omitempty"`
+	NoExport  bool    `json:"no_export,omitempty"` // its secret is not to be exported
 }
 
 // AddAccountsRequest adds all of its accounts in one step, or none. An account
@@ -175,7 +181,7 @@ type AddAccountsRequest struct {
 }
 
 // EditAccountRequest changes what is not nil. Changing the class from touch
-// needs the token and a touch: Auth.
+// needs the token and a touch: Auth; taking NoExport back opens the vault anew.
 type EditAccountRequest struct {
 	Auth    Auth    `json:"auth,omitzero"`
 	Issuer  *string `json:"issuer,omitempty"`
@@ -185,6 +191,8 @@ type EditAccountRequest struct {
 	Digits  *int    `json:"digits,omitempty"`
 	Period  *int    `json:"period,omitempty"`
 	Counter *uint64 `json:"counter,omitempty"`
+	// NoExport says that the secret is not to be exported.
+	NoExport *bool `json:"no_export,omitempty"`
 }
 
 // MoveAccountRequest puts an account at Position, 0 being first.

@@ -35,6 +35,9 @@ type daemon interface {
 	Accounts(ctx context.Context) (ipc.AccountList, error)
 	Account(ctx context.Context, id string) (ipc.Account, error)
 	AddAccounts(ctx context.Context, r ipc.AddAccountsRequest) (ipc.AccountList, error)
+	ImportAccounts(ctx context.Context, r ipc.ImportRequest) (ipc.Plan, error)
+	Undos(ctx context.Context) (ipc.UndoList, error)
+	Undo(ctx context.Context, r ipc.UndoRequest) (ipc.Plan, error)
 	EditAccount(ctx context.Context, id string, r ipc.EditAccountRequest) (ipc.Account, error)
 	MoveAccount(ctx context.Context, id string, r ipc.MoveAccountRequest) (ipc.AccountList, error)
 	RemoveAccount(ctx context.Context, id string, r ipc.RemoveAccountRequest) (ipc.RemoveAccountResult, error)
@@ -60,6 +63,7 @@ type daemon interface {
 	ConfirmBackup(ctx context.Context, r ipc.ConfirmBackupRequest) (ipc.ConfirmBackupResult, error)
 	InspectBackup(ctx context.Context, r ipc.InspectBackupRequest) (ipc.BackupContents, error)
 	RestoreBackup(ctx context.Context, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error)
+	MergeBackup(ctx context.Context, r ipc.MergeBackupRequest) (ipc.Plan, error)
 }
 
 // cli is one run of the program: its streams, what the global flags say, and

@@ -20,6 +20,12 @@ func send[T any](ctx context.Context, c *Client, method, path string, body any) 
 	return out, err
 }
 
+// large is a POST whose answer names many accounts.
+func large[T any](ctx context.Context, c *Client, path string, body any) (out T, err error) {
+	err = c.call(ctx, request{method: "POST", path: base + path, body: body, max: maxBackup}, &out)
+	return out, err
+}
+
 // at puts an id, which can be a name with slashes in it, into a path.
 func at(collection, id, action string) string {
 	p := collection + "/" + url.PathEscape(id)
@@ -77,6 +83,11 @@ func (c *Client) Account(ctx context.Context, id string) (ipc.Account, error) {
 // AddAccounts adds all of the accounts or none.
 func (c *Client) AddAccounts(ctx context.Context, r ipc.AddAccountsRequest) (ipc.AccountList, error) {
 	return send[ipc.AccountList](ctx, c, "POST", "accounts", r)
+}
+
+// ImportAccounts plans bringing in accounts from elsewhere, or does it.
+func (c *Client) ImportAccounts(ctx context.Context, r ipc.ImportRequest) (ipc.Plan, error) {
+	return large[ipc.Plan](ctx, c, "accounts/import", r)
 }
 
 // EditAccount changes an account's settings.
@@ -189,4 +200,19 @@ func (c *Client) InspectBackup(ctx context.Context, r ipc.InspectBackupRequest) 
 // RestoreBackup makes the caller's vault from a backup.
 func (c *Client) RestoreBackup(ctx context.Context, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error) {
 	return send[ipc.RestoreResult](ctx, c, "POST", "backups/restore", r)
+}
+
+// MergeBackup plans bringing in what a backup has, or does it.
+func (c *Client) MergeBackup(ctx context.Context, r ipc.MergeBackupRequest) (ipc.Plan, error) {
+	return large[ipc.Plan](ctx, c, "backups/merge", r)
+}
+
+// Undos lists the imports and merges that can be taken back.
+func (c *Client) Undos(ctx context.Context) (ipc.UndoList, error) {
+	return get[ipc.UndoList](ctx, c, "undo")
+}
+
+// Undo plans taking one back, or does it.
+func (c *Client) Undo(ctx context.Context, r ipc.UndoRequest) (ipc.Plan, error) {
+	return large[ipc.Plan](ctx, c, "undo", r)
 }

@@ -134,6 +134,21 @@ func (b *backend) AddAccounts(_ context.Context, p ipc.Principal, r ipc.AddAccou
 	return ipc.AccountList{Version: 1, Accounts: []ipc.Account{mail}}, nil
 }
 
+func (b *backend) ImportAccounts(_ context.Context, p ipc.Principal, r ipc.ImportRequest) (ipc.Plan, error) {
+	b.note(p, "ImportAccounts", r)
+	return ipc.Plan{Version: 1, Source: r.Source, Added: len(r.Accounts), Applied: r.Apply}, nil
+}
+
+func (b *backend) Undos(_ context.Context, p ipc.Principal) (ipc.UndoList, error) {
+	b.note(p, "Undos", nil)
+	return ipc.UndoList{Version: 1}, nil
+}
+
+func (b *backend) Undo(_ context.Context, p ipc.Principal, r ipc.UndoRequest) (ipc.Plan, error) {
+	b.note(p, "Undo", r)
+	return ipc.Plan{Version: 1, Applied: r.Apply}, nil
+}
+
 func (b *backend) EditAccount(_ context.Context, p ipc.Principal, id string, r ipc.EditAccountRequest) (ipc.Account, error) {
 	b.note(p, "EditAccount "+id, r)
 	return mail, nil
@@ -255,6 +270,11 @@ func (b *backend) InspectBackup(_ context.Context, p ipc.Principal, r ipc.Inspec
 func (b *backend) RestoreBackup(_ context.Context, p ipc.Principal, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error) {
 	b.note(p, "RestoreBackup", len(r.Data))
 	return ipc.RestoreResult{Version: 1}, nil
+}
+
+func (b *backend) MergeBackup(_ context.Context, p ipc.Principal, r ipc.MergeBackupRequest) (ipc.Plan, error) {
+	b.note(p, "MergeBackup", len(r.Data))
+	return ipc.Plan{Version: 1, Applied: r.Apply}, nil
 }
 
 // start serves b on a socket of its own until the test ends.

@@ -171,6 +171,12 @@ func TestHostileRequests(t *testing.T) {
 	if a := ask(t, socket, get("/v1/vault/unlock")); a.header.Get("Allow") != "POST" {
 		t.Errorf("Allow: %q", a.header.Get("Allow"))
 	}
+	if a := ask(t, socket, get("/v1/accounts/import")); a.status != 200 {
+		t.Errorf("an account that is called like a path: %d %s", a.status, a.kind)
+	}
+	if a := ask(t, socket, "PATCH /v1/accounts/import "+ok+"\r\n"); a.header.Get("Allow") != "POST" {
+		t.Errorf("Allow: %q", a.header.Get("Allow"))
+	}
 	if a := ask(t, socket, "PATCH /v1/accounts/x "+ok+"\r\n"); a.header.Get("Allow") != "DELETE, GET, PUT" {
 		t.Errorf("Allow: %q", a.header.Get("Allow"))
 	}

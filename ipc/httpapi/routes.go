@@ -95,6 +95,7 @@ func Routes() []Route {
 		read("accounts", "The caller's accounts in his order", b.Accounts),
 		large(maxAccounts, with("POST", "accounts", AccessChange, "add-account", "Add accounts, all or none", b.AddAccounts)),
 		with("POST", "accounts/export", AccessReveal, "export-accounts", "Hand out the secrets of several accounts", b.ExportAccounts),
+		large(maxAccounts, with("POST", "accounts/import", AccessChange, "add-account", "Say what bringing in accounts would do, or do it", b.ImportAccounts)),
 		item("accounts/{id}", AccessRead, "read", "One account", b.Account),
 		itemWith("PUT", "accounts/{id}", AccessChange, "edit-account", "Change an account's settings", b.EditAccount),
 		itemWith("DELETE", "accounts/{id}", AccessChange, "remove-account", "Remove an account for good", b.RemoveAccount),
@@ -121,6 +122,10 @@ func Routes() []Route {
 		with("POST", "backups/confirm", AccessChange, "create-backup", "Say that a backup was written and read back: from then on it counts", b.ConfirmBackup),
 		large(maxBackup, with("POST", "backups/inspect", AccessRead, "inspect-backup", "Say what a restore of a backup would bring", b.InspectBackup)),
 		large(maxBackup, with("POST", "backups/restore", AccessChange, "restore-backup", "Make the caller's vault from a backup", b.RestoreBackup)),
+		large(maxBackup, with("POST", "backups/merge", AccessChange, "restore-backup", "Say what bringing in a backup's accounts would do, or do it", b.MergeBackup)),
+
+		read("undo", "Imports and merges that can be taken back, the newest first", b.Undos),
+		with("POST", "undo", AccessChange, "restore-backup", "Say what taking one back would do, or do it", b.Undo),
 	}
 }
 

@@ -163,7 +163,7 @@ func (x *exchange) vet() error {
 
 // find looks the route up and reads the parameter.
 func (x *exchange) find() error {
-	methods, segment := x.s.lookup(x.r.URL)
+	methods, segment := x.s.lookup(x.r.Method, x.r.URL)
 	if methods == nil {
 		return ipc.Errorf(ipc.NotFound, "there is nothing at this path")
 	}
@@ -183,15 +183,26 @@ func (x *exchange) find() error {
 	return err
 }
 
-// lookup finds the methods of a path; segment is what stands for {id}, escaped.
-func (s *Server) lookup(u *url.URL) (methods map[string]*Route, segment string) {
+// lookup finds the methods of a path; segment is what stands for {id}, escaped. A
+// path of its own with another method leaves an account of that name reachable:
+// accounts/import is both.
+func (s *Server) lookup(method string, u *url.URL) (methods map[string]*Route, segment string) {
 	path, ok := strings.CutPrefix(u.EscapedPath(), prefix)
 	if !ok {
 		return nil, ""
 	}
-	if m := s.routes[path]; m != nil {
-		return m, ""
+	own := s.routes[path]
+	if own[method] != nil {
+		return own, ""
 	}
+	if methods, segment = s.byPattern(path); methods[method] != nil || own == nil {
+		return methods, segment
+	}
+	return own, ""
+}
+
+// byPattern finds the methods of a path with an {id} in it.
+func (s *Server) byPattern(path string) (methods map[string]*Route, segment string) {
 	collection, rest, ok := strings.Cut(path, "/")
 	if !ok {
 		return nil, ""

@@ -66,8 +66,8 @@ func TestSecretFields(t *testing.T) {
 			continue
 		}
 		v := reflect.New(r.Request)
-		if r.Request == reflect.TypeFor[ipc.AddAccountsRequest]() {
-			v.Elem().Field(0).Set(reflect.ValueOf(make([]ipc.NewAccount, 1)))
+		if f := v.Elem().FieldByName("Accounts"); f.IsValid() {
+			f.Set(reflect.ValueOf(make([]ipc.NewAccount, 1)))
 		}
 		if r.Request == reflect.TypeFor[ipc.InitRequest]() {
 			v.Elem().FieldByName("Enroll").Set(reflect.ValueOf(new(ipc.EnrollRequest)))
