@@ -36,7 +36,6 @@ func (page) Detect(f *File) Confidence {
 // account.
 func (p page) Read(_ context.Context, f *File, _ Options) (Result, error) {
 	c := collect(p.Name())
-	var parts migrationParts
 	seen := map[string]bool{}
 	// Between marks and quotes there is text, or the value of an attribute.
 	for piece := range strings.FieldsFuncSeq(f.text(), func(r rune) bool { return r == '<' || r == '>' || r == '"' || r == '\'' }) {
@@ -47,7 +46,7 @@ func (p page) Read(_ context.Context, f *File, _ Options) (Result, error) {
 		seen[piece] = true
 		where := fmt.Sprintf("address %d", len(seen))
 		if hasScheme(piece, schemeMigration) {
-			parts.read(c, where, piece)
+			c.readPart(where, piece)
 			continue
 		}
 		e := entry{where: where}
@@ -57,6 +56,5 @@ func (p page) Read(_ context.Context, f *File, _ Options) (Result, error) {
 		}
 		c.add(e)
 	}
-	parts.finish(c)
 	return c.Result, nil
 }

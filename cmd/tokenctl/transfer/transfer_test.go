@@ -677,3 +677,33 @@ func TestJavaMaps(t *testing.T) {
 		}
 	}
 }
+
+// TestPartsInManyFiles: the pictures of one Google export are files of their own,
+// one of them taken twice and one missing.
+func TestPartsInManyFiles(t *testing.T) {
+	part := func(i uint64) []byte {
+		return drawCodes(t, migrationURI(4, i, 9, migrated("Example", fmt.Sprintf("user %d", i), seed20, 1, 1, 2, 0), migrated("MD5", "x", seed20, 4, 1, 2, 0)))
+	}
+	var results []Result
+	for _, data := range [][]byte{part(2), part(0), []byte(annaURI()), part(2), zipOf(t, "a.png", string(part(0)), "b.png", string(part(3)))} {
+		res, err := Part(t.Context(), data, "", Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, res)
+	}
+	res := Join(results...)
+	var names []string
+	for _, r := range res.Rows {
+		names = append(names, r.Name)
+	}
+	if want := []string{"user 2", "user 0", "anna@example.org", "user 3"}; !slices.Equal(names, want) {
+		t.Errorf("%v, not %v", names, want)
+	}
+	if len(res.Skipped) != 4 || res.Skipped[3].Where != "part 2 of 4" {
+		t.Errorf("%+v", res.Skipped)
+	}
+	if res.Format != "picture of QR codes, otpauth addresses" {
+		t.Errorf("%q", res.Format)
+	}
+}
