@@ -26,6 +26,8 @@ type Account struct {
 	Period    int    // seconds; 0 for hotp
 	Counter   uint64 // the next one; hotp only
 	Created   time.Time
+	// NoExport says that the secret is not to be exported.
+	NoExport bool
 	// Inactive says that the secret is not in the container: a managed
 	// account's in a backup.
 	Inactive bool
@@ -33,11 +35,12 @@ type Account struct {
 
 // Record is an account with what stands for its secret: Secret for the session
 // class, Touch (an age file to the touch key) for the touch class, neither when
-// it is inactive.
+// it is inactive. Tag (see Tagger) goes with Touch, and may be missing.
 type Record struct {
 	Account
 	Secret []byte
 	Touch  []byte
+	Tag    string
 }
 
 // Defaults fills in what is zero.

@@ -33,7 +33,7 @@ func testKey(tb testing.TB, alg string) (func([]byte) ([]byte, error), Key) {
 // seed adds the golden files and says how many there were.
 func seedGolden(f *testing.F, add func(data []byte)) {
 	n := 0
-	for _, name := range []string{"full", "rotated", "tokens-only"} {
+	for _, name := range []string{"full", "rotated", "tokens-only", "tagged"} {
 		if data := golden(f, name+".tokend"); len(data) > 0 {
 			add(data)
 			n++
@@ -109,7 +109,7 @@ func FuzzManifest(f *testing.F) {
 // survives being written and read again.
 func FuzzSession(f *testing.F) {
 	n := 0
-	for _, name := range []string{"full", "rotated"} {
+	for _, name := range []string{"full", "rotated", "tagged"} {
 		a, err := Parse(golden(f, name+".tokend"))
 		if err != nil {
 			f.Fatal(err)

@@ -92,13 +92,16 @@ func document(t *testing.T, a *Archive, c *Contents, touch []byte) any {
 	var accounts []any
 	for _, r := range c.Session().Records {
 		e := map[string]any{"id": r.ID, "issuer": r.Issuer, "name": r.Name, "note": r.Note, "kind": r.Kind, "class": r.Class,
-			"type": r.Type, "algorithm": r.Algorithm, "digits": r.Digits, "period": r.Period, "counter": r.Counter, "created": r.Created.Unix()}
+			"type": r.Type, "algorithm": r.Algorithm, "digits": r.Digits, "period": r.Period, "counter": r.Counter, "created": r.Created.Unix(), "export": !r.NoExport}
 		secret := r.Secret
 		if r.Touch != nil {
 			var err error
 			if secret, err = Decrypt(r.Touch, touch); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if r.Tag != "" {
+			e["tag"] = r.Tag
 		}
 		if secret != nil {
 			e["secret"] = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(secret)
@@ -146,6 +149,7 @@ func TestGoldenWithSecondReader(t *testing.T) {
 		device, recovery     bool
 	}{
 		"full": {8, 0, true, true}, "rotated": {8, 2, false, true}, "tokens-only": {2, 0, false, false},
+		"tagged": {8, 0, true, true}, "tagged-rotated": {8, 1, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, err := Parse(golden(t, name+".tokend"))

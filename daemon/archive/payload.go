@@ -54,6 +54,17 @@ type recordV1 struct {
 	Created   int64       `json:"created"`
 	Secret    base32Bytes `json:"secret"`
 	Touch     []byte      `json:"touch"`
+	Tag       string      `json:"tag"`
+	Export    *bool       `json:"export"` // true where it is not there
+}
+
+// record is what a reader makes of it; its secret is not checked yet.
+func (r *recordV1) record() Record {
+	a := Account{ID: r.ID, Issuer: r.Issuer, Name: r.Name, Note: r.Note, Kind: r.Kind, Class: r.Class,
+		Type: r.Type, Algorithm: r.Algorithm, Digits: r.Digits, Period: r.Period, Counter: r.Counter,
+		Created: time.Unix(r.Created, 0).UTC(), NoExport: r.Export != nil && !*r.Export}
+	a.Defaults()
+	return Record{Account: a, Secret: r.Secret, Touch: r.Touch, Tag: r.Tag}
 }
 
 type sessionDoc struct {
@@ -78,19 +89,15 @@ func sessionV1(raw []byte) (*Session, error) {
 	}
 	s := &Session{d.VaultID, d.Journal, d.JournalBefore, make([]Record, 0, len(d.Accounts))}
 	seen := make(map[string]bool, len(d.Accounts))
-	for _, r := range d.Accounts {
-		a := Account{ID: r.ID, Issuer: r.Issuer, Name: r.Name, Note: r.Note, Kind: r.Kind, Class: r.Class,
-			Type: r.Type, Algorithm: r.Algorithm, Digits: r.Digits, Period: r.Period, Counter: r.Counter,
-			Created: time.Unix(r.Created, 0).UTC()}
-		a.Defaults()
-		rec := Record{Account: a, Secret: r.Secret, Touch: r.Touch}
+	for i := range d.Accounts {
+		rec := d.Accounts[i].record()
 		if err := rec.check(); err != nil {
 			return nil, damaged("session: %w", err)
 		}
-		if seen[a.ID] {
+		if seen[rec.ID] {
 			return nil, damaged("session: an account twice")
 		}
-		seen[a.ID] = true
+		seen[rec.ID] = true
 		s.Records = append(s.Records, rec)
 	}
 	return s, nil
@@ -101,6 +108,9 @@ func (r *Record) check() error {
 	if err := r.Account.Check(); err != nil {
 		return err
 	}
+	if err := r.checkTag(); err != nil {
+		return err
+	}
 	if r.Kind == Managed {
 		if r.Secret != nil || r.Touch != nil {
 			return fmt.Errorf("account: a managed account's secret")
@@ -108,6 +118,14 @@ func (r *Record) check() error {
 		return nil
 	}
 	return checkSecret(r.Class, r.Secret, r.Touch)
+}
+
+// checkTag: a tag is for what cannot be compared otherwise.
+func (r *Record) checkTag() error {
+	if r.Tag != "" && (!isHex(r.Tag, tagSize) || r.Touch == nil || r.Kind == Managed) {
+		return fmt.Errorf("account: a tag that it cannot have")
+	}
+	return nil
 }
 
 func checkSecret(class string, secret, touch []byte) error {
@@ -125,7 +143,7 @@ func EncodeSession(s *Session) ([]byte, error) {
 	size := 256
 	for i := range s.Records {
 		r := &s.Records[i]
-		size += 256 + 2*(len(r.Issuer)+len(r.Name)+len(r.Note)+len(r.Secret)+len(r.Touch))
+		size += 320 + 2*(len(r.Issuer)+len(r.Name)+len(r.Note)+len(r.Secret)+len(r.Touch))
 	}
 	w := &jsonWriter{buf: make([]byte, 0, size)}
 	w.open('{')
@@ -174,7 +192,13 @@ func (w *jsonWriter) record(r *Record) {
 		w.num("counter", r.Counter)
 	}
 	w.num("created", uint64(r.Created.Unix()))
+	if r.NoExport {
+		w.name("export")
+		w.buf = append(w.buf, "false"...)
+		w.comma = true
+	}
 	w.secrets(r.Secret, r.Touch)
+	w.opt("tag", r.Tag, "")
 	w.close('}')
 }
 

@@ -107,6 +107,7 @@ func tidy(a *archive.Account) {
 
 // sealSecret gives a record its secret in the form that its class wants.
 func sealSecret(d *draft, r *archive.Record, s []byte) error {
+	r.Tag = ""
 	if r.Class == archive.ClassSession {
 		r.Secret, r.Touch = s, nil
 		return nil
@@ -116,11 +117,20 @@ func sealSecret(d *draft, r *archive.Record, s []byte) error {
 	}
 	blob, err := archive.Encrypt(s, d.keys.TouchRecipient)
 	r.Secret, r.Touch = nil, blob
-	return err
+	if err != nil || r.Kind == Managed {
+		return err
+	}
+	tags, err := archive.NewTagger(d.keys.JournalKey)
+	if err != nil {
+		return err
+	}
+	defer tags.Wipe()
+	r.Tag = tags.Tag(s)
+	return nil
 }
 
-// Edit changes an account's Issuer, Name, Note, Type, Algorithm, Digits, Period
-// or Counter; ErrInvalid when change touched anything else. Fields that change
+// Edit changes an account's Issuer, Name, Note, Type, Algorithm, Digits, Period,
+// Counter or NoExport; ErrInvalid when change touched anything else. Fields that change
 // makes zero become the defaults. change must not call v.
 func (v *Vault) Edit(ctx context.Context, id string, change func(*Account) error) (Account, error) {
 	err := v.change(ctx, func(d *draft) error {
@@ -270,6 +280,9 @@ func (v *Vault) Use(ctx context.Context, id string, w Way, f func(secret []byte)
 				return fmt.Errorf("%w: account %s: %w", ErrConflict, id, err)
 			}
 			defer clear(plain)
+			if r.Tag == "" && r.Kind == ThirdParty {
+				v.learnTag(ctx, id, r.Touch, plain)
+			}
 			return f(plain)
 		})
 	}
@@ -472,4 +485,23 @@ func hotpAccounts(n int) string {
 		return "1 HOTP account"
 	}
 	return fmt.Sprintf("%d HOTP accounts", n)
+}
+
+// learnTag writes down the tag of a touch account that has none: vaults written
+// before there were tags. A failure costs the tag alone.
+func (v *Vault) learnTag(ctx context.Context, id string, touch, plain []byte) {
+	_ = v.change(ctx, func(d *draft) error {
+		cur, err := d.record(id)
+		if err != nil || !bytes.Equal(cur.Touch, touch) {
+			return ErrConflict
+		}
+		tags, err := archive.NewTagger(d.keys.JournalKey)
+		if err != nil {
+			return err
+		}
+		defer tags.Wipe()
+		list := slices.Clone(d.records)
+		list[d.index[id]].Tag = tags.Tag(plain)
+		return d.setRecords(list)
+	})
 }

@@ -193,7 +193,7 @@ func (d *draft) rekeyTouch(old []byte) error {
 			if err != nil {
 				return fmt.Errorf("account %s: %w", list[i].ID, err)
 			}
-			list[i].Touch, err = archive.Encrypt(plain, d.keys.TouchRecipient)
+			err = sealSecret(d, &list[i], plain)
 			clear(plain)
 			if err != nil {
 				return err

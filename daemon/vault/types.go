@@ -128,6 +128,8 @@ type Account struct {
 	// Counter is the next HOTP counter, hotp only.
 	Counter uint64
 	Created time.Time // whole seconds
+	// NoExport says that the secret is not to be exported.
+	NoExport bool
 	// Inactive says that the secret is not on this device.
 	Inactive bool
 }

@@ -331,11 +331,11 @@ func (v *Vault) Slots() []Slot {
 func accountOf(a archive.Account) Account {
 	return Account{ID: a.ID, Issuer: a.Issuer, Name: a.Name, Note: a.Note, Kind: a.Kind, Class: tokens.Class(a.Class),
 		Type: a.Type, Algorithm: a.Algorithm, Digits: a.Digits, Period: a.Period, Counter: a.Counter,
-		Created: a.Created, Inactive: a.Inactive}
+		Created: a.Created, NoExport: a.NoExport, Inactive: a.Inactive}
 }
 
 func archiveAccount(a Account) archive.Account {
 	return archive.Account{ID: a.ID, Issuer: a.Issuer, Name: a.Name, Note: a.Note, Kind: a.Kind, Class: string(a.Class),
 		Type: a.Type, Algorithm: a.Algorithm, Digits: a.Digits, Period: a.Period, Counter: a.Counter,
-		Created: a.Created, Inactive: a.Inactive}
+		Created: a.Created, NoExport: a.NoExport, Inactive: a.Inactive}
 }

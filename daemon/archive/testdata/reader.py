@@ -256,18 +256,27 @@ def open_vault(members, manifest, header, opener, keys):
     return session, device
 
 
-def account(a, device, touch):
+def tag(journal_key, secret):
+    key = HKDF(hashes.SHA256(), 32, None, b"tokend vault v1 account tag").derive(base64.b64decode(journal_key))
+    return hmac.new(key, secret, "sha256").hexdigest()[:16]
+
+
+def account(a, device, touch, journal_key):
     typ = a.get("type", "totp")
     out = {
         "id": a["id"], "issuer": a.get("issuer", ""), "name": a["name"], "note": a.get("note", ""),
         "kind": a.get("kind", "third-party"), "class": a.get("class", "session"), "type": typ,
         "algorithm": a.get("algorithm", "SHA1"), "digits": a.get("digits", 5 if typ == "steam" else 6),
         "period": a.get("period", 0 if typ == "hotp" else 30), "counter": a.get("counter", 0), "created": a["created"],
+        "export": a.get("export", True),
     }
     held = device.get(a["id"], {}) if out["kind"] == "managed" else a
     if "touch" in held:
         secret = age_decrypt(base64.b64decode(held["touch"]), touch)
         out["secret"] = base64.b32encode(secret).decode().rstrip("=")
+        if "tag" in held:
+            need(held["tag"] == tag(journal_key, secret), "the tag of an account is not its secret's")
+            out["tag"] = held["tag"]
     elif "secret" in held:
         out["secret"] = held["secret"]
     return out
@@ -304,7 +313,7 @@ def main():
         "vault_id": header["vault_id"], "epoch": header["epoch"], "generation": manifest["generation"],
         "time": manifest["time"], "signer": manifest["signer"],
         "labels": {s["id"]: s.get("label", "") for s in keys["slots"]},
-        "accounts": [account(a, device, touch) for a in session["accounts"]],
+        "accounts": [account(a, device, touch, keys["journal_key"]) for a in session["accounts"]],
     }, indent=1, sort_keys=True))
 
 
