@@ -85,8 +85,13 @@ func chosen(s *session, ids []string) (leaving []vault.Account, refused []ipc.It
 
 // mayNotLeave says why an account's secret is not handed out, if so.
 func mayNotLeave(a vault.Account) string {
-	if a.Kind == vault.Managed {
+	switch {
+	case a.Kind == vault.Managed:
 		return "it is a managed account, whose secret is for this device alone"
+	case a.NoExport:
+		return "it is marked as not to be exported"
+	case a.Inactive:
+		return "its secret is not on this device"
 	}
 	return ""
 }

@@ -126,3 +126,35 @@ func adviceProducts() []string {
 	}
 	return []string{"products: " + strings.Join(names, ", ") + "; any other: `tokenctl import --checklist FILE` with a name a line"}
 }
+
+func adviceExportFormat() []string {
+	return []string{"--format aegis is sealed with a password; google, qr, otpauth and bitwarden are in the clear"}
+}
+
+func adviceExportOutput(pictures bool) []string {
+	if pictures {
+		return []string{"name a folder: --output FOLDER; at a terminal of enough columns it can be left out"}
+	}
+	return []string{"name a new file: --output FILE; or - for standard output"}
+}
+
+func adviceExportRefused() []string {
+	return []string{"what a format cannot express leaves as an otpauth:// address, with --format otpauth or aegis; a managed account is activated on each device anew: `tokenctl reactivate ACCOUNT`"}
+}
+
+// adviceExported is what to do with what left.
+func adviceExported(sealed, files, counting bool) []string {
+	var lines []string
+	switch {
+	case !files:
+		lines = append(lines, "clear the terminal and its history when the other device has it")
+	case sealed:
+		lines = append(lines, "compare a code in the other product; keep the file and its password apart")
+	default:
+		lines = append(lines, "compare a code in the other product, then destroy the files: they are in the clear")
+	}
+	if counting {
+		lines = append(lines, "accounts of type hotp count up: use each in one place from now on, or the two get out of step")
+	}
+	return lines
+}

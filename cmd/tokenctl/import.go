@@ -104,6 +104,9 @@ type gathered struct {
 }
 
 func (c *cli) importFiles(ctx context.Context, f *importFlags, args []string) error {
+	if f.class != "" && f.class != "session" && f.class != "touch" {
+		return usage(fmt.Sprintf("there is no class %q; it is session or touch", f.class), adviceHelp("tokenctl import")...)
+	}
 	g, err := c.gather(ctx, f, args)
 	if err != nil {
 		return err

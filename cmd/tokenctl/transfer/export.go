@@ -98,7 +98,7 @@ func WriteMigration(rows []Row, limit int, random io.Reader) (codes []string, re
 			reason = "its name and secret are too long for a QR code"
 		}
 		if reason != "" {
-			refused = append(refused, Skip{Issuer: r.Issuer, Name: r.Name, Reason: reason})
+			refused = append(refused, Skip{Where: r.Where, Issuer: r.Issuer, Name: r.Name, Reason: reason})
 			clear(m)
 			continue
 		}
@@ -166,16 +166,25 @@ func migratedMessage(r Row) []byte {
 
 var errDiffers = errors.New("what was read back is not what was written")
 
-// Check reads a written export again and compares it with the rows that went into
-// it, as far as the format can tell. It fails with an error where anything differs.
-func Check(ctx context.Context, data []byte, rows []Row, password []byte) error {
+// Check reads the files of a written export again and compares them with the rows
+// that went into them, as far as the format can tell. It fails where anything
+// differs.
+func Check(ctx context.Context, rows []Row, password []byte, files ...[]byte) error {
 	o := Options{Password: func(context.Context, Question) ([]byte, error) { return bytes.Clone(password), nil }}
-	res, err := Read(ctx, data, "", o)
-	if err != nil {
-		return fmt.Errorf("cannot read back what was written: %w", err)
+	var results []Result
+	defer func() {
+		for i := range results {
+			results[i].Wipe()
+		}
+	}()
+	for _, data := range files {
+		res, err := Part(ctx, data, "", o)
+		if err != nil {
+			return fmt.Errorf("cannot read back what was written: %w", err)
+		}
+		results = append(results, res)
 	}
-	defer res.Wipe()
-	return compare(res, rows)
+	return compare(Join(results...), rows)
 }
 
 // compare takes the rows in the order in which they were written.

@@ -38,16 +38,16 @@ func exportRows() []Row {
 
 func check(t *testing.T, what string, data []byte, rows []Row) {
 	t.Helper()
-	if err := Check(t.Context(), data, rows, []byte(testPassword)); err != nil {
+	if err := Check(t.Context(), rows, []byte(testPassword), data); err != nil {
 		t.Errorf("%s: %v", what, err)
 	}
 	// The check must be able to fail.
-	if err := Check(t.Context(), data, rows[1:], []byte(testPassword)); err == nil {
+	if err := Check(t.Context(), rows[1:], []byte(testPassword), data); err == nil {
 		t.Errorf("%s: with an account less nothing is found wrong", what)
 	}
 	other := slices.Clone(rows)
 	other[0].Secret = Secret("another secret of 20")
-	if err := Check(t.Context(), data, other, []byte(testPassword)); err == nil {
+	if err := Check(t.Context(), other, []byte(testPassword), data); err == nil {
 		t.Errorf("%s: another secret is not found", what)
 	}
 }
@@ -162,7 +162,7 @@ func TestDrawCode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Check(t.Context(), img, []Row{r}, nil); err != nil {
+		if err := Check(t.Context(), []Row{r}, nil, img); err != nil {
 			t.Errorf("%s: %v", r.What(), err)
 		}
 	}

@@ -224,7 +224,7 @@ func WriteBitwarden(rows []Row, random io.Reader) (data []byte, refused []Skip, 
 	out := bitwardenOut{Folders: []struct{}{}, Items: []bitwardenOutItem{}}
 	for _, r := range rows {
 		if r.Type == typeHOTP {
-			refused = append(refused, Skip{Issuer: r.Issuer, Name: r.Name, Reason: "Bitwarden has no codes that count (hotp)"})
+			refused = append(refused, Skip{Where: r.Where, Issuer: r.Issuer, Name: r.Name, Reason: "Bitwarden has no codes that count (hotp)"})
 			continue
 		}
 		id, err := uuid(random)
