@@ -190,6 +190,9 @@ func (d *Daemon) RevealAccount(ctx context.Context, p ipc.Principal, id string, 
 	if a.Kind == vault.Managed {
 		return ipc.Reveal{}, ipc.Errorf(ipc.Unsupported, "the secret of a managed account is not handed out")
 	}
+	if reason := mayNotLeave(a); reason != "" {
+		return ipc.Reveal{}, ipc.Errorf(ipc.Unsupported, "the secret is not handed out: %s", reason)
+	}
 	var uri []byte
 	err = u.use(ctx, p, s, a, r.Auth, false, func(key []byte) error {
 		var err error

@@ -233,6 +233,9 @@ type Accounts interface {
 	Undo(ctx context.Context, p Principal, r UndoRequest) (Plan, error)
 	// RevealAccount hands out the account's secret as an otpauth URI; audited.
 	RevealAccount(ctx context.Context, p Principal, id string, r RevealRequest) (Reveal, error)
+	// ExportAccounts hands out the secrets of several accounts; each is audited.
+	// Those that may not leave are named in the answer and keep no other back.
+	ExportAccounts(ctx context.Context, p Principal, r ExportRequest) (Export, error)
 	// Code makes a code. ref is an id, a name, an issuer, or "issuer:name";
 	// matching is exact first, then without case, then by substring.
 	Code(ctx context.Context, p Principal, ref string, r CodeRequest) (Code, error)

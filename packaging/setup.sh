@@ -46,6 +46,7 @@ test  /usr/lib/python3/dist-packages/cryptography python3-cryptography yes crypt
 test  unshare                                    util-linux            yes gives each test's pcscd a namespace of its own
 test  ip                                         iproute2              yes brings up the loopback device in there
 test  curl                                       curl                  yes speaks to the socket as a foreign client
+test  dbus-daemon                                dbus-daemon/dbus      yes a bus of the test's own, for the desktop's screenshots
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with

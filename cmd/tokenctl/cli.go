@@ -44,6 +44,7 @@ type daemon interface {
 	MoveAccount(ctx context.Context, id string, r ipc.MoveAccountRequest) (ipc.AccountList, error)
 	RemoveAccounts(ctx context.Context, r ipc.RemoveAccountsRequest) (ipc.RemoveAccountsResult, error)
 	RevealAccount(ctx context.Context, id string, r ipc.RevealRequest) (ipc.Reveal, error)
+	ExportAccounts(ctx context.Context, r ipc.ExportRequest) (ipc.Export, error)
 	Code(ctx context.Context, ref string, r ipc.CodeRequest) (ipc.Code, error)
 
 	Tokens(ctx context.Context) (ipc.TokenList, error)

@@ -433,6 +433,29 @@ func (f *fake) RevealAccount(_ context.Context, _ ipc.Principal, id string, _ ip
 	return ipc.Reveal{Version: 1, Account: a, URI: ipc.Secret(uri)}, nil
 }
 
+func (f *fake) ExportAccounts(_ context.Context, _ ipc.Principal, r ipc.ExportRequest) (ipc.Export, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter(true); err != nil {
+		return ipc.Export{}, err
+	}
+	out := ipc.Export{Version: 1, Accounts: []ipc.Exported{}, Refused: []ipc.Item{}}
+	for _, id := range r.Accounts {
+		i, err := f.find(id)
+		if err != nil {
+			return ipc.Export{}, err
+		}
+		a := f.accounts[i]
+		if a.Kind == "managed" {
+			out.Refused = append(out.Refused, ipc.Item{ID: a.ID, Name: a.Issuer + " " + a.Name, Reason: "it is a managed account"})
+			continue
+		}
+		uri := "otpauth://" + a.Type + "/" + a.Issuer + ":" + a.Name + "?secret=" + base32.StdEncoding.EncodeToString(f.secrets[a.ID]) + "&issuer=" + a.Issuer
+		out.Accounts = append(out.Accounts, ipc.Exported{Account: a, URI: ipc.Secret(uri)})
+	}
+	return out, nil
+}
+
 func (f *fake) Code(ctx context.Context, _ ipc.Principal, ref string, r ipc.CodeRequest) (ipc.Code, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

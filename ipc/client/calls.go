@@ -125,6 +125,12 @@ func (c *Client) RevealAccount(ctx context.Context, id string, r ipc.RevealReque
 	return send[ipc.Reveal](ctx, c, "POST", at("accounts", id, "reveal"), r)
 }
 
+// ExportAccounts hands out the secrets of several accounts.
+func (c *Client) ExportAccounts(ctx context.Context, r ipc.ExportRequest) (out ipc.Export, err error) {
+	err = c.call(ctx, request{method: "POST", path: base + "accounts/export", body: r, max: maxBackup}, &out)
+	return out, err
+}
+
 // Code makes a code for the account that ref names.
 func (c *Client) Code(ctx context.Context, ref string, r ipc.CodeRequest) (ipc.Code, error) {
 	return send[ipc.Code](ctx, c, "POST", "codes?account="+url.QueryEscape(ref), r)

@@ -190,6 +190,11 @@ func (b *backend) RevealAccount(_ context.Context, p ipc.Principal, id string, r
 	return ipc.Reveal{Version: 1, Account: mail, URI: ipc.Secret("otpauth://totp/x?secret=AAAA")}, nil
 }
 
+func (b *backend) ExportAccounts(_ context.Context, p ipc.Principal, r ipc.ExportRequest) (ipc.Export, error) {
+	b.note(p, "ExportAccounts", r)
+	return ipc.Export{Version: 1, Refused: []ipc.Item{}, Accounts: []ipc.Exported{{Account: mail, URI: ipc.Secret("otpauth://totp/x?secret=AAAA")}}}, nil
+}
+
 func (b *backend) Code(ctx context.Context, p ipc.Principal, ref string, r ipc.CodeRequest) (ipc.Code, error) {
 	b.mu.Lock()
 	b.request = ipc.RequestName(ctx)

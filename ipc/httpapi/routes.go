@@ -69,8 +69,9 @@ type reader func(in any) error
 // Limits of request bodies in bytes.
 const (
 	maxBody     = 1 << 20
-	maxAccounts = 8 << 20 // an import of some 10,000 accounts in one step
+	maxAccounts = 8 << 20 // some 10,000 accounts in one step
 	maxReport   = 8 << 20
+	maxImport   = 48 << 20 // 20,000 accounts, each with a note of 2 KiB
 	maxBackup   = 64 << 20 // base64 included: a backup of 48 MiB
 )
 
@@ -99,7 +100,8 @@ func Routes() []Route {
 		read("accounts", "The caller's accounts in his order", b.Accounts),
 		large(maxAccounts, with("POST", "accounts", AccessChange, "add-account", "Add accounts, all or none", b.AddAccounts)),
 		with("POST", "accounts/remove", AccessChange, "remove-account", "Remove accounts for good, all or none, or say what that would do", b.RemoveAccounts),
-		large(maxAccounts, with("POST", "accounts/import", AccessChange, "add-account", "Say what bringing in accounts would do, or do it", b.ImportAccounts)),
+		with("POST", "accounts/export", AccessReveal, "export-accounts", "Hand out the secrets of several accounts", b.ExportAccounts),
+		large(maxImport, with("POST", "accounts/import", AccessChange, "add-account", "Say what bringing in accounts would do, or do it", b.ImportAccounts)),
 		item("accounts/{id}", AccessRead, "read", "One account", b.Account),
 		itemWith("PUT", "accounts/{id}", AccessChange, "edit-account", "Change an account's settings", b.EditAccount),
 		itemWith("DELETE", "accounts/{id}", AccessChange, "remove-account", "Remove an account for good", b.RemoveAccount),

@@ -67,7 +67,7 @@ func TestSecretFields(t *testing.T) {
 		}
 		v := reflect.New(r.Request)
 		if f := v.Elem().FieldByName("Accounts"); f.IsValid() {
-			f.Set(reflect.ValueOf(make([]ipc.NewAccount, 1)))
+			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
 		}
 		if r.Request == reflect.TypeFor[ipc.InitRequest]() {
 			v.Elem().FieldByName("Enroll").Set(reflect.ValueOf(new(ipc.EnrollRequest)))

@@ -70,7 +70,6 @@ func (addresses) Detect(f *File) Confidence {
 // Read implements Format.
 func (a addresses) Read(_ context.Context, f *File, _ Options) (Result, error) {
 	c := collect(a.Name())
-	var parts migrationParts
 	bin := 0
 	for _, l := range f.lines() {
 		found, words := addressesIn(l.text)
@@ -83,7 +82,7 @@ func (a addresses) Read(_ context.Context, f *File, _ Options) (Result, error) {
 				where += fmt.Sprintf(", address %d", i+1)
 			}
 			if hasScheme(text, schemeMigration) {
-				parts.read(c, where, text)
+				c.readPart(where, text)
 				continue
 			}
 			e := entry{where: where}
@@ -99,9 +98,8 @@ func (a addresses) Read(_ context.Context, f *File, _ Options) (Result, error) {
 			}
 		}
 	}
-	parts.finish(c)
 	c.bin(bin)
-	if len(c.Rows) == 0 && len(c.Skipped) == 0 && bin == 0 {
+	if len(c.Rows) == 0 && len(c.Skipped) == 0 && bin == 0 && c.parts == nil {
 		return Result{}, notMine(a.Name())
 	}
 	return c.Result, nil

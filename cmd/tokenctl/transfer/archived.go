@@ -100,15 +100,7 @@ func (c *collector) merge(res Result, err error, file string) {
 		return
 	}
 	c.Format = res.Format
-	for _, r := range res.Rows {
-		r.Where = name + ", " + r.Where
-		c.Rows = append(c.Rows, r)
-	}
-	for _, s := range res.Skipped {
-		s.Where = name + ", " + s.Where
-		c.Skipped = append(c.Skipped, s)
-	}
-	c.Notes = append(c.Notes, res.Notes...)
+	c.join(res, name+", ")
 }
 
 // zipReader unpacks files, within a bound on all of them together.

@@ -107,6 +107,7 @@ type entry struct {
 	favourite          bool
 	order              int
 	warnings           []string
+	part               string
 }
 
 // collector makes rows and skips of entries.
@@ -118,6 +119,25 @@ func collect(format string) *collector { return &collector{Result{Format: format
 
 func (c *collector) note(format string, args ...any) {
 	c.Notes = append(c.Notes, fmt.Sprintf(format, args...))
+}
+
+// join adds what another file holds; prefix goes before its places. A part of
+// Google's export that was there before is left out.
+func (c *collector) join(r Result, prefix string) {
+	again := c.joinParts(r.parts)
+	for _, row := range r.Rows {
+		if row.Where = prefix + row.Where; !again[row.part] {
+			c.Rows = append(c.Rows, row)
+		} else {
+			row.Secret.Wipe()
+		}
+	}
+	for _, s := range r.Skipped {
+		if s.Where = prefix + s.Where; !again[s.part] {
+			c.Skipped = append(c.Skipped, s)
+		}
+	}
+	c.Notes = append(c.Notes, r.Notes...)
 }
 
 // skip reports what is no row.
@@ -135,9 +155,14 @@ func (c *collector) skip(where, issuer, name, reason string) {
 
 // add checks an entry by the daemon's rules.
 func (c *collector) add(e entry) {
-	r := Row{Where: e.where, Group: e.group, Tags: e.tags, Favourite: e.favourite, Order: e.order, Warnings: e.warnings}
+	r := Row{Where: e.where, Group: e.group, Tags: e.tags, Favourite: e.favourite, Order: e.order, Warnings: e.warnings, part: e.part}
 	warn := func(text string) { r.Warnings = append(r.Warnings, text) }
-	refuse := func(reason string) { c.skip(e.where, e.issuer, e.name, reason) }
+	refuse := func(reason string) {
+		before := len(c.Skipped)
+		if c.skip(e.where, e.issuer, e.name, reason); len(c.Skipped) > before {
+			c.Skipped[before].part = e.part
+		}
+	}
 	if reason := setParams(&r, e, warn); reason != "" {
 		refuse(reason)
 		return

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
 )
 
 // File is a file and, made when first asked for, the views of it that formats
@@ -44,17 +46,27 @@ func decodeText(b []byte) string {
 	var order binary.ByteOrder
 	switch {
 	case bytes.HasPrefix(b, []byte("\xff\xfe")):
-		order = binary.LittleEndian
+		order, b = binary.LittleEndian, b[2:]
 	case bytes.HasPrefix(b, []byte("\xfe\xff")):
+		order, b = binary.BigEndian, b[2:]
+	case zeroAt(b, 1):
+		order = binary.LittleEndian
+	case zeroAt(b, 0):
 		order = binary.BigEndian
 	default:
 		b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
-		if !utf8.Valid(b) || bytes.IndexByte(b, 0) >= 0 {
+		switch {
+		case oldText(b):
+			s, err := charmap.Windows1252.NewDecoder().Bytes(b)
+			if err != nil {
+				return ""
+			}
+			return string(s)
+		case !utf8.Valid(b) || bytes.IndexByte(b, 0) >= 0:
 			return ""
 		}
 		return string(b)
 	}
-	b = b[2:]
 	units := make([]uint16, len(b)/2)
 	for i := range units {
 		units[i] = order.Uint16(b[2*i:])
@@ -64,6 +76,39 @@ func decodeText(b []byte) string {
 		return ""
 	}
 	return s
+}
+
+// zeroAt says whether the file looks like UTF-16 of Latin letters without a mark:
+// of each pair of bytes that one is zero, and the other is not.
+func zeroAt(b []byte, at int) bool {
+	const looked = 64
+	if len(b) < 8 || len(b)%2 != 0 {
+		return false
+	}
+	for i := range min(len(b), looked) {
+		if (b[i] == 0) != (i%2 == at) {
+			return false
+		}
+	}
+	return true
+}
+
+// oldText says whether bytes are text as Windows wrote it before Unicode: letters
+// beyond ASCII are a few among many, and there is nothing that is no letter.
+func oldText(b []byte) bool {
+	if utf8.Valid(b) {
+		return false
+	}
+	beyond := 0
+	for _, c := range b {
+		switch {
+		case c < ' ' && c != '\n' && c != '\r' && c != '\t', c == 0x7f, c == 0x81, c == 0x8d, c == 0x8f, c == 0x90, c == 0x9d:
+			return false
+		case c >= utf8.RuneSelf:
+			beyond++
+		}
+	}
+	return beyond <= len(b)/4
 }
 
 type jsonView struct {

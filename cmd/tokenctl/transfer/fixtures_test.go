@@ -122,8 +122,16 @@ func makeFixtures(tb testing.TB) []fixture {
 	all = append(all, androidFixtures(tb)...)
 	all = append(all, archiveFixtures(tb)...)
 	all = append(all, databaseFixtures(tb)...)
-	return append(all, pictureFixtures(tb)...)
+	all = append(all, pictureFixtures(tb)...)
+	for _, f := range ownFixtures {
+		all = append(all, f(tb)...)
+	}
+	return all
 }
+
+// ownFixtures are what test files of single formats add, each in its init: a new
+// format needs no line here.
+var ownFixtures []func(testing.TB) []fixture
 
 func textFixtures() []fixture {
 	four := []string{wantAnna(), wantBank(), wantWiki(), wantSteam()}

@@ -3,11 +3,13 @@ package transfer
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -38,20 +40,27 @@ func (migration) Detect(f *File) Confidence {
 // Read implements Format.
 func (m migration) Read(_ context.Context, f *File, _ Options) (Result, error) {
 	c := collect(m.Name())
-	var parts migrationParts
 	for _, l := range f.lines() {
 		found, _ := addressesIn(l.text)
 		for _, text := range found {
 			if hasScheme(text, schemeMigration) {
-				parts.read(c, l.where(), text)
+				c.readPart(l.where(), text)
 			}
 		}
 		if len(found) == 0 {
 			c.skip(l.where(), "", "", "the line is no otpauth-migration:// address")
 		}
 	}
-	parts.finish(c)
 	return c.Result, nil
+}
+
+// readPart reads a part of Google's export; whether others are missing is said
+// when all files were read.
+func (c *collector) readPart(where, address string) {
+	if c.parts == nil {
+		c.parts = &migrationParts{}
+	}
+	c.parts.read(c, where, address)
 }
 
 // migrationParts keeps which parts of which exports were seen.
@@ -63,7 +72,7 @@ type migrationParts struct {
 type migrationExport struct {
 	id    uint64
 	size  uint64
-	parts map[uint64][][]byte // index to messages
+	parts map[uint64][]string // index to the sums of the messages
 }
 
 // maxParts bounds the parts of an export that are looked for; the app makes one
@@ -109,30 +118,65 @@ func (p *migrationParts) read(c *collector, where, address string) {
 		label = fmt.Sprintf(", part %d of %d", m.index+1, m.size)
 	}
 	for i, a := range m.accounts {
-		c.addMigrated(fmt.Sprintf("%s%s, entry %d", where, label, i+1), a)
+		c.addMigrated(fmt.Sprintf("%s%s, entry %d", where, label, i+1), partSum(raw), a)
 	}
 }
 
-// first notes a part, and says whether it was not seen before. Exports are told
-// apart by their id, and where that is missing by their size.
+// first notes a part, and says whether it was not seen before.
 func (p *migrationParts) first(m migrationMessage, raw []byte) bool {
-	var x *migrationExport
-	for _, have := range p.exports {
-		if have.id == m.id && have.size == m.size {
-			x = have
-		}
+	x := p.export(m.id, m.size)
+	sum := partSum(raw)
+	if slices.Contains(x.parts[m.index], sum) {
+		return false
 	}
-	if x == nil {
-		x = &migrationExport{id: m.id, size: m.size, parts: map[uint64][][]byte{}}
-		p.exports = append(p.exports, x)
-	}
-	for _, seen := range x.parts[m.index] {
-		if bytes.Equal(seen, raw) {
-			return false
-		}
-	}
-	x.parts[m.index] = append(x.parts[m.index], raw)
+	x.parts[m.index] = append(x.parts[m.index], sum)
 	return true
+}
+
+// partSum is what a part is known by; the part itself holds secrets.
+func partSum(raw []byte) string {
+	sum := sha256.Sum256(raw)
+	return string(sum[:])
+}
+
+// export finds an export, or notes it. They are told apart by their id, and where
+// that is missing by their size.
+func (p *migrationParts) export(id, size uint64) *migrationExport {
+	for _, have := range p.exports {
+		if have.id == id && have.size == size {
+			return have
+		}
+	}
+	x := &migrationExport{id: id, size: size, parts: map[uint64][]string{}}
+	p.exports = append(p.exports, x)
+	return x
+}
+
+// joinParts adds the parts that another file had, and names those that were here
+// already.
+func (c *collector) joinParts(other *migrationParts) (again map[string]bool) {
+	if other == nil {
+		return nil
+	}
+	if c.parts == nil {
+		c.parts = &migrationParts{}
+	}
+	again = map[string]bool{}
+	c.parts.repeats += other.repeats
+	for _, from := range other.exports {
+		x := c.parts.export(from.id, from.size)
+		for index, sums := range from.parts {
+			for _, sum := range sums {
+				if slices.Contains(x.parts[index], sum) {
+					again[sum] = true
+					c.parts.repeats++
+					continue
+				}
+				x.parts[index] = append(x.parts[index], sum)
+			}
+		}
+	}
+	return again
 }
 
 // finish reports what is missing, which is a Skip, and what was there twice.
@@ -174,8 +218,8 @@ func (c *collector) missing(parts []string, of uint64) {
 }
 
 // addMigrated makes an entry of what Google's message tells.
-func (c *collector) addMigrated(where string, a migrationAccount) {
-	e := entry{where: where, secret: a.secret, counter: num(a.next)}
+func (c *collector) addMigrated(where, part string, a migrationAccount) {
+	e := entry{where: where, part: part, secret: a.secret, counter: num(a.next)}
 	if e.secret == nil {
 		e.secret = []byte{}
 	}

@@ -2,8 +2,10 @@ package transfer
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -56,7 +58,29 @@ func sealedElsewhere(f *File) error {
 	case begins("%PDF"):
 		return problem(Unsupported, "PDF", "the file is a PDF; a picture of the codes in it is read")
 	}
+	if kind := otherPicture(f.Data); kind != "" {
+		return problem(Unsupported, "picture", "the file is a picture of the kind %s; PNG, JPEG and GIF are read", kind)
+	}
 	return nil
+}
+
+// otherPicture names the kind of a picture that is not looked through.
+func otherPicture(b []byte) string {
+	const header = 12
+	if len(b) < header {
+		return ""
+	}
+	switch {
+	case string(b[:4]) == "II*\x00", string(b[:4]) == "MM\x00*":
+		return "TIFF"
+	case string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP":
+		return "WebP"
+	case string(b[:2]) == "BM" && binary.LittleEndian.Uint32(b[2:]) == uint32(len(b)):
+		return "BMP"
+	case string(b[4:8]) == "ftyp" && slices.Contains([]string{"heic", "heix", "hevc", "mif1", "msf1", "avif"}, string(b[8:12])):
+		return "HEIF"
+	}
+	return ""
 }
 
 // placeholder knows what stands for a file: iCloud's property list, the links of
@@ -100,17 +124,14 @@ func listOnly(f *File) bool {
 // unknown says what can be said of a file that no format takes.
 func unknown(f *File) error {
 	text := f.text()
+	if name := seedList(f); name != "" {
+		return problem(Unsupported, "", "the file is a list of hardware token seeds (%s), which is for an authority; it holds no accounts of yours", name)
+	}
 	switch {
 	case f.json().broken:
 		return problem(Damaged, "", "the file is JSON that is cut short or damaged")
 	case f.zip().broken:
 		return problem(Damaged, "", "the file is a ZIP archive that is cut short or damaged")
-	case strings.Contains(text, "urn:ietf:params:xml:ns:keyprov:pskc"):
-		return problem(Unsupported, "PSKC", hardware)
-	case strings.Contains(text, "<Tokens") && strings.Contains(text, "<Seed>"), strings.Contains(text, "sccTokenData"):
-		return problem(Unsupported, "SafeNet", hardware)
-	case strings.Contains(text, "LOGGING START,"), strings.HasPrefix(text, "OATH-HOTP,"):
-		return problem(Unsupported, "YubiKey Personalization Tool", hardware)
 	case text != "" && len(f.lines()) == 0:
 		return problem(NoAccounts, "", "there are comments alone in the file")
 	case strings.HasPrefix(text, "WinAuth") || strings.Contains(text[:min(len(text), 2048)], "<WinAuth"):
@@ -120,8 +141,6 @@ func unknown(f *File) error {
 	}
 	return problem(Unknown, "", "the file is none of the known exports")
 }
-
-const hardware = "the file holds the seeds of hardware tokens, not accounts"
 
 // scrambled says whether bytes look like the output of a cipher: every value
 // about as often as the others. The bound is five standard deviations of the

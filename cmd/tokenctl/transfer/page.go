@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"html"
@@ -17,9 +16,12 @@ func (page) Name() string { return "web page" }
 
 // isPage says whether a file begins like a web page.
 func isPage(f *File) bool {
-	begin := bytes.TrimSpace(bytes.TrimPrefix(bytes.TrimSpace(f.Data[:min(len(f.Data), 512)]), []byte("\xef\xbb\xbf")))
-	begin = bytes.ToLower(begin)
-	return bytes.HasPrefix(begin, []byte("<!doctype html")) || bytes.HasPrefix(begin, []byte("<html"))
+	text := f.text()
+	if text == "" { // a page may be in any of the old encodings
+		text = string(f.Data[:min(len(f.Data), 512)])
+	}
+	begin := strings.ToLower(strings.TrimSpace(text[:min(len(text), 512)]))
+	return strings.HasPrefix(begin, "<!doctype html") || strings.HasPrefix(begin, "<html")
 }
 
 // Detect implements Format.
@@ -34,7 +36,6 @@ func (page) Detect(f *File) Confidence {
 // account.
 func (p page) Read(_ context.Context, f *File, _ Options) (Result, error) {
 	c := collect(p.Name())
-	var parts migrationParts
 	seen := map[string]bool{}
 	// Between marks and quotes there is text, or the value of an attribute.
 	for piece := range strings.FieldsFuncSeq(f.text(), func(r rune) bool { return r == '<' || r == '>' || r == '"' || r == '\'' }) {
@@ -45,7 +46,7 @@ func (p page) Read(_ context.Context, f *File, _ Options) (Result, error) {
 		seen[piece] = true
 		where := fmt.Sprintf("address %d", len(seen))
 		if hasScheme(piece, schemeMigration) {
-			parts.read(c, where, piece)
+			c.readPart(where, piece)
 			continue
 		}
 		e := entry{where: where}
@@ -55,6 +56,5 @@ func (p page) Read(_ context.Context, f *File, _ Options) (Result, error) {
 		}
 		c.add(e)
 	}
-	parts.finish(c)
 	return c.Result, nil
 }

@@ -64,12 +64,11 @@ func (p picture) Read(ctx context.Context, f *File, o Options) (Result, error) {
 		return Result{}, problem(NoAccounts, p.Name(), "no QR code was found in it, or the code is damaged")
 	}
 	c := collect(p.Name())
-	var parts migrationParts
 	for i, text := range texts {
 		where := fmt.Sprintf("code %d", i+1)
 		text = strings.TrimSpace(text)
 		if hasScheme(text, schemeMigration) {
-			parts.read(c, where, text)
+			c.readPart(where, text)
 			continue
 		}
 		e := entry{where: where}
@@ -79,7 +78,6 @@ func (p picture) Read(ctx context.Context, f *File, o Options) (Result, error) {
 		}
 		c.add(e)
 	}
-	parts.finish(c)
 	if len(texts) > 1 {
 		c.note("%d QR codes were read; count them, since one that is blurred or cut off is not seen", len(texts))
 	}

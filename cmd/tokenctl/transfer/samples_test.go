@@ -110,8 +110,11 @@ func TestSamples(t *testing.T) {
 		res, err := Read(t.Context(), load(columns[0]), filepath.Base(columns[0]), with(columns[5]))
 		switch {
 		case !known:
-			if err == nil {
-				t.Errorf("%s: %d rows", columns[0], len(res.Rows))
+			// What is left are seed files of hardware tokens, and two files of nothing.
+			seeds := KindOf(err) == Unsupported && strings.Contains(err.Error(), "a list of hardware token seeds")
+			nothing := strings.Contains(columns[0], "pskc-invalid") && KindOf(err) == Unknown
+			if !seeds && !nothing {
+				t.Errorf("%s: %d rows, %v", columns[0], len(res.Rows), err)
 			}
 		case KindOf(err) != want.err || len(res.Rows) != want.rows || len(res.Skipped) != 0:
 			t.Errorf("%s: %d rows, %v, skipped %+v; want %+v", columns[0], len(res.Rows), err, res.Skipped, want)

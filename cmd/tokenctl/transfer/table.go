@@ -54,6 +54,9 @@ func (f *File) table() *tableView {
 			}
 			continue
 		}
+		if strings.TrimSpace(strings.Join(row, "")) == "" {
+			continue // a line of nothing, which an editor left
+		}
 		v.rows, v.lines = append(v.rows, row), append(v.lines, line)
 	}
 }

@@ -20,6 +20,8 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -71,6 +73,8 @@ type Row struct {
 	Order int
 	// Warnings are for people: what is odd about the row, and was done about it.
 	Warnings []string
+
+	part string // of a Google export, as joinParts knows it again
 }
 
 // NewAccount is the row as the daemon takes it, in the class that the daemon
@@ -97,6 +101,8 @@ type Skip struct {
 	Issuer string // where known
 	Name   string // where known
 	Reason string
+
+	part string // as in Row
 }
 
 // Result is what a file holds.
@@ -108,6 +114,8 @@ type Result struct {
 	// Notes are facts about the file that make no account: what is in its trash,
 	// what the product leaves out.
 	Notes []string
+
+	parts *migrationParts // of Google's exports, not yet looked at as a whole
 }
 
 // Wipe overwrites the secrets of all rows.
@@ -194,7 +202,35 @@ func Formats() []string {
 // words. A Result without rows is no error where the file says what it left out;
 // a file in which nothing looks like an account is an *Error.
 func Read(ctx context.Context, data []byte, name string, o Options) (Result, error) {
+	res, err := read(ctx, &File{Data: data, Name: name}, o)
+	if err != nil {
+		return res, err
+	}
+	return Join(res), nil
+}
+
+// Part is Read for one file of several: parts of one Google export can be spread
+// over many. Only Join of all says which parts are missing.
+func Part(ctx context.Context, data []byte, name string, o Options) (Result, error) {
 	return read(ctx, &File{Data: data, Name: name}, o)
+}
+
+// Join makes one result of those of several files, in their order.
+func Join(results ...Result) Result {
+	c := collect("")
+	var names []string
+	for _, r := range results {
+		if !slices.Contains(names, r.Format) && r.Format != "" {
+			names = append(names, r.Format)
+		}
+		c.join(r, "")
+	}
+	c.Format = strings.Join(names, ", ")
+	if c.parts != nil {
+		c.parts.finish(c)
+		c.parts = nil
+	}
+	return c.Result
 }
 
 func read(ctx context.Context, f *File, o Options) (Result, error) {
@@ -222,8 +258,11 @@ func read(ctx context.Context, f *File, o Options) (Result, error) {
 			if KindOf(err) == NotThisFormat {
 				continue
 			}
-			if err == nil && len(res.Rows) == 0 && len(res.Skipped) == 0 {
+			if err == nil && len(res.Rows) == 0 && len(res.Skipped) == 0 && res.parts == nil {
 				err = &Error{Kind: NoAccounts, Format: res.Format, Message: "there are no accounts in the file", Notes: res.Notes}
+			}
+			if err == nil && oldText(f.Data) && f.text() != "" {
+				res.Notes = append(res.Notes, "the file is not in UTF-8; it was read as Windows-1252: look at names with letters beyond A to Z")
 			}
 			return res, err
 		}

@@ -128,24 +128,6 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
-// TestEveryFormatHasAFixture keeps the list honest.
-func TestEveryFormatHasAFixture(t *testing.T) {
-	seen := map[string]bool{}
-	for _, f := range fixtures(t) {
-		file := &File{Data: f.data}
-		for _, format := range formats() {
-			if format.Detect(file) == Sure || f.password != "" && format.Detect(file) > No {
-				seen[format.Name()] = true
-			}
-		}
-	}
-	for _, name := range Formats() {
-		if !seen[name] {
-			t.Errorf("%s has no fixture", name)
-		}
-	}
-}
-
 func TestPasswords(t *testing.T) {
 	for _, f := range fixtures(t) {
 		if f.password == "" {
@@ -266,6 +248,13 @@ func TestOddFiles(t *testing.T) {
 		"table of passwords": {"url,username,password\nx,y,z\n", NoAccounts},
 		"comments alone":     {"# nothing\n; here\n", NoAccounts},
 		"SafeNet":            {"<Tokens>\n<Token><Seed>00</Seed></Token></Tokens>", Unsupported},
+		"SafeWord":           {"dn: x\nsccAuthenticatorId: A1\nsccTokenData: sccKey=00;\n", Unsupported},
+		"OATH CSV":           {"#\ntok1, 1212\ntok2, 1j12, totp, 6\ntok3, 1212, hotp, 8\n", Unsupported},
+		"Azure CSV":          {"upn,serial number,secret key,time interval,manufacturer,model\na@b.example,1,JBSWY3DPEHPK3PXP,30,Maker,M\n", Unsupported},
+		"YubiKey log":        {"OATH-HOTP,10.10.19 10:42,1,,,00,,,0,0,0,8,0,0,0,0,0,0\n", Unsupported},
+		"WebP":               {"RIFF\x10\x00\x00\x00WEBPVP8 ", Unsupported},
+		"TIFF":               {"II*\x00\x08\x00\x00\x00\x00\x00\x00\x00", Unsupported},
+		"HEIF":               {"\x00\x00\x00\x18ftypheic\x00\x00", Unsupported},
 		"very many members":  {"[" + strings.Repeat("1,", maxCommas+1) + "1]", TooLarge},
 		"empty archive":      {"PK\x05\x06" + strings.Repeat("\x00", 18), NoAccounts},
 		"no code in picture": {string(drawCodes(t)), NoAccounts},
@@ -686,5 +675,35 @@ func TestJavaMaps(t *testing.T) {
 				t.Errorf("%s: %d of %d bytes pass", name, n, len(data))
 			}
 		}
+	}
+}
+
+// TestPartsInManyFiles: the pictures of one Google export are files of their own,
+// one of them taken twice and one missing.
+func TestPartsInManyFiles(t *testing.T) {
+	part := func(i uint64) []byte {
+		return drawCodes(t, migrationURI(4, i, 9, migrated("Example", fmt.Sprintf("user %d", i), seed20, 1, 1, 2, 0), migrated("MD5", "x", seed20, 4, 1, 2, 0)))
+	}
+	var results []Result
+	for _, data := range [][]byte{part(2), part(0), []byte(annaURI()), part(2), zipOf(t, "a.png", string(part(0)), "b.png", string(part(3)))} {
+		res, err := Part(t.Context(), data, "", Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, res)
+	}
+	res := Join(results...)
+	var names []string
+	for _, r := range res.Rows {
+		names = append(names, r.Name)
+	}
+	if want := []string{"user 2", "user 0", "anna@example.org", "user 3"}; !slices.Equal(names, want) {
+		t.Errorf("%v, not %v", names, want)
+	}
+	if len(res.Skipped) != 4 || res.Skipped[3].Where != "part 2 of 4" {
+		t.Errorf("%+v", res.Skipped)
+	}
+	if res.Format != "picture of QR codes, otpauth addresses" {
+		t.Errorf("%q", res.Format)
 	}
 }
