@@ -156,13 +156,13 @@ func (u *user) keepBackups(ctx context.Context) {
 // there, and opens it where the vault is unlocked. With fold the HOTP counters are
 // written into the vault first, where that can be done.
 func (u *user) makeBackup(ctx context.Context, fold bool) error {
-	store, err := u.existing()
-	if ipc.KindOf(err) == ipc.NoVault {
-		return err
-	}
 	k := &u.keeper
 	k.one.Lock()
 	defer k.one.Unlock()
+	store, err := u.existing() // as it is from here on: a purge holds one, too
+	if ipc.KindOf(err) == ipc.NoVault {
+		return err
+	}
 	if err == nil {
 		if s, openErr := u.open(false); openErr == nil && fold && !s.vault.ReadOnly() {
 			if err := s.vault.FoldCounters(ctx); err != nil {
@@ -268,6 +268,14 @@ func (u *user) noteAttempt(err error) {
 	case err == nil && before != "":
 		u.tellBackup(ipc.EventBackupState, "backups are made again")
 	}
+}
+
+// forget drops what was kept in mind of a vault that is gone; it needs one.
+func (k *keeper) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.spool, k.with, k.due, k.looked, k.wrote = nil, nil, backup.Due{}, false, vault.Write{}
+	k.problem, k.since, k.unopened = "", time.Time{}, nil
 }
 
 func (u *user) tellBackup(kind, detail string) {
@@ -417,6 +425,24 @@ func (u *user) openOne(data []byte, sum string) {
 		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
 	}
 	u.tellBackup(ipc.EventBackupState, "the newest backup was opened and compared")
+}
+
+// openConfirmed opens a backup that was just written by hand: it may be all that is
+// to be left, and does not wait for the spool. One of an earlier generation has no
+// bytes here any more, and waits.
+func (u *user) openConfirmed(sum string) {
+	if u.sess.Load() == nil {
+		return
+	}
+	u.keeper.one.Lock()
+	defer u.keeper.one.Unlock()
+	store, err := u.existing()
+	if err != nil {
+		return
+	}
+	if data, info, err := store.Backup(); err == nil && info.SHA256 == sum {
+		u.openOne(data, sum)
+	}
 }
 
 // failedOpen raises the alarm for a backup that does not open.

@@ -105,6 +105,7 @@ func (d *Daemon) ConfirmBackup(_ context.Context, p ipc.Principal, r ipc.Confirm
 	if err != nil {
 		return ipc.ConfirmBackupResult{}, mapError(err)
 	}
+	u.openConfirmed(note.SHA256)
 	e := d.event(ipc.EventBackupMade)
 	e.Detail = r.Name
 	d.hub.publish(u.uid, e)

@@ -113,6 +113,14 @@ func (u *user) leftFiles(store *vault.Store) []ipc.LeftFiles {
 	}
 	add("generations", filepath.Join(u.dir, "generations"), store.Earlier(), false)
 	add("soft", filepath.Join(u.dir, "soft"), len(store.KeyFiles()), false)
+	add("undo", filepath.Join(u.dir, "undo"), store.Steps(), false)
+	spooled := 0
+	for _, b := range u.notesOf().get().Backups {
+		if b.Spooled != "" {
+			spooled++
+		}
+	}
+	add("spool", filepath.Join(u.dir, spoolName), spooled, false)
 	for _, dir := range store.Aside() {
 		add("aside", dir, 1, false)
 	}

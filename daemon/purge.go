@@ -94,6 +94,8 @@ func (u *user) mayPurge(p ipc.Principal, r ipc.PurgeRequest) (ipc.Leaving, error
 func (u *user) purge(p ipc.Principal, vaultID string) ([]ipc.Warning, error) {
 	former := u.formerAfter()
 	u.lock(reasonPurged) // once more: an unlock may have come between
+	u.keeper.one.Lock()  // no backup is put into the spool meanwhile
+	defer u.keeper.one.Unlock()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.gone || u.store == nil {
@@ -120,6 +122,7 @@ func (u *user) purge(p ipc.Principal, vaultID string) ([]ipc.Warning, error) {
 			Code: "purge-unfinished", Message: "the vault is gone from its place, but not all of it could be removed: it lies in " + g.parent + ", sealed as it was, until the daemon starts anew",
 		})
 	}
+	u.keeper.forget()
 	clear(u.labels)
 	u.handed = nil
 	u.problem.Store(nil)

@@ -42,11 +42,11 @@ func (d *Daemon) RemoveAccounts(ctx context.Context, p ipc.Principal, r ipc.Remo
 	if err != nil {
 		return ipc.RemoveAccountsResult{}, err
 	}
+	ids := make([]string, len(list))
+	for i, a := range list {
+		ids[i] = a.ID
+	}
 	if r.Apply {
-		ids := make([]string, len(list))
-		for i, a := range list {
-			ids[i] = a.ID
-		}
 		if list, err = u.remove(ctx, p, s, ids...); err != nil {
 			return ipc.RemoveAccountsResult{}, err
 		}
@@ -57,9 +57,10 @@ func (d *Daemon) RemoveAccounts(ctx context.Context, p ipc.Principal, r ipc.Remo
 	if store, err := u.existing(); err == nil {
 		res.Earlier = store.Earlier()
 	}
+	undos := s.vault.UndosHolding(ids...)
 	for _, a := range list {
 		res.Accounts = append(res.Accounts, ipc.RemovedAccount{
-			Account: wireAccount(a), InBackups: u.backupsSince(s.vault.ID(), a.Created),
+			Account: wireAccount(a), InBackups: u.backupsSince(s.vault.ID(), a.Created), InUndo: undos[a.ID],
 		})
 	}
 	return res, nil

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +28,38 @@ func (s *Store) Earlier() int {
 	defer s.mu.RUnlock()
 	earlier, kept := s.keptFiles()
 	return len(earlier) + len(kept)
+}
+
+// UndosHolding are, for each of the accounts, the undo files that hold its secret
+// as it was before a step that can be taken back.
+func (v *Vault) UndosHolding(ids ...string) map[string][]string {
+	v.write.Lock()
+	defer v.write.Unlock()
+	held := make(map[string][]string)
+	st, _ := v.standing()
+	if st == nil {
+		return held
+	}
+	for _, f := range v.store.undoFiles() {
+		u, err := v.readUndo(st, f)
+		if err != nil {
+			continue
+		}
+		for _, e := range u.Entries {
+			if e.Before != nil && slices.Contains(ids, e.Before.ID) && !slices.Contains(held[e.Before.ID], u.ID) {
+				held[e.Before.ID] = append(held[e.Before.ID], u.ID)
+			}
+		}
+		u.Wipe()
+	}
+	return held
+}
+
+// Steps is how many undo files lie beside the vault.
+func (s *Store) Steps() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.undoFiles())
 }
 
 // KeyFiles are the paths of the key files of software tokens, enrolled or not.
