@@ -66,7 +66,7 @@ func (u *user) wireBackup(n *notesData, b backupNote) ipc.KnownBackup {
 // backupStatus says how the user's backups are.
 func (u *user) backupStatus() ipc.BackupStatus {
 	n := u.notesOf().get()
-	st := ipc.BackupStatus{Version: ipc.Version, Destinations: u.wireDestinations(&n)}
+	st := ipc.BackupStatus{Version: ipc.Version, Destinations: u.wireDestinations(&n), Volume: volumeOf(u.d.cfg.StateDir)}
 	for _, part := range []struct {
 		to **ipc.KnownBackup
 		is func(backupNote) bool

@@ -153,6 +153,8 @@ type BackupStatus struct {
 	Opened       *KnownBackup  `json:"opened,omitempty"`
 	Proved       *KnownBackup  `json:"proved,omitempty"`
 	Destinations []Destination `json:"destinations"`
+	// Volume names the file system of the vault; copies on it die with it.
+	Volume string `json:"volume,omitempty"`
 	// Spooled is how many backups the daemon's own folder holds.
 	Spooled int `json:"spooled"`
 	// Pending says that the vault was changed and the backup of that is not made yet.

@@ -29,6 +29,7 @@ type config struct {
 	Helper   string  `toml:"helper" doc:"The absolute path of tokend-helper. Absent: beside tokend, or in a libexec folder."`
 	LogLevel string  `toml:"log_level" doc:"debug, info, warn or error. Reloaded on SIGHUP."`
 	Session  session `toml:"session" doc:"When an open vault locks by itself. Reloaded on SIGHUP."`
+	Backup   backups `toml:"backup" doc:"The backups that are made by themselves. Reloaded on SIGHUP."`
 	Tokens   access  `toml:"tokens" doc:"Who may use the tokens of this machine, and which tokens may be enrolled. Reloaded on\nSIGHUP, but for fido2_devices."`
 }
 
@@ -36,6 +37,13 @@ type session struct {
 	IdleLock           duration `toml:"idle_lock" doc:"After this time without use."`
 	HardLock           duration `toml:"hard_lock" doc:"After this time in any case."`
 	LockOnTokenRemoval bool     `toml:"lock_on_token_removal" doc:"When the token that unlocked it is pulled out."`
+}
+
+type backups struct {
+	Debounce   duration `toml:"debounce" doc:"How long after a change of the vault one is made."`
+	Daily      duration `toml:"daily" doc:"How often one is made, and the newest is looked at, without any change."`
+	StaleAfter duration `toml:"stale_after" doc:"How long a destination may be without a fresh backup before it is called stale,\nunless it has a time of its own (tokenctl backup destination add --stale-after)."`
+	ProveAfter duration `toml:"prove_after" doc:"How long after the last drill the backups are called unproved. \"0s\" is never."`
 }
 
 type access struct {
@@ -69,6 +77,10 @@ func defaultConfig() config {
 		LogLevel: "info",
 		Session: session{
 			IdleLock: duration(10 * time.Minute), HardLock: duration(12 * time.Hour), LockOnTokenRemoval: true,
+		},
+		Backup: backups{
+			Debounce: duration(30 * time.Second), Daily: duration(24 * time.Hour),
+			StaleAfter: duration(72 * time.Hour), ProveAfter: duration(180 * 24 * time.Hour),
 		},
 		Tokens: access{Users: []string{}, FIDO2Devices: []string{}},
 	}
@@ -152,9 +164,30 @@ func (c config) check() error {
 	if err := c.Tokens.check(); err != nil {
 		return err
 	}
+	if err := c.Backup.check(); err != nil {
+		return err
+	}
 	for name, d := range map[string]duration{"session.idle_lock": c.Session.IdleLock, "session.hard_lock": c.Session.HardLock} {
 		if time.Duration(d) < shortestLock || time.Duration(d) > longestLock {
 			return fmt.Errorf("%s must lie between %s and %s", name, shortestLock, longestLock)
+		}
+	}
+	return nil
+}
+
+func (b backups) check() error {
+	for _, f := range []struct {
+		name        string
+		value       duration
+		least, most time.Duration
+	}{
+		{"debounce", b.Debounce, time.Second, time.Hour},
+		{"daily", b.Daily, time.Minute, 30 * 24 * time.Hour},
+		{"stale_after", b.StaleAfter, time.Minute, 366 * 24 * time.Hour},
+		{"prove_after", b.ProveAfter, 0, 100 * 366 * 24 * time.Hour},
+	} {
+		if d := time.Duration(f.value); d < f.least || d > f.most {
+			return fmt.Errorf("backup.%s must lie between %s and %s", f.name, f.least, f.most)
 		}
 	}
 	return nil
