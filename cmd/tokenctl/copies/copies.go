@@ -7,6 +7,7 @@
 package copies
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -360,8 +361,9 @@ func nameOf() *regexp.Regexp {
 
 // old is a file of this device's, of this vault.
 type old struct {
-	name string
-	at   time.Time
+	name   string
+	at     time.Time
+	number string // "-2" and so on, for the same second
 }
 
 // rotate removes what need not be kept: files of this vault and this device that
@@ -408,14 +410,14 @@ func (w *work) excess(names []string) []old {
 			continue
 		}
 		if at, err := time.Parse("20060102T150405Z", m[3]); err == nil {
-			own = append(own, old{n, at})
+			own = append(own, old{n, at, m[4]})
 		}
 	}
 	slices.SortFunc(own, func(a, b old) int {
 		if c := b.at.Compare(a.at); c != 0 {
 			return c
 		}
-		return strings.Compare(b.name, a.name)
+		return cmp.Or(cmp.Compare(len(b.number), len(a.number)), strings.Compare(b.number, a.number))
 	})
 	var out []old
 	for i, o := range own {
