@@ -135,6 +135,9 @@ func (u *user) spoolProblems(p *problems, n *notesData) {
 		p.add(true, ipc.BackupSpool, "tokenctl doctor", "no backup could be made since %s: %s; those from before are kept",
 			since.UTC().Format(time.RFC3339), problem)
 	}
+	if err := u.notesOf().trouble(); err != nil && problem == "" {
+		p.add(true, ipc.BackupSpool, "tokenctl doctor", "what is known of the backups cannot be written down: %s", mapError(err).Message)
+	}
 	if d := n.Drop; d != nil {
 		p.add(true, ipc.BackupDropped, "tokenctl backup status --agree",
 			"there were %d accounts and now there are %d; the backup from before is kept until you agree", d.Had, d.Has)

@@ -268,7 +268,10 @@ func (u *user) device() (string, error) {
 		}
 		id = n.Device
 	})
-	return id, err
+	if err != nil { // it holds while the daemon runs, and backups must not wait
+		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
+	}
+	return id, nil
 }
 
 // longestHost bounds the part of a file's name that tells the machine.
