@@ -265,7 +265,7 @@ type KnownCopy struct {
 	Path   string `json:"path"`
 	SHA256 string `json:"sha256"`
 	Bytes  int    `json:"bytes"`
-	Seen   Time   `json:"seen"`
+	Seen   Time   `json:"seen,omitzero"`
 }
 
 // BackupRunReport says what became of one destination.

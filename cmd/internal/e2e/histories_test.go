@@ -416,6 +416,9 @@ func (h *history) live() {
 	}
 	for _, dev := range h.devs {
 		h.drain(dev)
+		if !h.unlocked(dev) {
+			h.t.Fatalf("%s: the vault does not unlock", dev.name)
+		}
 		h.run(dev)
 		h.check()
 		for _, p := range h.places {
