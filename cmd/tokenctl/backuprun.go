@@ -188,10 +188,7 @@ func (c *cli) fetcher() func(context.Context, string) ([]byte, error) {
 func jobOf(plan ipc.BackupRun, d ipc.PlannedDestination) copies.Job {
 	j := copies.Job{
 		Folder: d.Destination.Path, VaultID: plan.VaultID, Device: plan.Device, Protected: d.Protected,
-		Keep: max(1, d.Destination.Keep), KeepFor: time.Duration(d.Destination.KeepDays) * 24 * time.Hour,
-	}
-	if d.Destination.Elsewhere && d.Destination.Kind != copies.KindSync {
-		j.NotOn = plan.Volume
+		Mount: d.Destination.Mount, Keep: max(1, d.Destination.Keep), KeepFor: time.Duration(d.Destination.KeepDays) * 24 * time.Hour,
 	}
 	for _, sum := range d.Wanted {
 		for _, b := range plan.Backups {

@@ -67,6 +67,9 @@ func (c *cli) addDestination(ctx context.Context, r ipc.AddDestinationRequest) (
 	}
 	place := copies.Known(path)
 	r.Path, r.Kind, r.Service = path, place.Kind, place.Service
+	if r.Mount = (copies.OS{}).Mount(path); r.Mount == filepath.Dir(r.Mount) {
+		r.Mount = "" // the system's own is always there
+	}
 	r.Elsewhere = c.elsewhere(ctx, filepath.Join(path, "x"))
 	d, err := c.daemon().AddDestination(ctx, r)
 	return d, fail(doing, err)

@@ -24,6 +24,7 @@ import (
 
 	"github.com/tokenbridge/tokend/daemon/archive"
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/ipc/client"
 )
 
 // How many histories of backups are tried: some in every run of the tests, all of
@@ -189,7 +190,7 @@ type device struct {
 	states map[uint64]string
 	user   string // its folder in the state
 	full   bool
-	up     bool
+	client *client.Client
 	// okAt is the generation that was the newest when a destination last reported
 	// success, by the destination's name; opened the newest generation that was
 	// reported opened.
@@ -272,7 +273,7 @@ func (h *history) newDevice(name string) *device {
 	h.must(h.command("cp", "-a", h.tpl.state+"/.", state))
 	home := filepath.Join(h.dir, "home-"+name)
 	h.must(os.Mkdir(home, 0o700))
-	d := NewDaemon(h.t, h.tpl.p, []string{"HOME=" + home, "XDG_CACHE_HOME=" + home, "XDG_CONFIG_HOME=" + home}, "--config", h.tpl.conf)
+	d := NewDaemon(h.t, h.tpl.p, []string{"HOME=" + home, "XDG_CACHE_HOME=" + home, "XDG_CONFIG_HOME=" + home}, "--config", h.tpl.conf, "--helper", "/nonexistent/tokend-helper")
 	d.State = state
 	h.t.Cleanup(func() {
 		d.Stop()
@@ -280,16 +281,21 @@ func (h *history) newDevice(name string) *device {
 	})
 	dev := &device{Daemon: d, name: name, states: map[uint64]string{}, okAt: map[string]uint64{}}
 	h.start(dev)
-	for _, p := range h.places {
-		keep := []string{"2", "3", "30"}[h.rng.IntN(3)]
-		h.mustOK(dev, "backup", "destination", "add", p.path, "--keep", keep)
-		dev.okAt[p.name] = 0
+	keep := []int{2, 3, 30}[h.rng.IntN(3)]
+	for i, p := range h.places {
+		if i == 0 { // one by the program, which does the first run
+			r := dev.Ctl("", "backup", "destination", "add", p.path, "--keep", strconv.Itoa(keep))
+			if r.Exit != 0 {
+				h.t.Fatalf("%s", r)
+			}
+			continue
+		}
+		_, err := dev.client.AddDestination(h.t.Context(), ipc.AddDestinationRequest{Path: p.path, Keep: keep, Mount: p.path})
+		h.must(err)
 	}
 	h.remember(dev)
-	var st ipc.BackupStatus
-	h.mustJSON(dev, &st, "backup", "status")
 	dev.id = deviceID(h.t, dev)
-	h.ran(dev, dev.newest())
+	h.run(dev)
 	return dev
 }
 
@@ -307,25 +313,11 @@ func deviceID(t *testing.T, dev *device) string {
 
 func (h *history) start(dev *device) {
 	dev.Start()
-	dev.up = true
+	if dev.client != nil {
+		dev.client.Close()
+	}
+	dev.client = client.New(dev.Socket)
 	dev.user = filepath.Join(dev.State, "users", strconv.Itoa(os.Geteuid()))
-}
-
-func (h *history) mustOK(dev *device, args ...string) Result {
-	h.t.Helper()
-	r := dev.Ctl("", args...)
-	if r.Exit != 0 && r.Exit != 22 {
-		h.t.Fatalf("%s", r)
-	}
-	return r
-}
-
-func (h *history) mustJSON(dev *device, v any, args ...string) {
-	h.t.Helper()
-	r := h.mustOK(dev, append([]string{"--json"}, args...)...)
-	if err := json.Unmarshal([]byte(r.Stdout), v); err != nil {
-		h.t.Fatalf("no JSON: %v: %s", err, r)
-	}
 }
 
 // foreign puts files into the folders that are none of these devices'.
@@ -432,34 +424,35 @@ func (h *history) live() {
 
 // unlocked unlocks a device's vault, if its disk lets it.
 func (h *history) unlocked(dev *device) bool {
-	return dev.Ctl("", "unlock", "--recovery-key-file", h.tpl.key).Exit == 0
+	_, err := dev.client.Unlock(h.t.Context(), ipc.UnlockRequest{Auth: ipc.Auth{RecoveryKey: ipc.Secret(slices.Clone(h.tpl.id))}})
+	return err == nil
 }
 
 func (h *history) change(dev *device) {
 	if !h.unlocked(dev) {
 		return
 	}
-	dev.names++
-	name := fmt.Sprintf("%s-%d", dev.name, dev.names)
-	var r Result
-	switch h.rng.IntN(4) {
-	case 0:
-		var list ipc.AccountList
-		h.mustJSON(dev, &list, "account", "list")
-		if len(list.Accounts) == 0 {
-			return
-		}
-		a := list.Accounts[h.rng.IntN(len(list.Accounts))]
-		r = dev.Ctl("", "account", "remove", a.ID, "--yes")
-	default:
-		r = dev.Ctl(historyURI(name), "account", "add", "--uri-file", "-")
+	list, err := dev.client.Accounts(h.t.Context())
+	h.must(err)
+	if n := len(list.Accounts); n > 0 && h.rng.IntN(4) == 0 {
+		id := list.Accounts[h.rng.IntN(n)].ID
+		_, err = dev.client.RemoveAccount(h.t.Context(), id, ipc.RemoveAccountRequest{Confirm: id})
+	} else {
+		err = h.addAccount(dev)
 	}
-	h.note("%s: change: exit %d", dev.name, r.Exit)
-	if r.Exit != 0 && r.Exit != 23 {
-		h.t.Fatalf("%s", r)
+	h.note("%s: change: %v", dev.name, err)
+	if err != nil && ipc.KindOf(err) != ipc.DiskFull {
+		h.t.Fatal(err)
 	}
 	h.remember(dev)
 	h.tally.add("change")
+}
+
+func (h *history) addAccount(dev *device) error {
+	dev.names++
+	uri := historyURI(fmt.Sprintf("%s-%d", dev.name, dev.names))
+	_, err := dev.client.AddAccounts(h.t.Context(), ipc.AddAccountsRequest{Accounts: []ipc.NewAccount{{URI: ipc.Secret(uri)}}})
+	return err
 }
 
 // run copies backups, and takes its word for it.
@@ -477,9 +470,6 @@ func (h *history) run(dev *device) {
 		h.tally.add("run ok")
 	}
 }
-
-// ran is the first run of a device, whose destinations were added by runs.
-func (h *history) ran(dev *device, _ uint64) { h.run(dev) }
 
 // took believes what a run reported.
 func (h *history) took(dev *device, r Result, before uint64) {
@@ -543,9 +533,7 @@ func (h *history) killDaemon(dev *device) {
 		wg.Go(func() { dev.Ctl("", "backup", "run", "--timeout", "2s") })
 	case 1:
 		if h.unlocked(dev) {
-			dev.names++
-			uri := historyURI(fmt.Sprintf("%s-%d", dev.name, dev.names))
-			wg.Go(func() { dev.Ctl(uri, "account", "add", "--uri-file", "-") })
+			wg.Go(func() { _ = h.addAccount(dev) })
 		}
 	}
 	time.Sleep(pause)
@@ -558,7 +546,7 @@ func (h *history) killDaemon(dev *device) {
 }
 
 func (h *history) lock(dev *device) {
-	h.mustOK(dev, "lock")
+	h.must(dev.client.Lock(h.t.Context()))
 	h.note("%s: locked", dev.name)
 }
 
@@ -760,8 +748,8 @@ func (h *history) checkPlace(p *folderPlace) {
 // whole copy of it is somewhere, is a state that was, and is not older than what was
 // called opened before.
 func (h *history) checkOpened(dev *device) {
-	var list ipc.BackupList
-	h.mustJSON(dev, &list, "backup", "list")
+	list, err := dev.client.BackupList(h.t.Context())
+	h.must(err)
 	for _, b := range list.Backups {
 		if b.Opened.IsZero() {
 			continue
@@ -805,15 +793,15 @@ func (h *history) find(dev *device, b ipc.KnownBackup) []byte {
 
 // restore makes a vault from the newest opened backup on a third machine.
 func (h *history) restore(dev *device) {
-	var list ipc.BackupList
-	h.mustJSON(dev, &list, "backup", "list")
+	list, err := dev.client.BackupList(h.t.Context())
+	h.must(err)
 	at := slices.IndexFunc(list.Backups, func(b ipc.KnownBackup) bool { return !b.Opened.IsZero() })
 	if at < 0 {
 		h.t.Fatalf("%s: no backup was ever opened", dev.name)
 	}
 	data := h.find(dev, list.Backups[at])
 	path := File(h.t, string(data))
-	d := NewDaemon(h.t, h.tpl.p, []string{"HOME=" + h.t.TempDir()})
+	d := NewDaemon(h.t, h.tpl.p, []string{"HOME=" + h.t.TempDir()}, "--helper", "/nonexistent/tokend-helper")
 	d.Start()
 	defer d.Stop()
 	d.OK("", "backup", "restore", path, "--recovery-key-file", h.tpl.key)

@@ -59,9 +59,10 @@ type Job struct {
 	// stays in any case.
 	Keep    int
 	KeepFor time.Duration
-	// NotOn is the file system that the folder must not be on, as where a stick is
-	// not mounted and only the folder for it is left; empty for any.
-	NotOn string
+	// Mount is where the file system of the folder is mounted, as it was when the
+	// folder was chosen: without the stick, the folder for it can be left. Empty for
+	// wherever.
+	Mount string
 }
 
 // State is how a job ended.
@@ -180,8 +181,8 @@ func (w *work) present() error {
 		return errors.New("it is not a folder")
 	}
 	w.res.Volume = w.r.FS.Volume(w.j.Folder)
-	if w.j.NotOn != "" && w.res.Volume == w.j.NotOn {
-		return fmt.Errorf("%w: nothing is mounted there", errAbsent)
+	if w.j.Mount != "" && w.r.FS.Mount(w.j.Folder) != w.j.Mount {
+		return fmt.Errorf("%w: nothing is mounted at %s", errAbsent, w.j.Mount)
 	}
 	return nil
 }

@@ -218,7 +218,7 @@ func TestAbsentAndOther(t *testing.T) {
 		t.Errorf("%+v", res)
 	}
 	j := s.job(dir, 1)
-	j.NotOn = copies.OS{}.Volume(dir)
+	j.Mount = filepath.Join(dir, "stick")
 	if res := run(j); res.State != copies.Absent || s.whole(dir) != 0 {
 		t.Errorf("where nothing is mounted: %+v", res)
 	}

@@ -21,8 +21,9 @@ type FS interface {
 	Rename(from, to string) error
 	Remove(path string) error
 	SyncDir(path string) error
-	// Volume names the file system that a folder is on.
+	// Volume names the file system that a folder is on, Mount where that is mounted.
 	Volume(path string) string
+	Mount(path string) string
 }
 
 // OS is the real file system.

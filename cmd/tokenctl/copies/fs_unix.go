@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -33,6 +34,24 @@ func (OS) Volume(path string) string {
 		return ""
 	}
 	return strconv.FormatUint(uint64(st.Dev), 16)
+}
+
+// Mount is the nearest folder, from a folder upwards, above which is another file
+// system; empty where that is not known.
+func (o OS) Mount(path string) string {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return ""
+	}
+	volume := o.Volume(path)
+	for volume != "" {
+		up := filepath.Dir(path)
+		if up == path || o.Volume(up) != volume {
+			return path
+		}
+		path = up
+	}
+	return ""
 }
 
 // Lock waits until no other run has the file, which the kernel lets go of when a

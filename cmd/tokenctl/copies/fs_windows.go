@@ -18,6 +18,9 @@ func (OS) SyncDir(string) error { return nil }
 // Volume is the volume's name, as tokend tells it.
 func (OS) Volume(path string) string { return strings.ToUpper(filepath.VolumeName(path)) }
 
+// Mount is the volume's name, too.
+func (o OS) Mount(path string) string { return o.Volume(path) }
+
 // Lock waits until no other run has the file, which the system lets go of when a
 // run ends, however it ends.
 func Lock(ctx context.Context, path string) (io.Closer, error) {
