@@ -25,6 +25,8 @@ type notes struct {
 	unwritten bool
 	// closed says that the file is another's now: nothing is written any more.
 	closed bool
+	// problem is why the file could not be written at the last try.
+	problem error
 }
 
 type notesData struct {
@@ -163,11 +165,19 @@ func (n *notes) write() error {
 		return err
 	}
 	n.unwritten = true
-	if err := writeFile(n.path, b); err != nil {
-		return err
+	if n.problem = writeFile(n.path, b); n.problem != nil {
+		return n.problem
 	}
 	n.unwritten = false
 	return nil
+}
+
+// trouble is why the notes could not be written at the last try, nil when they
+// could.
+func (n *notes) trouble() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.problem
 }
 
 // writeFile replaces path by data in one step, durably.

@@ -108,3 +108,16 @@ func adviceNoneFound(complete bool) []string {
 	}
 	return append(hints, "a renamed backup is one all the same: `tokenctl backup inspect FILE`")
 }
+
+// Advice about backups that are made by themselves; see advice.go.
+
+// adviceDestination is how a folder is made one that backups are copied to.
+func adviceDestination() string {
+	return "`tokenctl backup destination add PATH`, with a folder on another disk, on a stick, or one that is synced"
+}
+
+// adviceNoTimer is for systems whose timers this program cannot set.
+func adviceNoTimer(cron string) []string {
+	return []string{"where there is cron, add this line with `crontab -e`: " + cron,
+		"or let anything that runs once an hour, as you, run `tokenctl backup run`"}
+}
