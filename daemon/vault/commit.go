@@ -99,6 +99,10 @@ type replaces struct {
 	epoch, number uint64 // the generation that is there; 0 if none, or not to be kept
 	pin           *pin
 	revision      uint64 // of the store, that the new container stands on
+	// undo is the file, named undoName, by which the change can be taken back; nil
+	// for most.
+	undo     []byte
+	undoName string
 }
 
 // written is what became of a write.
@@ -113,8 +117,8 @@ type written struct {
 
 // write puts a new container in place, or changes nothing.
 //
-// Order: the new file, whole and synced, under another name; the old one among
-// the generations; for another signer the pin that announces it; the rename;
+// Order: the new file, whole and synced, under another name; what takes the change
+// back; the old one among the generations; for another signer the pin that announces it; the rename;
 // the pin; and last the clearing away of what is too old.
 func (s *Store) write(data []byte, m archive.Manifest, old replaces) (written, error) {
 	s.mu.Lock()
@@ -129,7 +133,15 @@ func (s *Store) write(data []byte, m archive.Manifest, old replaces) (written, e
 	}
 	undo := func(err error) (written, error) {
 		_ = s.fs.Remove(tmp)
+		if old.undo != nil {
+			_ = remove(s.fs, filepath.Join(s.undos(), old.undoName))
+		}
 		return none, diskError("write the vault", err)
+	}
+	if old.undo != nil {
+		if err := s.putUndo(old.undoName, old.undo); err != nil {
+			return undo(err)
+		}
 	}
 	if old.number != 0 && old.epoch == m.Epoch {
 		if err := s.keepCurrent(old.epoch, old.number); err != nil {
@@ -158,7 +170,7 @@ func (s *Store) write(data []byte, m archive.Manifest, old replaces) (written, e
 	// From here on the change is made. A pin that could not follow guards
 	// against rollback one generation less until the next write or opening.
 	if done.warning = s.writePin(now); done.warning == nil {
-		if done.warning = s.prune(m.Epoch, m.Generation); done.warning != nil {
+		if done.warning = errors.Join(s.prune(m.Epoch, m.Generation), s.pruneUndos(m.Epoch, 0)); done.warning != nil {
 			done.warning = fmt.Errorf("cannot remove earlier generations: %w", done.warning)
 		}
 	}

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/tokenbridge/tokend/daemon/archive"
 )
@@ -46,6 +47,13 @@ var (
 	ErrLastWay = errors.New("it is the last way to accounts of the vault")
 	// ErrReadOnly: the newest generation is damaged and an earlier one is open.
 	ErrReadOnly = errors.New("the vault is open for reading only")
+	// ErrUndecided: a merge has conflicts that nobody decided; nothing was changed.
+	ErrUndecided = errors.New("conflicts are not decided")
+	// ErrTouchWanted: a merge needs the touch class of its backup opened, see
+	// Incoming.OpenTouch; nothing was changed.
+	ErrTouchWanted = errors.New("the touch class of the backup is not open")
+	// ErrNameTaken: another account has the name.
+	ErrNameTaken = errors.New("there is an account of that name")
 	// ErrLocked: Lock was called; the Vault is of no more use.
 	ErrLocked = errors.New("the vault is locked")
 	// ErrConflict: the vault changed while a token was being waited for, or a
@@ -69,3 +77,14 @@ var (
 	// Restore and Recover turn it into a notice.
 	ErrUncertain = errors.New("the change may not survive a power failure")
 )
+
+// ItemError is what is wrong with one account of a merge, or with a decision
+// about it: ErrInvalid or ErrNameTaken.
+type ItemError struct {
+	Item int // its number, from 1
+	Err  error
+}
+
+func (e *ItemError) Error() string { return fmt.Sprintf("item %d: %v", e.Item, e.Err) }
+
+func (e *ItemError) Unwrap() error { return e.Err }

@@ -206,7 +206,12 @@ func (s *Store) setAside() (*aside, error) {
 			err = k.keep(filepath.Join(s.generations(), name), false)
 		}
 	}
-	for _, dir := range []string{k.dir, s.generations(), s.dir} {
+	for _, f := range s.undoFiles() {
+		if err == nil {
+			err = k.keep(filepath.Join(s.undos(), f.name), false)
+		}
+	}
+	for _, dir := range []string{k.dir, s.generations(), s.undos(), s.dir} {
 		if err == nil {
 			err = s.fs.SyncDir(dir)
 		}

@@ -134,6 +134,10 @@ type draft struct {
 	recordsChanged, keysChanged bool
 	// setCounters are counters that the user set.
 	setCounters map[string]uint64
+	// raised are counters that are not to be below these.
+	raised map[string]uint64
+	// undo is what takes the change back, nil for most.
+	undo *archive.Undo
 	// ownArena and ownKeys say that these are the draft's own.
 	ownArena, ownKeys bool
 }

@@ -75,7 +75,7 @@ func OpenStore(o Options) (*Store, error) {
 	if s.logN == 0 {
 		s.logN = archive.DefaultScryptLogN
 	}
-	for _, d := range []string{s.dir, s.generations(), filepath.Join(s.dir, keyFilesName), filepath.Dir(s.pinFile)} {
+	for _, d := range []string{s.dir, s.generations(), s.undos(), filepath.Join(s.dir, keyFilesName), filepath.Dir(s.pinFile)} {
 		if err := s.fs.MkdirAll(d, 0o700); err != nil {
 			return nil, diskError("make the vault's folder", err)
 		}
@@ -87,7 +87,7 @@ func OpenStore(o Options) (*Store, error) {
 	s.lock = lock
 	// The pin's folder can be shared with other vaults, whose writes are not
 	// ours to clear away: its temporary file is simply written over.
-	for _, d := range []string{s.dir, s.generations(), filepath.Join(s.dir, keyFilesName)} {
+	for _, d := range []string{s.dir, s.generations(), s.undos(), filepath.Join(s.dir, keyFilesName)} {
 		if err := removeTemps(s.fs, d); err != nil {
 			return nil, errors.Join(diskError("clear the vault's folder", err), lock.Close())
 		}
@@ -431,5 +431,6 @@ func (s *Store) settle(l *loaded) *pin {
 		}
 	}
 	_ = s.prune(m.Epoch, m.Generation)
+	_ = s.pruneUndos(m.Epoch, m.Generation)
 	return &now
 }

@@ -146,6 +146,13 @@ func (v *Vault) commit(old *state, d *draft) error {
 		return err
 	}
 	was := replaces{pin: v.pin, revision: v.revision}
+	if d.undo != nil {
+		secret.Do(func() { was.undo, err = d.sealUndo() })
+		if err != nil {
+			return err
+		}
+		was.undoName = undoName(d.undo.Epoch, d.parts.Generation, d.undo.Time.Unix(), d.undo.ID)
+	}
 	if !v.fresh {
 		was.epoch, was.number = old.parts.Header.Epoch, old.parts.Generation
 	}
@@ -188,6 +195,7 @@ func foldCounters(old *state, d *draft) {
 		} else if n, ok := old.counters[r.ID]; ok {
 			r.Counter = n
 		}
+		r.Counter = max(r.Counter, d.raised[r.ID])
 		d.counters[r.ID] = r.Counter
 	}
 }

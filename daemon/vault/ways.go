@@ -128,9 +128,13 @@ func (v *Vault) touchLock(w Way) (touchLock, error) {
 	if v.st == nil {
 		return touchLock{}, ErrLocked
 	}
-	h := &v.st.parts.Header
-	t := touchLock{recipient: v.st.keys.TouchRecipient, touchKey: v.st.parts.TouchKey,
-		recoveryKey: v.st.parts.RecoveryKey, epoch: h.Epoch}
+	return touchLockOf(&v.st.parts.Header, v.st.keys.Keys, v.st.parts.TouchKey, v.st.parts.RecoveryKey, w)
+}
+
+// touchLockOf finds the way to the touch key of a container; touchKey and recovery
+// are its members.
+func touchLockOf(h *archive.Header, keys *archive.Keys, touchKey, recovery []byte, w Way) (touchLock, error) {
+	t := touchLock{recipient: keys.TouchRecipient, touchKey: touchKey, recoveryKey: recovery, epoch: h.Epoch}
 	if t.recipient == "" {
 		return t, fmt.Errorf("%w: no keyslot of the touch class", ErrNoKeyslot)
 	}
@@ -145,7 +149,7 @@ func (v *Vault) touchLock(w Way) (touchLock, error) {
 		if k.ID != w.SlotID || !ok {
 			continue
 		}
-		t.lockedWrap = lockedWrap{*v.st.keys.Slot(k.ID).TouchWrap, key, archive.Binding{
+		t.lockedWrap = lockedWrap{*keys.Slot(k.ID).TouchWrap, key, archive.Binding{
 			VaultID: h.VaultID, SlotID: k.ID, Class: archive.ClassTouch, Epoch: h.Epoch}}
 		return t, nil
 	}
