@@ -25,7 +25,7 @@ func adviceImportFolder(path string) []string {
 	return []string{"name the files in it: `tokenctl import " + filepath.Join(path, "*") + "`"}
 }
 
-func adviceApply() string { return "the same command with --apply" }
+func adviceImportApply() string { return "the same command with --apply" }
 
 // adviceImport is what helps with a file that could not be read.
 func adviceImport(kind transfer.Kind, file string) []string {

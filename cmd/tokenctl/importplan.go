@@ -18,8 +18,8 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.keep, "keep", false, "where the same name has another secret, keep what is there")
 }
 
-// given says that a flag of a plan was given.
-func (f *planFlags) given() bool { return f.apply || f.keep }
+// planGiven says that a flag of a plan was given.
+func planGiven(f *planFlags) bool { return f.apply || f.keep }
 
 type resolved struct {
 	keep, apply bool

@@ -10,8 +10,8 @@ import (
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// manyRows is how many lines of one kind are shown; --json has them all.
-const manyRows = 200
+// manyLines is how many lines of one kind are shown; --json has them all.
+const manyLines = 200
 
 // sayRead tells what is in the files before anything is done with it.
 func (c *cli) sayRead(g *gathered) {
@@ -29,7 +29,7 @@ func (c *cli) sayRead(g *gathered) {
 		if len(r.Warnings) == 0 {
 			continue
 		}
-		if warned++; warned > manyRows {
+		if warned++; warned > manyLines {
 			c.say("… and more; --json has them all")
 			break
 		}
@@ -55,7 +55,7 @@ func (c *cli) sayImported(ctx context.Context, f *importFlags, g *gathered, doc 
 		plan = *doc.Plan
 	}
 	for i, s := range g.res.Skipped {
-		if i == manyRows {
+		if i == manyLines {
 			c.say("… and %d more; --json has them all", len(g.res.Skipped)-i)
 			break
 		}
@@ -72,7 +72,7 @@ func (c *cli) sayImported(ctx context.Context, f *importFlags, g *gathered, doc 
 	c.say("%s, skipped %d", line, len(doc.Skipped))
 	switch {
 	case !plan.Applied && changes(plan) > 0:
-		c.say("nothing was changed; to do it: %s", adviceApply())
+		c.say("nothing was changed; to do it: %s", adviceImportApply())
 	case plan.Applied && imported > 0:
 		for _, line := range adviceImported(firstImported(plan), plainFiles(g), plan.Undo != "") {
 			c.say("%s", clean(line))
