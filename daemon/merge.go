@@ -231,6 +231,9 @@ func wirePlan(m vault.Merged) ipc.Plan {
 		if it.Existing != nil {
 			w.Existing = new(wireAccount(*it.Existing))
 		}
+		if it.Action == vault.MergeSame && it.Existing != nil && it.Account.Counter > it.Existing.Counter {
+			p.Raised++
+		}
 		p.Items = append(p.Items, w)
 	}
 	return p

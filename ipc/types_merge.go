@@ -97,6 +97,9 @@ type Plan struct {
 	Left      int `json:"left"`
 	Removed   int `json:"removed"`
 	Restored  int `json:"restored"`
+	// Raised is how many of Same have their HOTP counter raised, which nothing takes
+	// back.
+	Raised int `json:"raised"`
 	// Touch says that applying it wants a touch, which opens the secrets that
 	// could not be compared.
 	Touch bool `json:"touch,omitempty"`
