@@ -54,7 +54,7 @@ type checklistLine struct {
 
 func (c *cli) checklist(ctx context.Context, f *importFlags, args []string) error {
 	const doing = "keep the checklist"
-	if f.screen || planGiven(&f.plan) || f.passwordFile != "" || f.class != "" {
+	if f.screen || f.plan.given() || f.passwordFile != "" || f.class != "" {
 		return usage("--checklist brings in nothing: of the other flags it takes those of the vault only", adviceHelp("tokenctl import")...)
 	}
 	if len(args) > 1 {
