@@ -203,7 +203,7 @@ func (c *cli) vaultIsThere(ctx context.Context) (bool, error) {
 // mustBeUnset refuses flags that decide a plan where there is no vault to compare
 // with.
 func (f *planFlags) mustBeUnset() error {
-	if f.keep || len(f.replace)+len(f.rename)+len(f.leave) > 0 {
+	if f.keep || f.names() {
 		return usage("there is no vault to compare with: --keep, --replace, --rename and --leave have nothing to decide")
 	}
 	return nil

@@ -28,6 +28,9 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.apply, "apply", false, "do it, and ask nothing")
 }
 
+// names says that flags name accounts.
+func (f *planFlags) names() bool { return len(f.replace)+len(f.rename)+len(f.leave) > 0 }
+
 // decisions is what a plan is asked with.
 type decisions struct {
 	keep    bool
@@ -42,21 +45,24 @@ type planner func(ctx context.Context, d decisions) (ipc.Plan, error)
 // terminal, and does it where that is wanted. doing completes "cannot …"; again is
 // the command that applies it.
 func (c *cli) runPlan(ctx context.Context, doing, again string, f *planFlags, call planner) (ipc.Plan, error) {
-	p, err := call(ctx, decisions{keep: f.keep})
+	d := decisions{keep: f.keep}
+	if f.apply && !f.names() {
+		return c.applyPlan(ctx, d, call)
+	}
+	p, err := call(ctx, d)
 	if err != nil {
 		return p, err
 	}
-	d := decisions{keep: f.keep}
 	if d.resolve, err = f.resolve(p.Items); err != nil {
 		return p, fail(doing, err)
 	}
-	if len(d.resolve) > 0 {
+	if f.apply {
+		return c.applyPlan(ctx, d, call)
+	}
+	if f.names() {
 		if p, err = call(ctx, d); err != nil {
 			return p, err
 		}
-	}
-	if f.apply {
-		return c.applyPlan(ctx, d, call)
 	}
 	if c.json {
 		return p, c.printJSON(p)
