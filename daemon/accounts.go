@@ -148,7 +148,7 @@ func newAccount(n ipc.NewAccount, class tokens.Class) (vault.NewAccount, error) 
 	a := vault.NewAccount{Secret: key.Secret, Account: vault.Account{
 		Issuer: norm.NFC.String(key.Issuer), Name: norm.NFC.String(key.Name), Note: n.Note,
 		Kind: vault.ThirdParty, Class: class, Type: string(key.Type), Algorithm: string(key.Algorithm),
-		Digits: key.Digits, Period: key.Period, Counter: key.Counter,
+		Digits: key.Digits, Period: key.Period, Counter: key.Counter, NoExport: n.NoExport,
 	}}
 	if n.Class != "" {
 		a.Class = tokens.Class(n.Class)

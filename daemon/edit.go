@@ -34,13 +34,20 @@ func (d *Daemon) EditAccount(ctx context.Context, p ipc.Principal, id string, r 
 	if err := s.checkRename(a, changed); err != nil {
 		return ipc.Account{}, err
 	}
+	if a.NoExport && !changed.NoExport {
+		// An unlocked vault is not enough to let a secret out.
+		if err := u.agreed(ctx, p, s, r.Auth); err != nil {
+			u.auditResult(p, "account-edit", a.ID, err)
+			return ipc.Account{}, mapError(err)
+		}
+	}
 	if changed.Class != a.Class {
 		err = u.setClass(ctx, p, s, changed, r.Auth)
 	}
 	if err == nil && fieldsChanged(a, changed) {
 		_, err = s.vault.Edit(ctx, a.ID, func(v *vault.Account) error {
 			v.Issuer, v.Name, v.Note = changed.Issuer, changed.Name, changed.Note
-			v.Digits, v.Period = changed.Digits, changed.Period
+			v.Digits, v.Period, v.NoExport = changed.Digits, changed.Period, changed.NoExport
 			if r.Counter != nil {
 				v.Counter = *r.Counter
 			}
@@ -73,6 +80,9 @@ func edited(a vault.Account, r ipc.EditAccountRequest) (vault.Account, error) {
 	if r.Note != nil {
 		n.Note = *r.Note
 	}
+	if r.NoExport != nil {
+		n.NoExport = *r.NoExport
+	}
 	if r.Class != nil {
 		n.Class = tokens.Class(*r.Class)
 	}
@@ -102,7 +112,7 @@ func edited(a vault.Account, r ipc.EditAccountRequest) (vault.Account, error) {
 
 func fieldsChanged(a, b vault.Account) bool {
 	return a.Issuer != b.Issuer || a.Name != b.Name || a.Note != b.Note ||
-		a.Digits != b.Digits || a.Period != b.Period || a.Counter != b.Counter
+		a.Digits != b.Digits || a.Period != b.Period || a.Counter != b.Counter || a.NoExport != b.NoExport
 }
 
 // checkRename refuses the name of another account.
@@ -190,8 +200,8 @@ func (d *Daemon) RevealAccount(ctx context.Context, p ipc.Principal, id string, 
 	if a.Kind == vault.Managed {
 		return ipc.Reveal{}, ipc.Errorf(ipc.Unsupported, "the secret of a managed account is not handed out")
 	}
-	if reason := mayNotLeave(a); reason != "" {
-		return ipc.Reveal{}, ipc.Errorf(ipc.Unsupported, "the secret is not handed out: %s", reason)
+	if a.NoExport {
+		return ipc.Reveal{}, ipc.Errorf(ipc.PolicyDenied, "the secret of this account is not to be exported")
 	}
 	var uri []byte
 	err = u.use(ctx, p, s, a, r.Auth, false, func(key []byte) error {

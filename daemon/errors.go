@@ -324,7 +324,8 @@ func backupError(err error) *ipc.Error {
 	case errors.Is(err, vault.ErrNewer):
 		return fault(ipc.NewerVersion, err, "a newer version of tokend wrote this backup")
 	case errors.Is(err, vault.ErrNotVouched):
-		return fault(ipc.BackupUnknown, err, "%s; nothing was used or changed", strings.TrimPrefix(err.Error(), "cannot restore: "))
+		return fault(ipc.BackupUnknown, err, "%s; nothing was used or changed",
+			strings.TrimPrefix(strings.TrimPrefix(err.Error(), "cannot restore: "), "cannot merge: "))
 	case errors.Is(err, vault.ErrNoRecovery):
 		return fault(ipc.NotFound, err, "no recovery password had been set when the backup was made")
 	}

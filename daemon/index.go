@@ -118,7 +118,7 @@ func wireAccount(a vault.Account) ipc.Account {
 	w := ipc.Account{
 		ID: a.ID, Issuer: a.Issuer, Name: a.Name, Kind: a.Kind, Class: string(a.Class), Type: a.Type,
 		Algorithm: a.Algorithm, Digits: a.Digits, Period: a.Period, Note: a.Note, Created: wireTime(a.Created),
-		Inactive: a.Inactive,
+		NoExport: a.NoExport, Inactive: a.Inactive,
 	}
 	if a.Type == typeHOTP {
 		w.Counter, w.Period = new(a.Counter), 0

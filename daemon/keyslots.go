@@ -143,7 +143,7 @@ func (d *Daemon) RevokeToken(ctx context.Context, p ipc.Principal, id string, r 
 		return ipc.RevokeResult{}, ipc.Errorf(ipc.InvalidArgument, "the confirmation is not the keyslot's id")
 	}
 	revoked := u.listed(p, slot.ID)
-	signer := s.vault.Signer()
+	signer, undos := s.vault.Signer(), s.undoable()
 	info, err := u.revoke(ctx, p, s, slot, r.Auth)
 	u.auditResult(p, actRevoke, slot.ID, err)
 	if err != nil {
@@ -158,7 +158,7 @@ func (d *Daemon) RevokeToken(ctx context.Context, p ipc.Principal, id string, r 
 	return ipc.RevokeResult{
 		Version: ipc.Version, Revoked: revoked, Vault: now,
 		OldBackups: u.backupsBySlot(s.vault.ID(), slot.ID),
-		Warnings:   append(u.revokeWarnings(p, info), newSigner(signer, now.Signer)...),
+		Warnings:   slices.Concat(u.revokeWarnings(p, info), newSigner(signer, now.Signer), undosEnd(undos)),
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -41,7 +42,7 @@ func (d *Daemon) newRecovery(ctx context.Context, p ipc.Principal, r ipc.SetReco
 	if rotate {
 		action = actRecoveryRotate
 	}
-	before, signer := s.vault.RecoverySet(), s.vault.Signer()
+	before, signer, undos := s.vault.RecoverySet(), s.vault.Signer(), s.undoable()
 	err = u.setRecovery(ctx, p, s, r, action)
 	u.auditResult(p, action, "", err)
 	u.endChange(nil)
@@ -55,7 +56,7 @@ func (d *Daemon) newRecovery(ctx context.Context, p ipc.Principal, r ipc.SetReco
 	d.hub.publish(u.uid, e)
 	warnings := newSigner(signer, info.Signer)
 	if rotate {
-		warnings = append(warnings, u.asideWarnings()...)
+		warnings = slices.Concat(warnings, u.asideWarnings(), undosEnd(undos))
 	}
 	return ipc.RecoveryResult{
 		Version: ipc.Version, Set: info.RecoverySet, Vault: info,

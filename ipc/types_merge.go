@@ -46,7 +46,8 @@ type ImportRequest struct {
 }
 
 // MergeBackupRequest brings what a backup has into the caller's open vault, like
-// ImportRequest; Auth opens the backup. By recovery password or key that opens
+// ImportRequest; Auth opens the backup, and need not be set for one of the same
+// vault and epoch. By recovery password or key that opens
 // its touch class, too; a token is touched for that once more, and only with
 // Apply.
 type MergeBackupRequest struct {
@@ -97,6 +98,9 @@ type Plan struct {
 	Left      int `json:"left"`
 	Removed   int `json:"removed"`
 	Restored  int `json:"restored"`
+	// Raised is how many of Same have their HOTP counter raised, which nothing takes
+	// back.
+	Raised int `json:"raised"`
 	// Touch says that applying it wants a touch, which opens the secrets that
 	// could not be compared.
 	Touch bool `json:"touch,omitempty"`

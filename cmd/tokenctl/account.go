@@ -111,6 +111,12 @@ func (c *cli) printAccount(a ipc.Account) error {
 		t.add("note", a.Note)
 	}
 	t.add("kind", a.Kind)
+	if a.Inactive {
+		t.add("state", "inactive: its secret is not on this device")
+	}
+	if a.NoExport {
+		t.add("export", "never")
+	}
 	t.add("added", ago(c.now(), a.Created))
 	t.add("id", a.ID)
 	c.showPairs(t)
@@ -133,11 +139,13 @@ func (c *cli) accountEditCommand() *cobra.Command {
 		issuer, name, note, class string
 		digits, period            int
 		counter                   uint64
+		noExport                  bool
 	}
 	cmd := &cobra.Command{
 		Use: "edit ACCOUNT", SuggestFor: []string{"rename", "change"}, Short: "Change the name or settings of an account", Args: named(1, "ACCOUNT"),
 		Long: `Change what the flags name, and nothing else. Taking an account out of the
-class "touch" needs the token and a touch.`,
+class "touch" needs the token and a touch; taking --no-export back needs a token or
+the recovery password.`,
 		Example:           "  tokenctl account edit github --name work\n  tokenctl account edit github --class session",
 		ValidArgsFunction: c.completeAccounts,
 	}
@@ -149,6 +157,7 @@ class "touch" needs the token and a touch.`,
 	fl.IntVar(&e.digits, "digits", 0, "`N` digits, 6 to 10")
 	fl.IntVar(&e.period, "period", 0, "period in `SECONDS`")
 	fl.Uint64Var(&e.counter, "counter", 0, "next counter `N` (HOTP)")
+	fl.BoolVar(&e.noExport, "no-export", false, "never export the secret; --no-export=false takes that back")
 	f.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var r ipc.EditAccountRequest
@@ -159,8 +168,9 @@ class "touch" needs the token and a touch.`,
 		setIf(cmd, "digits", &r.Digits, &e.digits)
 		setIf(cmd, "period", &r.Period, &e.period)
 		setIf(cmd, "counter", &r.Counter, &e.counter)
+		setIf(cmd, "no-export", &r.NoExport, &e.noExport)
 		if r.Issuer == nil && r.Name == nil && r.Note == nil && r.Class == nil &&
-			r.Digits == nil && r.Period == nil && r.Counter == nil {
+			r.Digits == nil && r.Period == nil && r.Counter == nil && r.NoExport == nil {
 			return usage("nothing to change was named")
 		}
 		if r.Name != nil && strings.TrimSpace(*r.Name) == "" {

@@ -66,6 +66,7 @@ func (c *cli) accountAddCommand() *cobra.Command {
 	fl.Uint64Var(&f.counter, "counter", 0, "first counter `N` of a hotp account")
 	fl.StringVar(&f.account.Class, "class", "", "`CLASS`: session or touch (touch where a token can)")
 	fl.StringVar(&f.account.Note, "note", "", "a note: `TEXT`")
+	fl.BoolVar(&f.account.NoExport, "no-export", false, "never export the secret; taking that back needs a token or the recovery password")
 	fl.StringVar(&f.uriFile, "uri-file", "", "read otpauth:// addresses from `FILE` (- is standard input)")
 	fl.StringVar(&f.qr, "qr", "", "read a QR code from the picture `FILE`, PNG or JPEG (- is standard input)")
 	fl.StringVar(&f.secretFile, "secret-file", "", "read the secret (base32) from `FILE` (- is standard input)")

@@ -25,7 +25,11 @@ func adviceImportFolder(path string) []string {
 	return []string{"name the files in it: `tokenctl import " + filepath.Join(path, "*") + "`"}
 }
 
-func adviceApply() string { return "the same command with --apply" }
+// adviceImportConflict is about accounts whose name is taken by another secret.
+func adviceImportConflict(again string) []string {
+	return []string{"nothing was changed; decide each: --keep (what is there), --replace NAME, --rename NAME=NEW or --leave NAME",
+		"see what differs: `" + again + "`"}
+}
 
 // adviceImport is what helps with a file that could not be read.
 func adviceImport(kind transfer.Kind, file string) []string {
@@ -74,7 +78,7 @@ func adviceScreenshot(kind ipc.Kind) []string {
 }
 
 // adviceImported is what to do once accounts are in the vault.
-func adviceImported(account string, plain []string, undo bool) []string {
+func adviceImported(account string, plain []string) []string {
 	var lines []string
 	if account != "" {
 		lines = append(lines, "compare a code with the old app before you remove anything there: tokenctl code \""+account+"\"")
@@ -87,9 +91,6 @@ func adviceImported(account string, plain []string, undo bool) []string {
 		lines = append(lines, what, "  also in the trash, in download folders, in mails and on the phone")
 	} else {
 		lines = append(lines, "the export opens with its password alone; once a code was right, destroy it, or keep it as safe as a backup")
-	}
-	if undo {
-		lines = append(lines, "to take this import back: tokenctl backup undo")
 	}
 	return lines
 }

@@ -20,7 +20,7 @@ import (
 func (c *cli) backupCommand() *cobra.Command {
 	return group("backup", "Make, check and restore backups",
 		c.backupCreateCommand(), c.backupFindCommand(), c.backupInspectCommand(), c.backupVerifyCommand(),
-		c.backupDrillCommand(), c.backupRestoreCommand(),
+		c.backupDrillCommand(), c.backupRestoreCommand(), c.backupUndoCommand(),
 		c.backupRunCommand(), c.backupListCommand(), c.backupStatusCommand(), c.backupDestinationCommand(), c.backupScheduleCommand())
 }
 
@@ -200,15 +200,24 @@ func (c *cli) readBack(path, want string) error {
 
 func (c *cli) backupRestoreCommand() *cobra.Command {
 	var f authFlags
+	var pf planFlags
 	var signer string
 	cmd := &cobra.Command{
-		Use: "restore FILE", Short: "Make your vault from a backup", Args: named(1, "FILE"),
+		Use: "restore FILE", Short: "Make your vault from a backup, or bring its accounts into yours", Args: named(1, "FILE"),
 		Long: `Make a vault from a backup, on this or any machine, with a token that was
 enrolled when it was made, or with the recovery password of that time. A vault
-that can be used is never overwritten. One that cannot (damaged, replaced, rolled
-back) gives way; its files are put aside and you are told where.`,
-		Example: "  tokenctl backup restore backup.tokend\n  tokenctl backup restore backup.tokend --recovery",
+that cannot be used (damaged, replaced, rolled back) gives way; its files are put
+aside and you are told where.
+
+Where there is a vault that can be used, the backup's accounts are compared with
+its own, and the plan is shown: what is missing is added, what is there stays. In
+a conflict, nothing is done until it is decided, by a flag or at the terminal.
+NAME is the number of an item in the plan, issuer:name, or name. --apply does it;
+tokenctl backup undo takes it back.`,
+		Example: "  tokenctl backup restore backup.tokend\n  tokenctl backup restore backup.tokend --recovery\n" +
+			"  tokenctl backup restore other.tokend --keep --replace GitHub:alice --apply",
 	}
+	pf.add(cmd)
 	cmd.Flags().StringVar(&signer, "signer", "", "accept only a backup signed by `FINGERPRINT`")
 	f.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -224,7 +233,14 @@ back) gives way; its files are put aside and you are told where.`,
 		if signer != "" && !strings.EqualFold(signer, a.Manifest.Signer) {
 			return failWith(doing, &ipc.Error{Kind: ipc.VaultReplaced, Message: "it was signed by " + a.Manifest.Signer}, adviceOtherSigner()...)
 		}
-		if err := c.mustHaveNoVault(ctx, doing, true); err != nil {
+		merge, err := c.vaultIsThere(ctx)
+		if err != nil {
+			return fail(doing, err)
+		}
+		if merge {
+			return c.mergeBackup(ctx, args[0], data, a, strings.ToLower(signer), &f, &pf)
+		}
+		if err := pf.mustBeUnset(); err != nil {
 			return err
 		}
 		c.sayBackupFound(a)

@@ -213,6 +213,9 @@ func accountsIn(data []byte) ([]checkItem, error) {
 			items = append(items, item)
 		}
 	}
+	if len(items) == 0 {
+		return nil, ipc.Errorf(ipc.NotFound, "there are no names in it")
+	}
 	return items, nil
 }
 

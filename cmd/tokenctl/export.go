@@ -197,7 +197,7 @@ func (c *cli) agreeToExport(ctx context.Context, f *exportFlags, e exporter, acc
 	}
 	c.say("these accounts leave the vault:")
 	for i, a := range accounts {
-		if i == manyRows {
+		if i == manyLines {
 			c.say("  … and %d more", len(accounts)-i)
 			break
 		}

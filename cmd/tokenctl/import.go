@@ -315,16 +315,64 @@ func (c *cli) importRows(ctx context.Context, f *importFlags, g *gathered) (ipc.
 			a.Secret.Wipe()
 		}
 	}()
-	return c.carryOut(ctx, &f.plan, planned{
-		doing: "import",
-		ask:   func(p ipc.Plan) string { return fmt.Sprintf("Import %s?", plural(changes(p), "account")) },
-		call: func(ctx context.Context, how resolved) (plan ipc.Plan, err error) {
-			r.Keep, r.Resolve, r.Apply = how.keep, how.resolve, how.apply
-			err = c.open(ctx, &f.auth, func(ctx context.Context, _ ipc.Auth) (err error) {
-				plan, err = c.daemon().ImportAccounts(ctx, r)
-				return err
-			})
-			return plan, err
-		},
-	})
+	call := func(ctx context.Context, d decisions) (plan ipc.Plan, err error) {
+		r.Keep, r.Resolve, r.Apply = d.keep, d.resolve, d.apply
+		err = c.open(ctx, &f.auth, func(ctx context.Context, _ ipc.Auth) (err error) {
+			plan, err = c.daemon().ImportAccounts(ctx, r)
+			return err
+		})
+		return plan, err
+	}
+	var plan ipc.Plan
+	var err error
+	if c.json {
+		plan, err = f.plan.carryOut(ctx, call)
+	} else {
+		plan, err = c.runPlan(ctx, "import", g.again(), &f.plan, call)
+	}
+	if ipc.KindOf(err) == ipc.Conflict {
+		return plan, failWith("import", err, adviceImportConflict(g.again())...)
+	}
+	return plan, err
+}
+
+// carryOut is runPlan without a word: the plan becomes part of a document.
+func (f *planFlags) carryOut(ctx context.Context, call planner) (ipc.Plan, error) {
+	d := decisions{keep: f.keep}
+	p, err := call(ctx, d)
+	if err != nil {
+		return p, err
+	}
+	if d.resolve, err = f.resolve(p.Items); err != nil {
+		return p, err
+	}
+	if d.apply = f.apply; d.apply || len(d.resolve) > 0 {
+		return call(ctx, d)
+	}
+	return p, nil
+}
+
+// given says that one of the flags of a plan was given.
+func (f *planFlags) given() bool {
+	return f.keep || f.apply || len(f.replace)+len(f.rename)+len(f.leave) > 0
+}
+
+// again is the command that reads the same files.
+func (g *gathered) again() string {
+	const named = 3
+	if len(g.files) > named {
+		return "tokenctl import FILE..."
+	}
+	command := "tokenctl import"
+	for _, f := range g.files {
+		switch {
+		case f.path != "":
+			command += " " + quoted(f.path)
+		case f.File == "screen":
+			command += " --screen"
+		default:
+			command += " -"
+		}
+	}
+	return command
 }

@@ -10,10 +10,11 @@ import (
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// manyRows is how many lines of one kind are shown; --json has them all.
-const manyRows = 200
+// manyLines is how many lines of one kind are shown; --json has them all.
+const manyLines = 200
 
-// sayRead tells what is in the files before anything is done with it.
+// sayRead tells what is in the files before anything is done with it, and what
+// of it cannot come along.
 func (c *cli) sayRead(g *gathered) {
 	for _, f := range g.files {
 		if f.Format != "" {
@@ -24,12 +25,19 @@ func (c *cli) sayRead(g *gathered) {
 	for _, n := range g.res.Notes {
 		c.say("note: %s", clean(n))
 	}
+	for i, s := range g.res.Skipped {
+		if i == manyLines {
+			c.say("… and %d more; --json has them all", len(g.res.Skipped)-i)
+			break
+		}
+		c.say("skipped: %s", clean(skipText(s)))
+	}
 	warned := 0
 	for _, r := range g.res.Rows {
 		if len(r.Warnings) == 0 {
 			continue
 		}
-		if warned++; warned > manyRows {
+		if warned++; warned > manyLines {
 			c.say("… and more; --json has them all")
 			break
 		}
@@ -47,19 +55,12 @@ func skippedText(n int) string {
 // changes is how many accounts a plan brings in or changes.
 func changes(p ipc.Plan) int { return p.Added + p.Replaced + p.Renamed }
 
-// sayImported is the report, last on the screen: what was done, what was not and
-// why, and what to do next.
+// sayImported is the report, last on the screen: what was done, and what to do
+// next.
 func (c *cli) sayImported(g *gathered, doc importDocument) {
 	plan := ipc.Plan{}
 	if doc.Plan != nil {
 		plan = *doc.Plan
-	}
-	for i, s := range g.res.Skipped {
-		if i == manyRows {
-			c.say("… and %d more; --json has them all", len(g.res.Skipped)-i)
-			break
-		}
-		c.say("skipped: %s", clean(skipText(s)))
 	}
 	imported := 0
 	if plan.Applied {
@@ -70,13 +71,11 @@ func (c *cli) sayImported(g *gathered, doc importDocument) {
 		line += fmt.Sprintf(", left out %d", plan.Left)
 	}
 	c.say("%s, skipped %d", line, len(doc.Skipped))
-	switch {
-	case !plan.Applied && changes(plan) > 0:
-		c.say("nothing was changed; to do it: %s", adviceApply())
-	case plan.Applied && imported > 0:
-		for _, line := range adviceImported(firstImported(plan), plainFiles(g), plan.Undo != "") {
-			c.say("%s", clean(line))
-		}
+	if imported == 0 {
+		return
+	}
+	for _, line := range adviceImported(firstImported(plan), plainFiles(g)) {
+		c.say("%s", clean(line))
 	}
 }
 

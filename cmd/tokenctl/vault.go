@@ -39,7 +39,7 @@ func (c *cli) initCommand() *cobra.Command {
 		Use: "init --token piv|fido2|soft|none", Short: "Make a vault", Long: initHelp, Example: initExamples, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			if err := c.mustHaveNoVault(ctx, "make a vault", false); err != nil {
+			if err := c.mustHaveNoVault(ctx, "make a vault"); err != nil {
 				return err
 			}
 			var r ipc.InitRequest
@@ -96,18 +96,21 @@ func (c *cli) initCommand() *cobra.Command {
 }
 
 // mustHaveNoVault fails before anything is asked when there is a vault already.
-// Of one that is damaged the daemon decides, where the caller leaves it to it.
-func (c *cli) mustHaveNoVault(ctx context.Context, doing string, orDamaged bool) error {
+func (c *cli) mustHaveNoVault(ctx context.Context, doing string) error {
 	st, err := c.daemon().Status(ctx)
 	if err != nil {
 		return fail(doing, err)
 	}
-	damaged := st.Vault.State == ipc.VaultBroken || st.Vault.State == ipc.VaultReadOnly || st.Vault.Problem != nil ||
-		slices.ContainsFunc(st.Warnings, func(w ipc.Warning) bool { return w.Code == "vault-damaged" })
-	if st.Vault.State != ipc.VaultNone && (!orDamaged || !damaged) {
+	if st.Vault.State != ipc.VaultNone {
 		return failWith(doing, &ipc.Error{Kind: ipc.AlreadyExists, Message: "you have a vault already"}, adviceVaultExists()...)
 	}
 	return nil
+}
+
+// isDamaged says of a vault that it cannot be used as it is.
+func isDamaged(st ipc.Status) bool {
+	return st.Vault.State == ipc.VaultBroken || st.Vault.State == ipc.VaultReadOnly || st.Vault.Problem != nil ||
+		slices.ContainsFunc(st.Warnings, func(w ipc.Warning) bool { return w.Code == "vault-damaged" })
 }
 
 // newRecoveryPassword is the password of a new vault: from the file, asked for,

@@ -57,7 +57,8 @@ func NewIncoming(list []NewAccount) (*Incoming, error) {
 
 // OpenBackup opens a backup, of this vault or another, to merge it. One of this
 // vault has to be vouched for as in Restore: ErrNotVouched. With the recovery
-// password or key its touch class is opened, too.
+// password or key its touch class is opened, too. Without a way it is opened by
+// what opens this vault; see OpensBackup.
 func (v *Vault) OpenBackup(ctx context.Context, data []byte, w Way, signer string) (*Incoming, error) {
 	a, err := archive.Parse(bytes.Clone(data))
 	if err != nil {
@@ -66,7 +67,13 @@ func (v *Vault) OpenBackup(ctx context.Context, data []byte, w Way, signer strin
 	if _, err := v.store.vouched(a, nil, signer, w.Password != nil); err != nil {
 		return nil, fmt.Errorf("cannot merge: %w", err)
 	}
-	c, err := open(ctx, a, w)
+	var c *archive.Contents
+	if w.IsZero() {
+		err = ErrLocked
+		v.view(func(st *state) { secret.Do(func() { c, err = a.OpenSession(st.keys.SessionKey) }) })
+	} else {
+		c, err = open(ctx, a, w)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +84,17 @@ func (v *Vault) OpenBackup(ctx context.Context, data []byte, w Way, signer strin
 		return nil, err
 	}
 	return in, nil
+}
+
+// OpensBackup says that a backup is of this vault and epoch: then who has the vault
+// open needs nothing else to open it.
+func (v *Vault) OpensBackup(data []byte) (yes bool) {
+	h, err := HeadOf(data)
+	v.view(func(st *state) {
+		own := st.parts.Header
+		yes = err == nil && h.VaultID == own.VaultID && h.Epoch == own.Epoch && h.Signer == st.manifest.Signer
+	})
+	return yes
 }
 
 // take moves a backup's accounts over; c is wiped. Call it inside secret.Do.
@@ -107,7 +125,7 @@ func (in *Incoming) take(v *Vault, a *archive.Archive, data []byte, c *archive.C
 	if err := in.keep(); err != nil {
 		return err
 	}
-	if w.SlotID != "" || !in.wantsTouch(v) {
+	if w.Password == nil && w.RecoveryKey == nil || !in.wantsTouch(v) {
 		return nil
 	}
 	key, err := c.TouchKey()

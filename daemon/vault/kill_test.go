@@ -74,6 +74,18 @@ func TestKilledChild(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Println("a", a[0].ID)
+		merged := newAccounts(1, tokens.ClassSession, "")
+		merged[0].Secret = fmt.Appendf(nil, "merged-%d-%d", os.Getpid(), i)
+		merged[0].Name = string(merged[0].Secret)
+		in, err := NewIncoming(merged)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := v.Merge(t.Context(), in, MergeOptions{Apply: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("a", m.Items[0].Account.ID)
 		if all := v.Accounts(); len(all) > 40 { // to keep it small
 			for _, old := range all[1:5] {
 				fmt.Println("r", old.ID)
@@ -112,6 +124,11 @@ func TestKill(t *testing.T) {
 		v := r.unlock(r.key.way("one"))
 		if v.ReadOnly() || len(v.Notices()) > 0 {
 			t.Fatalf("kill %d: %v, %q", i, v.Problem(), v.Notices())
+		}
+		for _, f := range r.store.undoFiles() {
+			if f.number > v.Generation() {
+				t.Fatalf("kill %d: generation %d takes back what was never written", i, f.number)
+			}
 		}
 		there := map[string]bool{}
 		for _, a := range v.Accounts() {

@@ -184,22 +184,14 @@ func (c *changer) raise(id string, n uint64) {
 
 // finish gives the draft its accounts and the step.
 func (c *changer) finish() error {
+	c.compact()
 	for i, at := range c.after {
 		if at >= 0 {
 			a := c.list[at].Account
 			c.step.Entries[i].After = &a
 		}
 	}
-	list := c.list
-	if len(c.gone) > 0 {
-		list = make([]archive.Record, 0, len(c.list))
-		for i, r := range c.list {
-			if !c.gone[i] {
-				list = append(list, r)
-			}
-		}
-	}
-	if len(list) > archive.MaxAccounts {
+	if len(c.list) > archive.MaxAccounts {
 		return fmt.Errorf("%w: a vault has at most %d accounts", ErrInvalid, archive.MaxAccounts)
 	}
 	if len(c.step.Entries) > 0 {
@@ -207,39 +199,46 @@ func (c *changer) finish() error {
 	} else {
 		c.step.ID = "" // counters alone were raised, which nothing takes back
 	}
-	return c.d.setRecords(list)
+	return c.d.setRecords(c.list)
+}
+
+// compact closes the gaps of what was removed.
+func (c *changer) compact() {
+	if len(c.gone) == 0 {
+		return
+	}
+	list := make([]archive.Record, 0, len(c.list))
+	place := make([]int, len(c.list))
+	for i, r := range c.list {
+		if place[i] = len(list); !c.gone[i] {
+			list = append(list, r)
+		}
+	}
+	for i, at := range c.after {
+		if at >= 0 {
+			c.after[i] = place[at]
+		}
+	}
+	c.list, c.gone = list, nil
 }
 
 // putBack inserts accounts at the places that they had, or at the end. The places
 // of the others move, so it is the last thing before finish.
 func (c *changer) putBack(items []revertItem) {
+	c.compact()
 	slices.SortStableFunc(items, func(a, b revertItem) int { return a.entry.At - b.entry.At })
 	for _, it := range items {
 		at := min(it.entry.At, len(c.list))
-		c.makeRoom(at)
+		if at < len(c.list) {
+			for i, place := range c.after {
+				if place >= at {
+					c.after[i]++
+				}
+			}
+		}
 		r := *it.entry.Before
 		c.entry(at, nil, at)
 		c.fresh(&r)
 		c.list = slices.Insert(c.list, at, r)
 	}
-}
-
-// makeRoom moves what is noted of places at and behind by one.
-func (c *changer) makeRoom(at int) {
-	if at == len(c.list) {
-		return
-	}
-	for i, place := range c.after {
-		if place >= at {
-			c.after[i]++
-		}
-	}
-	gone := make(map[int]bool, len(c.gone))
-	for place := range c.gone {
-		if place >= at {
-			place++
-		}
-		gone[place] = true
-	}
-	c.gone = gone
 }

@@ -72,6 +72,9 @@ func (a addresses) Read(_ context.Context, f *File, _ Options) (Result, error) {
 	c := collect(a.Name())
 	bin := 0
 	for _, l := range f.lines() {
+		if len(c.Skipped) > maxSkipped {
+			break // there is no end to it
+		}
 		found, words := addressesIn(l.text)
 		if len(found) == 0 {
 			c.skip(l.where(), "", "", "the line is no otpauth:// address")
@@ -122,7 +125,7 @@ func addressesIn(text string) (found []string, words bool) {
 	lower := strings.ToLower(text)
 	var starts []int
 	for _, scheme := range []string{schemeOTP, schemeMigration, schemeSteam} {
-		for at := 0; ; {
+		for at := 0; len(starts) < maxAccounts+maxSkipped; {
 			i := strings.Index(lower[at:], scheme)
 			if i < 0 {
 				break

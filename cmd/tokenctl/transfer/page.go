@@ -3,7 +3,6 @@ package transfer
 import (
 	"context"
 	"fmt"
-	"html"
 	"strings"
 )
 
@@ -39,7 +38,7 @@ func (p page) Read(_ context.Context, f *File, _ Options) (Result, error) {
 	seen := map[string]bool{}
 	// Between marks and quotes there is text, or the value of an attribute.
 	for piece := range strings.FieldsFuncSeq(f.text(), func(r rune) bool { return r == '<' || r == '>' || r == '"' || r == '\'' }) {
-		piece = strings.TrimSpace(html.UnescapeString(piece))
+		piece = strings.TrimSpace(unescaped(piece))
 		if !hasScheme(piece, schemeOTP) && !hasScheme(piece, schemeMigration) || seen[piece] {
 			continue
 		}
@@ -57,4 +56,11 @@ func (p page) Read(_ context.Context, f *File, _ Options) (Result, error) {
 		c.add(e)
 	}
 	return c.Result, nil
+}
+
+// unescaped is text of a page without the escapes that an address can have in it;
+// an address has no letters beyond ASCII.
+func unescaped(s string) string {
+	return strings.NewReplacer("&amp;", "&", "&#38;", "&", "&#x26;", "&", "&quot;", `"`, "&#34;", `"`, "&#39;", "'", "&#x27;", "'",
+		"&apos;", "'", "&lt;", "<", "&gt;", ">", "&#61;", "=", "&#x3D;", "=", "&#47;", "/", "&#x2F;", "/", "&nbsp;", " ").Replace(s)
 }

@@ -1,9 +1,12 @@
 // Package transfer reads the files that other authenticators and password
-// managers export, and makes accounts of them: bytes in, rows out. It opens no
-// file, asks nobody but through Options, and speaks to no daemon.
+// managers export, and makes accounts of them: bytes in, rows out; and writes some
+// of those files. It opens no file, asks nobody but through Options, and speaks to
+// no daemon.
 //
 // A format is one file with one type that implements Format, and a line in
-// formats. What a file is, its content decides, not its name.
+// formats; its tests are one file too (docs/development.md, "A new import format").
+// What a file is, its content decides, not its name. The order of formats decides
+// nothing either: a test sees to it that no two take one file for theirs.
 //
 // Nothing is lost in silence: whatever in a file looks like an account becomes a
 // Row, perhaps with warnings, or a Skip with its reason. A file that cannot be
@@ -179,7 +182,7 @@ type Format interface {
 	Read(ctx context.Context, f *File, o Options) (Result, error)
 }
 
-// formats is every format, those with the surest signs first.
+// formats is every format.
 func formats() []Format {
 	return []Format{
 		migration{}, addresses{}, aegis{}, twofas{}, bitwarden{}, ente{}, andOTP{}, freeOTP1{}, freeOTPPlus{}, freeOTP2{},
