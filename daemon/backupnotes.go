@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/tokenbridge/tokend/daemon/backup"
+	"github.com/tokenbridge/tokend/daemon/vault"
 )
 
 // backupNote is a backup that the daemon knows of, by the hash of its bytes: two
@@ -48,6 +51,9 @@ type copyNote struct {
 	// Destination is the destination's id; empty for a file that was made by hand.
 	Destination string `json:"destination,omitempty"`
 	Path        string `json:"path"`
+	// Elsewhere says that it was on another file system than the vault, or synced
+	// to another machine.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 	// Written is when it was synced, read back and found equal, Seen when it last
 	// was found whole since.
 	Written time.Time `json:"written"`
@@ -138,4 +144,135 @@ func (n *notes) markProved(sum, by string, at time.Time) (known bool, err error)
 		}
 	})
 	return known, err
+}
+
+// dropNote is a sharp drop in accounts that the user did not agree to yet.
+type dropNote struct {
+	Since time.Time `json:"since"`
+	Had   int       `json:"had"`
+	Has   int       `json:"has"`
+	// Before is the backup that has them still, by its checksum.
+	Before string `json:"before"`
+}
+
+// agreedNote is the newest backup when the user last agreed to a drop: what was
+// before it is compared with no more.
+type agreedNote struct {
+	VaultID    string `json:"vault_id"`
+	Epoch      uint64 `json:"epoch"`
+	Generation uint64 `json:"generation"`
+}
+
+// after says that b is of a later generation of the same vault than other, which
+// may be given by its parts.
+func (b backupNote) after(vaultID string, epoch, generation uint64) bool {
+	return b.VaultID == vaultID && (b.Epoch > epoch || b.Epoch == epoch && b.Generation > generation)
+}
+
+// watchDrop compares a backup with those before it: the one right before, and all
+// of the last day, so that removing in small steps is noticed too. It says whether
+// an alarm began. An alarm ends by itself when the accounts are back.
+func (n *notesData) watchDrop(sum string, now time.Time) (began bool) {
+	b := n.backup(sum)
+	if b == nil || b.Accounts < 0 {
+		return false
+	}
+	if d := n.Drop; d != nil {
+		if before := n.backup(d.Before); before != nil && before.VaultID == b.VaultID && b.after(before.VaultID, before.Epoch, before.Generation) {
+			d.Has = b.Accounts
+			if b.Accounts >= d.Had {
+				n.Drop = nil
+			}
+		}
+		return false
+	}
+	var most *backupNote
+	right := true
+	for i := len(n.Backups) - 1; i >= 0; i-- {
+		o := &n.Backups[i]
+		if o.Accounts < 0 || o.Spooled == "" && !o.exists() || !b.after(o.VaultID, o.Epoch, o.Generation) || n.agreedPast(*o) {
+			continue
+		}
+		if (right || b.Made.Sub(o.Made) < day) && (most == nil || o.Accounts > most.Accounts) {
+			most = o
+		}
+		right = false
+	}
+	if most == nil || !backup.Dropped(most.Accounts, b.Accounts) {
+		return false
+	}
+	n.Drop = &dropNote{Since: now, Had: most.Accounts, Has: b.Accounts, Before: most.SHA256}
+	return true
+}
+
+// agreedPast says that a backup is from before what the user agreed to.
+func (n *notesData) agreedPast(b backupNote) bool {
+	a := n.DropAgreed
+	return a != nil && a.VaultID == b.VaultID && !(b.Epoch == a.Epoch && b.Generation == a.Generation) &&
+		!b.after(a.VaultID, a.Epoch, a.Generation)
+}
+
+// newestBackup is the newest backup that is, nil where there is none.
+func (n *notesData) newestBackup(is func(backupNote) bool) *backupNote {
+	var newest *backupNote
+	for i := range n.Backups {
+		b := &n.Backups[i]
+		if is(*b) && (newest == nil || newest.VaultID != b.VaultID && !b.Made.Before(newest.Made) ||
+			b.after(newest.VaultID, newest.Epoch, newest.Generation)) {
+			newest = b
+		}
+	}
+	return newest
+}
+
+// otherVaults is of how many other vaults the spool keeps the newest backup: of
+// those that were here before.
+const otherVaults = 4
+
+// excess says which of the items in the spool go. Of an earlier epoch nothing
+// stays, for a revoked token opens it, but for what a drop in accounts protects.
+func (n *notesData) excess(items []backup.Item, newest vault.BackupInfo) []backup.Item {
+	byName := make(map[string]backupNote)
+	for _, b := range n.Backups {
+		if b.Spooled != "" {
+			byName[b.Spooled] = b
+		}
+	}
+	opened := n.newestBackup(func(b backupNote) bool {
+		return b.Spooled != "" && !b.Opened.IsZero() && b.VaultID == newest.VaultID && b.Epoch == newest.Epoch
+	})
+	var out []backup.Item
+	var own []backup.Kept
+	others := make(map[string]backup.Item) // the newest of each
+	for _, i := range items {
+		b, known := byName[i.Name]
+		protected := n.Drop != nil && known && b.SHA256 == n.Drop.Before
+		switch {
+		case i.VaultID != newest.VaultID[:8]:
+			if before, ok := others[i.VaultID]; ok {
+				out = append(out, before)
+			}
+			others[i.VaultID] = i
+		case i.Epoch < newest.Epoch && !protected:
+			out = append(out, i)
+		default:
+			firm := protected || opened != nil && known && opened.SHA256 == b.SHA256
+			own = append(own, backup.Kept{Item: i, Made: b.Made, Size: int64(b.Size), Firm: firm})
+		}
+	}
+	for id, i := range others {
+		if len(others) <= otherVaults {
+			break
+		}
+		out = append(out, i)
+		delete(others, id)
+	}
+	return append(out, backup.DefaultLimits().Excess(own)...)
+}
+
+// lastSpoolCheck is when the spool was last brought up to date.
+func (n *notes) lastSpoolCheck() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.data.SpoolChecked
 }

@@ -37,13 +37,8 @@ func (d *Daemon) CreateBackup(_ context.Context, p ipc.Principal) (ipc.Backup, e
 	if s := u.sess.Load(); s != nil {
 		b.Accounts = len(s.index.Load().list)
 	}
-	note := backupNote{
-		Name: b.Name, SHA256: info.SHA256, Made: made, VaultID: info.VaultID, Epoch: info.Epoch, Generation: info.Generation,
-		RecoverySet: info.RecoverySet, Size: len(data), Accounts: b.Accounts,
-	}
-	for _, slot := range info.Slots {
-		note.Slots = append(note.Slots, slot.ID)
-	}
+	note := noteOf(info, len(data), made)
+	note.Accounts = b.Accounts
 	u.handOut(note)
 	u.auditResult(p, "backup", shortSum(info.SHA256), nil)
 	return b, nil
@@ -104,7 +99,7 @@ func (d *Daemon) ConfirmBackup(_ context.Context, p ipc.Principal, r ipc.Confirm
 	}
 	at := wireTime(d.now())
 	err = u.notesOf().update(func(n *notesData) {
-		n.confirm(note, copyNote{Path: r.Name, Written: at}, at)
+		n.confirm(note, copyNote{Path: r.Name, Elsewhere: r.Elsewhere, Written: at}, at)
 	})
 	u.auditResult(p, "backup-confirm", shortSum(note.SHA256), err)
 	if err != nil {

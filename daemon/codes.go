@@ -80,6 +80,7 @@ func (u *user) counted(ctx context.Context, p ipc.Principal, s *session, a vault
 	if err != nil {
 		return ipc.Code{}, err
 	}
+	u.countedHOTP(s.vault)
 	return ipc.Code{Code: value.String(), Counter: &counter}, nil
 }
 

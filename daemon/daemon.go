@@ -70,6 +70,8 @@ type Config struct {
 	// RemovalGrace is how long a token may be out of sight because pcscd was
 	// restarted; 3 s when 0.
 	RemovalGrace time.Duration
+	// Backups is a part of the configuration that can change while running, too.
+	Backups BackupRules
 	// ScryptLogN is the cost of the recovery password; the vault's own default
 	// when 0.
 	ScryptLogN int
@@ -100,6 +102,7 @@ type Daemon struct {
 	log      *slog.Logger
 	limits   atomic.Pointer[Limits]
 	attest   atomic.Pointer[Attestation]
+	rules    atomic.Pointer[BackupRules]
 	presence *presence
 	queues   queues
 	hub      hub
@@ -157,6 +160,7 @@ func New(cfg Config) (*Daemon, error) {
 	}
 	d.SetLimits(cfg.Limits)
 	d.SetAttestation(cfg.Attestation)
+	d.SetBackupRules(cfg.Backups)
 	d.started = d.now()
 	d.life, d.end = context.WithCancel(context.Background())
 	d.presence = newPresence(watchedKinds(cfg.Watchers), cfg.RemovalGrace, d.tokenChanged)
@@ -241,6 +245,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		wg.Go(func() { d.watch(ctx, kind, w) })
 	}
 	wg.Go(func() { d.collector(ctx) })
+	wg.Go(func() { d.keepBackups(ctx) })
 	tick := time.NewTicker(expiryCheck)
 	defer tick.Stop()
 	for {

@@ -60,6 +60,7 @@ func (d *Daemon) Doctor(ctx context.Context, p ipc.Principal) (ipc.Findings, err
 	c.aside()
 	c.space()
 	c.clock()
+	c.backups()
 	c.vault()
 	c.audit()
 	rank := map[string]int{levelError: 0, levelWarning: 1, levelNote: 2, levelOK: 3}
@@ -195,17 +196,13 @@ func (c *checkup) vault() {
 			continue
 		}
 		level := levelWarning
-		if w.Code == "backup-stale" || w.Code == string(tokens.WarnNoTouch) {
+		if w.Code == string(tokens.WarnNoTouch) {
 			level = levelNote
 		}
 		c.found(level, w.Code, w.Fix, "%s", w.Message)
 	}
 	if !info.LastBackup.IsZero() {
-		if age := c.u.d.now().Sub(info.LastBackup); age > staleBackup {
-			c.found(levelWarning, "last-backup", "tokenctl backup create FILE", "the last backup is %d days old", int(age/(24*time.Hour)))
-		} else {
-			c.found(levelOK, "last-backup", "", "a backup was made on %s", info.LastBackup.Format(time.DateOnly))
-		}
+		c.found(levelOK, "last-backup", "", "a backup was copied out of the daemon's folder on %s", info.LastBackup.Format(time.DateOnly))
 	}
 	if !info.RecoverySet.IsZero() {
 		c.found(levelOK, "recovery-password", "", "a recovery password was set on %s", info.RecoverySet.Format(time.DateOnly))

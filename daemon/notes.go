@@ -34,6 +34,16 @@ type notesData struct {
 	// RecoveryCheckedSet when the one that was given had been set.
 	RecoveryChecked    time.Time `json:"recovery_checked,omitzero"`
 	RecoveryCheckedSet time.Time `json:"recovery_checked_set,omitzero"`
+	// SpoolSince is when the first backup was made by itself, SpoolChecked when the
+	// spool was last brought up to date.
+	SpoolSince   time.Time `json:"spool_since,omitzero"`
+	SpoolChecked time.Time `json:"spool_checked,omitzero"`
+	// Device tells the files of this device from those of others in a folder that
+	// they share: 8 hexadecimal digits.
+	Device       string            `json:"device,omitempty"`
+	Destinations []destinationNote `json:"destinations,omitempty"`
+	Drop         *dropNote         `json:"drop,omitempty"`
+	DropAgreed   *agreedNote       `json:"drop_agreed,omitempty"`
 	// Revoked are the keys of revoked keyslots, the newest last, so that they
 	// can be wiped from their tokens and no others, and so that it is told when
 	// a backup brings one of those keyslots back.
@@ -84,6 +94,10 @@ func (n *notes) get() notesData {
 	c.Backups = append([]backupNote(nil), c.Backups...)
 	for i := range c.Backups {
 		c.Backups[i].Where = slices.Clone(c.Backups[i].Where)
+	}
+	c.Destinations = slices.Clone(c.Destinations)
+	if c.Drop != nil {
+		c.Drop = new(*c.Drop)
 	}
 	c.Revoked = append([]tokens.Key(nil), c.Revoked...)
 	c.Unfinished = append([]tokens.Key(nil), c.Unfinished...)

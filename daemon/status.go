@@ -27,7 +27,7 @@ func (d *Daemon) Status(ctx context.Context, p ipc.Principal) (ipc.Status, error
 			Version: d.cfg.Version, Mode: string(d.cfg.Mode), PID: os.Getpid(), Socket: d.cfg.Socket,
 			Time: wireTime(d.now()), Started: wireTime(d.started), Helper: d.helper(),
 		},
-		Vault: u.vaultInfo(), Tokens: u.tokenList(p), Warnings: u.warnings(p),
+		Vault: u.vaultInfo(), Tokens: u.tokenList(p), Warnings: u.warnings(p), Backups: u.backupSummary(),
 	}, nil
 }
 
@@ -184,17 +184,7 @@ func (u *user) lockoutWarnings(head vault.Head, p ipc.Principal) []ipc.Warning {
 	if w, due := u.recoveryReminder(head); due {
 		list = append(list, w)
 	}
-	remembered := u.notesOf().get()
-	switch n := len(remembered.Backups); {
-	case remembered.LastBackup.IsZero():
-		list = append(list, ipc.Warning{
-			Code: "no-backup", Message: "no backup was ever made", Fix: "tokenctl backup create FILE",
-		})
-	case n > 0 && (remembered.Backups[n-1].VaultID != head.VaultID || remembered.Backups[n-1].Generation < head.Generation):
-		list = append(list, ipc.Warning{
-			Code: "backup-stale", Message: "the vault was changed since the last backup", Fix: "tokenctl backup create FILE",
-		})
-	}
+	list = append(list, u.backupWarnings()...)
 	for _, t := range u.tokenList(p) {
 		if t.Enrolled {
 			list = append(list, t.Warnings...)

@@ -28,6 +28,7 @@ type user struct {
 	steps  steps
 	guess  guesses
 	waits  waits
+	keeper keeper
 	// problem is why the vault cannot be used, found at the last unlock.
 	problem atomic.Pointer[ipc.Error]
 
@@ -114,6 +115,7 @@ func (u *user) openStore() (*vault.Store, error) {
 		Now:        u.d.clock.Now,
 		Rand:       u.d.cfg.Rand,
 		ScryptLogN: u.d.cfg.ScryptLogN,
+		OnWrite:    u.wroteVault,
 	})
 	if err != nil {
 		return nil, err

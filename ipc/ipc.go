@@ -182,6 +182,7 @@ type Backend interface {
 	Tokens
 	Recovery
 	Backups
+	AutoBackups
 }
 
 // Reporter tells how things are.

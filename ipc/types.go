@@ -7,6 +7,8 @@ type Status struct {
 	Vault    Vault     `json:"vault"`
 	Tokens   []Token   `json:"tokens"`
 	Warnings []Warning `json:"warnings"`
+	// Backups says in short how the backups are; absent without a vault.
+	Backups *BackupSummary `json:"backups,omitempty"`
 }
 
 // Daemon says which daemon answers.
@@ -116,8 +118,10 @@ const (
 	EventTokenEnrolled  = "token-enrolled"
 	EventTokenRevoked   = "token-revoked"
 	EventBackupMade     = "backup-made"
-	EventNotice         = "notice"  // Detail is for people: a resync may be needed, …
-	EventDropped        = "dropped" // this client was too slow; Detail says how many events it missed
+	EventBackupState    = "backup-state" // Detail says what became known of a backup
+	EventBackupAlarm    = "backup-alarm" // Detail says what is wrong with the backups
+	EventNotice         = "notice"       // Detail is for people: a resync may be needed, …
+	EventDropped        = "dropped"      // this client was too slow; Detail says how many events it missed
 )
 
 // AccountRef names an account in an event.
@@ -373,6 +377,9 @@ type ConfirmBackupRequest struct {
 	// of old backups.
 	Name   string `json:"name"`
 	SHA256 string `json:"sha256"` // of what was read back, hexadecimal
+	// Elsewhere says that it is on another file system than the vault, or synced
+	// to another machine.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 }
 
 // ConfirmBackupResult says what counts as the last backup now.

@@ -60,6 +60,16 @@ type daemon interface {
 	InspectBackup(ctx context.Context, r ipc.InspectBackupRequest) (ipc.BackupContents, error)
 	DrillBackup(ctx context.Context, r ipc.DrillRequest) (ipc.DrillResult, error)
 	RestoreBackup(ctx context.Context, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error)
+
+	BackupList(ctx context.Context) (ipc.BackupList, error)
+	BackupStatus(ctx context.Context) (ipc.BackupStatus, error)
+	Destinations(ctx context.Context) (ipc.DestinationList, error)
+	AddDestination(ctx context.Context, r ipc.AddDestinationRequest) (ipc.Destination, error)
+	RemoveDestination(ctx context.Context, id string, r ipc.RemoveDestinationRequest) (ipc.DestinationList, error)
+	PlanBackupRun(ctx context.Context, r ipc.BackupRunRequest) (ipc.BackupRun, error)
+	SpooledBackup(ctx context.Context, r ipc.SpooledBackupRequest) (ipc.Backup, error)
+	ReportBackupRun(ctx context.Context, r ipc.BackupRunReport) (ipc.BackupStatus, error)
+	AgreeToDrop(ctx context.Context, r ipc.AgreeToDropRequest) (ipc.BackupStatus, error)
 }
 
 // cli is one run of the program: its streams, what the global flags say, and

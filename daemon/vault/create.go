@@ -2,8 +2,6 @@ package vault
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -285,28 +283,6 @@ func title(a archive.Account) string {
 		return a.Name
 	}
 	return a.Issuer + ": " + a.Name
-}
-
-// Backup returns the newest generation without what must not leave the device.
-// It needs no key. A damaged vault is not backed up: the backup there is, is
-// better.
-func (s *Store) Backup() ([]byte, BackupInfo, error) {
-	l, err := s.load()
-	if err == nil {
-		err = l.problem
-	}
-	if err != nil {
-		return nil, BackupInfo{}, fmt.Errorf("cannot make a backup: %w", err)
-	}
-	data := l.archive.Backup()
-	return data, backupInfo(l.archive, data), nil
-}
-
-func backupInfo(a *archive.Archive, data []byte) BackupInfo {
-	sum := sha256.Sum256(data)
-	return BackupInfo{VaultID: a.Header.VaultID, Epoch: a.Header.Epoch, Generation: a.Manifest.Generation,
-		Written: a.Manifest.Time, Signer: a.Manifest.Signer, SHA256: hex.EncodeToString(sum[:]),
-		Slots: slotsOf(a.Header.Keyslots), RecoverySet: a.Header.RecoverySet}
 }
 
 // Inspect opens a backup, this vault's or another's, and changes nothing.

@@ -43,6 +43,9 @@ var (
 	ErrPasswordRule = archive.ErrPasswordRule
 	// ErrWrongKey: the token did its part, but its key does not open the keyslot.
 	ErrWrongKey = archive.ErrWrongKey
+	// ErrOtherKeys: a backup is of another vault, or of an epoch whose keys the
+	// open vault no longer has.
+	ErrOtherKeys = errors.New("the keys of the open vault do not open it")
 	// ErrNoKeyslot: no such keyslot, or it has no key for the class.
 	ErrNoKeyslot = errors.New("no such keyslot")
 	// ErrLastWay: the last way to a class that has accounts cannot be removed.

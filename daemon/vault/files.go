@@ -23,6 +23,21 @@ func diskError(what string, err error) error {
 	return fmt.Errorf("cannot %s: %w", what, err)
 }
 
+// ReadFile reads a file of at most limit bytes; a longer one is cut off there.
+func ReadFile(fsys FS, path string, limit int64) ([]byte, error) {
+	return readFile(fsys, path, limit)
+}
+
+// ReplaceFile puts data in place of path in one step, mode 0600; ErrDiskFull where
+// there is no room, and then nothing was changed.
+func ReplaceFile(fsys FS, path string, data []byte) error {
+	_, err := replaceFile(fsys, path, data)
+	return diskError("write "+filepath.Base(path), err)
+}
+
+// RemoveTemps removes from a folder what an interrupted ReplaceFile left.
+func RemoveTemps(fsys FS, dir string) error { return removeTemps(fsys, dir) }
+
 // readFile reads a file of at most limit bytes; a longer one is cut off there,
 // which no reader of it accepts.
 func readFile(fsys FS, path string, limit int64) (data []byte, err error) {

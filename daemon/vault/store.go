@@ -45,6 +45,7 @@ type Store struct {
 	rand    io.Reader
 	keep    int
 	logN    int
+	onWrite func(Write)
 
 	mu   sync.RWMutex // held for writing while the vault's file is being replaced
 	lock io.Closer
@@ -56,7 +57,7 @@ type Store struct {
 // OpenStore takes the folder; it fails with ErrBusy when another process has
 // it. A vault need not exist. Files left by an interrupted write are removed.
 func OpenStore(o Options) (*Store, error) {
-	s := &Store{fs: o.FS, dir: o.Dir, pinFile: o.PinFile, now: o.Now, rand: o.Rand, keep: o.KeepGenerations, logN: o.ScryptLogN}
+	s := &Store{fs: o.FS, dir: o.Dir, pinFile: o.PinFile, now: o.Now, rand: o.Rand, keep: o.KeepGenerations, logN: o.ScryptLogN, onWrite: o.OnWrite}
 	if s.dir == "" || s.pinFile == "" {
 		return nil, fmt.Errorf("%w: a store needs a folder and a pin file", ErrInvalid)
 	}
@@ -68,6 +69,9 @@ func OpenStore(o Options) (*Store, error) {
 	}
 	if s.rand == nil {
 		s.rand = rand.Reader
+	}
+	if s.onWrite == nil {
+		s.onWrite = func(Write) {}
 	}
 	if s.keep == 0 {
 		s.keep = defaultKeep

@@ -27,6 +27,9 @@ type Options struct {
 	ScryptLogN int
 	// FS is the file system; the real one when nil.
 	FS FS
+	// OnWrite, where set, is told of every generation that was written. It must
+	// neither wait nor call the vault.
+	OnWrite func(Write)
 }
 
 // Exchange does one Diffie-Hellman between the token's private key for k and

@@ -158,6 +158,7 @@ func (v *Vault) commit(old *state, d *draft) error {
 		v.notices = append(v.notices, w.warning.Error())
 	}
 	v.adopt(old, d)
+	v.store.onWrite(Write{VaultID: d.parts.Header.VaultID, Epoch: d.parts.Header.Epoch, Generation: d.parts.Generation, Accounts: len(d.records)})
 	return err
 }
 

@@ -189,3 +189,49 @@ func (c *Client) DrillBackup(ctx context.Context, r ipc.DrillRequest) (ipc.Drill
 func (c *Client) RestoreBackup(ctx context.Context, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error) {
 	return send[ipc.RestoreResult](ctx, c, "POST", "backups/restore", r)
 }
+
+// BackupList lists the backups that are known.
+func (c *Client) BackupList(ctx context.Context) (ipc.BackupList, error) {
+	return get[ipc.BackupList](ctx, c, "backups")
+}
+
+// BackupStatus says whether the backups are as they should be.
+func (c *Client) BackupStatus(ctx context.Context) (ipc.BackupStatus, error) {
+	return get[ipc.BackupStatus](ctx, c, "backups/status")
+}
+
+// Destinations lists the folders that backups are copied to.
+func (c *Client) Destinations(ctx context.Context) (ipc.DestinationList, error) {
+	return get[ipc.DestinationList](ctx, c, "destinations")
+}
+
+// AddDestination adds a folder that backups are copied to.
+func (c *Client) AddDestination(ctx context.Context, r ipc.AddDestinationRequest) (ipc.Destination, error) {
+	return send[ipc.Destination](ctx, c, "POST", "destinations", r)
+}
+
+// RemoveDestination forgets such a folder.
+func (c *Client) RemoveDestination(ctx context.Context, id string, r ipc.RemoveDestinationRequest) (ipc.DestinationList, error) {
+	return send[ipc.DestinationList](ctx, c, "DELETE", at("destinations", id, ""), r)
+}
+
+// PlanBackupRun brings the spool up to date and says what is to be copied.
+func (c *Client) PlanBackupRun(ctx context.Context, r ipc.BackupRunRequest) (ipc.BackupRun, error) {
+	return send[ipc.BackupRun](ctx, c, "POST", "backups/run", r)
+}
+
+// SpooledBackup reads a backup from the spool.
+func (c *Client) SpooledBackup(ctx context.Context, r ipc.SpooledBackupRequest) (out ipc.Backup, err error) {
+	err = c.call(ctx, request{method: "POST", path: base + "backups/fetch", body: r, max: maxBackup}, &out)
+	return out, err
+}
+
+// ReportBackupRun says what became of the copies to one folder.
+func (c *Client) ReportBackupRun(ctx context.Context, r ipc.BackupRunReport) (ipc.BackupStatus, error) {
+	return send[ipc.BackupStatus](ctx, c, "POST", "backups/report", r)
+}
+
+// AgreeToDrop agrees to a sharp drop in accounts.
+func (c *Client) AgreeToDrop(ctx context.Context, r ipc.AgreeToDropRequest) (ipc.BackupStatus, error) {
+	return send[ipc.BackupStatus](ctx, c, "POST", "backups/agree", r)
+}

@@ -69,7 +69,8 @@ type reader func(in any) error
 // Limits of request bodies in bytes.
 const (
 	maxBody     = 1 << 20
-	maxAccounts = 8 << 20  // an import of some 10,000 accounts in one step
+	maxAccounts = 8 << 20 // an import of some 10,000 accounts in one step
+	maxReport   = 8 << 20
 	maxBackup   = 64 << 20 // base64 included: a backup of 48 MiB
 )
 
@@ -121,6 +122,16 @@ func Routes() []Route {
 		large(maxBackup, with("POST", "backups/inspect", AccessRead, "inspect-backup", "Say what a restore of a backup would bring", b.InspectBackup)),
 		large(maxBackup, with("POST", "backups/drill", AccessUse, "drill-backup", "Restore a backup into memory, use every account in it, and remember it as proved", b.DrillBackup)),
 		large(maxBackup, with("POST", "backups/restore", AccessChange, "restore-backup", "Make the caller's vault from a backup", b.RestoreBackup)),
+
+		read("backups", "The backups that are known, the newest first", b.BackupList),
+		read("backups/status", "Whether the backups are as they should be", b.BackupStatus),
+		read("destinations", "The folders that backups are copied to", b.Destinations),
+		with("POST", "destinations", AccessChange, "change-backups", "Add a folder that backups are copied to", b.AddDestination),
+		itemWith("DELETE", "destinations/{id}", AccessChange, "change-backups", "Forget such a folder; its files stay", b.RemoveDestination),
+		with("POST", "backups/run", AccessUse, "run-backups", "Bring the spool up to date and say what is to be copied", b.PlanBackupRun),
+		with("POST", "backups/fetch", AccessReveal, "create-backup", "Hand out a backup from the spool, by its checksum", b.SpooledBackup),
+		large(maxReport, with("POST", "backups/report", AccessUse, "run-backups", "Say what became of the copies to one folder", b.ReportBackupRun)),
+		with("POST", "backups/agree", AccessChange, "change-backups", "Agree to a sharp drop in accounts", b.AgreeToDrop),
 	}
 }
 
