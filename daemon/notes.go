@@ -34,6 +34,10 @@ type notesData struct {
 	LastBackup time.Time            `json:"last_backup,omitzero"`
 	Backups    []backupNote         `json:"backups,omitempty"`
 	Slots      map[string]slotNotes `json:"slots,omitempty"`
+	// RecoveryChecked is when the recovery password was last given right, and
+	// RecoveryCheckedSet when the one that was given had been set.
+	RecoveryChecked    time.Time `json:"recovery_checked,omitzero"`
+	RecoveryCheckedSet time.Time `json:"recovery_checked_set,omitzero"`
 	// SpoolSince is when the first backup was made by itself, SpoolChecked when the
 	// spool was last brought up to date.
 	SpoolSince   time.Time `json:"spool_since,omitzero"`
@@ -44,10 +48,6 @@ type notesData struct {
 	Destinations []destinationNote `json:"destinations,omitempty"`
 	Drop         *dropNote         `json:"drop,omitempty"`
 	DropAgreed   *agreedNote       `json:"drop_agreed,omitempty"`
-	// RecoveryChecked is when the recovery password was last given right, and
-	// RecoveryCheckedSet when the one that was given had been set.
-	RecoveryChecked    time.Time `json:"recovery_checked,omitzero"`
-	RecoveryCheckedSet time.Time `json:"recovery_checked_set,omitzero"`
 	// Revoked are the keys of revoked keyslots, the newest last, so that they
 	// can be wiped from their tokens and no others, and so that it is told when
 	// a backup brings one of those keyslots back.

@@ -328,7 +328,7 @@ func (c *cli) sayRestored(res ipc.RestoreResult, a *archive.Archive, demanded bo
 func (c *cli) parseBackup(ctx context.Context, path string) ([]byte, *archive.Archive, error) {
 	b := c.lookAt(ctx, path)
 	if b.problem != nil {
-		return nil, nil, b.failure("read " + path)
+		return nil, nil, c.backupFailure(ctx, b, "read "+path)
 	}
 	return b.data, b.archive, nil
 }

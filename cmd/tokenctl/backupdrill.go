@@ -56,7 +56,7 @@ func (c *cli) drill(ctx context.Context, f *inspectFlags, args []string) error {
 	doing := "drill " + path
 	b := c.lookAt(ctx, path)
 	if b.problem != nil {
-		return b.failure(doing)
+		return c.backupFailure(ctx, b, doing)
 	}
 	if f.signer != "" && !strings.EqualFold(f.signer, b.archive.Manifest.Signer) {
 		return failWith(doing, &ipc.Error{Kind: ipc.VaultReplaced, Message: "it was signed by " + b.archive.Manifest.Signer}, adviceOtherSigner()...)

@@ -278,7 +278,7 @@ func (s *searcher) note(dir string, e fs.DirEntry) {
 // deviceOf is the machine that a backup's name says it is of; empty where the
 // name is another.
 func deviceOf(path string) string {
-	m := regexp.MustCompile(`^tokend-[0-9a-f]{8}-(.+)-([0-9a-z]{4})-\d{8}T\d{6}Z`).FindStringSubmatch(filepath.Base(path))
+	m := regexp.MustCompile(`^tokend-[0-9a-f]{8}-(.+)-([0-9a-f]{4,8})-\d{8}T\d{6}Z`).FindStringSubmatch(filepath.Base(path))
 	if m == nil {
 		return ""
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strconv"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -97,6 +98,9 @@ func (c *cli) backupToDrill(ctx context.Context, args []string) (string, error) 
 	vault := ""
 	if st, err := c.daemon().Status(ctx); err == nil {
 		vault = st.Vault.ID
+		if path := c.newestKnown(ctx); path != "" {
+			return path, nil
+		}
 	}
 	f, ok := newestWhole(c.findBackups(ctx, usualPlaces(c.getenv)), vault)
 	if !ok {
@@ -104,4 +108,46 @@ func (c *cli) backupToDrill(ctx context.Context, args []string) (string, error) 
 		return "", failWith("drill a backup", e, adviceWhichBackup()...)
 	}
 	return f.File, nil
+}
+
+// newestKnown is the newest copy of a backup that the daemon knows of and that is
+// there; empty where there is none.
+func (c *cli) newestKnown(ctx context.Context) string {
+	list, err := c.daemon().BackupList(ctx)
+	if err != nil {
+		return ""
+	}
+	for _, b := range list.Backups {
+		for _, copied := range b.Copies {
+			if _, problem := statBackup(copied.Path); copied.Lost == "" && problem == nil {
+				return copied.Path
+			}
+		}
+	}
+	return ""
+}
+
+// backupFailure is how a command fails on a file, with what the daemon knows of
+// one that is gone.
+func (c *cli) backupFailure(ctx context.Context, b *backupFile, doing string) error {
+	if b.problem == nil || b.problem.cause != causeMissing {
+		return b.failure(doing)
+	}
+	path, err := filepath.Abs(b.path)
+	if err != nil {
+		return b.failure(doing)
+	}
+	list, err := c.daemon().BackupList(ctx)
+	if err != nil {
+		return b.failure(doing)
+	}
+	for _, known := range list.Backups {
+		for _, copied := range known.Copies {
+			if copied.Path == path {
+				b.problem.message = "there is no such file any more: it was written " + ago(c.now(), copied.Written) + ", and deleted or moved since"
+				return b.failure(doing)
+			}
+		}
+	}
+	return b.failure(doing)
 }

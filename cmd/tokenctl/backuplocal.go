@@ -213,7 +213,7 @@ func (c *cli) inspectOne(ctx context.Context, o *opener, path string, verify boo
 		if b.problem.cause == causeListOnly && !verify {
 			return doc, c.inspectList(b, &doc)
 		}
-		return doc, b.failure(doing)
+		return doc, c.backupFailure(ctx, b, doing)
 	}
 	doc := describe(path, b.data, b.archive)
 	if f := o.f; f.signer != "" && !strings.EqualFold(f.signer, doc.Signer) {

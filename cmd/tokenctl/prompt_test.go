@@ -50,8 +50,19 @@ func atRunning(t *testing.T, f *fake, program string, args ...string) *terminal 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return atHome(t, f, dir, program, args...)
+}
+
+// atHome starts it with a home folder that has something in it.
+func atHome(t *testing.T, f *fake, dir, program string, args ...string) *terminal {
+	t.Helper()
 	if f.socket == "" {
-		serve(t, f, dir)
+		socket, err := os.MkdirTemp("", "tctl")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.RemoveAll(socket) })
+		serve(t, f, socket)
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "TOKEND_SOCKET="+f.socket, "HOME="+dir, noRaceSleep)

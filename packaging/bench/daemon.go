@@ -104,6 +104,11 @@ const batch = 1000
 
 // accounts adds n accounts, numbered from first.
 func (d *daemon) accounts(ctx context.Context, n, first int) error {
+	return d.accountsOf(ctx, "session", n, first)
+}
+
+// accountsOf is accounts of a class.
+func (d *daemon) accountsOf(ctx context.Context, class string, n, first int) error {
 	for n > 0 {
 		var r ipc.AddAccountsRequest
 		for range min(n, batch) {
@@ -111,7 +116,7 @@ func (d *daemon) accounts(ctx context.Context, n, first int) error {
 				Issuer: fmt.Sprintf("Service %d", first),
 				Name:   fmt.Sprintf("user%d@example.org", first),
 				Secret: ipc.Secret(secretOf(first)),
-				Class:  "session",
+				Class:  class,
 			})
 			first++
 		}

@@ -97,6 +97,7 @@ func run(ctx context.Context, o options) (err error) {
 		{"memory", b.memory},
 		{"fsync", b.fsync},
 		{"enroll", b.enroll},
+		{"backup", b.backup},
 	} {
 		if !strings.Contains(m.name, o.only) {
 			continue

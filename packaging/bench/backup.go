@@ -1,0 +1,131 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/ipc/client"
+	"github.com/tokenbridge/tokend/tokens/tokentest/rig"
+	"github.com/tokenbridge/tokend/tokens/tokentest/vpiv"
+)
+
+// manyAccounts is how many a large vault has; half of them want a touch.
+const manyAccounts = 10_000
+
+// backup measures making, opening and drilling a backup of a large vault, with the
+// recovery key, which takes no key derivation, and how codes fare meanwhile.
+func (b *bench) backup(ctx context.Context) (err error) {
+	r, err := rig.New(ctx, rig.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	card, err := vpiv.New(vpiv.YubiKey(5, 4, 3))
+	if err != nil {
+		return err
+	}
+	if err := r.Insert(card, 0); err != nil {
+		return err
+	}
+	d, err := b.tokend("backup", r.Env()...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.stop() }()
+	if _, err := d.Init(ctx, ipc.InitRequest{
+		Enroll:           &ipc.EnrollRequest{Kind: "piv", Label: "card", PIN: ipc.Secret(vpiv.FactoryPIN)},
+		RecoveryPassword: ipc.Secret(password),
+	}); err != nil {
+		return fmt.Errorf("cannot make a vault: %w", err)
+	}
+	if err := d.accounts(ctx, manyAccounts/2, 0); err != nil {
+		return err
+	}
+	if err := d.accountsOf(ctx, "touch", manyAccounts/2, manyAccounts/2); err != nil {
+		return err
+	}
+	key, err := d.ShowRecoveryKey(ctx, ipc.ShowRecoveryKeyRequest{Password: ipc.Secret(password)})
+	if err != nil {
+		return err
+	}
+	return b.backupFigures(ctx, d, string(key.Key))
+}
+
+func (b *bench) backupFigures(ctx context.Context, d *daemon, key string) error {
+	var made ipc.Backup
+	auth := func() ipc.Auth { return ipc.Auth{RecoveryKey: ipc.Secret(key)} }
+	steps := []struct {
+		what, goal string
+		times      int
+		do         func() error
+	}{
+		{"making", "", 20, func() (err error) { made, err = d.CreateBackup(ctx); return err }},
+		{"opening", "", 20, func() error {
+			_, err := d.InspectBackup(ctx, ipc.InspectBackupRequest{Auth: auth(), Data: made.Data})
+			return err
+		}},
+		{"a drill of (a code of every account)", "-", 10, func() error {
+			res, err := d.DrillBackup(ctx, ipc.DrillRequest{Auth: auth(), Data: made.Data})
+			if err == nil && !res.Proved {
+				err = errors.New("the backup was not proved")
+			}
+			return err
+		}},
+	}
+	alone, err := b.codesWhile(ctx, d, func() error { time.Sleep(2 * time.Second); return nil })
+	if err != nil {
+		return err
+	}
+	var both time.Duration
+	for _, s := range steps {
+		var took sample
+		codes, err := b.codesWhile(ctx, d, func() (err error) {
+			took, err = repeat(b.times(s.times), s.do, nil)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		compared := fmt.Sprintf("%.1f MB", float64(len(made.Data))/1e6)
+		if s.goal == "" {
+			both += took.median()
+			s.goal = "both together under 1 s"
+		}
+		b.add(fmt.Sprintf("%s a backup of 10,000 accounts, half of them touch", s.what), show(took.median()), compared, "-", s.goal)
+		b.add("a code meanwhile, 100 a second, p99", show(codes.at(99)), "without it "+show(alone.at(99)),
+			fmt.Sprintf("%.2f", float64(codes.at(99))/float64(alone.at(99))), "under 5 ms")
+	}
+	b.add("making and opening it together", show(both), "-", "-", "under 1 s")
+	return nil
+}
+
+// codesWhile times codes that are asked for 100 times a second while f runs.
+func (b *bench) codesWhile(ctx context.Context, d *daemon, f func() error) (sample, error) {
+	c := client.New(d.socket)
+	defer c.Close()
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	var s sample
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			if len(s) == 0 && err == nil {
+				err = errors.New("no code was asked for meanwhile")
+			}
+			return s, err
+		case <-tick.C:
+			began := time.Now()
+			if _, err := c.Code(ctx, "user50@example.org", ipc.CodeRequest{}); err != nil {
+				return nil, errors.Join(err, <-done)
+			}
+			s = append(s, time.Since(began))
+		}
+	}
+}
