@@ -215,9 +215,13 @@ func (u *user) spoolNewest(store *vault.Store) error {
 	if made {
 		u.tellBackup(ipc.EventBackupState, "a backup was made")
 	}
+	k := &u.keeper
+	k.mu.Lock()
+	delete(k.unopened, info.SHA256) // it is whole, and may open this time
+	k.mu.Unlock()
 	u.openOne(data, info.SHA256)
 	u.watchDrop(info.SHA256)
-	u.rotateSpool(spool, info)
+	u.rotateSpool(spool, info.VaultID, info.Epoch)
 	return nil
 }
 
@@ -372,6 +376,7 @@ func (u *user) openSpooled() {
 	}
 	u.openOne(data, newest.SHA256)
 	u.watchDrop(newest.SHA256)
+	u.rotateSpool(spool, id, epoch)
 }
 
 // readSpooled reads the bytes of a backup that the spool has.
@@ -451,7 +456,7 @@ func (u *user) watchDrop(sum string) {
 }
 
 // rotateSpool removes what the spool need not keep; it needs keeper.one.
-func (u *user) rotateSpool(spool *backup.Spool, newest vault.BackupInfo) {
+func (u *user) rotateSpool(spool *backup.Spool, vaultID string, epoch uint64) {
 	items, err := spool.List()
 	if err != nil {
 		u.d.log.Warn("cannot tidy the spool", "uid", u.uid, "err", err)
@@ -459,7 +464,7 @@ func (u *user) rotateSpool(spool *backup.Spool, newest vault.BackupInfo) {
 	}
 	n := u.notesOf().get()
 	gone := make(map[string]bool)
-	for _, i := range n.excess(items, newest) {
+	for _, i := range n.excess(items, vaultID, epoch) {
 		if err := spool.Remove(i); err != nil {
 			u.d.log.Warn("cannot tidy the spool", "uid", u.uid, "err", err)
 			continue
