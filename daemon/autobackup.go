@@ -215,9 +215,13 @@ func (u *user) spoolNewest(store *vault.Store) error {
 	if made {
 		u.tellBackup(ipc.EventBackupState, "a backup was made")
 	}
+	k := &u.keeper
+	k.mu.Lock()
+	delete(k.unopened, info.SHA256) // it is whole, and may open this time
+	k.mu.Unlock()
 	u.openOne(data, info.SHA256)
 	u.watchDrop(info.SHA256)
-	u.rotateSpool(spool, info)
+	u.rotateSpool(spool, info.VaultID, info.Epoch)
 	return nil
 }
 
@@ -354,8 +358,8 @@ func spooled(list []backupNote, name string) bool {
 // the vault is unlocked.
 func (u *user) openSpooled() {
 	s := u.sess.Load()
-	if s == nil {
-		return
+	if s == nil || u.notesOf().trouble() != nil && u.notesOf().flush() != nil {
+		return // what would be found out could not be noted
 	}
 	id, epoch := s.vault.ID(), s.vault.Epoch()
 	var newest *backupNote
@@ -380,6 +384,7 @@ func (u *user) openSpooled() {
 	}
 	u.openOne(data, newest.SHA256)
 	u.watchDrop(newest.SHA256)
+	u.rotateSpool(spool, id, epoch)
 }
 
 // readSpooled reads the bytes of a backup that the spool has.
@@ -416,13 +421,11 @@ func (u *user) openOne(data []byte, sum string) {
 		u.failedOpen(sum, err)
 		return
 	}
-	err = u.notesOf().update(func(n *notesData) {
-		if b := n.backup(sum); b != nil {
-			b.Opened, b.Accounts = wireTime(u.d.now()), got.Accounts
-		}
-	})
-	if err != nil {
+	// It is called opened once that is on disk: who was told so is not told
+	// otherwise after a crash.
+	if err := u.notesOf().markOpened(sum, got.Accounts, u.d.now()); err != nil {
 		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
+		return
 	}
 	u.tellBackup(ipc.EventBackupState, "the newest backup was opened and compared")
 }
@@ -479,7 +482,7 @@ func (u *user) watchDrop(sum string) {
 }
 
 // rotateSpool removes what the spool need not keep; it needs keeper.one.
-func (u *user) rotateSpool(spool *backup.Spool, newest vault.BackupInfo) {
+func (u *user) rotateSpool(spool *backup.Spool, vaultID string, epoch uint64) {
 	items, err := spool.List()
 	if err != nil {
 		u.d.log.Warn("cannot tidy the spool", "uid", u.uid, "err", err)
@@ -487,7 +490,7 @@ func (u *user) rotateSpool(spool *backup.Spool, newest vault.BackupInfo) {
 	}
 	n := u.notesOf().get()
 	gone := make(map[string]bool)
-	for _, i := range n.excess(items, newest) {
+	for _, i := range n.excess(items, vaultID, epoch) {
 		if err := spool.Remove(i); err != nil {
 			u.d.log.Warn("cannot tidy the spool", "uid", u.uid, "err", err)
 			continue

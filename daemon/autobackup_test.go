@@ -110,7 +110,7 @@ func problem(st ipc.BackupStatus, code string) *ipc.BackupProblem {
 
 func TestBackupFollowsAChange(t *testing.T) {
 	k := startKept(t)
-	k.until("the first backup", func(st ipc.BackupStatus) bool { return st.Spooled == 1 && !st.Pending })
+	k.until("the first backup", func(st ipc.BackupStatus) bool { return st.Spooled == 1 && !st.Pending && st.Opened != nil })
 	k.add("alice")
 	if st := k.status(); !st.Pending || st.Newest.Accounts != 0 {
 		t.Errorf("right after a change: %+v", st)
@@ -135,7 +135,7 @@ func TestBackupFollowsAChange(t *testing.T) {
 // A backup is made while the vault is locked, and opened when it is unlocked.
 func TestBackupWhileLocked(t *testing.T) {
 	k := startKept(t)
-	k.until("the first backup", func(st ipc.BackupStatus) bool { return st.Spooled == 1 && !st.Pending })
+	k.until("the first backup", func(st ipc.BackupStatus) bool { return st.Spooled == 1 && !st.Pending && st.Opened != nil })
 	k.add("alice")
 	if err := k.Lock(t.Context(), k.who); err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func TestBackupWhileLocked(t *testing.T) {
 // done.
 func TestBackupDaily(t *testing.T) {
 	k := startKept(t)
-	k.until("the first backup", func(st ipc.BackupStatus) bool { return st.Spooled == 1 && !st.Pending })
+	k.until("the first backup", func(st ipc.BackupStatus) bool { return st.Spooled == 1 && !st.Pending && st.Opened != nil })
 	list, err := filepath.Glob(filepath.Join(k.spool(), "*.tokend"))
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%v, %v", list, err)

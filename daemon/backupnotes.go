@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/backup"
-	"github.com/tokenbridge/tokend/daemon/vault"
 )
 
 // backupNote is a backup that the daemon knows of, by the hash of its bytes: two
@@ -146,6 +145,27 @@ func (n *notes) markProved(sum, by string, at time.Time) (known bool, err error)
 	return known, err
 }
 
+// markOpened notes that the backup with this checksum was opened and has so many
+// accounts. Where that cannot be written down it is as if it had not been.
+func (n *notes) markOpened(sum string, accounts int, at time.Time) error {
+	if n == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	b := n.data.backup(sum)
+	if b == nil {
+		return nil
+	}
+	before := *b
+	b.Opened, b.Accounts = at.UTC().Truncate(time.Second), accounts
+	err := n.write()
+	if err != nil {
+		b.Opened = before.Opened
+	}
+	return err
+}
+
 // dropNote is a sharp drop in accounts that the user did not agree to yet.
 type dropNote struct {
 	Since time.Time `json:"since"`
@@ -230,8 +250,9 @@ func (n *notesData) newestBackup(is func(backupNote) bool) *backupNote {
 const otherVaults = 4
 
 // excess says which of the items in the spool go. Of an earlier epoch nothing
-// stays, for a revoked token opens it, but for what a drop in accounts protects.
-func (n *notesData) excess(items []backup.Item, newest vault.BackupInfo) []backup.Item {
+// stays once one of the new was opened, for a revoked token opens it, but for what a
+// drop in accounts protects.
+func (n *notesData) excess(items []backup.Item, vaultID string, epoch uint64) []backup.Item {
 	byName := make(map[string]backupNote)
 	for _, b := range n.Backups {
 		if b.Spooled != "" {
@@ -239,7 +260,7 @@ func (n *notesData) excess(items []backup.Item, newest vault.BackupInfo) []backu
 		}
 	}
 	opened := n.newestBackup(func(b backupNote) bool {
-		return b.Spooled != "" && !b.Opened.IsZero() && b.VaultID == newest.VaultID && b.Epoch == newest.Epoch
+		return b.Spooled != "" && !b.Opened.IsZero() && b.VaultID == vaultID && b.Epoch == epoch
 	})
 	var out []backup.Item
 	var own []backup.Kept
@@ -248,12 +269,12 @@ func (n *notesData) excess(items []backup.Item, newest vault.BackupInfo) []backu
 		b, known := byName[i.Name]
 		protected := n.Drop != nil && known && b.SHA256 == n.Drop.Before
 		switch {
-		case i.VaultID != newest.VaultID[:8]:
+		case i.VaultID != vaultID[:min(8, len(vaultID))]:
 			if before, ok := others[i.VaultID]; ok {
 				out = append(out, before)
 			}
 			others[i.VaultID] = i
-		case i.Epoch < newest.Epoch && !protected:
+		case i.Epoch < epoch && !protected && opened != nil:
 			out = append(out, i)
 		default:
 			firm := protected || opened != nil && known && opened.SHA256 == b.SHA256

@@ -175,6 +175,9 @@ func (n *notes) write() error {
 // trouble is why the notes could not be written at the last try, nil when they
 // could.
 func (n *notes) trouble() error {
+	if n == nil {
+		return nil
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.problem

@@ -181,3 +181,11 @@ func destinationText(d ipc.Destination, now time.Time) string {
 	}
 	return s + ", " + plural(d.Copies, "backup")
 }
+
+// backupsText is how the backups are, in a line of the status.
+func backupsText(b *ipc.BackupSummary, now time.Time) string {
+	if b.Newest.IsZero() {
+		return "none yet"
+	}
+	return fmt.Sprintf("newest %s, %s; %s: tokenctl backup status", ago(now, b.Newest), plural(b.Destinations, "destination"), either(b.OK, "as they should be", "something is wrong"))
+}

@@ -38,7 +38,7 @@ now; later it may be absent, as a stick is. Adding it again changes how many are
 				return err
 			}
 			if c.json {
-				return c.printJSON(d)
+				return c.addedJSON(cmd.Context(), d)
 			}
 			return c.firstRun(cmd.Context(), d)
 		},
@@ -91,6 +91,23 @@ func (c *cli) firstRun(ctx context.Context, d ipc.Destination) error {
 		c.say("nothing copies there by itself yet: `tokenctl backup schedule install`")
 	}
 	return err
+}
+
+// addedJSON does the first run, and prints the destination as it is then.
+func (c *cli) addedJSON(ctx context.Context, d ipc.Destination) error {
+	if _, err := c.carry(ctx, defaultTimeout); err != nil {
+		return fail("copy the backups", err)
+	}
+	list, err := c.daemon().Destinations(ctx)
+	if err != nil {
+		return fail("list the destinations", err)
+	}
+	for _, now := range list.Destinations {
+		if now.ID == d.ID {
+			d = now
+		}
+	}
+	return c.printJSON(d)
 }
 
 func (c *cli) destinationListCommand() *cobra.Command {
