@@ -346,8 +346,8 @@ func spooled(list []backupNote, name string) bool {
 // the vault is unlocked.
 func (u *user) openSpooled() {
 	s := u.sess.Load()
-	if s == nil {
-		return
+	if s == nil || u.notesOf().trouble() != nil && u.notesOf().flush() != nil {
+		return // what would be found out could not be noted
 	}
 	id, epoch := s.vault.ID(), s.vault.Epoch()
 	var newest *backupNote
@@ -408,13 +408,11 @@ func (u *user) openOne(data []byte, sum string) {
 		u.failedOpen(sum, err)
 		return
 	}
-	err = u.notesOf().update(func(n *notesData) {
-		if b := n.backup(sum); b != nil {
-			b.Opened, b.Accounts = wireTime(u.d.now()), got.Accounts
-		}
-	})
-	if err != nil {
+	// It is called opened once that is on disk: who was told so is not told
+	// otherwise after a crash.
+	if err := u.notesOf().markOpened(sum, got.Accounts, u.d.now()); err != nil {
 		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
+		return
 	}
 	u.tellBackup(ipc.EventBackupState, "the newest backup was opened and compared")
 }

@@ -146,6 +146,27 @@ func (n *notes) markProved(sum, by string, at time.Time) (known bool, err error)
 	return known, err
 }
 
+// markOpened notes that the backup with this checksum was opened and has so many
+// accounts. Where that cannot be written down it is as if it had not been.
+func (n *notes) markOpened(sum string, accounts int, at time.Time) error {
+	if n == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	b := n.data.backup(sum)
+	if b == nil {
+		return nil
+	}
+	before := *b
+	b.Opened, b.Accounts = at.UTC().Truncate(time.Second), accounts
+	err := n.write()
+	if err != nil {
+		b.Opened = before.Opened
+	}
+	return err
+}
+
 // dropNote is a sharp drop in accounts that the user did not agree to yet.
 type dropNote struct {
 	Since time.Time `json:"since"`

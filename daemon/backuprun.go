@@ -198,8 +198,8 @@ func (d *Daemon) ReportBackupRun(_ context.Context, p ipc.Principal, r ipc.Backu
 	if written+len(r.Lost)+len(r.Removed) > 0 || err != nil {
 		u.auditResult(p, "backup-run", after.ID, err)
 	}
-	if err != nil {
-		return ipc.BackupStatus{}, mapError(err)
+	if err != nil { // what was copied is there; that it cannot be noted is told in the status
+		d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
 	}
 	u.tellReport(before, after, r, written)
 	return u.backupStatus(), nil

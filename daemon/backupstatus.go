@@ -66,7 +66,7 @@ func (u *user) wireBackup(n *notesData, b backupNote) ipc.KnownBackup {
 // backupStatus says how the user's backups are.
 func (u *user) backupStatus() ipc.BackupStatus {
 	n := u.notesOf().get()
-	st := ipc.BackupStatus{Version: ipc.Version, Destinations: u.wireDestinations(&n)}
+	st := ipc.BackupStatus{Version: ipc.Version, Destinations: u.wireDestinations(&n), Volume: volumeOf(u.d.cfg.StateDir)}
 	for _, part := range []struct {
 		to **ipc.KnownBackup
 		is func(backupNote) bool
@@ -134,6 +134,9 @@ func (u *user) spoolProblems(p *problems, n *notesData) {
 	if problem != "" {
 		p.add(true, ipc.BackupSpool, "tokenctl doctor", "no backup could be made since %s: %s; those from before are kept",
 			since.UTC().Format(time.RFC3339), problem)
+	}
+	if err := u.notesOf().trouble(); err != nil && problem == "" {
+		p.add(true, ipc.BackupSpool, "tokenctl doctor", "what is known of the backups cannot be written down: %s", mapError(err).Message)
 	}
 	if d := n.Drop; d != nil {
 		p.add(true, ipc.BackupDropped, "tokenctl backup status --agree",

@@ -19,6 +19,7 @@ type destinationNote struct {
 	Path      string    `json:"path"`
 	Kind      string    `json:"kind"`
 	Service   string    `json:"service,omitempty"`
+	Mount     string    `json:"mount,omitempty"`
 	Keep      int       `json:"keep"`
 	KeepDays  int       `json:"keep_days,omitempty"`
 	StaleDays int       `json:"stale_days,omitempty"` // 0 is what the configuration says
@@ -95,7 +96,7 @@ func (t *destinationNote) state(now time.Time, usual time.Duration) ipc.Destinat
 func (u *user) wireDestination(n *notesData, t destinationNote) ipc.Destination {
 	usual := u.d.rules.Load().StaleAfter
 	out := ipc.Destination{
-		ID: t.ID, Path: t.Path, Kind: t.Kind, Service: t.Service, Keep: t.Keep, KeepDays: t.KeepDays,
+		ID: t.ID, Path: t.Path, Kind: t.Kind, Service: t.Service, Mount: t.Mount, Keep: t.Keep, KeepDays: t.KeepDays,
 		StaleDays: int((t.stale(usual) + day - 1) / day), Added: wireTime(t.Added),
 		LastSuccess: wireTime(t.LastSuccess), LastTry: wireTime(t.LastTry),
 		State: t.state(u.d.now(), usual), Since: wireTime(t.Since), Reason: t.Reason, Elsewhere: t.Elsewhere,
@@ -163,7 +164,7 @@ func (d *Daemon) AddDestination(_ context.Context, p ipc.Principal, r ipc.AddDes
 			n.Destinations = append(n.Destinations, destinationNote{ID: id, Path: r.Path, Added: wireTime(d.now())})
 			t = &n.Destinations[len(n.Destinations)-1]
 		}
-		t.Kind, t.Service, t.Keep, t.KeepDays, t.StaleDays, t.Elsewhere = r.Kind, r.Service, r.Keep, r.KeepDays, r.StaleDays, r.Elsewhere
+		t.Kind, t.Service, t.Mount, t.Keep, t.KeepDays, t.StaleDays, t.Elsewhere = r.Kind, r.Service, r.Mount, r.Keep, r.KeepDays, r.StaleDays, r.Elsewhere
 		added = *t
 	})
 	if full {
@@ -183,6 +184,9 @@ func checkDestination(r *ipc.AddDestinationRequest) error {
 		return err
 	}
 	if err := checkText("name of a service", r.Service, 64); err != nil {
+		return err
+	}
+	if err := checkText("mount of a destination", r.Mount, longestPath); err != nil {
 		return err
 	}
 	if r.Kind == "" {
@@ -268,7 +272,10 @@ func (u *user) device() (string, error) {
 		}
 		id = n.Device
 	})
-	return id, err
+	if err != nil { // it holds while the daemon runs, and backups must not wait
+		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
+	}
+	return id, nil
 }
 
 // longestHost bounds the part of a file's name that tells the machine.

@@ -23,6 +23,8 @@ type notes struct {
 	data notesData
 	// unwritten says that data has something that the file has not.
 	unwritten bool
+	// problem is why the file could not be written at the last try.
+	problem error
 }
 
 type notesData struct {
@@ -140,11 +142,22 @@ func (n *notes) write() error {
 		return err
 	}
 	n.unwritten = true
-	if err := writeFile(n.path, b); err != nil {
-		return err
+	if n.problem = writeFile(n.path, b); n.problem != nil {
+		return n.problem
 	}
 	n.unwritten = false
 	return nil
+}
+
+// trouble is why the notes could not be written at the last try, nil when they
+// could.
+func (n *notes) trouble() error {
+	if n == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.problem
 }
 
 // writeFile replaces path by data in one step, durably.

@@ -95,6 +95,9 @@ type Destination struct {
 	Kind string `json:"kind"`
 	// Service is the program that syncs it, where that is known.
 	Service string `json:"service,omitempty"`
+	// Mount is where its file system was mounted when it was added: when another one
+	// is there, the folder counts as absent. Empty for the system's own.
+	Mount string `json:"mount,omitempty"`
 	// Keep is how many backups of this device are kept there, KeepDays for how
 	// many days; 0 days is for ever.
 	Keep     int `json:"keep"`
@@ -128,6 +131,7 @@ type AddDestinationRequest struct {
 	Path      string `json:"path"`
 	Kind      string `json:"kind,omitempty"` // "folder" when empty
 	Service   string `json:"service,omitempty"`
+	Mount     string `json:"mount,omitempty"`
 	Keep      int    `json:"keep,omitempty"` // 30 when 0
 	KeepDays  int    `json:"keep_days,omitempty"`
 	StaleDays int    `json:"stale_days,omitempty"` // 3 when 0, 30 for a removable one
@@ -153,6 +157,8 @@ type BackupStatus struct {
 	Opened       *KnownBackup  `json:"opened,omitempty"`
 	Proved       *KnownBackup  `json:"proved,omitempty"`
 	Destinations []Destination `json:"destinations"`
+	// Volume names the file system of the vault; copies on it die with it.
+	Volume string `json:"volume,omitempty"`
 	// Spooled is how many backups the daemon's own folder holds.
 	Spooled int `json:"spooled"`
 	// Pending says that the vault was changed and the backup of that is not made yet.
@@ -263,7 +269,7 @@ type KnownCopy struct {
 	Path   string `json:"path"`
 	SHA256 string `json:"sha256"`
 	Bytes  int    `json:"bytes"`
-	Seen   Time   `json:"seen"`
+	Seen   Time   `json:"seen,omitzero"`
 }
 
 // BackupRunReport says what became of one destination.

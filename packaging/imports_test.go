@@ -22,8 +22,9 @@ func mayImport() map[string][]string {
 		"cmd/tokend":         {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/httpapi"},
 		"cmd/tokenctl":       {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret"},
 		"cmd/tokend-helper":  {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
-		"daemon":             {"daemon/vault", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
+		"daemon":             {"daemon/vault", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
 		"daemon/archive":     {"daemon/secret"},
+		"daemon/backup":      {"daemon/vault", "daemon/archive"},
 		"daemon/audit":       {},
 		"daemon/drill":       {"daemon/archive", "daemon/otp"},
 		"daemon/otp":         {},
@@ -44,6 +45,8 @@ func mayImport() map[string][]string {
 
 		// Bytes in, accounts out: who reads foreign files speaks to nobody.
 		"cmd/tokenctl/transfer": {"ipc", "daemon/archive"},
+		// Who opens the user's folders knows backups by their container alone.
+		"cmd/tokenctl/copies": {"daemon/archive"},
 	}
 }
 

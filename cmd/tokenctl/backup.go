@@ -20,7 +20,8 @@ import (
 func (c *cli) backupCommand() *cobra.Command {
 	return group("backup", "Make, check and restore backups",
 		c.backupCreateCommand(), c.backupFindCommand(), c.backupInspectCommand(), c.backupVerifyCommand(),
-		c.backupDrillCommand(), c.backupRestoreCommand())
+		c.backupDrillCommand(), c.backupRestoreCommand(),
+		c.backupRunCommand(), c.backupListCommand(), c.backupStatusCommand(), c.backupDestinationCommand(), c.backupScheduleCommand())
 }
 
 // createDocument is the --json form of backup create: the daemon's document
@@ -124,7 +125,7 @@ func (c *cli) confirmBackup(ctx context.Context, path, sum string) {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
-	if _, err := c.daemon().ConfirmBackup(ctx, ipc.ConfirmBackupRequest{Name: path, SHA256: sum}); err != nil {
+	if _, err := c.daemon().ConfirmBackup(ctx, ipc.ConfirmBackupRequest{Name: path, SHA256: sum, Elsewhere: c.elsewhere(ctx, path)}); err != nil {
 		c.say("the backup is written, but the daemon could not be told: `tokenctl status` does not count it")
 	}
 }

@@ -240,7 +240,7 @@ func TestInitAsks(t *testing.T) {
 	x.sees("New recovery password").types("short\n").sees("must have 10 to 128")
 	x.sees("New recovery password").types("long enough 1\n").sees("Once more: ").types("long enough 2\n").sees("not the same")
 	x.sees("New recovery password").types("long enough 1\n").sees("Once more: ").types("long enough 1\n")
-	x.sees("PIN for YubiKey").types(fakePIN + "\n").sees("made vault v1").ends(0)
+	x.sees("PIN for YubiKey").types(fakePIN + "\n").sees("made vault v1").sees("Folder for copies").types("skip\n").sees("Later").ends(0)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.password != "long enough 1" {
@@ -318,7 +318,7 @@ func TestQuickstartAsks(t *testing.T) {
 	x.sees("Set one now").types("\n").sees("New recovery password").types("long enough 1\n").sees("Once more").types("long enough 1\n")
 	x.sees("Type qr, uri, secret, sample, or skip").types("qr\n").sees("Picture").types("/nowhere.png\n").sees("no such file")
 	x.sees("Type qr, uri, secret, sample, or skip").types("sample\n").sees("added Example:sample@example.com").sees(`[0-9]{6}\r\n`)
-	x.sees(`New file \(or skip\) \[.*/vault-.*\.tokend\]: `).types("\n").sees("wrote and read back").sees("What next").ends(0)
+	x.sees("Folder for copies").types("skip\n").sees(`New file \(or skip\) \[.*/vault-.*\.tokend\]: `).types("\n").sees("wrote and read back").sees("What next").ends(0)
 }
 
 func TestQuickstartRestores(t *testing.T) {
@@ -329,7 +329,7 @@ func TestQuickstartRestores(t *testing.T) {
 	}
 	x := at(t, f, "quickstart")
 	x.sees("Type new or restore").types("restore\n").sees("Path of the backup").types(path + "\n").sees("PIN for YubiKey").types(fakePIN + "\n")
-	x.sees("restored 1 account").sees("Set one now").types("no\n").sees("once the token is lost").sees("New file").types("skip\n").sees("What next").ends(0)
+	x.sees("restored 1 account").sees("Set one now").types("no\n").sees("once the token is lost").sees("Folder for copies").types("skip\n").sees("New file").types("skip\n").sees("What next").ends(0)
 }
 
 // Ctrl-C in a pipe without a terminal is the same as at one.
@@ -443,7 +443,7 @@ func TestQuickstartGoesOnAfterMistakes(t *testing.T) {
 	x.sees("Type qr, uri").types("secret\n").sees("Issuer").types("GitHub\n").sees("Name").types("\n").sees("needs a name")
 	x.sees("Name").types("me\n").sees("Secret .*: ").types("GEZ0GNBVGY3TQOJQ\n").sees("character 4 is not base32").sees("a letter misread")
 	x.sees("Secret .*: ").types("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n").sees("added GitHub:me").sees("Its code")
-	x.sees("A backup").sees("New file").types("/nonexistent/b.tokend\n").sees("cannot write the backup").sees("New file").types("skip\n")
+	x.sees("A backup").sees("Folder for copies").types("skip\n").sees("New file").types("/nonexistent/b.tokend\n").sees("cannot write the backup").sees("New file").types("skip\n")
 	x.sees("What next").ends(0)
 }
 

@@ -178,7 +178,7 @@ func TestInitOffersFirstPIN(t *testing.T) {
 	f.tokens[0].Present = false
 	f.tokens = append(f.tokens, ipc.Token{ID: "hid1", Kind: "fido2", Model: "Security Key", Locator: "/dev/hidraw1", Present: true, NoPIN: true, Hardware: true})
 	x := at(t, f, "init", "--token", "fido2", "--no-recovery-password")
-	x.sees("Set a PIN now").types("\n").sees("New PIN").types("246810\n").sees("Once more: ").types("246810\n").sees("its PIN is set").sees("made vault v1").ends(0)
+	x.sees("Set a PIN now").types("\n").sees("New PIN").types("246810\n").sees("Once more: ").types("246810\n").sees("its PIN is set").sees("made vault v1").sees("Folder for copies").types("skip\n").ends(0)
 	firstPIN(t, f, "246810")
 }
 

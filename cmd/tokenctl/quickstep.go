@@ -147,6 +147,14 @@ func (q *quickstart) backupStep(ctx context.Context) error {
 		return nil
 	}
 	q.heading("A backup")
+	if !q.f.sample && q.f.backup == "" {
+		if err := q.offerDestination(ctx); err != nil {
+			return err
+		}
+		if list, err := q.daemon().Destinations(ctx); err != nil || len(list.Destinations) > 0 {
+			return err
+		}
+	}
 	for {
 		path, err := q.backupPath(ctx)
 		if err != nil || path == "" {

@@ -68,6 +68,9 @@ func (c *cli) statusTable(st ipc.Status) *table {
 	if v.State != ipc.VaultNone && (v.State != ipc.VaultBroken || !v.LastBackup.IsZero()) {
 		t.add("last backup", ago(c.now(), v.LastBackup))
 	}
+	if b := st.Backups; b != nil {
+		t.add("backups", backupsText(b, c.now()))
+	}
 	if v.Signer != "" {
 		t.add("signed by", v.Signer)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -33,6 +34,7 @@ func (c *cli) initCommand() *cobra.Command {
 	var ef enrollFlags
 	var passwordFile string
 	var noPassword bool
+	var bf backupFlags
 	cmd := &cobra.Command{
 		Use: "init --token piv|fido2|soft|none", Short: "Make a vault", Long: initHelp, Example: initExamples, Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -77,10 +79,10 @@ func (c *cli) initCommand() *cobra.Command {
 				return enrollFailure("make a vault", "tokenctl init", &ef, err)
 			}
 			if c.json {
-				return c.printJSON(res)
+				return errors.Join(c.printJSON(res), bf.setUp(ctx, c))
 			}
 			c.sayVaultMade(res)
-			return nil
+			return bf.setUp(ctx, c)
 		},
 	}
 	ef.add(cmd)
@@ -88,6 +90,7 @@ func (c *cli) initCommand() *cobra.Command {
 	fl.Lookup("token").Usage = "`KIND` of token: piv, fido2, soft or none"
 	fl.StringVar(&passwordFile, "recovery-password-file", "", "read the new recovery password from `FILE` (- is standard input)")
 	fl.BoolVar(&noPassword, "no-recovery-password", false, "set no recovery password")
+	bf.add(cmd)
 	cmd.MarkFlagsMutuallyExclusive("recovery-password-file", "no-recovery-password")
 	return cmd
 }

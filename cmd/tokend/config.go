@@ -30,6 +30,7 @@ type config struct {
 	Helper   string   `toml:"helper" doc:"The absolute path of tokend-helper. Absent: beside tokend, or in a libexec folder."`
 	LogLevel string   `toml:"log_level" doc:"debug, info, warn or error. Reloaded on SIGHUP."`
 	Session  session  `toml:"session" doc:"When an open vault locks by itself. Reloaded on SIGHUP."`
+	Backup   backups  `toml:"backup" doc:"The backups that are made by themselves. Reloaded on SIGHUP."`
 	Recovery recovery `toml:"recovery" doc:"The recovery password. Reloaded on SIGHUP."`
 	Tokens   access   `toml:"tokens" doc:"Who may use the tokens of this machine, and which tokens may be enrolled. Reloaded on\nSIGHUP, but for fido2_devices."`
 }
@@ -42,6 +43,13 @@ type session struct {
 
 type recovery struct {
 	Reminder duration `toml:"reminder" doc:"After this time without its being typed, status asks whether it is still known;\n\"0s\" never asks."`
+}
+
+type backups struct {
+	Debounce   duration `toml:"debounce" doc:"How long after a change of the vault one is made."`
+	Daily      duration `toml:"daily" doc:"How often one is made, and the newest is looked at, without any change."`
+	StaleAfter duration `toml:"stale_after" doc:"How long a destination may be without a fresh backup before it is called stale,\nunless it has a time of its own (tokenctl backup destination add --stale-after)."`
+	ProveAfter duration `toml:"prove_after" doc:"How long after the last drill the backups are called unproved. \"0s\" is never."`
 }
 
 type access struct {
@@ -80,7 +88,11 @@ func defaultConfig() config {
 			IdleLock: duration(10 * time.Minute), HardLock: duration(12 * time.Hour), LockOnTokenRemoval: true,
 		},
 		Recovery: recovery{Reminder: duration(daemon.DefaultRecoveryReminder)},
-		Tokens:   access{Users: []string{}, FIDO2Devices: []string{}},
+		Backup: backups{
+			Debounce: duration(30 * time.Second), Daily: duration(24 * time.Hour),
+			StaleAfter: duration(72 * time.Hour), ProveAfter: duration(180 * 24 * time.Hour),
+		},
+		Tokens: access{Users: []string{}, FIDO2Devices: []string{}},
 	}
 }
 
@@ -162,6 +174,9 @@ func (c config) check() error {
 	if err := c.Tokens.check(); err != nil {
 		return err
 	}
+	if err := c.Backup.check(); err != nil {
+		return err
+	}
 	for name, d := range map[string]duration{"session.idle_lock": c.Session.IdleLock, "session.hard_lock": c.Session.HardLock} {
 		if time.Duration(d) < shortestLock || time.Duration(d) > longestLock {
 			return fmt.Errorf("%s must lie between %s and %s", name, shortestLock, longestLock)
@@ -169,6 +184,24 @@ func (c config) check() error {
 	}
 	if d := time.Duration(c.Recovery.Reminder); d != 0 && d < shortestReminder {
 		return fmt.Errorf("recovery.reminder must be 0s or at least %s", shortestReminder)
+	}
+	return nil
+}
+
+func (b backups) check() error {
+	for _, f := range []struct {
+		name        string
+		value       duration
+		least, most time.Duration
+	}{
+		{"debounce", b.Debounce, time.Second, time.Hour},
+		{"daily", b.Daily, time.Minute, 30 * 24 * time.Hour},
+		{"stale_after", b.StaleAfter, time.Minute, 366 * 24 * time.Hour},
+		{"prove_after", b.ProveAfter, 0, 100 * 366 * 24 * time.Hour},
+	} {
+		if d := time.Duration(f.value); d < f.least || d > f.most {
+			return fmt.Errorf("backup.%s must lie between %s and %s", f.name, f.least, f.most)
+		}
 	}
 	return nil
 }

@@ -189,6 +189,18 @@ func (s *service) limits() daemon.Limits {
 	}
 }
 
+func (s *service) backupRules() daemon.BackupRules {
+	b := s.config.Backup
+	r := daemon.BackupRules{
+		Debounce: time.Duration(b.Debounce), Daily: time.Duration(b.Daily),
+		StaleAfter: time.Duration(b.StaleAfter), ProveAfter: time.Duration(b.ProveAfter),
+	}
+	if r.ProveAfter == 0 {
+		r.ProveAfter = -1
+	}
+	return r
+}
+
 func (s *service) attestation() daemon.Attestation {
 	return daemon.Attestation{Required: s.config.Tokens.RequireAttestation, Roots: s.roots}
 }
@@ -205,7 +217,7 @@ func (s *service) build() error {
 	s.setAccess()
 	cfg := daemon.Config{
 		StateDir: s.config.StateDir, Mode: s.mode, Owner: owner, Version: buildVersion(), Socket: s.config.Socket,
-		Helper: s.helper.get, HelperConfined: s.helper.confinement, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Log: s.log,
+		Helper: s.helper.get, HelperConfined: s.helper.confinement, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Backups: s.backupRules(), Log: s.log,
 	}
 	if findErr == nil {
 		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Running: &s.helpers, Guard: secret.Do, Log: s.log})
@@ -331,12 +343,13 @@ func (s *service) reload() {
 		return
 	}
 	old := s.config
-	s.config.Session, s.config.LogLevel, s.config.Tokens = c.Session, c.LogLevel, c.Tokens
+	s.config.Session, s.config.LogLevel, s.config.Tokens, s.config.Backup = c.Session, c.LogLevel, c.Tokens, c.Backup
 	s.config.Tokens.FIDO2Devices, s.roots = old.Tokens.FIDO2Devices, roots
 	s.level.Set(level)
 	s.setAccess()
 	s.daemon.SetLimits(s.limits())
 	s.daemon.SetAttestation(s.attestation())
+	s.daemon.SetBackupRules(s.backupRules())
 	newDevice := func(path string) bool { return !slices.Contains(old.Tokens.FIDO2Devices, path) }
 	if slices.ContainsFunc(c.Tokens.FIDO2Devices, newDevice) {
 		s.log.Warn("tokens.fido2_devices changes at the next start")

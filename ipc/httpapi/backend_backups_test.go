@@ -31,7 +31,7 @@ func (b *backend) AddDestination(_ context.Context, p ipc.Principal, r ipc.AddDe
 }
 
 func (b *backend) RemoveDestination(_ context.Context, p ipc.Principal, id string, r ipc.RemoveDestinationRequest) (ipc.DestinationList, error) {
-	b.note(p, "RemoveDestination", id)
+	b.note(p, "RemoveDestination "+id, r)
 	return ipc.DestinationList{Version: 1, Destinations: []ipc.Destination{}}, nil
 }
 
