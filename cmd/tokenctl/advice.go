@@ -7,8 +7,9 @@ import (
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// All advice that tokenctl gives lives in this file and, where it is about
-// tokens, in advicetoken.go. Messages say facts; what follows here says what to
+// All advice that tokenctl gives lives in the files advice*.go: about tokens in
+// advicetoken.go, about backups that are made by themselves in advicebackup.go,
+// about files and passwords that are lost in adviceloss.go. Messages say facts; what follows here says what to
 // do about them.
 
 // advise is [advise], with what this run knows.

@@ -19,7 +19,7 @@ import (
 )
 
 // fileCause is why no backup can be had from a file. Each has a remedy of its
-// own, in advicebackup.go.
+// own, in adviceloss.go.
 type fileCause string
 
 // The causes; whole is none.
