@@ -140,7 +140,7 @@ func (u *user) spoolProblems(p *problems, n *notesData) {
 	}
 	if d := n.Drop; d != nil {
 		p.add(true, ipc.BackupDropped, "tokenctl backup status --agree",
-			"there were %d accounts and now there are %d; the backup from before is kept until you agree", d.Had, d.Has)
+			"the number of accounts fell from %d to %d; the backup from before is kept until you agree", d.Had, d.Has)
 	}
 	if b := n.newestBackup(func(b backupNote) bool { return b.Spooled != "" }); b != nil && b.Opened.IsZero() {
 		if why := u.whyUnopened(b.SHA256); why != "" {

@@ -12,3 +12,11 @@ func adviceNoTimer(cron string) []string {
 	return []string{"where there is cron, add this line with `crontab -e`: " + cron,
 		"or let anything that runs once an hour, as you, run `tokenctl backup run`"}
 }
+
+func adviceDestinations() []string {
+	return []string{"see which there are: `tokenctl backup destination list`"}
+}
+
+func adviceNoDrop() []string {
+	return []string{"see how the backups are: `tokenctl backup status`"}
+}

@@ -119,12 +119,12 @@ backup from before is removed nowhere.`,
 
 func (c *cli) agreeToDrop(ctx context.Context, st ipc.BackupStatus) (ipc.BackupStatus, error) {
 	if st.Drop == nil {
-		return st, &ipc.Error{Kind: ipc.NotFound, Message: "there is no drop in accounts to agree to"}
+		return st, failWith("agree", &ipc.Error{Kind: ipc.NotFound, Message: "there is no drop in accounts to agree to"}, adviceNoDrop()...)
 	}
 	had, has := st.Drop.Had, st.Drop.Has
 	st, err := c.daemon().AgreeToDrop(ctx, ipc.AgreeToDropRequest{Before: st.Drop.Before})
 	if err == nil {
-		c.say("agreed: %d accounts where there were %d; the backup from before is kept as long as any other", has, had)
+		c.say("agreed: %d accounts instead of %d; the backup from before is kept as long as any other", has, had)
 	}
 	return st, err
 }

@@ -156,7 +156,7 @@ func (c *cli) destinationRemoveCommand() *cobra.Command {
 				return d.ID == args[0] || d.Path == args[0] || d.Path == path
 			})
 			if at < 0 {
-				return fail(doing, &ipc.Error{Kind: ipc.NotFound, Message: "there is no such destination"})
+				return failWith(doing, &ipc.Error{Kind: ipc.NotFound, Message: "there is no such destination"}, adviceDestinations()...)
 			}
 			d := list.Destinations[at]
 			left, err := c.daemon().RemoveDestination(cmd.Context(), d.ID, ipc.RemoveDestinationRequest{Confirm: d.ID})

@@ -78,11 +78,7 @@ func (c *cli) initCommand() *cobra.Command {
 			if err != nil {
 				return enrollFailure("make a vault", "tokenctl init", &ef, err)
 			}
-			if c.json {
-				return errors.Join(c.printJSON(res), bf.setUp(ctx, c))
-			}
-			c.sayVaultMade(res)
-			return bf.setUp(ctx, c)
+			return c.showVaultMade(ctx, res, &bf)
 		},
 	}
 	ef.add(cmd)
@@ -152,6 +148,15 @@ func (c *cli) makeVault(ctx context.Context, r ipc.InitRequest, given bool, kept
 		return err
 	})
 	return res, err
+}
+
+// showVaultMade tells of a new vault, and sets up where its backups go.
+func (c *cli) showVaultMade(ctx context.Context, res ipc.InitResult, bf *backupFlags) error {
+	if c.json {
+		return errors.Join(c.printJSON(res), bf.setUp(ctx, c))
+	}
+	c.sayVaultMade(res)
+	return bf.setUp(ctx, c)
 }
 
 func (c *cli) sayVaultMade(res ipc.InitResult) {

@@ -210,6 +210,7 @@ type history struct {
 	places []*folderPlace
 	log    []string
 	others map[string]string // files of nobody's here, with their hashes
+	opened map[string]opened // what was opened already, by its hash
 }
 
 func newHistory(t *testing.T, tpl *historyTemplate, seed uint64, i int, y *happened) *history {
@@ -217,7 +218,7 @@ func newHistory(t *testing.T, tpl *historyTemplate, seed uint64, i int, y *happe
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &history{t: t, tpl: tpl, rng: rand.New(rand.NewPCG(seed, uint64(i))), tally: y, dir: dir, others: map[string]string{}}
+	h := &history{t: t, tpl: tpl, rng: rand.New(rand.NewPCG(seed, uint64(i))), tally: y, dir: dir, others: map[string]string{}, opened: map[string]opened{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("TOKEND_TEST_SEED=%d/%d: %s", seed, i, strings.Join(h.log, "\n"))
@@ -342,9 +343,27 @@ func hexOf(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// content opens a container with the recovery key; its digest is of every account
-// with its secret.
+// opened is what a container holds, or why it does not open.
+type opened struct {
+	generation uint64
+	digest     string
+	err        error
+}
+
+// content is what a container holds; each is opened once.
 func (h *history) content(data []byte) (generation uint64, digest string, err error) {
+	sum := hexOf(data)
+	o, ok := h.opened[sum]
+	if !ok {
+		o.generation, o.digest, o.err = h.open(data)
+		h.opened[sum] = o
+	}
+	return o.generation, o.digest, o.err
+}
+
+// open opens a container with the recovery key; its digest is of every account
+// with its secret.
+func (h *history) open(data []byte) (generation uint64, digest string, err error) {
 	a, err := archive.Parse(data)
 	if err != nil {
 		return 0, "", err
