@@ -14,14 +14,11 @@ import (
 func TestEveryByte(t *testing.T) {
 	data := newSample(t).build(t)
 	for at := range data {
-		for _, bits := range []byte{1, 0x20, 0x80} { // 0x20 makes small letters of great ones
-			bad := bytes.Clone(data)
-			bad[at] ^= bits
-			if _, err := Parse(bad); !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrNewer) {
-				t.Fatalf("byte %d, bits %x: %v", at, bits, err)
-			} else if errors.Is(err, ErrNewer) && !inVersion(data, at) {
-				t.Fatalf("byte %d, bits %x: %v", at, bits, err)
-			}
+		bits := byte(1) << (at % 8)
+		bad := bytes.Clone(data)
+		bad[at] ^= bits
+		if _, err := Parse(bad); !errors.Is(err, ErrDamaged) && (!errors.Is(err, ErrNewer) || !inVersion(data, at)) {
+			t.Fatalf("byte %d, bits %x: %v", at, bits, err)
 		}
 	}
 	for n := range data {
