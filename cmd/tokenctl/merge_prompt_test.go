@@ -11,8 +11,8 @@ import (
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// backupFile is a backup in a folder of its own.
-func backupFile(t *testing.T) string {
+// fileOfBackup is a backup in a folder of its own.
+func fileOfBackup(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "b.tokend")
 	if err := os.WriteFile(path, sampleBackup(t), 0o600); err != nil {
@@ -27,7 +27,7 @@ func TestRestoreAsksAboutConflicts(t *testing.T) {
 	f := opened("Example from the backup session totp")
 	f.accounts[0].Name = "from the backup"
 	f.status.Vault.State = ipc.VaultIsLocked
-	path := backupFile(t)
+	path := fileOfBackup(t)
 	x := at(t, f, "backup", "restore", path)
 	x.sees(`PIN for YubiKey`).types(fakePIN + "\n")
 	x.sees(`ITEM +ACTION +ACCOUNT +WHY`).sees(`1 +conflict +Example:from the backup +another secret is there`).sees(`1 conflict\r`)
