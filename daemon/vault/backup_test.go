@@ -20,7 +20,7 @@ func (r *rig) newBackup() []byte {
 	return data
 }
 
-func TestOpenBackup(t *testing.T) {
+func TestCompareBackup(t *testing.T) {
 	r := newRig(t)
 	v := r.create()
 	r.add(v, newAccounts(3, tokens.ClassSession, "totp")...)
@@ -30,36 +30,36 @@ func TestOpenBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	data := r.newBackup()
-	got, err := v.OpenBackup(data)
+	got, err := v.CompareBackup(data)
 	if err != nil || !got.Compared || got.Accounts != 6 || got.Generation != v.Generation() {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	r.add(v, newAccounts(1, tokens.ClassSession, "steam")...)
-	if got, err := v.OpenBackup(data); err != nil || got.Compared || got.Accounts != 6 {
+	if got, err := v.CompareBackup(data); err != nil || got.Compared || got.Accounts != 6 {
 		t.Errorf("one of an earlier generation: %+v, %v", got, err)
 	}
 	// Every byte is under the signature, but for the tar's padding.
 	for i := 0; i < len(data); i += 97 {
 		bad := bytes.Clone(data)
 		bad[i] ^= 0x40
-		if _, err := v.OpenBackup(bad); err == nil {
+		if _, err := v.CompareBackup(bad); err == nil {
 			t.Errorf("byte %d: changed, and opened", i)
 		}
 	}
-	if _, err := v.OpenBackup(nil); err == nil {
+	if _, err := v.CompareBackup(nil); err == nil {
 		t.Error("nothing was opened")
 	}
 	other := newRig(t)
 	ov := other.create()
-	_, err = ov.OpenBackup(data)
+	_, err = ov.CompareBackup(data)
 	wantErr(t, err, ErrOtherKeys)
 	if err := v.RotateRecovery(t.Context(), []byte("another password"), r.key.way("one")); err != nil {
 		t.Fatal(err)
 	}
-	_, err = v.OpenBackup(data)
+	_, err = v.CompareBackup(data)
 	wantErr(t, err, ErrOtherKeys)
 	v.Lock()
-	_, err = v.OpenBackup(r.newBackup())
+	_, err = v.CompareBackup(r.newBackup())
 	wantErr(t, err, ErrLocked)
 }
 
@@ -90,7 +90,7 @@ func TestFoldCounters(t *testing.T) {
 	if a, err := v.Account(h.ID); err != nil || a.Counter != 3 {
 		t.Errorf("%+v, %v", a, err)
 	}
-	if got, err := v.OpenBackup(r.newBackup()); err != nil || !got.Compared {
+	if got, err := v.CompareBackup(r.newBackup()); err != nil || !got.Compared {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
