@@ -136,7 +136,7 @@ func (c *cli) importFiles(ctx context.Context, f *importFlags, args []string) er
 			return err
 		}
 	} else {
-		c.sayImported(ctx, f, g, doc)
+		c.sayImported(ctx, g, doc)
 	}
 	if len(doc.Skipped) > 0 {
 		return silent{ipc.RowsSkipped.Info().Exit}

@@ -57,7 +57,7 @@ func changes(p ipc.Plan) int { return p.Added + p.Replaced + p.Renamed }
 
 // sayImported is the report, last on the screen: what was done, and what to do
 // next.
-func (c *cli) sayImported(ctx context.Context, f *importFlags, g *gathered, doc importDocument) {
+func (c *cli) sayImported(ctx context.Context, g *gathered, doc importDocument) {
 	plan := ipc.Plan{}
 	if doc.Plan != nil {
 		plan = *doc.Plan
