@@ -172,6 +172,7 @@ func (u *user) makeBackup(ctx context.Context, fold bool) error {
 		// Whatever is written from here on asks for a backup of its own.
 		k.mu.Lock()
 		k.due.Done()
+		k.looked = true
 		k.mu.Unlock()
 		err = u.spoolNewest(store)
 	}

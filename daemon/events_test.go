@@ -76,17 +76,24 @@ func TestEventsAreOnesOwn(t *testing.T) {
 	if err := d.Lock(t.Context(), bob); err != nil {
 		t.Fatal(err)
 	}
-	if e := <-his.events; e.Type != ipc.EventLocked || e.Detail != "on request" {
+	e := <-his.events
+	for e.Type == ipc.EventBackupState { // of his own vault
+		e = <-his.events
+	}
+	if e.Type != ipc.EventLocked || e.Detail != "on request" {
 		t.Errorf("another user's stream says %+v", e)
 	}
 }
 
 func TestASlowReceiverIsToldWhatItMissed(t *testing.T) {
-	d := start(t, nil)
+	d := start(t, func(cfg *daemon.Config) { cfg.Backups.Debounce = time.Hour }) // whose events would come between
 	p := caller("1000")
 	initSoft(t, d, p)
 	a := add(t, d, p, aliceURI)
 	add(t, d, p, "otpauth://totp/other?secret=GEZDGNBVGY3TQOJQ")
+	if _, err := d.PlanBackupRun(t.Context(), p, ipc.BackupRunRequest{}); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	begun, resume := make(chan struct{}), make(chan struct{})
