@@ -8,7 +8,7 @@ import (
 	"filippo.io/age"
 )
 
-// ErrKeyTyped: what was typed for a recovery key cannot be one; a letter is
+// ErrKeyTyped says that what was typed for a recovery key cannot be one; a letter is
 // missing or wrong. It says nothing of any container.
 var ErrKeyTyped = errors.New("not a recovery key as it was printed")
 
