@@ -295,7 +295,7 @@ func adviceNoClipboard(session bool) []string {
 
 func adviceMigrationQR() []string {
 	return []string{"this is the picture of an export of Google Authenticator, which holds many accounts in a form of its own",
-		"show the QR code of a single account instead, or add it by its secret: `tokenctl account add`"}
+		"bring them all in, with all pictures of the export at once: `tokenctl import FILE...`"}
 }
 
 func adviceNoQR() []string {
@@ -453,6 +453,7 @@ func adviceNext() []string {
 		"tokenctl code NAME          a code",
 		"tokenctl code --watch       all codes, live",
 		"tokenctl account add        another account",
+		"tokenctl import FILE...     all accounts of another app",
 		"tokenctl token enroll       a second token, so that one can be lost",
 		"tokenctl status             how everything is",
 	}

@@ -8,6 +8,9 @@ import "github.com/tokenbridge/tokend/ipc"
 // adviceBringBack is how an account comes back from a backup.
 const adviceBringBack = "tokenctl backup restore FILE shows what is missing here, and adds it"
 
+// adviceTimerGone removes the timer of backups, which has nothing to copy any more.
+const adviceTimerGone = "tokenctl backup schedule remove"
+
 // adviceUnbacked is about a vault that would be lost for good; missing are the
 // flags that say so.
 func adviceUnbacked(v ipc.Vault, missing string) []string {

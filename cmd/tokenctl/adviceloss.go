@@ -1,9 +1,33 @@
 package main
 
 import (
+	"cmp"
 	"path/filepath"
 	"strings"
+
+	"github.com/tokenbridge/tokend/ipc"
 )
+
+// adviceAfterLoss is about a vault that came back without its tokens: which still
+// open it, and every backup until now.
+func adviceAfterLoss(gone []ipc.Token) []string {
+	a := []string{"no token that opens this vault is plugged in. To have one here, plug it in, then:"}
+	if len(gone) > 0 {
+		names := make([]string, len(gone))
+		for i, t := range gone {
+			names[i] = tokenLabel(t)
+		}
+		a = []string{"the vault still opens with " + strings.Join(names, ", ") + ", which is not plugged in. If it is lost, plug another one in and enrol it:"}
+	}
+	a = append(a, "  tokenctl token enroll")
+	if len(gone) > 0 {
+		a = append(a, "and then take the lost one's way into the vault away:")
+	}
+	for _, t := range gone {
+		a = append(a, "  tokenctl token revoke "+quoted(cmp.Or(t.Label, t.ID)))
+	}
+	return a
+}
 
 // adviceCause is what to do about a file from which no backup can be had.
 func adviceCause(b *backupFile) []string {

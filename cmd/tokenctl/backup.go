@@ -252,6 +252,9 @@ tokenctl backup undo takes it back.`,
 			return c.printJSON(res)
 		}
 		c.sayRestored(res, a, signer != "")
+		if st, err := c.daemon().Status(ctx); err == nil {
+			c.sayAfterLoss(st)
+		}
 		return nil
 	}
 	return cmd
@@ -322,6 +325,26 @@ func (c *cli) sayRestored(res ipc.RestoreResult, a *archive.Archive, demanded bo
 		c.say("  if it is another, somebody else made this backup: do not use the vault")
 	}
 	c.warn(res.Notices)
+}
+
+// sayAfterLoss says how to go on where the recovery password opened the vault and
+// none of its tokens is plugged in: they may be lost.
+func (c *cli) sayAfterLoss(st ipc.Status) {
+	if st.Vault.State != ipc.VaultUnlocked || st.Vault.UnlockedBy != "recovery password" && st.Vault.UnlockedBy != "recovery key" {
+		return
+	}
+	var gone []ipc.Token
+	for _, t := range st.Tokens {
+		switch {
+		case t.Enrolled && t.Present:
+			return
+		case t.Enrolled:
+			gone = append(gone, t)
+		}
+	}
+	for _, line := range adviceAfterLoss(gone) {
+		c.say("%s", clean(line))
+	}
 }
 
 // parseBackup reads a backup file and checks its structure and signature.

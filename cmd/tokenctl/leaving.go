@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -15,9 +17,10 @@ import (
 // rights: whether the backups are there, and what was installed for them.
 type here struct {
 	Backups []seenBackup `json:"backups"`
-	// Installed are files that were made for the daemon outside of its state:
-	// units and timers, its configuration.
+	// Installed are folders of the daemon's outside of its state: its configuration.
 	Installed []string `json:"installed"`
+	// Timer is the unit of the timer that copies backups, where it is installed.
+	Timer string `json:"timer,omitempty"`
 }
 
 // seenBackup is what was found at the path of a backup.
@@ -32,20 +35,38 @@ type seenBackup struct {
 	Usable bool `json:"usable"`
 }
 
+// lookLimit is how long is waited for the folders with backups, which may be on a
+// stick that hangs or a machine that does not answer.
+const lookLimit = 15 * time.Second
+
 // lookAround looks at the backups that the daemon knows of, and for what was
 // installed.
 func (c *cli) lookAround(left ipc.Leaving) here {
 	h := here{Backups: []seenBackup{}, Installed: []string{}}
+	limit := time.NewTimer(lookLimit)
+	defer limit.Stop()
+	late := false
 	for _, b := range left.Backups {
-		seen := seenBackup{Path: b.Path, Usable: len(b.OpenedBy) > 0 && (!b.Opened.IsZero() || !b.Proved.IsZero())}
-		seen.Problem = c.notWhole(b.Path, b.SHA256)
+		seen := seenBackup{Path: b.Path, Usable: len(b.OpenedBy) > 0 && (!b.Opened.IsZero() || !b.Proved.IsZero()), Problem: "its folder does not answer"}
+		answer := make(chan string, 1)
+		if !late {
+			go func() { answer <- c.notWhole(b.Path, b.SHA256) }()
+			select {
+			case seen.Problem = <-answer:
+			case <-limit.C:
+				late = true
+			}
+		}
 		seen.Whole = seen.Problem == ""
 		h.Backups = append(h.Backups, seen)
 	}
-	for _, path := range installedPaths() {
-		if _, err := os.Lstat(path); err == nil {
+	if dir, err := os.UserConfigDir(); err == nil {
+		if path := filepath.Join(dir, "tokend"); isThere(path) {
 			h.Installed = append(h.Installed, path)
 		}
+	}
+	if t, err := c.newTimer(); err == nil && t.installed() {
+		h.Timer = cmp.Or(t.path(), t.kind())
 	}
 	return h
 }
@@ -67,13 +88,4 @@ func (c *cli) notWhole(path, sum string) string {
 		return "another file is there"
 	}
 	return ""
-}
-
-// installedPaths are where files of ours lie outside of the daemon's state.
-func installedPaths() []string {
-	var list []string
-	if dir, err := os.UserConfigDir(); err == nil {
-		list = append(list, filepath.Join(dir, "tokend"))
-	}
-	return list
 }

@@ -317,8 +317,8 @@ func TestQuickstartAsks(t *testing.T) {
 	x.sees("YubiKey is plugged in").sees(`Use it\? \(yes/no\) \[yes\]: `).types("\n")
 	x.sees("PIN for YubiKey").types(fakePIN + "\n").sees("it opens with YubiKey")
 	x.sees("Set one now").types("\n").sees("New recovery password").types("long enough 1\n").sees("Once more").types("long enough 1\n")
-	x.sees("Type qr, uri, secret, sample, or skip").types("qr\n").sees("Picture").types("/nowhere.png\n").sees("no such file")
-	x.sees("Type qr, uri, secret, sample, or skip").types("sample\n").sees("added Example:sample@example.com").sees(`[0-9]{6}\r\n`)
+	x.sees("Type import, qr, uri, secret, sample, or skip").types("qr\n").sees("Picture").types("/nowhere.png\n").sees("no such file")
+	x.sees("Type import, qr, uri, secret, sample, or skip").types("sample\n").sees("added Example:sample@example.com").sees(`[0-9]{6}\r\n`)
 	x.sees("Folder for copies").types("skip\n").sees(`New file \(or skip\) \[.*/vault-.*\.tokend\]: `).types("\n").sees("wrote and read back").sees("What next").ends(0)
 }
 
@@ -440,8 +440,8 @@ func TestQuickstartGoesOnAfterMistakes(t *testing.T) {
 	x.sees("PIN for YubiKey").types(fakePIN + "\n").sees("made vault")
 	x.sees("Set one now").types("\n").sees("New recovery password").types("\n").sees("nothing was typed")
 	x.sees("New recovery password").types("long enough 1\n").sees("Once more: ").types("long enough 1\n").sees("is set")
-	x.sees("Type qr, uri").types("uri\n").sees("otpauth").types("nonsense\n").sees("not an otpauth://")
-	x.sees("Type qr, uri").types("secret\n").sees("Issuer").types("GitHub\n").sees("Name").types("\n").sees("needs a name")
+	x.sees("Type import, qr, uri").types("uri\n").sees("otpauth").types("nonsense\n").sees("not an otpauth://")
+	x.sees("Type import, qr, uri").types("secret\n").sees("Issuer").types("GitHub\n").sees("Name").types("\n").sees("needs a name")
 	x.sees("Name").types("me\n").sees("Secret .*: ").types("GEZ0GNBVGY3TQOJQ\n").sees("character 4 is not base32").sees("a letter misread")
 	x.sees("Secret .*: ").types("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\n").sees("added GitHub:me").sees("Its code")
 	x.sees("A backup").sees("Folder for copies").types("skip\n").sees("New file").types("/nonexistent/b.tokend\n").sees("cannot write the backup").sees("New file").types("skip\n")

@@ -27,6 +27,9 @@ func (c *cli) sayLeaving(r *remains) {
 	for _, path := range r.Here.Installed {
 		c.say("- %s", clean(path))
 	}
+	if r.Here.Timer != "" {
+		c.say("- The timer that copies backups: %s", clean(r.Here.Timer))
+	}
 	c.say("")
 	c.say("A deleted file can survive on an SSD or in a snapshot of the disk. It is sealed: whoever finds it")
 	c.say("needs an enrolled token with its PIN, or the recovery password, as for a backup.")
@@ -109,12 +112,23 @@ func (c *cli) sayLeftBackups(r *remains) {
 		c.say("- No backup is known. One that was copied elsewhere stays there.")
 		return
 	}
-	c.say("- Backups, which stay where they are:")
-	for i, b := range r.Backups {
-		c.say("    %s", clean(b.Path))
-		c.say("      %s", strings.Join(backupWorth(c, b, r.Here.Backups[i]), "; "))
+	c.say("- Backups, which stay where they are, the newest first:")
+	var folders []string
+	for i, b := range slices.Backward(r.Backups) {
+		if len(r.Backups)-i <= mostBackups {
+			c.say("    %s", clean(b.Path))
+			c.say("      %s", strings.Join(backupWorth(c, b, r.Here.Backups[i]), "; "))
+		} else if dir := filepath.Dir(b.Path); !slices.Contains(folders, dir) {
+			folders = append(folders, dir)
+		}
+	}
+	if n := len(r.Backups) - mostBackups; n > 0 {
+		c.say("    and %d more in %s", n, clean(strings.Join(folders, ", ")))
 	}
 }
+
+// mostBackups is how many backups are named one by one.
+const mostBackups = 8
 
 // backupWorth says in a few words what a backup is worth.
 func backupWorth(c *cli, b ipc.LeftBackup, seen seenBackup) []string {
@@ -176,6 +190,9 @@ func (c *cli) sayLeftovers(r *remains) {
 			c.say("  remove them: %s", adviceWipe(t.Token, t.Present))
 		}
 	}
+	if r.Here.Timer != "" {
+		c.say("Left: the timer that copies backups; remove it: %s", adviceTimerGone)
+	}
 	for _, path := range r.Here.Installed {
 		c.say("Left: %s", clean(path))
 	}
@@ -192,6 +209,9 @@ func (c *cli) sayPurged(res ipc.PurgeResult, r *remains) {
 		if len(t.Slots) > 0 {
 			c.say("to remove the keys in %s from %s: %s", slotsText(t.Slots), leftName(t), adviceWipe(t.Token, t.Present))
 		}
+	}
+	if r.Here.Timer != "" {
+		c.say("to remove the timer that copies backups: %s", adviceTimerGone)
 	}
 	for i, b := range slices.Backward(r.Here.Backups) {
 		if b.Whole && len(r.Backups[i].OpenedBy) > 0 {

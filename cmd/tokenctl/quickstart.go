@@ -273,6 +273,7 @@ func (q *quickstart) next(ctx context.Context) error {
 		return err
 	}
 	q.heading("What next")
+	q.sayAfterLoss(st)
 	q.warn(adviceNoPIN(st.Warnings, onlyWay(st.Tokens, st.Vault)))
 	q.say("The daemon goes on listening at %s", clean(st.Daemon.Socket))
 	if q.socket != "" || q.getenv(local.EnvSocket) != "" {

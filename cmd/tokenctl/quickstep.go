@@ -36,12 +36,12 @@ func (q *quickstart) account(ctx context.Context) error {
 		q.say("%s in the vault", plural(n, "account"))
 		return nil
 	}
-	q.heading("The first account")
+	q.heading("The first accounts")
 	f := &addFlags{}
 	var accounts []ipc.NewAccount
 	for accounts == nil {
 		if accounts, err = q.askAccount(ctx, f); err == nil && accounts == nil {
-			return nil // declined
+			return nil // declined, or brought in
 		}
 		var e *ipc.Error
 		if err != nil && (q.f.sample || !errors.As(err, &e) || e.Kind == ipc.Cancelled) {
@@ -69,13 +69,16 @@ func (q *quickstart) account(ctx context.Context) error {
 func (q *quickstart) askAccount(ctx context.Context, f *addFlags) ([]ipc.NewAccount, error) {
 	from := "sample"
 	if !q.f.sample {
-		q.say("The service shows a QR code or a secret as text when two-factor login is set up there.")
+		q.say("From another app come all its accounts at once, by its export. For a new account the service")
+		q.say("shows a QR code or a secret as text when two-factor login is set up there.")
 		var err error
-		if from, err = q.ask(ctx, "Type qr, uri, secret, sample, or skip", "sample", "--sample"); err != nil {
+		if from, err = q.ask(ctx, "Type import, qr, uri, secret, sample, or skip", "sample", "--sample"); err != nil {
 			return nil, err
 		}
 	}
 	switch strings.ToLower(from) {
+	case "import":
+		return nil, q.importStep(ctx)
 	case "sample":
 		// Session class, so that its code shows without a touch.
 		return []ipc.NewAccount{{URI: ipc.Secret(sampleURI), Class: "session"}}, nil
@@ -100,6 +103,43 @@ func (q *quickstart) askAccount(ctx context.Context, f *addFlags) ([]ipc.NewAcco
 	return nil, usage("please type one of the words")
 }
 
+// importStep brings in the accounts of another app. What it could not read is
+// said, and ends nothing.
+func (q *quickstart) importStep(ctx context.Context) error {
+	q.say("Give the files of the export: what the app wrote, or pictures of all its QR codes.")
+	answer, err := q.ask(ctx, "Files (with spaces between, * is any)", "", "tokenctl import FILE...")
+	if err != nil {
+		return err
+	}
+	err = q.importFiles(ctx, &importFlags{}, filesIn(answer))
+	var s silent
+	if errors.As(err, &s) {
+		q.say("the rest can be brought in later: tokenctl import FILE...")
+		return nil
+	}
+	return err
+}
+
+// filesIn are the files that a line names: one whose name has spaces, or several,
+// with * and the like as a shell has them. What fits nothing is left as it is, for
+// the failure to name.
+func filesIn(line string) []string {
+	whole := expandHome(strings.Trim(line, "\"'"))
+	if isThere(whole) || line == "" {
+		return []string{whole}
+	}
+	var files []string
+	for _, word := range strings.Fields(line) {
+		word = expandHome(strings.Trim(word, "\"'"))
+		if found, err := filepath.Glob(word); err == nil && len(found) > 0 {
+			files = append(files, found...)
+		} else {
+			files = append(files, word)
+		}
+	}
+	return files
+}
+
 // code shows a live code of the first account that makes one.
 func (q *quickstart) code(ctx context.Context) error {
 	list, err := q.daemon().Accounts(ctx)
@@ -122,6 +162,9 @@ func (q *quickstart) code(ctx context.Context) error {
 		return nil
 	}
 	a := accounts[0]
+	if rank(a) == 1 && !q.canTouch(ctx) {
+		return nil // what to do is said at the end
+	}
 	q.heading("Its code")
 	var code ipc.Code
 	err = q.open(ctx, &authFlags{}, func(ctx context.Context, auth ipc.Auth) (err error) {
@@ -134,6 +177,14 @@ func (q *quickstart) code(ctx context.Context) error {
 	q.say("%s, valid for %s:", accountName(a.Issuer, a.Name), span(code.ValidUntil.Sub(q.now())))
 	q.print("%s", clean(code.Code))
 	return nil
+}
+
+// canTouch says whether a token is plugged in that opens the touch class.
+func (q *quickstart) canTouch(ctx context.Context) bool {
+	list, err := q.daemon().Tokens(ctx)
+	return err == nil && slices.ContainsFunc(list.Tokens, func(t ipc.Token) bool {
+		return t.Enrolled && t.Present && slices.Contains(t.Classes, "touch")
+	})
 }
 
 // backupStep writes a first backup.
