@@ -92,7 +92,7 @@ func TestCrashInAMerge(t *testing.T) {
 	}
 	log := plain.fs.log
 	outcomes := map[string]int{}
-	for n := begin + 1; n <= plain.fs.ops; n++ {
+	for n := begin + 1; n <= plain.fs.ops; n += faultStride {
 		for _, mode := range faultModes(log, n) {
 			for _, fault := range []error{errCrash, errNoSpace} {
 				s := newMergeScenario(t, key)
@@ -334,7 +334,7 @@ func TestMergeManyIsQuick(t *testing.T) {
 // decision names is there afterwards as it was, all secrets that come in are
 // there or were left out by name, and an undo brings the state of before.
 func TestMergeLosesNothing(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(60 / faultStride) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		r := newRig(t)
 		v := r.create()
