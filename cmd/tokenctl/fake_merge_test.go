@@ -88,7 +88,10 @@ func (f *fake) decide(it *ipc.PlanItem, r ipc.ImportRequest) {
 // MergeBackup finds in every backup one account that is not there.
 func (f *fake) MergeBackup(ctx context.Context, p ipc.Principal, r ipc.MergeBackupRequest) (ipc.Plan, error) {
 	f.mu.Lock()
-	_, err := f.openWith(r.Auth)
+	err := f.enter(true)
+	if err == nil {
+		_, err = f.openWith(r.Auth)
+	}
 	f.mu.Unlock()
 	if err != nil {
 		return ipc.Plan{}, err

@@ -38,6 +38,27 @@ type decisions struct {
 	apply   bool
 }
 
+// flags are the decisions as they are typed, each after a space.
+func (d decisions) flags() string {
+	var b strings.Builder
+	if d.keep {
+		b.WriteString(" --keep")
+	}
+	for _, r := range d.resolve {
+		switch r.Action {
+		case ipc.PlanRename:
+			name := r.Name
+			if r.Issuer != "" {
+				name = r.Issuer + ":" + r.Name
+			}
+			b.WriteString(" --rename " + quoted(r.Item+"="+name))
+		case ipc.PlanReplace, ipc.PlanLeave:
+			b.WriteString(" --" + r.Action + " " + r.Item)
+		}
+	}
+	return b.String()
+}
+
 // planner asks the daemon for a plan or, with apply, has it done.
 type planner func(ctx context.Context, d decisions) (ipc.Plan, error)
 
@@ -74,7 +95,7 @@ func (c *cli) runPlan(ctx context.Context, doing, again string, f *planFlags, ca
 		return p, nil
 	}
 	if !c.canAsk() {
-		c.say("nothing was changed; %s", adviceApply(again, p.Conflicts))
+		c.say("nothing was changed; %s", adviceApply(again+d.flags(), p.Conflicts))
 		return p, nil
 	}
 	return c.askAndApply(ctx, again, p, d, call)
@@ -139,7 +160,7 @@ const manyRows = 20
 
 // showPlan prints a plan: a row an account.
 func (c *cli) showPlan(p ipc.Plan) {
-	t := &table{head: []string{"ITEM", "ACTION", "ACCOUNT", "WHY"}, flexible: 3}
+	t := &table{head: []string{"ITEM", "ACTION", "ACCOUNT", "WHY"}, flexible: 2}
 	short := c.outTTY && len(p.Items) > manyRows
 	hidden := 0
 	for i := range p.Items {

@@ -151,7 +151,8 @@ func (c *cli) askAndApply(ctx context.Context, again string, p ipc.Plan, d decis
 		return p, err
 	}
 	if !yes {
-		c.say("nothing was changed; %s", adviceApply(again, 0))
+		d.keep = d.keep || slices.ContainsFunc(d.resolve, func(r ipc.Resolution) bool { return r.Action == ipc.PlanKeep })
+		c.say("nothing was changed; %s", adviceApply(again+d.flags(), 0))
 		return p, nil
 	}
 	return c.applyAsking(ctx, p, d, call)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -91,7 +92,7 @@ func TestCrashInAMerge(t *testing.T) {
 	}
 	log := plain.fs.log
 	outcomes := map[string]int{}
-	for n := begin + 1; n <= plain.fs.ops; n++ {
+	for n := begin + 1; n <= plain.fs.ops; n += faultStride {
 		for _, mode := range faultModes(log, n) {
 			for _, fault := range []error{errCrash, errNoSpace} {
 				s := newMergeScenario(t, key)
@@ -193,6 +194,48 @@ func TestUndoFilesGo(t *testing.T) {
 	wantErr(t, err, ErrNotFound)
 }
 
+// TestUndoFilesAreKeptAside: a restore over an unusable vault deletes nothing, and
+// leaves nothing that is of the vault before.
+func TestUndoFilesAreKeptAside(t *testing.T) {
+	r := newRig(t)
+	v := r.create()
+	r.merge(v, incoming(t, totp("N", "n", "another secret 12345")), MergeOptions{Apply: true})
+	data := r.backup()
+	v.Lock()
+	for _, g := range r.store.earlier() {
+		writeAll(t, filepath.Join(r.store.generations(), g.name), []byte("damaged"))
+	}
+	writeAll(t, r.store.vaultFile(), []byte("damaged"))
+	v, err := r.store.Restore(t.Context(), data, passwordWay(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if steps, err := v.Undos(); err != nil || len(steps) != 0 {
+		t.Errorf("%+v, %v", steps, err)
+	}
+	kept, err := filepath.Glob(filepath.Join(r.aside()[0], "*.undo"))
+	if err != nil || len(kept) != 1 {
+		t.Errorf("kept aside: %q, %v", kept, err)
+	}
+}
+
+// TestUndoAfterANewTouchKey: what was sealed to a touch key that is gone is not
+// put back as an account that nothing opens.
+func TestUndoAfterANewTouchKey(t *testing.T) {
+	r := newRig(t)
+	v := r.create()
+	r.add(v, touchTOTP("T", "t", "secret-of-account-tt"))
+	m := r.merge(v, incoming(t, totp("T", "t", "another secret 12345")), MergeOptions{Apply: true, Decide: map[int]Decision{1: {Action: MergeReplace}}})
+	if err := v.SetRecovery(t.Context(), []byte("another recovery password"), Way{}); err != nil {
+		t.Fatal(err)
+	}
+	u, err := v.Undo(t.Context(), m.Undo, true)
+	if err != nil || actions(u) != "leave" || !strings.Contains(u.Items[0].Reason, "touch key that is no more") {
+		t.Fatalf("%+v, %v", u, err)
+	}
+	r.checkNames(v, "T:t")
+}
+
 // TestUndoKeepsWhatCameLater: an undo takes back its step and no more.
 func TestUndoKeepsWhatCameLater(t *testing.T) {
 	r := newRig(t)
@@ -291,7 +334,7 @@ func TestMergeManyIsQuick(t *testing.T) {
 // decision names is there afterwards as it was, all secrets that come in are
 // there or were left out by name, and an undo brings the state of before.
 func TestMergeLosesNothing(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(60 / faultStride) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		r := newRig(t)
 		v := r.create()

@@ -25,9 +25,15 @@ type UndoStep struct {
 	Undone                            bool   // it was taken back itself
 }
 
-// sealUndo seals what takes the draft back to the session key. Call it inside
+// sealUndo seals what takes the draft back to the session key, with the counters
+// as they are now: one that was handed out never comes back. Call it inside
 // secret.Do.
-func (d *draft) sealUndo() ([]byte, error) {
+func (d *draft) sealUndo(counters map[string]uint64) ([]byte, error) {
+	for _, e := range d.undo.Entries {
+		if b := e.Before; b != nil && b.Type == "hotp" {
+			b.Counter = max(b.Counter, counters[b.ID])
+		}
+	}
 	raw, err := archive.EncodeUndo(d.undo)
 	if errors.Is(err, archive.ErrTooLarge) {
 		err = fmt.Errorf("%w: %w", ErrInvalid, err)

@@ -147,7 +147,7 @@ func (v *Vault) commit(old *state, d *draft) error {
 	}
 	was := replaces{pin: v.pin, revision: v.revision}
 	if d.undo != nil {
-		secret.Do(func() { was.undo, err = d.sealUndo() })
+		secret.Do(func() { was.undo, err = d.sealUndo(old.counters) })
 		if err != nil {
 			return err
 		}

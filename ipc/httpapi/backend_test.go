@@ -136,7 +136,7 @@ func (b *backend) AddAccounts(_ context.Context, p ipc.Principal, r ipc.AddAccou
 
 func (b *backend) ImportAccounts(_ context.Context, p ipc.Principal, r ipc.ImportRequest) (ipc.Plan, error) {
 	b.note(p, "ImportAccounts", r)
-	return ipc.Plan{Version: 1, Source: r.Source, Added: len(r.Accounts), Applied: r.Apply}, nil
+	return ipc.Plan{Version: 1, Source: r.Source, Added: len(r.Accounts), Applied: r.Apply, Vault: ipc.Vault{State: ipc.VaultUnlocked}}, nil
 }
 
 func (b *backend) Undos(_ context.Context, p ipc.Principal) (ipc.UndoList, error) {
