@@ -33,7 +33,9 @@ func TestExportTakesOneTouch(t *testing.T) {
 		t.Errorf("%d touches were asked for", n)
 	}
 	b.rig.Remove(0)
-	if _, err := b.d.ExportAccounts(t.Context(), b.p, ipc.ExportRequest{Accounts: ids}); ipc.KindOf(err) != ipc.TokenNotPresent && ipc.KindOf(err) != ipc.TokenRemoved {
-		t.Errorf("without the token: %v", err)
+	// Which of these it is depends on how far the daemon has heard of it.
+	x, err = b.d.ExportAccounts(t.Context(), b.p, ipc.ExportRequest{Accounts: ids})
+	if k := ipc.KindOf(err); k != ipc.TokenNotPresent && k != ipc.TokenRemoved && k != ipc.VaultLocked || len(x.Accounts) > 0 {
+		t.Errorf("without the token: %d accounts, %v", len(x.Accounts), err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,10 +41,23 @@ func sessionBus(t *testing.T) string {
 type portal struct {
 	t      *testing.T
 	conn   *dbus.Conn
-	code   uint32 // of the answer
-	shot   string // the file that it makes
-	early  bool   // the answer comes before the call returns
 	called chan map[string]dbus.Variant
+
+	mu sync.Mutex
+	portalSays
+}
+
+// portalSays is how it answers.
+type portalSays struct {
+	code  uint32
+	shot  string // the file that it makes
+	early bool   // the answer comes before the call returns
+}
+
+func (p *portal) says(s portalSays) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.portalSays = s
 }
 
 func startPortal(t *testing.T, address string, p *portal) {
@@ -64,19 +78,22 @@ func startPortal(t *testing.T, address string, p *portal) {
 
 // Screenshot is the portal's method.
 func (p *portal) Screenshot(sender dbus.Sender, _ string, options map[string]dbus.Variant) (dbus.ObjectPath, *dbus.Error) {
+	p.mu.Lock()
+	says := p.portalSays
+	p.mu.Unlock()
 	p.called <- options
 	token, _ := options["handle_token"].Value().(string)
 	path := dbus.ObjectPath(portalPath + "/request/" + strings.ReplaceAll(strings.TrimPrefix(string(sender), ":"), ".", "_") + "/" + token)
 	answer := func() {
 		results := map[string]dbus.Variant{}
-		if p.code == 0 {
-			results["uri"] = dbus.MakeVariant((&url.URL{Scheme: "file", Path: p.shot}).String())
+		if says.code == 0 {
+			results["uri"] = dbus.MakeVariant((&url.URL{Scheme: "file", Path: says.shot}).String())
 		}
-		if err := p.conn.Emit(path, portalAnswer+".Response", p.code, results); err != nil {
+		if err := p.conn.Emit(path, portalAnswer+".Response", says.code, results); err != nil {
 			p.t.Error(err)
 		}
 	}
-	if p.early {
+	if says.early {
 		answer()
 	} else {
 		time.AfterFunc(50*time.Millisecond, answer)
@@ -115,10 +132,11 @@ func TestImportScreen(t *testing.T) {
 		uris = append(uris, r.Address())
 	}
 	shot := func() string { return userFile(t, "Bildschirmfoto 1 %.png", qrPicture(t, uris...)) }
-	p := &portal{shot: shot()}
+	p := &portal{}
 	startPortal(t, address, p)
 	for _, early := range []bool{true, false} {
-		p.early, p.shot = early, shot()
+		file := shot()
+		p.says(portalSays{early: early, shot: file})
 		out, code := importScreen(t, f, address, "--screen", "--apply")
 		if code != 0 || !strings.Contains(out, "read 2") {
 			t.Fatalf("%d\n%s", code, out)
@@ -126,19 +144,19 @@ func TestImportScreen(t *testing.T) {
 		if o := <-p.called; o["interactive"].Value() != false {
 			t.Errorf("the options were %v", o)
 		}
-		if _, err := os.Stat(p.shot); !os.IsNotExist(err) {
+		if _, err := os.Stat(file); !os.IsNotExist(err) {
 			t.Errorf("the screenshot was left behind: %v", err)
 		}
 	}
 	if len(f.accounts) != 2 {
 		t.Errorf("%d accounts", len(f.accounts))
 	}
-	p.code = 1
+	p.says(portalSays{code: 1})
 	if out, code := importScreen(t, f, address, "--screen"); code != 15 || !strings.Contains(out, "declined") {
 		t.Errorf("declined: %d\n%s", code, out)
 	}
 	<-p.called
-	p.code, p.shot = 0, userFile(t, "empty desk.png", qrPicture(t))
+	p.says(portalSays{shot: userFile(t, "empty desk.png", qrPicture(t))})
 	if out, code := importScreen(t, f, address, "--screen"); code != 11 || !strings.Contains(out, "no QR code was found") {
 		t.Errorf("a screen without codes: %d\n%s", code, out)
 	}
