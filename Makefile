@@ -62,7 +62,7 @@ demo: ## draw docs/demo.svg anew, from what the programs really say
 	@$$(packaging/go.sh) run ./packaging/demo -bin bin -o docs/demo.svg
 
 clean: stop ## remove what was built (ends what runs)
-	@rm -rf bin build
+	@packaging/run.sh clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -3,6 +3,7 @@
 #
 #   packaging/run.sh          start, or take up what runs already
 #   packaging/run.sh stop     end it and remove the throwaway state
+#   packaging/run.sh clean    remove what was built
 #
 # A quickstart that was ended early is gone on with the next time.
 #
@@ -53,7 +54,7 @@ remove() {
 stop() {
 	if running; then
 		# In a pipe: name, kind, enrolled or not.
-		card=$("$bin/tokenctl" --socket "$socket" --no-input token list 2>/dev/null | cut -f 2,3 | grep -v soft | grep -v not || true)
+		card=$("$bin/tokenctl" --socket "$socket" --no-input token list 2>/dev/null | cut -f 2,3 | grep piv | grep -v not || true)
 		kill "$pid"
 		i=0
 		while kill -0 "$pid" 2>/dev/null && [ $i -lt 50 ]; do
@@ -71,9 +72,23 @@ stop() {
 	fi
 	[ ! -d "$record" ] || remove
 	if [ -n "${card:-}" ]; then
-		echo "The two keys that were made on your hardware token for it are still there. They open nothing"
-		echo "any more; the next quickstart asks whether to put new ones in their place."
+		echo "The keys that were made on your PIV card for it are still there, in slots 82 and 83 unless others"
+		echo "were named. They open nothing any more. The next quickstart asks whether to put new ones in their"
+		echo "place; or remove them, with any tokend running: tokenctl token info shows the card and its keys,"
+		echo "tokenctl token wipe CARD --slot 82 --slot 83 removes them."
 	fi
+}
+
+# clean removes what was built, and says so.
+clean() {
+	gone=
+	for dir in bin build; do
+		[ -e "$dir" ] || continue
+		rm -rf "$dir"
+		gone="$gone $dir/"
+	done
+	echo "Removed${gone:- nothing: nothing was built}."
+	echo "Your own vaults, configuration and backups are not among that: \"tokenctl purge\" is for those."
 }
 
 start() {
@@ -118,9 +133,13 @@ stop)
 	stop
 	exit 0
 	;;
+clean)
+	clean
+	exit 0
+	;;
 start) ;;
 *)
-	echo "usage: $0 [stop]" >&2
+	echo "usage: $0 [stop|clean]" >&2
 	exit 2
 	;;
 esac

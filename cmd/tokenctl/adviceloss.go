@@ -17,7 +17,7 @@ func adviceAfterLoss(gone []ipc.Token) []string {
 		for i, t := range gone {
 			names[i] = tokenLabel(t)
 		}
-		a = []string{"the vault still opens with " + strings.Join(names, ", ") + ", which is not plugged in. If it is lost, plug another one in and enrol it:"}
+		a = []string{"the vault still opens with " + strings.Join(names, ", ") + ", which is not here. If it is lost, plug another one in and enrol it:"}
 	}
 	a = append(a, "  tokenctl token enroll")
 	if len(gone) > 0 {

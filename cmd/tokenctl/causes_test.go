@@ -325,7 +325,9 @@ func TestDrillHereAndThere(t *testing.T) {
 		t.Errorf("half of it: %+v", r)
 	}
 	// Without a file the newest that is found.
+	f.mu.Lock()
 	f.status.Vault.ID = strings.Repeat("0123456789abcdef", 2)
+	f.mu.Unlock()
 	r = tokenctl(t, socket, home, "backup", "drill", "--recovery-password-file", "password")
 	if r.exit != 0 || !strings.Contains(r.err, "a.tokend") {
 		t.Errorf("the newest: %+v", r)

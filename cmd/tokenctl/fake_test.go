@@ -81,6 +81,8 @@ func serve(tb testing.TB, f *fake, dir string) string {
 
 // enrolled makes the fake's card open a vault in the given state.
 func (f *fake) enrolled(state ipc.VaultState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.tokens[0].Enrolled = true
 	f.tokens[0].ID, f.tokens[0].Classes = "slot1", []string{"session", "touch"}
 	f.status.Vault = ipc.Vault{State: state, ID: "v1", Generation: 3, Signer: "ab12"}

@@ -85,7 +85,10 @@ func TestPurgeAsks(t *testing.T) {
 	}
 	x = at(t, f, "purge")
 	x.sees("All accounts in it. It is locked").sees("it is not there now").sees("nothing was removed").sees("--without-backup").ends(20)
-	if f.status.Vault.State != ipc.VaultIsLocked {
+	f.mu.Lock()
+	state := f.status.Vault.State
+	f.mu.Unlock()
+	if state != ipc.VaultIsLocked {
 		t.Fatal("it was purged")
 	}
 	at(t, f, "purge", "--without-backup").sees(`\(v1\): `).types("v1\n").sees("is gone").ends(0)

@@ -38,7 +38,7 @@ func TestANewUsersDay(t *testing.T) {
 	}
 
 	// The first machine.
-	here := newMachine(t)
+	here := newMachine(t, 11223344)
 	pictures := filepath.Join(here.home, "Pictures")
 	for i, part := range [][]sample{accounts[:7], accounts[7:]} {
 		drawQR(t, filepath.Join(pictures, fmt.Sprintf("export-%d.png", i+1)), migration(part, i, 2))
@@ -75,7 +75,7 @@ func TestANewUsersDay(t *testing.T) {
 		t.Fatal(err)
 	}
 	here.d.Stop()
-	there := newMachine(t)
+	there := newMachine(t, 55667788)
 	copyTree(t, cloud, filepath.Join(there.home, "Nextcloud"))
 	s = there.runs("tokenctl quickstart")
 	s.sees(`Type new or restore \[new\]: `).types("restore")
@@ -89,8 +89,8 @@ func TestANewUsersDay(t *testing.T) {
 	revoke := advised(t, shown, `(?m)^\s+(tokenctl token revoke .+)$`)
 
 	s = there.runs(enroll)
-	s.sees(`Use it\? .*: `).types("").sees(`PIN for .*: `).types(vpiv.FactoryPIN)
-	s.sees(`Recovery password.*: `).types(password).sees(`enrolled`).ends(0)
+	s.sees(`Use it\? .*: `).types("").sees(`can agree in its place`).sees(`Recovery password: `).types(password)
+	s.sees(`PIN for .*: `).types(vpiv.FactoryPIN).sees(`enrolled`).ends(0)
 	s = there.runs(revoke)
 	s.sees(`Type yes to go on: `).types("yes")
 	shown = s.ends(0)
@@ -118,9 +118,11 @@ type machine struct {
 	rig *rig.Rig
 }
 
-func newMachine(t *testing.T) *machine {
+func newMachine(t *testing.T, serial uint32) *machine {
 	t.Helper()
-	card, err := vpiv.New(yubikey())
+	o := yubikey()
+	o.Serial = serial
+	card, err := vpiv.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

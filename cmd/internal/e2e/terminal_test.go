@@ -20,7 +20,7 @@ import (
 
 // patience is how long something is waited for that must come, on a machine that
 // may have much else to do.
-const patience = 45 * time.Second
+const patience = 2 * time.Minute
 
 // person is somebody at a terminal of a machine, with a home of his own.
 type person struct {
