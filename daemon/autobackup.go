@@ -275,14 +275,6 @@ func (u *user) noteAttempt(err error) {
 	}
 }
 
-// forget drops what was kept in mind of a vault that is gone; it needs one.
-func (k *keeper) forget() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.spool, k.with, k.due, k.looked, k.wrote = nil, nil, backup.Due{}, false, vault.Write{}
-	k.problem, k.since, k.unopened = "", time.Time{}, nil
-}
-
 func (u *user) tellBackup(kind, detail string) {
 	e := u.d.event(kind)
 	e.Detail = detail
@@ -429,24 +421,6 @@ func (u *user) openOne(data []byte, sum string) {
 		return
 	}
 	u.tellBackup(ipc.EventBackupState, "the newest backup was opened and compared")
-}
-
-// openConfirmed opens a backup that was just written by hand: it may be all that is
-// to be left, and does not wait for the spool. One of an earlier generation has no
-// bytes here any more, and waits.
-func (u *user) openConfirmed(sum string) {
-	if u.sess.Load() == nil {
-		return
-	}
-	u.keeper.one.Lock()
-	defer u.keeper.one.Unlock()
-	store, err := u.existing()
-	if err != nil {
-		return
-	}
-	if data, info, err := store.Backup(); err == nil && info.SHA256 == sum {
-		u.openOne(data, sum)
-	}
 }
 
 // failedOpen raises the alarm for a backup that does not open.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/tokenbridge/tokend/daemon/audit"
+	"github.com/tokenbridge/tokend/daemon/backup"
 	"github.com/tokenbridge/tokend/daemon/vault"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
@@ -130,6 +132,14 @@ func (u *user) purge(p ipc.Principal, vaultID string) ([]ipc.Warning, error) {
 		u.d.log.Warn("cannot open the folder of a user whose vault was purged", "uid", u.uid, "err", err)
 	}
 	return warnings, nil
+}
+
+// forget drops what was kept in mind of a vault that is gone; it needs one.
+func (k *keeper) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.spool, k.with, k.due, k.looked, k.wrote = nil, nil, backup.Due{}, false, vault.Write{}
+	k.problem, k.since, k.unopened = "", time.Time{}, nil
 }
 
 // letGo closes what is open in the user's folder. Whoever still has it reads and

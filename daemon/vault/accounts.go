@@ -243,25 +243,6 @@ func (v *Vault) Move(ctx context.Context, id string, position int) error {
 	})
 }
 
-// Remove removes accounts for good, all of them in one step or none, and returns
-// them as they were.
-func (v *Vault) Remove(ctx context.Context, ids ...string) ([]Account, error) {
-	var gone []Account
-	err := v.change(ctx, func(d *draft) error {
-		gone = gone[:0]
-		leave := make(map[string]bool, len(ids))
-		for _, id := range ids {
-			a, err := v.Account(id)
-			if err != nil {
-				return err
-			}
-			gone, leave[id] = append(gone, a), true
-		}
-		return d.setRecords(slices.DeleteFunc(slices.Clone(d.records), func(r archive.Record) bool { return leave[r.ID] }))
-	})
-	return gone, err
-}
-
 // Use gives f the account's secret for the time of the call; f must not keep
 // it. For a touch account w opens the touch key for this one call; for others w
 // is ignored.

@@ -1,10 +1,32 @@
 package vault
 
 import (
+	"context"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/tokenbridge/tokend/daemon/archive"
 )
+
+// Remove removes accounts for good, all of them in one step or none, and returns
+// them as they were.
+func (v *Vault) Remove(ctx context.Context, ids ...string) ([]Account, error) {
+	var gone []Account
+	err := v.change(ctx, func(d *draft) error {
+		gone = gone[:0]
+		leave := make(map[string]bool, len(ids))
+		for _, id := range ids {
+			a, err := v.Account(id)
+			if err != nil {
+				return err
+			}
+			gone, leave[id] = append(gone, a), true
+		}
+		return d.setRecords(slices.DeleteFunc(slices.Clone(d.records), func(r archive.Record) bool { return leave[r.ID] }))
+	})
+	return gone, err
+}
 
 // Counting are the accounts that count (HOTP) and whose counters are ahead of
 // those in the vault's file, and so of every backup of it: the journal is in no
