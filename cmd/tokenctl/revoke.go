@@ -60,21 +60,26 @@ before you are asked, and again afterwards.`,
 		if c.json {
 			return c.printJSON(res)
 		}
-		c.say("revoked %s; the vault has new keys", tokenLabel(t))
-		if !slices.ContainsFunc(res.Warnings, func(w ipc.Warning) bool { return w.Code == "signer-changed" }) {
-			c.sayNewSigner(before, res.Vault.Signer)
-		}
-		c.sayStillOn(ctx, t)
-		c.sayOldBackups(tokenLabel(t)+" still opens", res.OldBackups)
-		c.warn(res.Warnings)
-		if len(res.Warnings) == 0 {
-			for _, a := range adviceRevoked() {
-				c.say("%s", a)
-			}
-		}
+		c.sayRevoked(ctx, t, before, res)
 		return nil
 	}
 	return cmd
+}
+
+// sayRevoked says what was done; before is the signer until then.
+func (c *cli) sayRevoked(ctx context.Context, t ipc.Token, before string, res ipc.RevokeResult) {
+	c.say("revoked %s; the vault has new keys", tokenLabel(t))
+	if !slices.ContainsFunc(res.Warnings, func(w ipc.Warning) bool { return w.Code == "signer-changed" }) {
+		c.sayNewSigner(before, res.Vault.Signer)
+	}
+	c.sayStillOn(ctx, t)
+	c.sayOldBackups(tokenLabel(t)+" still opens", res.OldBackups)
+	c.warn(res.Warnings)
+	if len(res.Warnings) == 0 {
+		for _, a := range adviceRevoked() {
+			c.say("%s", a)
+		}
+	}
 }
 
 // sayRevocation says what revoking a token does, before it is asked for.

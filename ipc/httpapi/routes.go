@@ -78,7 +78,9 @@ const (
 const actions = "io.github.tokenbridge.tokend."
 
 // Routes returns the table of all routes, in the order of the documentation.
-func Routes() []Route {
+func Routes() []Route { return append(vaultRoutes(), backupRoutes()...) }
+
+func vaultRoutes() []Route {
 	type b = ipc.Backend
 	return []Route{
 		public("health", "Says that the daemon answers", Health{}, health),
@@ -125,7 +127,12 @@ func Routes() []Route {
 		with("POST", "recovery/check", AccessUse, "check-recovery", "Try the recovery password or key; nothing is opened", b.CheckRecovery),
 		with("POST", "recovery/key", AccessReveal, "show-recovery-key", "Hand out the recovery key", b.ShowRecoveryKey),
 		with("POST", "recovery/rotate", AccessChange, "rotate-recovery", "Make a new recovery key", b.RotateRecovery),
+	}
+}
 
+func backupRoutes() []Route {
+	type b = ipc.Backend
+	return []Route{
 		createBackup(),
 		with("POST", "backups/confirm", AccessChange, "create-backup", "Say that a backup was written and read back: from then on it counts", b.ConfirmBackup),
 		large(maxBackup, with("POST", "backups/inspect", AccessRead, "inspect-backup", "Say what a restore of a backup would bring", b.InspectBackup)),

@@ -65,8 +65,8 @@ func TestKilledInMidPurge(t *testing.T) {
 			defer close(done)
 			r = d.Ctl("", "purge", "--confirm", st.Vault.ID, "--without-backup")
 		}()
-		switch {
-		case n == 0: // in peace, to know how many changes there are
+		switch n {
+		case 0: // in peace, to know how many changes there are
 			<-done
 			steps = watch.next(time.Now().Add(time.Second))
 			t.Logf("a purge makes %d changes in %v", steps, time.Since(began).Round(time.Millisecond))
