@@ -45,13 +45,13 @@ rm -f build/test-failed
 {
 	# Most tests wait: for cards, keys and people. So more run at once than there
 	# are processors.
-	go test -race -count=1 -p 3 -timeout 13m -json $PKGS || touch build/test-failed
+	go test -race -count=1 -p 3 -timeout 40m -json $PKGS || touch build/test-failed
 	# What only differs by how it is built is tested again as it is built.
 	if [ "$PKGS" = ./... ]; then
-		GOEXPERIMENT=runtimesecret go test -count=1 -timeout 5m -json ./daemon/secret ./daemon/otp ./daemon/archive ./daemon/vault || touch build/test-failed
-		GOEXPERIMENT=runtimesecret TOKEND_TEST_NORACE=1 go test -count=1 -timeout 5m -json \
+		GOEXPERIMENT=runtimesecret go test -count=1 -timeout 15m -json ./daemon/secret ./daemon/otp ./daemon/archive ./daemon/vault || touch build/test-failed
+		GOEXPERIMENT=runtimesecret TOKEND_TEST_NORACE=1 go test -count=1 -timeout 15m -json \
 			-run 'Tour|MainJob|NoSecretLeaks|PCSCDKilled|CardPulled' ./cmd/internal/e2e || touch build/test-failed
-		CGO_ENABLED=0 go test -count=1 -timeout 5m -json ./tokens/soft ./tokens/helper ./cmd/tokend-helper ./daemon/secret || touch build/test-failed
+		CGO_ENABLED=0 go test -count=1 -timeout 15m -json ./tokens/soft ./tokens/helper ./cmd/tokend-helper ./daemon/secret || touch build/test-failed
 	fi
 } | build/testreport $noskip || touch build/test-failed
 
