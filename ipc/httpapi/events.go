@@ -37,7 +37,7 @@ func (x *exchange) stream() error {
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() { lw.keepAlive(ctx, cancel) })
-	err := x.s.cfg.Backend.Events(ctx, x.c.principal, lw.send)
+	err := x.route.stream(ctx, x.s.cfg.Backend, x.c.principal, x.id, lw.send)
 	lw.mu.Lock()
 	defer lw.mu.Unlock()
 	if x.begun && err != nil && !errors.Is(err, context.Canceled) {
