@@ -29,7 +29,7 @@ type lineWriter struct {
 // line within WriteTime, or the daemon stops.
 func (x *exchange) stream() error {
 	if x.r.ContentLength != 0 {
-		return refuse(400, ipc.InvalidArgument, "a GET has no body")
+		return refuse(400, ipc.InvalidArgument, "a stream takes no body")
 	}
 	ctx, cancel := context.WithCancel(x.r.Context())
 	lw := &lineWriter{x: x, out: http.NewResponseController(x.w), last: time.Now()}

@@ -86,7 +86,7 @@ func Routes() []Route {
 		public("health", "Says that the daemon answers", Health{}, health),
 		public("openapi.json", "This document", struct{}{}, nil),
 		read("status", "How the daemon, the caller's vault and tokens are", b.Status),
-		stream("events", AccessRead, "read", "What happens, as JSON lines, the present state first", events),
+		stream("GET", "events", AccessRead, "read", "What happens, as JSON lines, the present state first", events),
 		read("doctor", "What is wrong, and the commands that mend it", b.Doctor),
 		read("audit", "The caller's audit chain, oldest first", b.Audit),
 
@@ -129,7 +129,7 @@ func Routes() []Route {
 		with("POST", "grants", AccessUse, "grant", "Grant the caller himself codes or secrets of accounts", b.AllowGrant),
 		with("PUT", "grants/mode", AccessChange, "grant", "Say what programs need to be handed codes", b.SetGrantMode),
 		with("POST", "grants/revoke", AccessChange, "grant", "Take grants back", b.RevokeGrants),
-		query("can", stream("agent", AccessUse, "agent", "Be the agent of the caller's session: events, and what the user is to be asked", b.Agent)),
+		query("can", stream("POST", "agent", AccessUse, "agent", "Be the agent of the caller's session: events, and what the user is to be asked", b.Agent)),
 		answerRoute(),
 	}
 }
@@ -146,10 +146,10 @@ func public(path, summary string, out any, c call) Route {
 	return Route{Method: http.MethodGet, Path: prefix + path, Access: AccessPublic, Summary: summary, Response: reflect.TypeOf(out), call: c}
 }
 
-func stream(path string, a Access, action, summary string,
+func stream(method, path string, a Access, action, summary string,
 	f func(ipc.Backend, context.Context, ipc.Principal, string, func(ipc.Event) error) error,
 ) Route {
-	return Route{Method: http.MethodGet, Path: prefix + path, Access: a, Polkit: actions + action, Summary: summary,
+	return Route{Method: method, Path: prefix + path, Access: a, Polkit: actions + action, Summary: summary,
 		Response: reflect.TypeFor[ipc.Event](), Stream: true,
 		stream: func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, send func(ipc.Event) error) error {
 			return f(b, ctx, p, id, send)
