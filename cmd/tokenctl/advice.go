@@ -382,6 +382,11 @@ func adviceDamagedOnWay() []string {
 	return []string{"nothing was written; repeat, and if it happens again see the daemon's log"}
 }
 
+// adviceNoPinentry is about an agent that cannot ask.
+func adviceNoPinentry() []string {
+	return []string{"install one that suits your desktop (pinentry-gnome3, pinentry-qt) or terminal (pinentry-curses, with GPG_TTY=$(tty)), or name one: --pinentry"}
+}
+
 func adviceBadDisk() []string {
 	return []string{"the bad file was removed; the disk or stick may be failing: write the backup to another"}
 }
