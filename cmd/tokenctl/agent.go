@@ -34,46 +34,54 @@ what waits for you. It
   - runs "tokenctl backup run" when the daemon says that it is time.
 
 One runs in a session; a second says so and ends. It needs no rights that you do not
-have. Without it everything works at a terminal. --install starts it with your
-session from now on, --uninstall no longer.`
+have. Without it everything works at a terminal. "tokenctl agent install" starts it
+with your session from now on, with the flags that are given.`
 
 type agentFlags struct {
-	pinentry  string
-	scope     string
-	verbose   bool
-	install   bool
-	uninstall bool
+	pinentry string
+	scope    string
+	verbose  bool
 }
 
 func (c *cli) agentCommand() *cobra.Command {
 	f := &agentFlags{}
 	cmd := &cobra.Command{
-		Use: "agent", Short: "Ask you, in your session, for PINs, touches and consent", Long: agentHelp, Args: noArgs,
-		Example: "  tokenctl agent --install\n  tokenctl agent --pinentry pinentry-qt",
+		Use: "agent", Short: "Ask you, in your session, for PINs, touches and consent", Long: agentHelp, Args: noSuchCommand,
+		Example: "  tokenctl agent install\n  tokenctl agent --pinentry pinentry-qt",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f.pinentry = cmp.Or(f.pinentry, c.getenv(envPinentry))
-			switch ipc.GrantScope(f.scope) {
-			case ipc.GrantOnce, ipc.Grant10Min, ipc.GrantToLock:
-			default:
-				return usage("--consent-for can be once, 10min or lock")
-			}
-			switch {
-			case f.install:
-				return c.installAgent(cmd.Context(), f)
-			case f.uninstall:
-				return c.uninstallAgent(cmd.Context())
+			if err := f.check(c); err != nil {
+				return err
 			}
 			return c.runAgent(cmd.Context(), f)
 		},
 	}
-	fl := cmd.Flags()
+	cmd.AddCommand(
+		&cobra.Command{Use: "install", Short: "Start it with your session from now on", Args: noArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				if err := f.check(c); err != nil {
+					return err
+				}
+				return c.installAgent(cmd.Context(), f)
+			}},
+		&cobra.Command{Use: "remove", Short: "Do not start it with your session any more", Args: noArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return c.removeAgent(cmd.Context()) }},
+		&cobra.Command{Use: "status", Short: "Say whether it is installed, and runs", Args: noArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error { return c.sayAgent(cmd.Context()) }},
+	)
+	fl := cmd.PersistentFlags()
 	fl.StringVar(&f.pinentry, "pinentry", "", "ask with this `PROGRAM` (also "+envPinentry+"); without it the best that is installed")
 	fl.StringVar(&f.scope, "consent-for", string(ipc.Grant10Min), "how long a yes in pinentry holds: `once`, 10min or lock")
 	fl.BoolVar(&f.verbose, "verbose", false, "say more of the desktop's services")
-	fl.BoolVar(&f.install, "install", false, "start it with your session from now on")
-	fl.BoolVar(&f.uninstall, "uninstall", false, "do not start it with your session any more")
-	cmd.MarkFlagsMutuallyExclusive("install", "uninstall")
 	return cmd
+}
+
+func (f *agentFlags) check(c *cli) error {
+	f.pinentry = cmp.Or(f.pinentry, c.getenv(envPinentry))
+	switch ipc.GrantScope(f.scope) {
+	case ipc.GrantOnce, ipc.Grant10Min, ipc.GrantToLock:
+		return nil
+	}
+	return usage("--consent-for can be once, 10min or lock")
 }
 
 // runAgent is the agent until its session ends.

@@ -195,7 +195,7 @@ func (c *cli) installAgent(ctx context.Context, f *agentFlags) error {
 	return nil
 }
 
-func (c *cli) uninstallAgent(ctx context.Context) error {
+func (c *cli) removeAgent(ctx context.Context) error {
 	const doing = "have the agent not started any more"
 	s, err := c.agentStarter()
 	if err != nil {
@@ -219,6 +219,46 @@ func (c *cli) uninstallAgent(ctx context.Context) error {
 	}
 	c.say("removed: %s", s.path)
 	return nil
+}
+
+// agentDocument is the --json form of agent status.
+type agentDocument struct {
+	Version   int         `json:"version"`
+	Installed bool        `json:"installed"`
+	Path      string      `json:"path"` // of the unit, autostart file or launchd agent
+	Agents    []ipc.Agent `json:"agents"`
+}
+
+// sayAgent says whether the agent is installed, and which run.
+func (c *cli) sayAgent(ctx context.Context) error {
+	const doing = "tell of the agent"
+	s, err := c.agentStarter()
+	if err != nil {
+		return fail(doing, err)
+	}
+	list, err := c.daemon().Grants(ctx)
+	if err != nil {
+		return fail(doing, err)
+	}
+	_, err = os.Stat(s.path)
+	doc := agentDocument{Version: ipc.Version, Installed: err == nil, Path: s.path, Agents: list.Agents}
+	if c.json {
+		return c.printJSON(doc)
+	}
+	c.say("the agent is %s (%s)", either(doc.Installed, "installed: it starts with your session", "not installed"), clean(s.path))
+	for _, a := range list.Agents {
+		c.say("%s", agentText(a))
+	}
+	if len(list.Agents) == 0 {
+		c.say("no agent runs")
+	}
+	return nil
+}
+
+// agentText is what is known of an agent that runs.
+func agentText(a ipc.Agent) string {
+	return fmt.Sprintf("an agent runs: process %d%s, it can ask or tell of: %s",
+		a.PID, either(a.Session == "", "", " in session "+clean(a.Session)), clean(strings.Join(a.Can, ", ")))
 }
 
 // service runs systemctl or launchctl.
