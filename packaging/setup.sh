@@ -46,6 +46,10 @@ test  /usr/lib/python3/dist-packages/cryptography python3-cryptography yes crypt
 test  unshare                                    util-linux            yes gives each test's pcscd a namespace of its own
 test  ip                                         iproute2              yes brings up the loopback device in there
 test  curl                                       curl                  yes speaks to the socket as a foreign client
+test  /usr/bin/pinentry-tty                      pinentry-tty          yes asks for PINs in a terminal, for the agent in the session
+test  pinentry-curses                            pinentry-curses       yes the same, another one
+test  dbus-daemon                                dbus-daemon           yes private message buses for the agent in the session
+test  /usr/lib/python3/dist-packages/dbusmock    python3-dbusmock      yes plays logind on them
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with
