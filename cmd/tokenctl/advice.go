@@ -474,6 +474,7 @@ func adviceNext() []string {
 		"tokenctl code --watch       all codes, live",
 		"tokenctl account add        another account",
 		"tokenctl token enroll       a second token, so that one can be lost",
+		"tokenctl agent install      be told of touches, and asked for PINs, on your desktop",
 		"tokenctl status             how everything is",
 	}
 }

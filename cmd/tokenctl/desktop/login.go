@@ -72,6 +72,9 @@ func (l *Login) serve(ctx context.Context, c *dbus.Conn) error {
 				return dbus.ErrClosed
 			}
 			if now, is := ownerChanged(s, loginName); is {
+				if now == service && w.hold != nil {
+					continue // it came while it was being met
+				}
 				if service = now; now != "" {
 					w.begin(ctx)
 				}

@@ -140,6 +140,9 @@ func (n *Notifier) serve(ctx context.Context, c *dbus.Conn) error {
 				return dbus.ErrClosed
 			}
 			if now, is := ownerChanged(s, notifyName); is {
+				if now == service && n.Abilities().Notify { // it came while it was being met
+					continue
+				}
 				service = now
 				n.lost()
 				if now != "" {
@@ -207,7 +210,8 @@ func (n *Notifier) sync(ctx context.Context, o dbus.BusObject) {
 		n.hide(ctx, o, s.id)
 	}
 	for _, s := range show {
-		id, err := n.show(ctx, o, can, s.note)
+		// Not cut short: one that is shown must be known, to be taken back.
+		id, err := n.show(context.WithoutCancel(ctx), o, can, s.note)
 		if err != nil {
 			n.log.Warn("cannot show a notification", "err", err)
 			continue

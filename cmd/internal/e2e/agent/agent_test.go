@@ -88,6 +88,9 @@ func TestScriptGetsCodeThroughAgent(t *testing.T) {
 	t.Logf("a touch: announced %v after the card began to blink, taken back %v after the touch",
 		n.shown.Sub(time.Unix(0, blinked.Load())).Round(time.Millisecond), after.closed.Sub(time.Unix(0, touched.Load())).Round(time.Millisecond))
 
+	if limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", a.cmd.Process.Pid)); err != nil || !regexp.MustCompile(`Max core file size +0 +0 `).Match(limits) {
+		t.Errorf("the agent may leave core files: %v\n%s", err, limits)
+	}
 	for _, text := range []string{vpiv.FactoryPIN, "111111", "12345"} {
 		if strings.Contains(a.said.String()+d.Log(), text) {
 			t.Error("a PIN is in a log")
