@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -110,6 +111,12 @@ func (c *cli) runAgent(ctx context.Context, f *agentFlags) error {
 		a.work.Go(func() { a.notes.Run(ctx) })
 		login := desktop.NewLogin(c.getenv("XDG_SESSION_ID"), log, a.leave)
 		a.work.Go(func() { login.Run(ctx) })
+	}
+	if a.notes != nil { // whether there is a notification service is soon known
+		select {
+		case <-a.again:
+		case <-time.After(time.Second):
+		}
 	}
 	err = a.follow(ctx)
 	cancel()
