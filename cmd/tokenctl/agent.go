@@ -97,7 +97,7 @@ func (c *cli) runAgent(ctx context.Context, f *agentFlags) error {
 		open: map[string]func(){},
 	}
 	var err error
-	if a.pin, err = c.findPinentry(f.pinentry); err != nil {
+	if a.pin, err = c.findPinentry(ctx, f.pinentry); err != nil {
 		c.say("cannot ask for PINs: %s", clean(err.Error()))
 		for _, h := range adviceNoPinentry() {
 			c.say("  %s", h)
@@ -141,8 +141,9 @@ func (c *cli) untilSignalled(end func()) (stay func() bool) {
 	return func() bool { return len(interrupted) > 0 }
 }
 
-// findPinentry is the pinentry to ask with, nil and why where there is none.
-func (c *cli) findPinentry(name string) (*pinentry.Program, error) {
+// findPinentry is the pinentry to ask with, nil and why where there is none that
+// answers.
+func (c *cli) findPinentry(ctx context.Context, name string) (*pinentry.Program, error) {
 	tty := c.terminalPath()
 	display := c.getenv("DISPLAY")
 	e := pinentry.Environment{TTY: tty, Graphical: display != "" || c.getenv("WAYLAND_DISPLAY") != "" || runtime.GOOS == "darwin"}
@@ -154,10 +155,14 @@ func (c *cli) findPinentry(name string) (*pinentry.Program, error) {
 	if tty == "" && (strings.Contains(base, "tty") || strings.Contains(base, "curses")) {
 		return nil, fmt.Errorf("%s needs a terminal, and there is none (GPG_TTY names one)", base)
 	}
-	return &pinentry.Program{
+	p := &pinentry.Program{
 		Path: path, TTY: tty, Term: cmp.Or(c.getenv("TERM"), "dumb"), Display: display,
 		Locale: cmp.Or(c.getenv("LC_ALL"), c.getenv("LC_CTYPE"), c.getenv("LANG")),
-	}, nil
+	}
+	if err := p.Probe(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // terminalPath is the terminal that a pinentry can use, empty for none.

@@ -335,6 +335,10 @@ func TestWithoutDesktop(t *testing.T) {
 	d.Fails(10, "", []string{"code", "Example:session", "--interaction", "agent"}, "no agent can ask")
 	_ = a.cmd.Process.Kill()
 	<-a.done
+	a = d.begin("agent", "--pinentry", "true")
+	a.says(t, "cannot ask for PINs: ")
+	_ = a.cmd.Process.Kill()
+	<-a.done
 	a = d.begin("agent")
 	a.says(t, "ask for PINs, ask for consent (/usr/bin/pinentry-")
 	a.says(t, "it cannot tell of touches: no notification service")
