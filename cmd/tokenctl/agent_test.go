@@ -3,8 +3,8 @@
 package main
 
 import (
-	"errors"
 	"encoding/xml"
+	"errors"
 	"io"
 	"os/exec"
 	"regexp"

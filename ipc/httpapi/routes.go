@@ -156,7 +156,6 @@ func stream(method, path string, a Access, action, summary string,
 		}}
 }
 
-
 func read[Out any](path, summary string, f func(ipc.Backend, context.Context, ipc.Principal) (Out, error)) Route {
 	return Route{Method: http.MethodGet, Path: prefix + path, Access: AccessRead, Polkit: actions + "read", Summary: summary,
 		Response: reflect.TypeFor[Out](), call: plain(f)}
