@@ -245,15 +245,7 @@ func Principal(c net.Conn) (ipc.Principal, error) {
 	if err != nil {
 		return ipc.Principal{}, err
 	}
-	if o := overflowUID(); cred.uid == o {
-		return ipc.Principal{}, fmt.Errorf("%w: the overflow uid %d", ErrUnidentified, o)
-	}
-	return ipc.Principal{
-		UID:     strconv.FormatUint(uint64(cred.uid), 10),
-		PID:     cred.pid,
-		Program: printable(programName(cred.pid)),
-		Admin:   cred.uid == 0 || cred.uid == uint32(os.Geteuid()),
-	}, nil
+	return Named(cred.uid, cred.pid)
 }
 
 // noUID is what Linux answers for a socket that has no peer credentials, TCP's.
