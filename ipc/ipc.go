@@ -25,6 +25,11 @@ type Principal struct {
 	PID int
 	// Program is the caller's short process name, for display only.
 	Program string
+	// Session is the login session (logind's id), Unit the unit or scope of
+	// systemd that the process runs in, Exe the path of its file. Each is empty
+	// where it is not known. A grant is for what has them in common; a program of
+	// the same user can have itself started under any of them.
+	Session, Unit, Exe string
 	// Admin is set for root and for the owner of a user's own daemon.
 	Admin bool
 }
@@ -182,6 +187,8 @@ type Backend interface {
 	Tokens
 	Recovery
 	Backups
+	Grants
+	Agents
 }
 
 // Reporter tells how things are.
@@ -261,4 +268,30 @@ type Backups interface {
 	// AlreadyExists where there is a vault. The files of one that cannot be used
 	// are put aside and stay; a notice says where.
 	RestoreBackup(ctx context.Context, p Principal, r RestoreBackupRequest) (RestoreResult, error)
+}
+
+// Grants says which programs of the user may have his codes and secrets.
+type Grants interface {
+	// Grants lists modes and grants; accounts have no names while the vault is
+	// locked.
+	Grants(ctx context.Context, p Principal) (GrantList, error)
+	// SetGrantMode works while the vault is locked, by an account's id. What it
+	// makes stricter holds for grants that were given before, too.
+	SetGrantMode(ctx context.Context, p Principal, r SetGrantModeRequest) (GrantList, error)
+	// AllowGrant makes a grant for the caller himself and those like him.
+	AllowGrant(ctx context.Context, p Principal, r AllowRequest) (GrantList, error)
+	RevokeGrants(ctx context.Context, p Principal, r RevokeGrantsRequest) (GrantList, error)
+}
+
+// Agents lets a program in the user's session ask him in the daemon's place.
+type Agents interface {
+	// Agent registers the caller as the agent of his login session for as long as
+	// it runs, and reports like Events, and what is to be asked: "pin-wanted"
+	// and "consent-wanted", each withdrawn by its "…-done". can holds the
+	// AgentCan… words, between commas. Where the session has an agent it fails
+	// with AlreadyExists.
+	Agent(ctx context.Context, p Principal, can string, send func(Event) error) error
+	// AnswerAgent says what the user answered. It fails with NotFound where
+	// nothing of that name is being asked (any more) of the caller's user.
+	AnswerAgent(ctx context.Context, p Principal, r AgentAnswer) error
 }

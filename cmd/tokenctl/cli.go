@@ -59,6 +59,13 @@ type daemon interface {
 	ConfirmBackup(ctx context.Context, r ipc.ConfirmBackupRequest) (ipc.ConfirmBackupResult, error)
 	InspectBackup(ctx context.Context, r ipc.InspectBackupRequest) (ipc.BackupContents, error)
 	RestoreBackup(ctx context.Context, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error)
+
+	Grants(ctx context.Context) (ipc.GrantList, error)
+	SetGrantMode(ctx context.Context, r ipc.SetGrantModeRequest) (ipc.GrantList, error)
+	AllowGrant(ctx context.Context, r ipc.AllowRequest) (ipc.GrantList, error)
+	RevokeGrants(ctx context.Context, r ipc.RevokeGrantsRequest) (ipc.GrantList, error)
+	Agent(ctx context.Context, can string, receive func(ipc.Event) error) error
+	AnswerAgent(ctx context.Context, r ipc.AgentAnswer) error
 }
 
 // cli is one run of the program: its streams, what the global flags say, and

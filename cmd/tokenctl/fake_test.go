@@ -48,13 +48,14 @@ type fake struct {
 	left       chan struct{} // closed when a client went away in mid-touch
 	n          int
 	socket     string // where it is served; empty before
+	grants     fakeGrants
 }
 
 const fakePIN = "123456"
 
 func newFake() *fake {
 	f := &fake{pin: fakePIN, tries: 3, password: "correct horse battery", subs: map[chan ipc.Event]bool{}, secrets: map[string][]byte{}, left: make(chan struct{})}
-	f.status = ipc.Status{Version: 1, Daemon: ipc.Daemon{Version: "devel", Mode: "user", PID: 4711, Helper: "ok"}, Vault: ipc.Vault{State: ipc.VaultNone}, Warnings: []ipc.Warning{}}
+	f.status = ipc.Status{Version: 1, Daemon: ipc.Daemon{Version: "devel", Mode: "user", PID: 4711, Helper: "ok"}, Vault: ipc.Vault{State: ipc.VaultNone}, Warnings: []ipc.Warning{}, Grants: ipc.GrantState{Mode: ipc.GrantOff}}
 	f.tokens = []ipc.Token{{ID: "piv-1", Kind: "piv", Label: "YubiKey", Present: true, Hardware: true, Classes: []string{}}}
 	return f
 }
@@ -425,6 +426,9 @@ func (f *fake) RevealAccount(_ context.Context, _ ipc.Principal, id string, _ ip
 		return ipc.Reveal{}, err
 	}
 	a := f.accounts[i]
+	if err := f.grants.consent(ipc.AccountRef{ID: a.ID, Issuer: a.Issuer, Name: a.Name}, ipc.GrantReveal); err != nil {
+		return ipc.Reveal{}, err
+	}
 	uri := "otpauth://totp/" + a.Issuer + ":" + a.Name + "?secret=" + base32.StdEncoding.EncodeToString(f.secrets[a.ID])
 	return ipc.Reveal{Version: 1, Account: a, URI: ipc.Secret(uri)}, nil
 }
@@ -440,6 +444,9 @@ func (f *fake) Code(ctx context.Context, _ ipc.Principal, ref string, r ipc.Code
 		return ipc.Code{}, err
 	}
 	a := &f.accounts[i]
+	if err := f.grants.consent(ipc.AccountRef{ID: a.ID, Issuer: a.Issuer, Name: a.Name}, ipc.GrantCode); err != nil {
+		return ipc.Code{}, err
+	}
 	if a.Class == "touch" {
 		if f.touchPIN {
 			if err := f.usePIN(r.Auth.PIN, r.Auth.SpendLastTry); err != nil {

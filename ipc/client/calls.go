@@ -184,3 +184,28 @@ func (c *Client) InspectBackup(ctx context.Context, r ipc.InspectBackupRequest) 
 func (c *Client) RestoreBackup(ctx context.Context, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error) {
 	return send[ipc.RestoreResult](ctx, c, "POST", "backups/restore", r)
 }
+
+// Grants lists modes and grants.
+func (c *Client) Grants(ctx context.Context) (ipc.GrantList, error) {
+	return get[ipc.GrantList](ctx, c, "grants")
+}
+
+// SetGrantMode says what programs need to be handed codes.
+func (c *Client) SetGrantMode(ctx context.Context, r ipc.SetGrantModeRequest) (ipc.GrantList, error) {
+	return send[ipc.GrantList](ctx, c, "PUT", "grants/mode", r)
+}
+
+// AllowGrant grants this program codes or secrets of accounts.
+func (c *Client) AllowGrant(ctx context.Context, r ipc.AllowRequest) (ipc.GrantList, error) {
+	return send[ipc.GrantList](ctx, c, "POST", "grants", r)
+}
+
+// RevokeGrants takes grants back.
+func (c *Client) RevokeGrants(ctx context.Context, r ipc.RevokeGrantsRequest) (ipc.GrantList, error) {
+	return send[ipc.GrantList](ctx, c, "POST", "grants/revoke", r)
+}
+
+// AnswerAgent says what the user answered to this agent.
+func (c *Client) AnswerAgent(ctx context.Context, r ipc.AgentAnswer) error {
+	return c.call(ctx, request{method: "POST", path: base + "agent/answer", body: r}, nil)
+}
