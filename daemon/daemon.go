@@ -60,6 +60,9 @@ type Config struct {
 	// HelperConfined is what the system keeps tokend-helper from, a word each as
 	// the helper names them; nil as long as that is not known.
 	HelperConfined func() []string
+	// Bus says whether the daemon serves on a message bus: "ok", what is wrong, or
+	// nothing where it is not to. Nil stands for nothing.
+	Bus func() string
 	// MayUseTokens says whether a caller may see and use the hardware tokens of
 	// this machine. Nil lets everybody.
 	MayUseTokens func(ipc.Principal) bool

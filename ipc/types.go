@@ -21,6 +21,9 @@ type Daemon struct {
 	Started Time   `json:"started"`
 	// Helper says whether tokens can be used: "ok", or what is wrong.
 	Helper string `json:"helper"`
+	// Bus says whether the daemon can be called over D-Bus: "ok", or what is wrong;
+	// absent where it is not to.
+	Bus string `json:"bus,omitempty"`
 }
 
 // VaultState is how far a vault is open.

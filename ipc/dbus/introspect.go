@@ -47,8 +47,22 @@ func described(name string) string {
 		panic("dbus: no document of " + name)
 	}
 	const end = "</interface>\n"
-	return doc[begin : begin+strings.Index(doc[begin:], end)+len(end)]
+	doc = doc[begin : begin+strings.Index(doc[begin:], end)+len(end)]
+	// A text of several lines is one value.
+	var b strings.Builder
+	for line := range strings.Lines(doc) {
+		line = strings.TrimSuffix(line, "\n")
+		if rest := strings.TrimLeft(line, " "); !strings.HasPrefix(rest, "<") {
+			b.WriteString(" " + rest)
+		} else {
+			b.WriteString("\n" + line)
+		}
+	}
+	return b.String()[1:] + "\n"
 }
+
+// peerIface is what godbus answers by itself.
+const peerIface = "org.freedesktop.DBus.Peer"
 
 const doctype = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">
@@ -64,10 +78,10 @@ func introspect(c *call) ([]any, error) {
 	b.WriteString(doctype + "<node>\n")
 	for i := range c.s.table {
 		if f := &c.s.table[i]; f.at(c.node.kind) {
-			b.WriteString(described(f.name))
+			b.WriteString(c.s.xml[f.name])
 		}
 	}
-	b.WriteString(described("org.freedesktop.DBus.Peer"))
+	b.WriteString(c.s.xml[peerIface])
 	for _, name := range children {
 		fmt.Fprintf(&b, "  <node name=%q/>\n", name)
 	}

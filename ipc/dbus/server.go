@@ -58,6 +58,7 @@ type Server struct {
 	limits Limits
 	names  map[ipc.Kind]string
 	table  []iface
+	xml    map[string]string // of each interface, for introspection
 	quota  *quota
 
 	mu    sync.Mutex
@@ -90,11 +91,15 @@ func New(c Config) *Server {
 	if l.StopTime == 0 {
 		l.StopTime = d.StopTime
 	}
-	return &Server{
-		cfg: c, limits: l, names: errorNames(), table: interfaces(),
+	s := &Server{
+		cfg: c, limits: l, names: errorNames(), table: interfaces(), xml: map[string]string{peerIface: described(peerIface)},
 		quota: &quota{all: l.Calls, user: l.CallsUser, used: map[string]int{}},
 		state: "it has not been reached yet",
 	}
+	for i := range s.table {
+		s.xml[s.table[i].name] = described(s.table[i].name)
+	}
+	return s
 }
 
 // State is "ok" while the name on the bus is ours, or what is wrong.
@@ -144,7 +149,6 @@ func (s *Server) Run(ctx context.Context) {
 		began := time.Now()
 		err := s.session(ctx)
 		if ctx.Err() != nil {
-			s.setState("the daemon is stopping")
 			return
 		}
 		s.setState("the bus cannot be reached: " + err.Error())

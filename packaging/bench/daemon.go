@@ -50,7 +50,7 @@ func (b *bench) tokend(name string, env ...string) (*daemon, error) {
 		return nil, err
 	}
 	defer log.Close()
-	d.cmd = exec.Command(filepath.Join(b.bin, "tokend"), "serve", "--user",
+	d.cmd = exec.Command(filepath.Join(b.bin, "tokend"), "serve", "--user", "--bus", "none",
 		"--state-dir", filepath.Join(d.dir, "state"), "--socket", d.socket)
 	d.cmd.Env = append(os.Environ(), env...)
 	d.cmd.Stderr, d.cmd.Stdout = log, log
