@@ -228,6 +228,7 @@ func TestWrongCalls(t *testing.T) {
 		{"an object manager that is none", account(a.ID), manager + ".GetManagedObjects", nil, "org.freedesktop.DBus.Error.UnknownInterface"},
 		{"no such account", account("0000000000000001"), accountName + ".GenerateCode", []any{options{}}, "org.freedesktop.DBus.Error.UnknownObject"},
 		{"an account by its name", account("alice"), accountName + ".GenerateCode", []any{options{}}, "org.freedesktop.DBus.Error.UnknownObject"},
+		{"no account", account("_"), accountName + ".GenerateCode", []any{options{}}, "org.freedesktop.DBus.Error.UnknownObject"},
 		{"no such token", dbus.Root + "/token/x", tokenName + ".Rename", []any{"x"}, "org.freedesktop.DBus.Error.UnknownObject"},
 		{"no such path", "/com/example", "com.example.Explode", nil, "org.freedesktop.DBus.Error.UnknownObject"},
 		{"below an object", dbus.Root + "/vault/x", vaultName + ".Lock", nil, "org.freedesktop.DBus.Error.UnknownObject"},

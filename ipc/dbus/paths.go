@@ -75,7 +75,7 @@ func accountPath(id string) dbus.ObjectPath {
 func tokenPath(id string) dbus.ObjectPath { return tokenDir + "/" + dbus.ObjectPath(encodeID(id)) }
 
 // encodeID writes an id as one element of a path: letters and digits are as they
-// are, every other byte is "_" and two hexadecimal digits; "_" is the empty id.
+// are, every other byte is "_" and two hexadecimal digits; "_" is no id at all.
 func encodeID(id string) string {
 	const hex = "0123456789abcdef"
 	if id == "" {
@@ -106,7 +106,7 @@ func decodeID(element string) string {
 		}
 		id = append(id, c)
 	}
-	if s := string(id); len(s) <= longestID && encodeID(s) == element {
+	if s := string(id); s != "" && len(s) <= longestID && encodeID(s) == element {
 		return s
 	}
 	return noID

@@ -88,7 +88,7 @@ const codeResult = "code s, valid_from x, valid_until x, details a{sv}"
 // interfaces is the table of all that can be called, read or be told.
 func interfaces() []iface {
 	return []iface{
-		manager(), vault(), token(), account(),
+		managerTable(), vaultTable(), tokenTable(), accountTable(),
 		{
 			name: introspectableIface, kinds: []kind{kindRoot, kindVault, kindToken, kindAccount, kindDir},
 			methods: []method{{name: "Introspect", out: args("xml_data s"), call: introspect}},
@@ -114,7 +114,7 @@ func interfaces() []iface {
 	}
 }
 
-func manager() iface {
+func managerTable() iface {
 	return iface{
 		name: managerIface, kinds: []kind{kindRoot},
 		methods: []method{
@@ -138,7 +138,7 @@ func manager() iface {
 	}
 }
 
-func vault() iface {
+func vaultTable() iface {
 	return iface{
 		name: vaultIface, kinds: []kind{kindVault},
 		methods: []method{
@@ -156,7 +156,7 @@ func vault() iface {
 	}
 }
 
-func token() iface {
+func tokenTable() iface {
 	return iface{
 		name: tokenIface, kinds: []kind{kindToken},
 		methods: []method{
@@ -168,7 +168,7 @@ func token() iface {
 	}
 }
 
-func account() iface {
+func accountTable() iface {
 	return iface{
 		name: accountIface, kinds: []kind{kindAccount},
 		methods: []method{
