@@ -58,30 +58,43 @@ func (entry) ArgumentValue(int) any { return nil }
 // ReturnValue is not asked.
 func (entry) ReturnValue(int) any { return nil }
 
-// Call serves a message, in a goroutine of its own.
-func (e entry) Call(args ...any) (out []any, err error) {
+// Call serves a message, in a goroutine of its own. It answers by itself, so that
+// the connection is not closed before the answer is out.
+func (e entry) Call(args ...any) ([]any, error) {
 	m, ok := args[0].(*dbus.Message)
 	if !ok {
 		return nil, fault(errInvalidArgs, "there is no message")
 	}
+	wanted := m.Flags&dbus.FlagNoReplyExpected == 0
+	m.Flags |= dbus.FlagNoReplyExpected // of godbus
+	began := e.l.begin()
+	if began {
+		defer e.l.end()
+	}
 	start := time.Now()
 	c := e.l.received(m)
+	out, err := c.guarded(sender(m), began)
+	c.log(err, start)
+	if wanted {
+		e.l.answer(m, out, err)
+	}
+	return nil, nil
+}
+
+// guarded is serve, from which no panic gets out.
+func (c *call) guarded(from string, began bool) (out []any, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			// The values in a panic can be anybody's.
-			e.l.s.cfg.Log.LogAttrs(context.Background(), slog.LevelError, "panic in a call over D-Bus",
+			c.s.cfg.Log.LogAttrs(context.Background(), slog.LevelError, "panic in a call over D-Bus",
 				slog.String("type", fmt.Sprintf("%T", v)), slog.String("stack", string(debug.Stack())))
 			out, err = nil, ipc.Errorf(ipc.Internal, "internal error")
 		}
-		c.log(err, start)
-		if err != nil {
-			out, err = nil, e.l.s.told(err)
-		}
-		if err != nil && m.Flags&dbus.FlagNoReplyExpected != 0 {
-			err = nil // nobody waits for it, and the bus refuses what nobody waits for
-		}
 	}()
-	return c.serve(sender(m))
+	if !began {
+		return nil, ipc.Errorf(ipc.Cancelled, "the daemon is stopping")
+	}
+	return c.serve(from)
 }
 
 // received reads the head of a message.
@@ -104,10 +117,6 @@ func sender(m *dbus.Message) string {
 
 // serve finds out who calls, what, and calls it.
 func (c *call) serve(from string) ([]any, error) {
-	if !c.l.begin() {
-		return nil, ipc.Errorf(ipc.Cancelled, "the daemon is stopping")
-	}
-	defer c.l.end()
 	var err error
 	if c.from, err = c.l.caller(from); err != nil {
 		return nil, err

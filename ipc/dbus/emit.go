@@ -4,7 +4,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// emit sends a signal to one connection. It is the only place that makes signals:
+// emit sends a signal to one connection. It is the only place that makes any:
 // one without a destination would be read by every user of the bus.
 func (l *link) emit(to *caller, path dbus.ObjectPath, iface, member string, body ...any) {
 	if to.ctx.Err() != nil {
@@ -21,11 +21,34 @@ func (l *link) emit(to *caller, path dbus.ObjectPath, iface, member string, body
 		},
 		Body: body,
 	}
-	if len(body) > 0 {
-		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(body...))
+	l.send(m)
+}
+
+// answer answers a call.
+func (l *link) answer(to *dbus.Message, out []any, err error) {
+	m := &dbus.Message{
+		Type:  dbus.TypeMethodReply,
+		Flags: dbus.FlagNoReplyExpected,
+		Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldDestination: to.Headers[dbus.FieldSender],
+			dbus.FieldReplySerial: dbus.MakeVariant(to.Serial()),
+		},
+		Body: out,
 	}
-	// The bus takes it at once and keeps it for a receiver that is slow. An error
-	// is that the connection has ended.
+	if err != nil {
+		e := l.s.told(err)
+		m.Type, m.Body = dbus.TypeError, e.Body
+		m.Headers[dbus.FieldErrorName] = dbus.MakeVariant(e.Name)
+	}
+	l.send(m)
+}
+
+// send sends a message that has no answer. The bus takes it at once and keeps it for
+// a receiver that is slow; an error is that the connection has ended.
+func (l *link) send(m *dbus.Message) {
+	if len(m.Body) > 0 {
+		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(m.Body...))
+	}
 	_ = l.conn.Send(m, nil)
 }
 

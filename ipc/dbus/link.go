@@ -157,8 +157,7 @@ func (l *link) end() {
 func (l *link) close() {
 	l.mu.Lock()
 	l.closing = true
-	busy := l.calls > 0
-	if !busy {
+	if l.calls == 0 {
 		close(l.idle)
 	}
 	l.mu.Unlock()
@@ -167,10 +166,6 @@ func (l *link) close() {
 	case <-l.idle:
 	case <-l.conn.Context().Done():
 	case <-time.After(l.s.limits.StopTime):
-	}
-	if busy && l.conn.Connected() {
-		// The answers are written by others; what is asked now is asked behind them.
-		_ = l.bus("GetId").Err
 	}
 	_ = l.conn.Close()
 	l.mu.Lock()

@@ -361,3 +361,18 @@ func TestChanges(t *testing.T) {
 		t.Errorf("doctor: %v %v", findings, err)
 	}
 }
+
+// run runs a server until the test ends.
+func run(t *testing.T, s *dbus.Server) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); s.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+}
+
+// newServer serves the daemon of a stage once more.
+func newServer(t *testing.T, s *stage) *dbus.Server {
+	server := dbus.New(dbus.Config{Backend: s.daemon, Address: s.bus.Address, Identify: s.daemon.Identify})
+	run(t, server)
+	return server
+}
