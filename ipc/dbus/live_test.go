@@ -120,7 +120,9 @@ func (s *stage) add(uri string) ipc.Account {
 	return list.Accounts[0]
 }
 
-func (s *stage) object(path godbus.ObjectPath) godbus.BusObject { return s.conn.Object(dbus.Name, path) }
+func (s *stage) object(path godbus.ObjectPath) godbus.BusObject {
+	return s.conn.Object(dbus.Name, path)
+}
 
 func account(id string) godbus.ObjectPath { return dbus.Root + "/account/" + godbus.ObjectPath(id) }
 
