@@ -76,9 +76,12 @@ type Config struct {
 	// ScryptLogN is the cost of the recovery password; the vault's own default
 	// when 0.
 	ScryptLogN int
-	Clock      Clock
-	Rand       io.Reader
-	Log        *slog.Logger
+	// AskLimit is how long a call waits for one answer to a question that an
+	// agent puts to the user; 2 min when 0.
+	AskLimit time.Duration
+	Clock    Clock
+	Rand     io.Reader
+	Log      *slog.Logger
 }
 
 // Limits say when a session ends by itself.

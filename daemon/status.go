@@ -28,7 +28,7 @@ func (d *Daemon) Status(ctx context.Context, p ipc.Principal) (ipc.Status, error
 			Time: wireTime(d.now()), Started: wireTime(d.started), Helper: d.helper(), Bus: d.bus(),
 		},
 		Vault: u.vaultInfo(), Tokens: u.tokenList(p), Warnings: u.warnings(p),
-		Grants: ipc.GrantState{Mode: ipc.GrantOff},
+		Grants: u.grantState(),
 	}, nil
 }
 
@@ -158,7 +158,7 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 	if err != nil {
 		return append(list, ipc.Warning{Code: "vault-damaged", Message: mapError(err).Message, Fix: u.wayBack()})
 	}
-	return append(list, u.lockoutWarnings(head, p)...)
+	return append(append(list, u.grantWarnings()...), u.lockoutWarnings(head, p)...)
 }
 
 // wayBack is the command for a vault that cannot be used as it is.

@@ -275,8 +275,8 @@ type Grants interface {
 	// Grants lists modes and grants; accounts have no names while the vault is
 	// locked.
 	Grants(ctx context.Context, p Principal) (GrantList, error)
-	// SetGrantMode works while the vault is locked, by an account's id. What it
-	// makes stricter holds for grants that were given before, too.
+	// SetGrantMode works while the vault is locked: for all accounts, and by its
+	// id for one that has a mode of its own.
 	SetGrantMode(ctx context.Context, p Principal, r SetGrantModeRequest) (GrantList, error)
 	// AllowGrant makes a grant for the caller himself and those like him.
 	AllowGrant(ctx context.Context, p Principal, r AllowRequest) (GrantList, error)

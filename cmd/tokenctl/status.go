@@ -61,6 +61,9 @@ func (c *cli) statusTable(st ipc.Status) *table {
 		t.add("token", fmt.Sprintf("%s, %s, %s", tokenLabel(k), either(k.Enrolled, "enrolled", "not enrolled"),
 			either(k.Present, "present", "not present")))
 	}
+	if g := st.Grants; g.Mode != "" && (g.Mode != ipc.GrantOff || g.Accounts > 0 || g.Agents > 0) {
+		t.add("grants", grantText(g))
+	}
 	// Of a vault that cannot be read nothing is known.
 	if v.State != ipc.VaultNone && (v.State != ipc.VaultBroken || !v.RecoverySet.IsZero()) {
 		t.add("recovery password", either(v.RecoverySet.IsZero(), "not set", "set "+ago(c.now(), v.RecoverySet)))
@@ -72,6 +75,18 @@ func (c *cli) statusTable(st ipc.Status) *table {
 		t.add("signed by", v.Signer)
 	}
 	return t
+}
+
+// grantText is what programs need to be handed codes.
+func grantText(g ipc.GrantState) string {
+	s := "mode " + string(g.Mode)
+	if g.Accounts > 0 {
+		s += ", " + plural(g.Accounts, "account") + " with another"
+	}
+	if g.Grants > 0 {
+		s += ", " + plural(g.Grants, "grant")
+	}
+	return s + either(g.Agents > 0, ", an agent asks you", ", no agent")
 }
 
 func modeText(mode string) string {
