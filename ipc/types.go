@@ -287,6 +287,9 @@ type InitResult struct {
 // UnlockRequest opens the session class.
 type UnlockRequest struct {
 	Auth Auth `json:"auth,omitzero"`
+	// Interaction is as in CodeRequest; without an agent the call fails as with
+	// "none".
+	Interaction string `json:"interaction,omitempty"`
 }
 
 // UnlockResult says how the vault is now.

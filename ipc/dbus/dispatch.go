@@ -148,7 +148,13 @@ func (c *call) method() (*method, error) {
 		return nil, noObject()
 	}
 	if c.node.kind == kindAccount || c.node.kind == kindToken {
-		if err := c.exists(); err != nil {
+		err := c.exists()
+		if err != nil && ipc.KindOf(err) == ipc.VaultLocked && c.byAgent() {
+			if _, err = c.s.cfg.Backend.Unlock(c.ctx, c.who, ipc.UnlockRequest{Interaction: ipc.InteractionAgent}); err == nil {
+				err = c.exists()
+			}
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

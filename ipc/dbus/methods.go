@@ -53,6 +53,12 @@ func managerCode(c *call) ([]any, error) { return c.code(c.str(0), 1) }
 
 func accountCode(c *call) ([]any, error) { return c.code(c.node.id, 0) }
 
+// byAgent says whether the call is one for a code of an account, and may wait for
+// the user's agent to unlock the vault. Which accounts are in it shows then.
+func (c *call) byAgent() bool {
+	return c.node.kind == kindAccount && c.name == "GenerateCode" && len(c.args) == 1 && value(c.options(0).str("interaction")) == ipc.InteractionAgent
+}
+
 // code makes a code of the account ref; the argument i holds the options.
 func (c *call) code(ref string, i int) ([]any, error) {
 	o := c.options(i)
@@ -98,7 +104,7 @@ func vaultLock(c *call) ([]any, error) { return nil, c.s.cfg.Backend.Lock(c.ctx,
 
 func vaultUnlock(c *call) ([]any, error) {
 	o := c.options(0)
-	r := ipc.UnlockRequest{Auth: ipc.Auth{Token: value(o.str("token"))}}
+	r := ipc.UnlockRequest{Auth: ipc.Auth{Token: value(o.str("token"))}, Interaction: value(o.str("interaction"))}
 	ctx, end, err := c.named(o)
 	if err != nil {
 		return nil, err
