@@ -1,6 +1,7 @@
 package dbus
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -32,8 +33,8 @@ const writeTime = 10 * time.Second
 // It passes no file descriptors: the bus then keeps messages with some away.
 type wire struct {
 	net.Conn
-	binary bool   // BEGIN was said: from here on messages are read
-	rest   []byte // of the message being read
+	in   *bufio.Reader // of messages, once BEGIN was said
+	rest []byte        // of the message being read
 }
 
 // Write notes where the text of the authentication ends.
@@ -41,18 +42,18 @@ func (w *wire) Write(p []byte) (int, error) {
 	if err := w.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
 		return 0, err
 	}
-	if !w.binary && string(p) == "BEGIN\r\n" {
-		w.binary = true
+	if w.in == nil && string(p) == "BEGIN\r\n" {
+		w.in = bufio.NewReaderSize(w.Conn, maxHeader)
 	}
 	return w.Conn.Write(p)
 }
 
 func (w *wire) Read(p []byte) (int, error) {
-	if !w.binary {
+	if w.in == nil {
 		return w.Conn.Read(p)
 	}
 	for len(w.rest) == 0 {
-		m, err := readMessage(w.Conn)
+		m, err := readMessage(w.in)
 		if err != nil {
 			return 0, err
 		}
