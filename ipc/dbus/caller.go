@@ -101,7 +101,11 @@ func (l *link) gone(name string) {
 		return
 	}
 	c.cancel()
-	l.unsubscribe(c)
+	select {
+	case <-c.known:
+		l.unsubscribe(c)
+	default: // nobody subscribes before it is known who he is, and gone he cannot
+	}
 }
 
 // begin names a call for as long as it is under way. A name that is in use is

@@ -274,8 +274,8 @@ func (w *watch) tell(e ipc.Event) (changed bool) {
 		w.all(vaultPath, vaultIface, "Unlocked")
 	case ipc.EventBackupMade:
 		w.all(vaultPath, vaultIface, "BackupMade", seconds(e.Time))
-	case ipc.EventWorking:
-		return false
+	case ipc.EventWorking, ipc.EventPINWanted, ipc.EventPINDone, ipc.EventConsentWanted, ipc.EventConsentDone, ipc.EventBackupDue:
+		return false // of what the user sees nothing changes; questions are the agent's
 	}
 	return true
 }

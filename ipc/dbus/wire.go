@@ -45,7 +45,11 @@ func (w *wire) Write(p []byte) (int, error) {
 	if w.in == nil && string(p) == "BEGIN\r\n" {
 		w.in = bufio.NewReaderSize(w.Conn, maxHeader)
 	}
-	return w.Conn.Write(p)
+	n, err := w.Conn.Write(p)
+	if err != nil {
+		_ = w.Close() // half a message may be out
+	}
+	return n, err
 }
 
 func (w *wire) Read(p []byte) (int, error) {
