@@ -97,13 +97,12 @@ func (u *user) askConsent(ctx context.Context, s *session, a vault.Account, key 
 	if u.modesOf().of(a.ID) == ipc.GrantDeny { // set while the question was open
 		return errDenied()
 	}
-	if err := u.grant(w.who, s, accountRef(a), w.action, answer.For); err != nil {
-		return err
+	if answer.For == ipc.GrantOnce { // for this call, and no other's
+		u.grants.forgive(func(k grantKey) bool { return k == key })
+		u.auditGrant(w.who, a.ID, w.action, answer.For)
+		return nil
 	}
-	if answer.For == ipc.GrantOnce { // for this call
-		u.grants.use(key, u.d.clock.Elapsed(), false)
-	}
-	return nil
+	return u.grant(w.who, s, accountRef(a), w.action, answer.For)
 }
 
 // unasked is why a question came to nothing: because the caller left, or the

@@ -187,8 +187,12 @@ func (u *user) grant(p ipc.Principal, s *session, a ipc.AccountRef, action ipc.G
 	if !u.grants.add(s, key, made, u.d.clock.Elapsed()) {
 		return mapError(context.Cause(s.ctx))
 	}
-	u.audit(entry{action: "grant", object: a.ID, by: p, ok: true, detail: string(action) + " " + string(scope)})
+	u.auditGrant(p, a.ID, action, scope)
 	return nil
+}
+
+func (u *user) auditGrant(p ipc.Principal, account string, action ipc.GrantAction, scope ipc.GrantScope) {
+	u.audit(entry{action: "grant", object: account, by: p, ok: true, detail: string(action) + " " + string(scope)})
 }
 
 // RevokeGrants implements [ipc.Grants].

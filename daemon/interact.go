@@ -25,7 +25,7 @@ func withAgent(interaction string) (bool, error) {
 func (d *Daemon) granted(ctx context.Context, p *ipc.Principal, ref string, w wish) (*user, *session, vault.Account, error) {
 	u, s, a, err := d.account(p, ref, !w.passive)
 	var e *ipc.Error
-	if w.agent && errors.As(err, &e) && e.Kind == ipc.VaultLocked && !e.Meanwhile {
+	if w.agent && !w.passive && errors.As(err, &e) && e.Kind == ipc.VaultLocked && !e.Meanwhile {
 		if err := d.unlockByAgent(ctx, *p, err); err != nil {
 			return nil, nil, vault.Account{}, err
 		}

@@ -68,6 +68,20 @@ func TestLockedVaultIsUnlockedByTheAgent(t *testing.T) {
 	}
 }
 
+// A list that is refreshed asks nobody.
+func TestListAsksForNoPIN(t *testing.T) {
+	d := start(t, nil)
+	p := caller("1000")
+	initSoft(t, d, p)
+	add(t, d, p, "otpauth://totp/Example:alice?secret=GEZDGNBVGY3TQOJQ&issuer=Example")
+	_ = d.Lock(t.Context(), p)
+	desk := join(t, d, p, says(false, ""))
+	_, err := d.Code(t.Context(), p, "alice", ipc.CodeRequest{Interaction: "agent", Passive: true})
+	if wantKind(t, err, ipc.VaultLocked); desk.questions() != 0 {
+		t.Error("the PIN was asked for")
+	}
+}
+
 func TestManyWaitForOnePIN(t *testing.T) {
 	d := start(t, nil)
 	p := caller("1000")

@@ -157,6 +157,27 @@ func hex4(b []byte) (r rune) {
 	return r
 }
 
+// AppendJSON appends the secret as a JSON string, in memory of the caller's:
+// encoding/json works in buffers that it keeps. What is no valid Unicode becomes
+// U+FFFD.
+func (s Secret) AppendJSON(to []byte) []byte {
+	const hex = "0123456789abcdef"
+	to = append(to, '"')
+	for len(s) > 0 {
+		r, n := utf8.DecodeRune(s)
+		switch c := s[0]; {
+		case c == '"' || c == '\\':
+			to = append(to, '\\', c)
+		case c < ' ':
+			to = append(to, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			to = utf8.AppendRune(to, r)
+		}
+		s = s[n:]
+	}
+	return append(to, '"')
+}
+
 // Wipe overwrites the secret.
 func (s Secret) Wipe() { clear(s) }
 

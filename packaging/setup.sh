@@ -56,6 +56,9 @@ test  setpriv                                    util-linux            yes runs 
 test  /usr/lib/polkit-1/polkitd                  polkitd/policykit-1   yes decides on a private bus who may change accounts
 test  pkaction                                   polkitd/policykit-1   yes reads tokend's policy as polkit does
 test  xmllint                                    libxml2-utils         yes checks the XML of interfaces and policies
+test  /usr/bin/pinentry-tty                      pinentry-tty          yes asks for PINs in a terminal, for the agent in the session
+test  pinentry-curses                            pinentry-curses       yes the same, another one
+test  /usr/lib/python3/dist-packages/dbusmock    python3-dbusmock      yes plays logind on them
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with

@@ -382,6 +382,11 @@ func adviceDamagedOnWay() []string {
 	return []string{"nothing was written; repeat, and if it happens again see the daemon's log"}
 }
 
+// adviceNoPinentry is about an agent that cannot ask.
+func adviceNoPinentry() []string {
+	return []string{"install one that suits your desktop (pinentry-gnome3, pinentry-qt) or terminal (pinentry-curses, with GPG_TTY=$(tty)), or name one: --pinentry"}
+}
+
 func adviceBadDisk() []string {
 	return []string{"the bad file was removed; the disk or stick may be failing: write the backup to another"}
 }
@@ -469,6 +474,7 @@ func adviceNext() []string {
 		"tokenctl code --watch       all codes, live",
 		"tokenctl account add        another account",
 		"tokenctl token enroll       a second token, so that one can be lost",
+		"tokenctl agent install      be told of touches, and asked for PINs, on your desktop",
 		"tokenctl status             how everything is",
 	}
 }

@@ -13,6 +13,7 @@ type fakeGrants struct {
 	own     []ipc.AccountMode
 	given   []ipc.Grant
 	answers []ipc.AgentAnswer
+	asked   string // the last code's account and interaction
 }
 
 func (g *fakeGrants) modeOf(id string) ipc.GrantMode {

@@ -161,6 +161,7 @@ func (f *fake) Status(context.Context, ipc.Principal) (ipc.Status, error) {
 	st := f.status
 	st.Tokens, st.Daemon.Time = slices.Clone(f.tokens), time.Now()
 	st.Vault.Accounts = len(f.accounts)
+	st.Grants = ipc.GrantState{Mode: f.grants.modeOf(""), Accounts: len(f.grants.own), Grants: len(f.grants.given)}
 	return st, f.enter(false)
 }
 
@@ -436,6 +437,7 @@ func (f *fake) RevealAccount(_ context.Context, _ ipc.Principal, id string, _ ip
 func (f *fake) Code(ctx context.Context, _ ipc.Principal, ref string, r ipc.CodeRequest) (ipc.Code, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.grants.asked = ref + " " + r.Interaction
 	if err := f.enter(true); err != nil {
 		return ipc.Code{}, err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -96,7 +95,7 @@ func (c *cli) setMode(ctx context.Context, r ipc.SetGrantModeRequest) error {
 	}
 	if r.Mode == ipc.GrantAsk && len(list.Agents) == 0 {
 		c.say("no agent runs in your session: programs without a terminal get no codes until one does")
-		c.say("  start one: tokenctl agent, for good: tokenctl agent --install")
+		c.say("  start one: tokenctl agent, for good: tokenctl agent install")
 	}
 	return nil
 }
@@ -145,7 +144,7 @@ locked.`,
 			}
 			c.say("mode: %s", grantModes(list))
 			for _, a := range list.Agents {
-				c.say("agent: process %d%s can %s", a.PID, either(a.Session == "", "", " in session "+clean(a.Session)), clean(strings.Join(a.Can, ", ")))
+				c.say("%s", agentText(a))
 			}
 			return nil
 		},

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"net/url"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -205,7 +206,20 @@ func (c *Client) RevokeGrants(ctx context.Context, r ipc.RevokeGrantsRequest) (i
 	return send[ipc.GrantList](ctx, c, "POST", "grants/revoke", r)
 }
 
-// AnswerAgent says what the user answered to this agent.
+// AnswerAgent says what the user answered to this agent. An agent lives as long
+// as its session: no buffer of encoding/json's must keep the PIN.
 func (c *Client) AnswerAgent(ctx context.Context, r ipc.AgentAnswer) error {
-	return c.call(ctx, request{method: "POST", path: base + "agent/answer", body: r}, nil)
+	pin := r.PIN
+	r.PIN = nil
+	rest, err := json.Marshal(r)
+	if err != nil {
+		return &ipc.Error{Kind: ipc.InvalidArgument, Message: "cannot put the answer into words", Err: err}
+	}
+	body := make([]byte, 0, len(rest)+6*len(pin)+16)
+	body = append(body, rest...)
+	if len(pin) > 0 {
+		body = append(body[:len(body)-1], `,"pin":`...)
+		body = append(pin.AppendJSON(body), '}')
+	}
+	return c.call(ctx, request{method: "POST", path: base + "agent/answer", body: encoded(body)}, nil)
 }

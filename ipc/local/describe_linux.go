@@ -2,8 +2,7 @@ package local
 
 import (
 	"errors"
-	"io"
-	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,16 +45,29 @@ func alive(pidfd int) bool {
 // maxProc bounds what is read of one file in /proc, in bytes.
 const maxProc = 8 << 10
 
+// readAt reads a file without package os, which would try to wait for it.
 func readAt(dir int, name string) string {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return ""
 	}
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxProc))
-	if err != nil {
-		return ""
+	defer func() { _ = unix.Close(fd) }()
+	b := make([]byte, 0, 512)
+	for len(b) < maxProc {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, cap(b))
+		}
+		n, err := unix.Read(fd, b[len(b):cap(b)])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return ""
+		}
+		if n == 0 {
+			break
+		}
+		b = b[:len(b)+n]
 	}
 	return string(b)
 }
