@@ -94,10 +94,10 @@ func details(e *ipc.Error) dict {
 		d.set("TokenLabel", text(e.Token.Label))
 	}
 	if e.TriesLeft != nil {
-		d.set("TriesLeft", uint32(max(0, *e.TriesLeft))) //nolint:gosec // a token counts to 255
+		d.set("TriesLeft", uint32(max(0, *e.TriesLeft)))
 	}
 	if e.RetryAfter > 0 {
-		d.set("RetryAfter", uint32(e.RetryAfter)) //nolint:gosec // seconds
+		d.set("RetryAfter", uint32(e.RetryAfter))
 	}
 	if e.Meanwhile {
 		d.set("Meanwhile", true)

@@ -36,7 +36,7 @@ const handshakeTime = 5 * time.Second
 
 // session connects, serves, and returns why the connection ended.
 func (s *Server) session(ctx context.Context) error {
-	w, err := dial(s.cfg.Address)
+	w, err := dial(ctx, s.cfg.Address)
 	if err != nil {
 		return err
 	}

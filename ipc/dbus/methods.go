@@ -146,7 +146,7 @@ func accountEdit(c *call) ([]any, error) {
 		if *n < 0 {
 			o.wrong("counter", "a whole number that is not negative")
 		}
-		counter := uint64(max(0, *n)) //nolint:gosec // not negative
+		counter := uint64(max(0, *n))
 		r.Counter = &counter
 	}
 	ctx, end, err := c.named(o)

@@ -210,7 +210,7 @@ func seconds(t time.Time) int64 {
 	return t.Unix()
 }
 
-func count(n int) uint32 { return uint32(max(0, n)) } //nolint:gosec // counts of what is in memory
+func count(n int) uint32 { return uint32(max(0, n)) }
 
 func texts(list []string) []string {
 	out := make([]string, 0, len(list))

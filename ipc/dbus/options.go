@@ -88,7 +88,7 @@ func (o *options) number(key string) *int {
 	case int64:
 		n, ok = int(v), int64(int(v)) == v
 	case uint64:
-		n, ok = int(v), v <= math.MaxInt //nolint:gosec // compared
+		n, ok = int(v), v <= math.MaxInt
 	default:
 		ok = false
 	}

@@ -115,9 +115,9 @@ func (s *Server) setState(state string) {
 	was := s.state
 	s.state = state
 	s.mu.Unlock()
-	switch {
-	case state == was:
-	case state == stateOK:
+	switch state {
+	case was:
+	case stateOK:
 		s.cfg.Log.Info("serving on D-Bus", "name", Name, "bus", s.bus())
 	default:
 		s.cfg.Log.Warn("not served on D-Bus", "bus", s.bus(), "detail", state)

@@ -146,7 +146,7 @@ func (w *watch) follow() error {
 	}()
 	defer func() { // the goroutine ends before this does
 		cancel()
-		for range events { //nolint:revive // drained
+		for range events {
 		}
 	}()
 	w.forget()

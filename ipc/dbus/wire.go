@@ -2,6 +2,7 @@ package dbus
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -194,7 +195,7 @@ func strip(m []byte, order binary.ByteOrder, fields int) ([]byte, error) {
 		return nil, err
 	}
 	order.PutUint32(out[bodyLength:], 0)
-	order.PutUint32(out[fieldsLength:], uint32(end-headSize)) //nolint:gosec // at most maxHeader
+	order.PutUint32(out[fieldsLength:], uint32(end-headSize))
 	for len(out)%8 != 0 {
 		out = append(out, 0)
 	}
@@ -288,7 +289,7 @@ func (c *cursor) skip(sig string) {
 
 // dial connects to the first bus of an address that answers, D-Bus specification
 // "Server Addresses". Of the transports it knows unix sockets.
-func dial(address string) (*wire, error) {
+func dial(ctx context.Context, address string) (*wire, error) {
 	var reasons error
 	for _, one := range strings.Split(address, ";") {
 		if one == "" {
@@ -297,7 +298,7 @@ func dial(address string) (*wire, error) {
 		name, err := socketName(one)
 		if err == nil {
 			var c net.Conn
-			if c, err = net.DialTimeout("unix", name, dialTime); err == nil {
+			if c, err = (&net.Dialer{Timeout: dialTime}).DialContext(ctx, "unix", name); err == nil {
 				return &wire{Conn: c}, nil
 			}
 		}
