@@ -1,7 +1,5 @@
 //go:build linux
 
-// Package busrig runs a private D-Bus message bus, the real dbus-daemon, of the
-// system's or a session's type.
 package busrig
 
 import (
