@@ -119,11 +119,7 @@ func (c *cli) untilLocked(ctx context.Context) (_ context.Context, closed func()
 			default:
 				return nil
 			}
-			locked := &ipc.Error{Kind: ipc.VaultLocked, Message: "the vault was locked", Meanwhile: true}
-			if e.Detail != "" {
-				locked.Message += ": " + e.Detail
-			}
-			return locked
+			return &ipc.Error{Kind: ipc.VaultLocked, Message: lockText(e), Meanwhile: true}
 		})
 		switch ipc.KindOf(err) {
 		case ipc.VaultLocked, ipc.Unreachable:
@@ -131,6 +127,14 @@ func (c *cli) untilLocked(ctx context.Context) (_ context.Context, closed func()
 		}
 	}()
 	return ctx, func() { cancel(nil); <-over }
+}
+
+// lockText is what an event says of a lock.
+func lockText(e ipc.Event) string {
+	if e.Detail == "" {
+		return "the vault was locked"
+	}
+	return "the vault was locked: " + e.Detail
 }
 
 // lockedBy is why a context of untilLocked ended, nil where it did not or was
