@@ -299,7 +299,7 @@ func adviceAccount() []string {
 }
 
 // adviceCopyTerminal is for a list whose codes cannot be copied.
-const adviceCopyTerminal = "`tokenctl code --copy=terminal` lets the terminal do it, where it can"
+const adviceCopyTerminal = "with --copy=terminal the terminal does it, where it can"
 
 func adviceMigrationQR() []string {
 	return []string{"this is the picture of an export of Google Authenticator, which holds many accounts in a form of its own",

@@ -62,6 +62,13 @@ func newFake() *fake {
 // serve puts a fake on a socket and gives its path.
 func serve(tb testing.TB, f *fake, dir string) string {
 	tb.Helper()
+	serveUntil(tb, f, dir)
+	return f.socket
+}
+
+// serveUntil is serve until it is told to stop.
+func serveUntil(tb testing.TB, f *fake, dir string) (stop func()) {
+	tb.Helper()
 	path := filepath.Join(dir, "s")
 	l, err := local.Listen(path, local.Options{})
 	if err != nil {
@@ -72,8 +79,9 @@ func serve(tb testing.TB, f *fake, dir string) string {
 	done := make(chan error, 1)
 	s := httpapi.New(httpapi.Config{Backend: f})
 	go func() { done <- s.Serve(ctx, l) }()
-	tb.Cleanup(func() { cancel(); <-done })
-	return path
+	stop = sync.OnceFunc(func() { cancel(); <-done })
+	tb.Cleanup(stop)
+	return stop
 }
 
 // enrolled makes the fake's card open a vault in the given state.

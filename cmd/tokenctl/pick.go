@@ -280,7 +280,7 @@ func (p *picker) help() []string {
 		enter, esc = "Esc: cancel", "Ctrl-C: leave"
 	case p.state == pickOpen && p.list.filter != "":
 		esc = "Esc: show all"
-	case p.state != pickOpen:
+	case p.state != pickOpen, len(p.list.items) == 0:
 		return []string{esc}
 	}
 	return []string{enter, esc, "Up, Down, PgUp, PgDn", "type to filter"}

@@ -53,6 +53,9 @@ func (f *frame) put(x, y int, st style, s string) int {
 		if x+n > f.w {
 			break
 		}
+		if x > 0 && row[x-1].wide {
+			row[x-1] = cell{style: row[x-1].style} // half of it is written over
+		}
 		row[x] = cell{text: string(r), wide: n == 2, style: st}
 		if n == 2 {
 			row[x+1] = cell{style: st}

@@ -49,6 +49,9 @@ func (v *pickView) draw(w, h int) *frame {
 		v.drawBlank(f, top, h-len(below))
 	} else {
 		for i, at := range v.list.visible() {
+			if top+i == h-len(below) {
+				break // not even one fits
+			}
 			v.drawItem(f, top+i, &v.list.items[at], v.list.top+i == v.list.selected)
 		}
 	}

@@ -32,7 +32,7 @@ type Terminal struct {
 	other    [][]Cell // the alternate screen, nil when not shown
 	saved    [2]int
 	pending  []byte
-	styled   bool // since it was asked last
+	styled   bool
 	reverse  bool
 	noWrap   bool
 	noCursor bool
@@ -295,7 +295,7 @@ type State struct {
 	Alternate bool // the second screen is shown
 	NoWrap    bool
 	NoCursor  bool
-	Styled    bool // a colour or the like was set since it was asked last
+	Styled    bool // a colour or the like was set at some time
 	X, Y      int  // the cursor's place, from 0
 	Written   int  // bytes so far
 	Clipboard string
@@ -307,8 +307,6 @@ type State struct {
 func (t *Terminal) State() State {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := State{Alternate: t.other != nil, NoWrap: t.noWrap, NoCursor: t.noCursor, Styled: t.styled, X: t.x, Y: t.y,
+	return State{Alternate: t.other != nil, NoWrap: t.noWrap, NoCursor: t.noCursor, Styled: t.styled, X: t.x, Y: t.y,
 		Written: t.written, Clipboard: t.clip, History: append([]string(nil), t.history...), Unknown: append([]string(nil), t.unknown...)}
-	t.styled = false
-	return s
 }
