@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,26 +15,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/creack/pty"
 	"golang.org/x/term"
 
 	"github.com/tokenbridge/tokend/cmd/internal/vt"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// window is tokenctl on a pseudo-terminal that is looked at as a person does.
+// window is tokenctl on a terminal, beside a clipboard.
 type window struct {
-	t      *testing.T
-	vt     *vt.Terminal
-	tty    *os.File
-	cmd    *exec.Cmd
-	before *term.State
-	gone   chan struct{} // nobody has the terminal open any more
-	clip   string        // the file that the clipboard is in
+	*vt.Window
+	t    *testing.T
+	clip string // the file that the clipboard is in
 }
 
-// openWindow starts tokenctl with f as its daemon, beside a clipboard. env is
-// added to its environment.
+// openWindow starts tokenctl with f as its daemon. env is added to its environment.
 func openWindow(t *testing.T, f *fake, w, h int, env []string, args ...string) *window {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tctl")
@@ -46,142 +39,39 @@ func openWindow(t *testing.T, f *fake, w, h int, env []string, args ...string) *
 	if f.socket == "" {
 		serve(t, f, dir)
 	}
-	x := &window{t: t, vt: vt.New(w, h), gone: make(chan struct{}), clip: filepath.Join(dir, "clip")}
+	clip := filepath.Join(dir, "clip")
 	for _, name := range []string{"wl-copy", "wl-paste"} {
-		script := "#!/bin/sh\nexec clip " + x.clip + " ${0##*/} \"$@\"\n"
+		script := "#!/bin/sh\nexec clip " + clip + " ${0##*/} \"$@\"\n"
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	x.cmd = exec.Command("tokenctl", args...)
-	x.cmd.Env = append(os.Environ(), "TOKEND_SOCKET="+f.socket, "HOME="+dir, noRaceSleep, "TERM=xterm", "WAYLAND_DISPLAY=wayland-0", "PATH="+dir+":"+os.Getenv("PATH"))
-	x.cmd.Env = append(x.cmd.Env, env...)
-	x.start(w, h)
-	return x
+	cmd := exec.Command("tokenctl", args...)
+	cmd.Env = append(os.Environ(), "TOKEND_SOCKET="+f.socket, "HOME="+dir, noRaceSleep, "TERM=xterm", "WAYLAND_DISPLAY=wayland-0", "PATH="+dir+":"+os.Getenv("PATH"))
+	cmd.Env = append(cmd.Env, env...)
+	return &window{Window: vt.Open(t, cmd, w, h), t: t, clip: clip}
 }
 
-func (x *window) start(w, h int) {
-	x.t.Helper()
-	tty, other, err := pty.Open()
-	if err != nil {
-		x.t.Fatal(err)
-	}
-	if x.before, err = term.GetState(int(other.Fd())); err != nil {
-		x.t.Fatal(err)
-	}
-	if err := pty.Setsize(tty, &pty.Winsize{Rows: uint16(h), Cols: uint16(w)}); err != nil {
-		x.t.Fatal(err)
-	}
-	x.tty = tty
-	x.cmd.Stdin, x.cmd.Stdout, x.cmd.Stderr = other, other, other
-	x.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := x.cmd.Start(); err != nil {
-		x.t.Fatal(err)
-	}
-	go func() {
-		defer close(x.gone)
-		b := make([]byte, 4096)
-		for {
-			n, err := tty.Read(b)
-			_, _ = x.vt.Write(b[:n])
-			if err != nil {
-				return
-			}
-		}
-	}()
-	// other stays open, to see how the terminal is left.
-	x.t.Cleanup(func() { _ = x.cmd.Process.Kill(); _ = other.Close(); _ = tty.Close() })
-}
-
-// sees waits until the screen shows all of the patterns.
-func (x *window) sees(patterns ...string) *window {
-	x.t.Helper()
-	x.until(fmt.Sprintf("%q", patterns), func() bool {
-		text := x.vt.Text()
-		for _, p := range patterns {
-			if !regexp.MustCompile("(?m)" + p).MatchString(text) {
-				return false
-			}
-		}
-		return true
-	})
-	return x
-}
-
-// seesNo waits until the screen does not show the pattern.
-func (x *window) seesNo(pattern string) *window {
-	x.t.Helper()
-	re := regexp.MustCompile("(?m)" + pattern)
-	x.until("no "+pattern, func() bool { return !re.MatchString(x.vt.Text()) })
-	return x
-}
-
-func (x *window) until(what string, is func() bool) {
-	x.t.Helper()
-	for end := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			x.t.Fatalf("not %s:\n%s\n%+v", what, x.vt.Text(), x.vt.State())
-		}
-	}
-}
-
-func (x *window) types(s string) *window {
-	x.t.Helper()
-	if _, err := x.tty.WriteString(s); err != nil {
-		x.t.Fatal(err)
-	}
-	return x
-}
-
-func (x *window) size(w, h int) *window {
-	x.t.Helper()
-	x.vt.Resize(w, h)
-	if err := pty.Setsize(x.tty, &pty.Winsize{Rows: uint16(h), Cols: uint16(w)}); err != nil {
-		x.t.Fatal(err)
-	}
-	return x
-}
-
+// holds waits until that is in the clipboard.
 func (x *window) holds(code string) *window {
 	x.t.Helper()
-	x.until("in the clipboard: "+code, func() bool {
+	x.Until("in the clipboard: "+code, func() bool {
 		b, err := os.ReadFile(x.clip)
 		return err == nil && regexp.MustCompile("^"+code+"$").Match(b)
 	})
 	return x
 }
 
-// ends waits for the end, and sees that the terminal is as it was: its modes, the
-// usual screen, and no code on it or above it.
-func (x *window) ends(code int) {
-	x.t.Helper()
-	end := make(chan error, 1)
-	go func() { end <- x.cmd.Wait() }()
-	select {
-	case err := <-end:
-		got := 0
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			got = exit.ExitCode()
-		}
-		if got != code {
-			x.t.Fatalf("exit code %d, not %d:\n%s", got, code, x.vt.Text())
-		}
-	case <-time.After(patience):
-		x.t.Fatalf("it does not end:\n%s", x.vt.Text())
-	}
-	x.until("the usual screen", func() bool { s := x.vt.State(); return !s.Alternate && !s.NoWrap && !s.NoCursor })
-	s := x.vt.State()
-	if left := x.vt.Text() + strings.Join(s.History, "\n"); regexp.MustCompile(`\b[0-9]{6}\b`).MatchString(left) {
-		x.t.Errorf("a code is left:\n%s", left)
-	}
-	if len(s.Unknown) > 0 {
-		x.t.Errorf("control sequences that are not known: %q", s.Unknown)
-	}
-	if now, err := term.GetState(int(x.cmd.Stdin.(*os.File).Fd())); err != nil || *now != *x.before {
-		x.t.Errorf("the terminal is left otherwise than it was: %v", err)
-	}
-}
+func (x *window) sees(patterns ...string) *window { x.t.Helper(); x.Sees(patterns...); return x }
+
+func (x *window) seesNo(pattern string) *window { x.t.Helper(); x.SeesNo(pattern); return x }
+
+func (x *window) types(s string) *window { x.t.Helper(); x.Types(s); return x }
+
+func (x *window) size(w, h int) *window { x.t.Helper(); x.Size(w, h); return x }
+
+// ends waits for the end. No code may be left.
+func (x *window) ends(code int) { x.t.Helper(); x.Ends(code, `\b[0-9]{6}\b`) }
 
 const aCode = `[0-9]{6}`
 
@@ -191,7 +81,7 @@ func TestPick(t *testing.T) {
 	f := opened("GitHub me session totp", "GitLab me session totp", "銀行 私 session totp")
 	x := openWindow(t, f, 80, 24, nil, "code")
 	x.sees(`^Filter: +3 accounts$`, `^> GitHub:me +`+aCode+` +[0-9]+ s$`, `^  銀行:私 +`+aCode, `^Enter: copy   Esc: leave   Up`)
-	if s := x.vt.State(); !s.Alternate || !s.NoWrap || s.X != 8 || s.Y != 0 {
+	if s := x.State(); !s.Alternate || !s.NoWrap || s.X != 8 || s.Y != 0 {
 		t.Errorf("%+v", s)
 	}
 	x.types("gitl").sees(`^Filter: gitl +1 of 3 accounts$`, `^> GitLab:me`).seesNo("GitHub")
@@ -332,7 +222,7 @@ func TestPickDaemonGone(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	stop := serveUntil(t, f, dir)
 	x := openWindow(t, f, 80, 24, nil, "code")
-	x.sees("^> GitHub:me +" + aCode).types("hub")
+	x.sees("^> GitHub:me +" + aCode).types("hub").sees("^Filter: hub")
 	stop()
 	x.sees(`^Cannot .*daemon`, "The list is back when it answers again", "^Esc: leave").seesNo("GitHub|" + aCode).types("\r\r")
 	serveUntil(t, f, dir)
@@ -350,13 +240,13 @@ func TestPickResize(t *testing.T) {
 	x.sees("^> Issuer:user00", "^  Issuer:user21 +"+aCode, "^Enter: copy").types("\x1b[6~").sees("^> Issuer:user22")
 	x.size(40, 10).sees("^> Issuer:user22 +"+aCode+" +[0-9]+ s$", "^  Issuer:user15 ", "^Enter: copy").seesNo("user14|user23")
 	x.size(20, 5).sees("^> Issue…er22  "+aCode+"$").size(5, 1).size(1, 1).size(200, 50).sees("^  Issuer:user47", `^Filter: +50 accounts$`).types("\x1b[H").sees("^> Issuer:user00")
-	if err := x.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := x.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	x.ends(0)
 	x = openWindow(t, f, 80, 24, nil, "code")
 	x.sees("^> Issuer:user00 +" + aCode)
-	if err := x.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := x.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	x.ends(0)
@@ -371,7 +261,7 @@ func TestPickMany(t *testing.T) {
 	}
 	x := openWindow(t, f, 80, 24, nil, "code")
 	x.sees("^> Issuer:user0000 +"+aCode, "5000 accounts$").types("\x1b[F").sees("^> Issuer:user4999 +"+aCode).types("user2").sees("1000 of 5000", "^> Issuer:user2000 +"+aCode)
-	x.types("\x15").types(strings.Repeat("\x1b[6~", 30)).sees("^> Issuer:user0660 +" + aCode).types("\x03").ends(0)
+	x.types("\x15").sees("^> Issuer:user2000").types("\x1b[H").types(strings.Repeat("\x1b[6~", 30)).sees("^> Issuer:user0660 +" + aCode).types("\x03").ends(0)
 }
 
 // Nothing of it needs colours, and NO_COLOR has none.
@@ -383,7 +273,7 @@ func TestPickNoColor(t *testing.T) {
 	}{{"NO_COLOR=1", false}, {"NO_COLOR=", true}} {
 		x := openWindow(t, f, 80, 24, []string{c.env}, "code")
 		x.sees("^> GitHub:me +"+aCode, "^  Bank:me +touch").types("\x1b[B").sees("^> Bank").types("\x1b[A\r").sees("clipboard").types("\x1b").ends(0)
-		if got := x.vt.State().Styled; got != c.styled {
+		if got := x.State().Styled; got != c.styled {
 			t.Errorf("%s: styled %v", c.env, got)
 		}
 	}
@@ -397,16 +287,16 @@ func TestPickStopped(t *testing.T) {
 	x.sees("^> GitHub:me +" + aCode)
 	// Nobody is there to go back to, so that the system does not stop it: what is
 	// left of it is a moment.
-	x.types("\x1a").until("the usual screen", func() bool { s := x.vt.State(); return !s.Alternate && !s.NoWrap })
+	x.types("\x1a").Until("the usual screen", func() bool { s := x.State(); return !s.Alternate && !s.NoWrap })
 	x.sees("^> GitHub:me +" + aCode)
-	if err := x.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := x.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	if err := term.Restore(int(x.cmd.Stdin.(*os.File).Fd()), x.before); err != nil {
+	if err := term.Restore(int(x.TTY.Fd()), x.Before); err != nil {
 		t.Fatal(err)
 	}
-	_, _ = x.vt.Write([]byte("\x1b[?1049l\x1b[1;1Hsomething else"))
-	if err := x.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+	_, _ = x.Write([]byte("\x1b[?1049l\x1b[1;1Hsomething else"))
+	if err := x.Cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	x.sees("^> GitHub:me +" + aCode).types("x").sees("^Filter: x").types("\x1b\x1b").ends(0)
@@ -417,7 +307,7 @@ func TestPickCopiesThroughTerminal(t *testing.T) {
 	f := opened("VPN me session hotp")
 	x := openWindow(t, f, 80, 24, []string{"WAYLAND_DISPLAY=", "DISPLAY="}, "code", "--copy=terminal")
 	x.sees("press Enter").types("\r").sees("^> VPN:me +755224", "the terminal was asked")
-	if got := x.vt.State().Clipboard; got != base64.StdEncoding.EncodeToString([]byte("755224")) {
+	if got := x.State().Clipboard; got != base64.StdEncoding.EncodeToString([]byte("755224")) {
 		t.Errorf("the terminal was sent %q", got)
 	}
 	x.types("\x1b").ends(0)
@@ -437,7 +327,7 @@ func TestPickPlain(t *testing.T) {
 	at(t, f, "code", "--plain").sees("leave").types("\n").ends(0)
 	x := openWindow(t, f, 80, 24, []string{"TERM=dumb"}, "code")
 	x.sees("^  1  GitHub:me", "leave").types("\r").ends(0)
-	if s := x.vt.State(); s.Styled || s.Alternate {
+	if s := x.State(); s.Styled || s.Alternate {
 		t.Errorf("%+v", s)
 	}
 }

@@ -147,6 +147,7 @@ func TestFilter(t *testing.T) {
 		{"nothing", ""},
 	} {
 		l.press(key{kind: keyEraseAll})
+		l.press(key{kind: keyHome})
 		if typing(l, c.filter); l.names() != c.want {
 			t.Errorf("%q finds %s, not %s", c.filter, l.names(), c.want)
 		}
@@ -411,11 +412,11 @@ func TestSlowTerminal(t *testing.T) {
 		d.show(f)
 	}
 	start := time.Now()
-	if d.settle(time.Millisecond); time.Since(start) > patience {
+	if d.settle(time.Millisecond); time.Since(start) > time.Minute {
 		t.Error("it waits for a terminal that is stopped")
 	}
 	close(slow.goOn)
-	d.settle(patience)
+	d.settle(time.Minute)
 	d.close()
 	slow.mu.Lock()
 	defer slow.mu.Unlock()
@@ -435,7 +436,7 @@ func TestGoneTerminal(t *testing.T) {
 	d.show(newFrame(1, 1))
 	d.run()
 	d.show(newFrame(1, 1))
-	if d.settle(patience); len(failed) != 1 {
+	if d.settle(time.Minute); len(failed) != 1 {
 		t.Errorf("told %d times", len(failed))
 	}
 }
@@ -468,6 +469,6 @@ func BenchmarkFilter(b *testing.B) {
 	}
 	l := listOf(names...)
 	for b.Loop() {
-		l.refilter("user49 exa")
+		l.narrow("user49 exa")
 	}
 }

@@ -66,11 +66,7 @@ func (p *picker) back() {
 	case p.busy != nil:
 		p.busy.cancel()
 	case p.state == pickOpen && p.list.filter != "":
-		if it := p.list.current(); it != nil {
-			p.list.want = it.account.ID
-		}
-		p.list.filter = ""
-		p.list.look()
+		p.list.widen("")
 	default:
 		p.left = true
 	}

@@ -166,9 +166,18 @@ func (l *pickList) move(by int) {
 	l.scroll()
 }
 
-// refilter takes another filter. What it begins with is selected.
-func (l *pickList) refilter(filter string) {
+// narrow takes a longer filter, or another. The first that matches is selected.
+func (l *pickList) narrow(filter string) {
 	l.filter, l.want, l.top = filter, "", 0
+	l.look()
+}
+
+// widen takes a shorter filter. What was selected stays so.
+func (l *pickList) widen(filter string) {
+	if it := l.current(); it != nil {
+		l.want = it.account.ID
+	}
+	l.filter = filter
 	l.look()
 }
 
@@ -189,15 +198,15 @@ func (l *pickList) press(k key) bool {
 		l.move(len(l.matches))
 	case keyText:
 		if utf8.RuneCountInString(l.filter) < maxFilter {
-			l.refilter(l.filter + string(k.text))
+			l.narrow(l.filter + string(k.text))
 		}
 	case keyErase:
-		l.refilter(withoutLast(l.filter))
+		l.widen(withoutLast(l.filter))
 	case keyEraseWord:
 		s := strings.TrimRight(l.filter, " ")
-		l.refilter(s[:strings.LastIndexByte(s, ' ')+1])
+		l.widen(s[:strings.LastIndexByte(s, ' ')+1])
 	case keyEraseAll:
-		l.refilter("")
+		l.widen("")
 	default:
 		return false
 	}

@@ -60,11 +60,11 @@ func (c *cli) pickPlain(ctx context.Context, f *codeFlags, accounts []ipc.Accoun
 			return c.codeOne(ctx, f, l.current().account.ID)
 		}
 		before := l.filter
-		l.refilter(answer)
+		l.narrow(answer)
 		switch len(l.matches) {
 		case 0:
 			c.say("no account matches %s", clean(answer))
-			l.refilter(before)
+			l.narrow(before)
 		case 1:
 			c.say("%s:", l.current().name)
 			return c.codeOne(ctx, f, l.current().account.ID)
