@@ -143,7 +143,7 @@ func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
 		return usage("--copy=terminal needs a terminal on standard error")
 	}
 	if (f.fresh || f.minRemaining > 0) && c.errTTY {
-		stop := c.sayIfSlow("waiting for the next code …")
+		stop := c.sayIfSlow(f.whyWait())
 		defer stop()
 	}
 	var code ipc.Code
@@ -168,6 +168,17 @@ func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
 	}
 	c.print("%s", clean(code.Code))
 	return nil
+}
+
+// whyWait is what a person is told whose code takes until the next time step.
+func (f *codeFlags) whyWait() string {
+	switch {
+	case f.fresh && f.minRemaining > 0:
+		return fmt.Sprintf("this code was handed out before, or has less than %d s left: waiting for the next …", f.minRemaining)
+	case f.fresh:
+		return "this code was handed out before: waiting for the next …"
+	}
+	return fmt.Sprintf("this code has less than %d s left: waiting for the next …", f.minRemaining)
 }
 
 // sayIfSlow says text if it is not stopped soon.

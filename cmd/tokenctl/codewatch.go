@@ -121,9 +121,8 @@ func (c *cli) untilLocked(ctx context.Context) (_ context.Context, closed func()
 			}
 			return &ipc.Error{Kind: ipc.VaultLocked, Message: lockText(e), Meanwhile: true}
 		})
-		switch ipc.KindOf(err) {
-		case ipc.VaultLocked, ipc.Unreachable:
-			cancel(err)
+		if ctx.Err() == nil {
+			cancel(err) // also where it could not listen any longer, whatever for
 		}
 	}()
 	return ctx, func() { cancel(nil); <-over }

@@ -44,6 +44,7 @@ type fake struct {
 	subs       map[chan ipc.Event]bool
 	waits      []ipc.Event   // what an event stream begins with
 	touchPIN   bool          // a touch-class code takes the PIN, too
+	stepWait   time.Duration // until the next time step, for who wants a fresh code
 	touches    int           // how many a touch-class code takes; 0 is 1
 	left       chan struct{} // closed when a client went away in mid-touch
 	n          int
@@ -448,6 +449,11 @@ func (f *fake) Code(ctx context.Context, _ ipc.Principal, ref string, r ipc.Code
 		return ipc.Code{}, err
 	}
 	a := &f.accounts[i]
+	if r.Fresh || r.MinRemaining > 0 {
+		f.mu.Unlock()
+		time.Sleep(f.stepWait)
+		f.mu.Lock()
+	}
 	if a.Class == "touch" {
 		if f.touchPIN {
 			if err := f.usePIN(r.Auth.PIN, r.Auth.SpendLastTry); err != nil {
