@@ -146,11 +146,7 @@ func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
 		stop := c.sayIfSlow(f.whyWait())
 		defer stop()
 	}
-	var code ipc.Code
-	err := c.open(ctx, &f.auth, func(ctx context.Context, a ipc.Auth) (err error) {
-		code, err = c.daemon().Code(ctx, ref, f.request(a))
-		return err
-	})
+	code, err := c.askedCode(ctx, f, ref)
 	if err != nil {
 		return fail(doing, err)
 	}
@@ -168,6 +164,15 @@ func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
 	}
 	c.print("%s", clean(code.Code))
 	return nil
+}
+
+// askedCode makes a code, with the questions that this takes at a terminal.
+func (c *cli) askedCode(ctx context.Context, f *codeFlags, ref string) (code ipc.Code, err error) {
+	err = c.open(ctx, &f.auth, func(ctx context.Context, a ipc.Auth) (err error) {
+		code, err = c.daemon().Code(ctx, ref, f.request(a))
+		return err
+	})
+	return code, err
 }
 
 // whyWait is what a person is told whose code takes until the next time step.

@@ -118,7 +118,7 @@ func (p *picker) ask(a ipc.Account) {
 	auth := ipc.Auth{Token: p.f.auth.token}
 	epoch := p.epoch
 	p.spawn(func() {
-		code, err := p.c.daemon().Code(ctx, a.ID, ipc.CodeRequest{Auth: auth})
+		code, err := p.c.daemon().Code(ctx, a.ID, p.f.request(auth))
 		stopped := ctx.Err() != nil
 		cancel()
 		p.post(func() {
@@ -139,19 +139,20 @@ func (p *picker) ask(a ipc.Account) {
 // refused is what follows when no code was made.
 func (p *picker) refused(a ipc.Account, err error) {
 	doing := "make a code for " + accountName(a.Issuer, a.Name)
-	e := pinError(err)
-	if e == nil {
+	switch e := pinError(err); {
+	case e != nil:
+		p.say(fmt.Sprintf("%s wants its %s: Enter to type it", tokenName(e.Token), pinWord(e.Token)))
+	case ipc.KindOf(err) == ipc.ConsentRequired:
+		p.say("your consent is wanted: Enter to be asked")
+	default:
 		p.fails(doing, err)
 		return
 	}
-	p.say(fmt.Sprintf("%s wants its %s: Enter to type it", tokenName(e.Token), pinWord(e.Token)))
 	p.question = func() {
 		var code ipc.Code
-		err := p.prompt(func(ctx context.Context) error {
-			return p.c.open(ctx, &p.f.auth, func(ctx context.Context, auth ipc.Auth) (err error) {
-				code, err = p.c.daemon().Code(ctx, a.ID, ipc.CodeRequest{Auth: auth})
-				return err
-			})
+		err := p.prompt(func(ctx context.Context) (err error) {
+			code, err = p.c.askedCode(ctx, p.f, a.ID)
+			return err
 		})
 		if err != nil {
 			p.fails(doing, err)

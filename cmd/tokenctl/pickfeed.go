@@ -57,8 +57,8 @@ func (p *picker) found(v *ipc.Vault) {
 		p.locked("there is no vault any more")
 	case v.State == ipc.VaultBroken:
 		p.locked("the vault is damaged")
-	case p.state != pickOpen:
-		p.opened()
+	default:
+		p.opened() // also where it was open: it may have been changed since
 	}
 }
 

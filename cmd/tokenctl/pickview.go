@@ -212,6 +212,8 @@ func (v *pickView) codeOf(it *pickItem) (code, left string) {
 		return "", "touch"
 	case !it.live():
 		return "", pressEnter
+	case it.reason == "consent":
+		return "", pressEnter
 	case it.reason != "":
 		return "", it.reason
 	case it.code.Code == "" || v.now.Sub(until) > expired:
