@@ -96,10 +96,10 @@ func TestPick(t *testing.T) {
 // of it.
 func TestPickClearsClipboard(t *testing.T) {
 	f := opened("GitHub me session totp")
-	x := openWindow(t, f, 80, 24, nil, "code", "--clear-after", "1500ms")
-	x.sees(aCode).types("\r").sees("emptied in 2 s").holds(aCode).holds("").seesNo("emptied|copied").types("\x03").ends(0)
-	x = openWindow(t, f, 80, 24, nil, "code", "--clear-after", "1s")
-	x.sees(aCode).types("\r").sees("emptied in 1 s").holds(aCode).types("\x03").ends(0)
+	x := openWindow(t, f, 80, 24, nil, "code", "--clear-after", "6s")
+	x.sees(aCode).types("\r").sees("emptied in 6 s").holds(aCode).holds("").seesNo("emptied|copied").types("\x03").ends(0)
+	x = openWindow(t, f, 80, 24, nil, "code", "--clear-after", "5s")
+	x.sees(aCode).types("\r").sees("emptied in 5 s").holds(aCode).types("\x03").ends(0)
 	x.holds("") // also after the end
 }
 
@@ -124,7 +124,7 @@ func TestPickCounts(t *testing.T) {
 // announced, and the code stays until it runs out.
 func TestPickTouch(t *testing.T) {
 	f := opened("Bank me touch totp", "GitHub me session totp")
-	f.delay = time.Second
+	f.delay = 4 * time.Second
 	x := openWindow(t, f, 80, 24, nil, "code")
 	x.sees(`^> Bank:me +touch$`).types("\r").sees("^touch YubiKey for Bank:me …$").sees(`^> Bank:me +`+aCode+` +[0-9]+ s`, "^the code of Bank:me").holds(aCode)
 	f.mu.Lock()
@@ -287,7 +287,7 @@ func TestPickStopped(t *testing.T) {
 	x.sees("^> GitHub:me +" + aCode)
 	// Nobody is there to go back to, so that the system does not stop it: what is
 	// left of it is a moment.
-	x.types("\x1a").Until("the usual screen", func() bool { s := x.State(); return !s.Alternate && !s.NoWrap })
+	x.types("\x1a").Until("the usual screen", func() bool { return x.State().Left == 1 })
 	x.sees("^> GitHub:me +" + aCode)
 	if err := x.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

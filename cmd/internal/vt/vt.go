@@ -36,6 +36,7 @@ type Terminal struct {
 	reverse  bool
 	noWrap   bool
 	noCursor bool
+	left     int
 	history  []string
 	unknown  []string
 	written  int
@@ -245,6 +246,7 @@ func (t *Terminal) mode(mode string, final byte) {
 		case on && t.other == nil:
 			t.saved, t.other = [2]int{t.x, t.y}, empty(t.w, t.h)
 		case !on && t.other != nil:
+			t.left++
 			t.other, t.x, t.y = nil, t.saved[0], min(t.saved[1], t.h-1)
 		}
 	default:
@@ -293,6 +295,7 @@ func (t *Terminal) Cells() [][]Cell {
 // State is how a terminal is, apart from what it shows.
 type State struct {
 	Alternate bool // the second screen is shown
+	Left      int  // how often it was left
 	NoWrap    bool
 	NoCursor  bool
 	Styled    bool // a colour or the like was set at some time
@@ -307,6 +310,6 @@ type State struct {
 func (t *Terminal) State() State {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return State{Alternate: t.other != nil, NoWrap: t.noWrap, NoCursor: t.noCursor, Styled: t.styled, X: t.x, Y: t.y,
+	return State{Alternate: t.other != nil, Left: t.left, NoWrap: t.noWrap, NoCursor: t.noCursor, Styled: t.styled, X: t.x, Y: t.y,
 		Written: t.written, Clipboard: t.clip, History: append([]string(nil), t.history...), Unknown: append([]string(nil), t.unknown...)}
 }
