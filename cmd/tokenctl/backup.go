@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenbridge/tokend/cmd/tokenctl/copies"
 	"github.com/tokenbridge/tokend/daemon/archive"
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -155,32 +156,10 @@ func writeNew(path string, data []byte) (err error) {
 	if err = errors.Join(err, tmp.Close()); err != nil {
 		return err
 	}
-	// A link fails where the name is taken; a rename would overwrite it.
-	if err = os.Link(tmp.Name(), path); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if err = reserveAndRename(tmp.Name(), path); err != nil {
-			return err
-		}
-	}
-	return syncFolder(dir)
-}
-
-// reserveAndRename is for file systems without links (FAT on a stick): the name
-// is taken first, and what is overwritten is our own empty file.
-func reserveAndRename(from, to string) error {
-	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err = (copies.OS{}).Place(tmp.Name(), path); err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(from, to); err != nil {
-		return errors.Join(err, os.Remove(to))
-	}
-	return nil
+	return copies.OS{}.SyncDir(dir)
 }
 
 // readBack compares what is in the file with what was to be written.

@@ -38,10 +38,13 @@ func (v *Vault) Account(id string) (a Account, err error) {
 }
 
 // account is a record as a caller sees it, with the counter as it is now.
-func (st *state) account(r *archive.Record) Account {
+func (st *state) account(r *archive.Record) Account { return counted(r, st.counters) }
+
+// counted is a record as a caller sees it, with its counter from a table.
+func counted(r *archive.Record, counters map[string]uint64) Account {
 	a := accountOf(r.Account)
 	if a.Type == "hotp" {
-		a.Counter = st.counters[a.ID]
+		a.Counter = counters[a.ID]
 	}
 	return a
 }

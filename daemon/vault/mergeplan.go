@@ -240,13 +240,7 @@ func (m *merger) incoming(it *mergeItem) Account {
 }
 
 // account is an account of the vault with its counter as it is now.
-func (m *merger) account(at int) Account {
-	a := accountOf(m.st.records[at].Account)
-	if a.Type == "hotp" {
-		a.Counter = m.counters[a.ID]
-	}
-	return a
-}
+func (m *merger) account(at int) Account { return counted(&m.st.records[at], m.counters) }
 
 // found: the account is there, whatever it is called.
 func (m *merger) found(it *mergeItem, at int) {

@@ -213,13 +213,7 @@ func (r *reverter) revert(e *archive.UndoEntry) revertItem {
 	return it
 }
 
-func (r *reverter) account(at int) Account {
-	a := accountOf(r.st.records[at].Account)
-	if a.Type == "hotp" {
-		a.Counter = r.counters[a.ID]
-	}
-	return a
-}
+func (r *reverter) account(at int) Account { return counted(&r.st.records[at], r.counters) }
 
 // unadd removes what was added.
 func (r *reverter) unadd(it *revertItem) {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/ipc/client"
-	"github.com/tokenbridge/tokend/tokens/tokentest/rig"
 	"github.com/tokenbridge/tokend/tokens/tokentest/vpiv"
 )
 
@@ -20,18 +19,11 @@ const manyAccounts = 10_000
 // backup measures making, opening and drilling a backup of a large vault, with the
 // recovery key, which takes no key derivation, and how codes fare meanwhile.
 func (b *bench) backup(ctx context.Context) (err error) {
-	r, err := rig.New(ctx, rig.Options{})
+	r, err := withCard(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	card, err := vpiv.New(vpiv.YubiKey(5, 4, 3))
-	if err != nil {
-		return err
-	}
-	if err := r.Insert(card, 0); err != nil {
-		return err
-	}
 	d, err := b.tokend("backup", r.Env()...)
 	if err != nil {
 		return err

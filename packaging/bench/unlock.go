@@ -52,19 +52,28 @@ func (b *bench) unlockSoft(ctx context.Context) error {
 	return b.compareUnlock(ctx, d, soft, agree, ipc.Auth{Token: "first", PIN: ipc.Secret(passphrase)}, "software token")
 }
 
-func (b *bench) unlockPIV(ctx context.Context) (err error) {
+// withCard starts a private pcscd with a virtual card in its first reader.
+func withCard(ctx context.Context) (*rig.Rig, error) {
 	r, err := rig.New(ctx, rig.Options{})
+	if err != nil {
+		return nil, err
+	}
+	card, err := vpiv.New(vpiv.YubiKey(5, 4, 3))
+	if err == nil {
+		err = r.Insert(card, 0)
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+func (b *bench) unlockPIV(ctx context.Context) (err error) {
+	r, err := withCard(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	card, err := vpiv.New(vpiv.YubiKey(5, 4, 3))
-	if err != nil {
-		return err
-	}
-	if err := r.Insert(card, 0); err != nil {
-		return err
-	}
 	d, err := b.tokend("unlock-piv", r.Env()...)
 	if err != nil {
 		return err

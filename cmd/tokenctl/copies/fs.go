@@ -86,6 +86,11 @@ func (OS) Place(from, to string) error {
 	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	return reserveAndRename(from, to)
+}
+
+// reserveAndRename is Place without links.
+func reserveAndRename(from, to string) error {
 	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

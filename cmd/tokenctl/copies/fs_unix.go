@@ -3,14 +3,11 @@
 package copies
 
 import (
-	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 )
 
 // SyncDir puts a folder's entries on the disk. Some file systems of sticks and
@@ -54,27 +51,11 @@ func (o OS) Mount(path string) string {
 	return ""
 }
 
-// Lock waits until no other run has the file, which the kernel lets go of when a
-// run ends, however it ends.
-func Lock(ctx context.Context, path string) (io.Closer, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
+// tryLock takes a file, or says that another run has it.
+func tryLock(f *os.File) (taken bool, err error) {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
+		return false, nil
 	}
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return nil, errors.Join(err, f.Close())
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), f.Close())
-		case <-time.After(lockPause):
-		}
-	}
+	return err == nil, err
 }
-
-const lockPause = 50 * time.Millisecond
