@@ -83,6 +83,11 @@ func serve(tb testing.TB, f *fake, dir string) string {
 func (f *fake) enrolled(state ipc.VaultState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.enrol(state)
+}
+
+// enrol is enrolled for who holds the lock.
+func (f *fake) enrol(state ipc.VaultState) {
 	f.tokens[0].Enrolled = true
 	f.tokens[0].ID, f.tokens[0].Classes = "slot1", []string{"session", "touch"}
 	f.status.Vault = ipc.Vault{State: state, ID: "v1", Generation: 3, Signer: "ab12"}

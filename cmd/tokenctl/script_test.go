@@ -73,9 +73,9 @@ func daemonCommand(ts *testscript.TestScript, _ bool, args []string) {
 	defer f.mu.Unlock()
 	switch args[0] {
 	case "locked":
-		f.enrolled(ipc.VaultIsLocked)
+		f.enrol(ipc.VaultIsLocked)
 	case "open":
-		f.enrolled(ipc.VaultUnlocked)
+		f.enrol(ipc.VaultUnlocked)
 	case "account":
 		f.add(strings.ReplaceAll(args[1], `\e`, "\x1b"), args[2], args[3], args[4])
 	case "tries":

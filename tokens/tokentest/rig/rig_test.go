@@ -292,7 +292,7 @@ func TestPCSCDThatEndsAtOnce(t *testing.T) {
 	p, err := findPrograms()
 	must(t, err)
 	p.pcscd = []string{"/bin/false"}
-	_, err = newRig(t.Context(), Options{Readers: 2, FriendlyName: FriendlyName, Timeout: 300 * time.Millisecond}, p)
+	_, err = newRig(t.Context(), Options{Readers: 2, FriendlyName: FriendlyName, Timeout: 3 * time.Second}, p)
 	if err == nil || !strings.Contains(err.Error(), "cannot wait for pcscd") {
 		t.Errorf("%v", err)
 	}
