@@ -92,6 +92,10 @@ func announcement(e ipc.Event) string {
 		return fmt.Sprintf("waiting for %s, place %d in its queue", tokenName(e.Token), e.Place)
 	case ipc.EventWorking:
 		return "working: deriving a key from the password takes a moment"
+	case ipc.EventPINWanted:
+		return "your agent asks for the " + pinWord(e.Token) + " of " + tokenName(e.Token)
+	case ipc.EventConsentWanted:
+		return "your agent asks whether to hand it out"
 	}
 	return ""
 }

@@ -78,6 +78,13 @@ type daemon interface {
 	SpooledBackup(ctx context.Context, r ipc.SpooledBackupRequest) (ipc.Backup, error)
 	ReportBackupRun(ctx context.Context, r ipc.BackupRunReport) (ipc.BackupStatus, error)
 	AgreeToDrop(ctx context.Context, r ipc.AgreeToDropRequest) (ipc.BackupStatus, error)
+
+	Grants(ctx context.Context) (ipc.GrantList, error)
+	SetGrantMode(ctx context.Context, r ipc.SetGrantModeRequest) (ipc.GrantList, error)
+	AllowGrant(ctx context.Context, r ipc.AllowRequest) (ipc.GrantList, error)
+	RevokeGrants(ctx context.Context, r ipc.RevokeGrantsRequest) (ipc.GrantList, error)
+	Agent(ctx context.Context, can string, receive func(ipc.Event) error) error
+	AnswerAgent(ctx context.Context, r ipc.AgentAnswer) error
 }
 
 // cli is one run of the program: its streams, what the global flags say, and

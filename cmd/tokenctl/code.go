@@ -21,6 +21,10 @@ the PIN is asked for; in a script give --pin-file, or unlock before.
 error is told of it; elsewhere they wait without a word. Who locks the vault
 meanwhile ends the wait: it is not unlocked again, not even with --pin-file.
 
+--interaction agent has "tokenctl agent" ask you for the PIN, and for your consent
+where the grant mode is ask: that is how a script without a terminal gets a code
+from a locked vault. Without an agent it fails as it does without the flag.
+
 Without ACCOUNT the codes of all accounts are listed. An account that needs a
 touch, and one that counts (HOTP), is asked only by name. With --watch they are
 taken from the screen at once when the vault is locked.`
@@ -29,7 +33,8 @@ const codeExamples = `  tokenctl code github
   tokenctl code github --copy             into the clipboard, for 30 s
   tokenctl code github --min-remaining 10 valid for 10 s at least
   tokenctl code --watch                   all codes, live
-  code=$(tokenctl code github) || exit    in a script`
+  code=$(tokenctl code github) || exit    in a script
+  tokenctl code github --interaction agent  in a script that has no terminal`
 
 type codeFlags struct {
 	auth         authFlags
@@ -39,6 +44,7 @@ type codeFlags struct {
 	clearAfter   time.Duration
 	watch        bool
 	noTouchWait  bool
+	interaction  string
 }
 
 func (c *cli) codeCommand() *cobra.Command {
@@ -49,6 +55,10 @@ func (c *cli) codeCommand() *cobra.Command {
 		ValidArgsFunction: c.completeAccounts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(args); err != nil {
+				return err
+			}
+			var err error
+			if f.interaction, err = c.interaction(f.interaction); err != nil {
 				return err
 			}
 			switch {
@@ -67,6 +77,7 @@ func (c *cli) codeCommand() *cobra.Command {
 	fl.Lookup("copy").NoOptDefVal = copyAlone
 	fl.DurationVar(&f.clearAfter, "clear-after", 30*time.Second, "empty the clipboard after `TIME` if the code is still in it (0: never)")
 	fl.BoolVar(&f.watch, "watch", false, "go on showing the code, with the time it has left, until Ctrl-C")
+	fl.StringVar(&f.interaction, "interaction", "", "where a PIN or your consent is wanting: none, or `agent`, which asks you in your session (also "+envInteraction+")")
 	fl.BoolVar(&f.noTouchWait, "no-touch-wait", false, "fail rather than wait for a touch")
 	f.auth.add(cmd)
 	return cmd
@@ -106,7 +117,7 @@ func (f *codeFlags) check(args []string) error {
 }
 
 func (f *codeFlags) request(a ipc.Auth) ipc.CodeRequest {
-	return ipc.CodeRequest{Auth: a, Fresh: f.fresh, MinRemaining: f.minRemaining, NoTouchWait: f.noTouchWait}
+	return ipc.CodeRequest{Auth: a, Fresh: f.fresh, MinRemaining: f.minRemaining, NoTouchWait: f.noTouchWait, Interaction: f.interaction}
 }
 
 // codeOne prints one code.
@@ -128,9 +139,11 @@ func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
 		defer stop()
 	}
 	var code ipc.Code
-	err := c.open(ctx, &f.auth, func(ctx context.Context, a ipc.Auth) (err error) {
-		code, err = c.daemon().Code(ctx, ref, f.request(a))
-		return err
+	err := c.open(ctx, &f.auth, func(ctx context.Context, a ipc.Auth) error {
+		return c.withConsent(ctx, ipc.GrantCode, ref, func() (err error) {
+			code, err = c.daemon().Code(ctx, ref, f.request(a))
+			return err
+		})
 	})
 	if err != nil {
 		return fail(doing, err)
@@ -164,7 +177,7 @@ type codeDocument struct {
 
 type notAsked struct {
 	Account ipc.AccountRef `json:"account"`
-	Reason  string         `json:"reason"` // "touch", "counter", or what failed
+	Reason  string         `json:"reason"` // "touch", "counter", "consent", "denied", or what failed
 }
 
 // row is one account of a list of codes.
@@ -227,6 +240,12 @@ func (c *cli) refresh(ctx context.Context, rows []row) error {
 		case ipc.NotFound:
 			r.code, r.reason = ipc.Code{}, "removed"
 			continue
+		case ipc.ConsentRequired:
+			r.code, r.reason = ipc.Code{}, "consent"
+			continue
+		case ipc.NotAuthorized:
+			r.code, r.reason = ipc.Code{}, "denied"
+			continue
 		}
 		if err != nil {
 			return err
@@ -268,6 +287,10 @@ func whyNot(reason string) string {
 		return "needs a touch: ask by name"
 	case "counter":
 		return "counts each code: ask by name"
+	case "consent":
+		return "wants your consent: ask by name"
+	case "denied":
+		return "its grant mode is deny"
 	}
 	return reason
 }

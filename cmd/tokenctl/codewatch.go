@@ -30,8 +30,10 @@ func (c *cli) watchOne(ctx context.Context, f *codeFlags, ref string) error {
 		if account.Type == "hotp" {
 			return usage("a HOTP code does not run out, there is nothing to watch")
 		}
-		code, err = c.daemon().Code(ctx, account.ID, f.request(a))
-		return err
+		return c.withConsent(ctx, ipc.GrantCode, account.ID, func() error {
+			code, err = c.daemon().Code(ctx, account.ID, f.request(a))
+			return err
+		})
 	})
 	if err != nil {
 		return fail(doing, err)

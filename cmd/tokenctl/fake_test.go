@@ -51,13 +51,14 @@ type fake struct {
 	declined   bool   // the owner wants no recovery password
 	backedAt   string // the path of a backup from which the vault could be restored
 	backedSum  string
+	grants     fakeGrants
 }
 
 const fakePIN = "123456"
 
 func newFake() *fake {
 	f := &fake{pin: fakePIN, tries: 3, password: "correct horse battery", subs: map[chan ipc.Event]bool{}, secrets: map[string][]byte{}, left: make(chan struct{})}
-	f.status = ipc.Status{Version: 1, Daemon: ipc.Daemon{Version: "devel", Mode: "user", PID: 4711, Helper: "ok"}, Vault: ipc.Vault{State: ipc.VaultNone}, Warnings: []ipc.Warning{}}
+	f.status = ipc.Status{Version: 1, Daemon: ipc.Daemon{Version: "devel", Mode: "user", PID: 4711, Helper: "ok"}, Vault: ipc.Vault{State: ipc.VaultNone}, Warnings: []ipc.Warning{}, Grants: ipc.GrantState{Mode: ipc.GrantOff}}
 	f.tokens = []ipc.Token{{ID: "piv-1", Kind: "piv", Label: "YubiKey", Present: true, Hardware: true, Classes: []string{}}}
 	return f
 }
@@ -171,6 +172,7 @@ func (f *fake) Status(context.Context, ipc.Principal) (ipc.Status, error) {
 	st.Tokens, st.Daemon.Time = slices.Clone(f.tokens), time.Now()
 	st.Vault.Accounts = len(f.accounts)
 	st.Vault.AskRecovery = st.Vault.State == ipc.VaultUnlocked && st.Vault.RecoverySet.IsZero() && len(f.accounts) > 0 && !f.declined
+	st.Grants = ipc.GrantState{Mode: f.grants.modeOf(""), Accounts: len(f.grants.own), Grants: len(f.grants.given)}
 	return st, f.enter(false)
 }
 
@@ -436,6 +438,9 @@ func (f *fake) RevealAccount(_ context.Context, _ ipc.Principal, id string, _ ip
 		return ipc.Reveal{}, err
 	}
 	a := f.accounts[i]
+	if err := f.grants.consent(ipc.AccountRef{ID: a.ID, Issuer: a.Issuer, Name: a.Name}, ipc.GrantReveal); err != nil {
+		return ipc.Reveal{}, err
+	}
 	uri := "otpauth://totp/" + a.Issuer + ":" + a.Name + "?secret=" + base32.StdEncoding.EncodeToString(f.secrets[a.ID])
 	return ipc.Reveal{Version: 1, Account: a, URI: ipc.Secret(uri)}, nil
 }
@@ -466,6 +471,7 @@ func (f *fake) ExportAccounts(_ context.Context, _ ipc.Principal, r ipc.ExportRe
 func (f *fake) Code(ctx context.Context, _ ipc.Principal, ref string, r ipc.CodeRequest) (ipc.Code, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.grants.asked = ref + " " + r.Interaction
 	if err := f.enter(true); err != nil {
 		return ipc.Code{}, err
 	}
@@ -474,6 +480,9 @@ func (f *fake) Code(ctx context.Context, _ ipc.Principal, ref string, r ipc.Code
 		return ipc.Code{}, err
 	}
 	a := &f.accounts[i]
+	if err := f.grants.consent(ipc.AccountRef{ID: a.ID, Issuer: a.Issuer, Name: a.Name}, ipc.GrantCode); err != nil {
+		return ipc.Code{}, err
+	}
 	if a.Class == "touch" {
 		if f.touchPIN {
 			if err := f.usePIN(r.Auth.PIN, r.Auth.SpendLastTry); err != nil {
