@@ -91,7 +91,7 @@ func vaultRoutes() []Route {
 		public("health", "Says that the daemon answers", Health{}, health),
 		public("openapi.json", "This document", struct{}{}, nil),
 		read("status", "How the daemon, the caller's vault and tokens are", b.Status),
-		stream("GET", "events", AccessRead, "read", "What happens, as JSON lines, the present state first", events),
+		stream("GET", "events", AccessRead, "read", "What happens, as JSON lines, the present state first", unnamed(b.Events)),
 		read("doctor", "What is wrong, and the commands that mend it", b.Doctor),
 		read("audit", "The caller's audit chain, oldest first", b.Audit),
 
@@ -198,10 +198,6 @@ func stream(method, path string, a Access, action, summary string,
 		}}
 }
 
-func events(b ipc.Backend, ctx context.Context, p ipc.Principal, _ string, send func(ipc.Event) error) error {
-	return b.Events(ctx, p, send)
-}
-
 func read[Out any](path, summary string, f func(ipc.Backend, context.Context, ipc.Principal) (Out, error)) Route {
 	return Route{Method: http.MethodGet, Path: prefix + path, Access: AccessRead, Polkit: actions + "read", Summary: summary,
 		Response: reflect.TypeFor[Out](), call: plain(f)}
@@ -260,6 +256,13 @@ func pinRoute() Route {
 		func(b ipc.Backend, ctx context.Context, p ipc.Principal, id string, in ipc.ChangePINRequest) (Done, error) {
 			return Done{Version: ipc.Version}, b.ChangePIN(ctx, p, id, in)
 		})
+}
+
+// unnamed is a stream without a parameter.
+func unnamed(f func(ipc.Backend, context.Context, ipc.Principal, func(ipc.Event) error) error) func(ipc.Backend, context.Context, ipc.Principal, string, func(ipc.Event) error) error {
+	return func(b ipc.Backend, ctx context.Context, p ipc.Principal, _ string, send func(ipc.Event) error) error {
+		return f(b, ctx, p, send)
+	}
 }
 
 func answerRoute() Route {
