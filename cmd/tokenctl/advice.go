@@ -309,6 +309,15 @@ func adviceNoClipboard(session bool) []string {
 		"or let the terminal do it, where it can: --copy=terminal"}
 }
 
+// adviceAccount is for a list to pick from where nobody can.
+func adviceAccount() []string {
+	return []string{"name the account: `tokenctl code ACCOUNT`; their names: `tokenctl account list`",
+		"the codes of all: `tokenctl code --all`"}
+}
+
+// adviceCopyTerminal is for a list whose codes cannot be copied.
+const adviceCopyTerminal = "with --copy=terminal the terminal does it, where it can"
+
 func adviceMigrationQR() []string {
 	return []string{"this is the picture of an export of Google Authenticator, which holds many accounts in a form of its own",
 		"bring them all in, with all pictures of the export at once: `tokenctl import FILE...`"}

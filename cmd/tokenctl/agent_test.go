@@ -41,7 +41,7 @@ func TestConsentAtTheTerminal(t *testing.T) {
 	at(t, f, "code", "github", "--no-input").ends(10)
 	// Who typed yes to see the secret is not asked again.
 	at(t, f, "account", "show", "github", "--qr").sees("Type yes to go on: ").types("yes\n").sees("clear the screen").ends(0)
-	at(t, f, "account", "show", "github", "--uri", "--yes").sees("Hand out the secret of id1").types("no\n").ends(15)
+	at(t, f, "account", "show", "github", "--uri", "--yes").sees("Hand out the secret of GitHub:me").types("no\n").ends(15)
 }
 
 // TestAgentUnits writes what starts the agent, with words that need quoting.

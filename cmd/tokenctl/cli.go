@@ -118,6 +118,8 @@ type cli struct {
 	conn       daemon
 	// touches is how many touches were asked for by now, of each token.
 	touches map[string]int
+	// warned is how many warnings were shown.
+	warned int
 	// ran is the command that was run, as it is typed.
 	ran string
 }
@@ -212,7 +214,7 @@ func (c *cli) warn(warnings []ipc.Warning) {
 		}
 		c.warnAll([]ipc.Warning{w})
 	}
-	if factory > 0 {
+	if c.warned += factory; factory > 0 {
 		c.say("warning: a token still has its factory PIN, PUK or management key (%d in all)", factory)
 		c.say("  mend it: %s", adviceFactory)
 	}
@@ -220,6 +222,7 @@ func (c *cli) warn(warnings []ipc.Warning) {
 
 // warnAll shows every warning.
 func (c *cli) warnAll(warnings []ipc.Warning) {
+	c.warned += len(warnings)
 	for _, w := range warnings {
 		c.say("warning: %s", clean(w.Message))
 		if w.Fix != "" {

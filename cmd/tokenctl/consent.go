@@ -27,13 +27,14 @@ func (c *cli) interaction(flag string) (string, error) {
 
 // withConsent runs call, and where the user has to agree first asks him: whoever
 // sits at the terminal that tokenctl was started from. What he says is granted to
-// tokenctl there, for call and, if he wants, for a while.
-func (c *cli) withConsent(ctx context.Context, action ipc.GrantAction, account string, call func() error) error {
+// tokenctl there, for call and, if he wants, for a while. To him the account is
+// called name.
+func (c *cli) withConsent(ctx context.Context, action ipc.GrantAction, account, name string, call func() error) error {
 	err := call()
 	if ipc.KindOf(err) != ipc.ConsentRequired || !c.canAsk() {
 		return err
 	}
-	scope, err := c.askScope(ctx, action, account)
+	scope, err := c.askScope(ctx, action, name)
 	if err != nil {
 		return err
 	}
@@ -50,12 +51,12 @@ func (c *cli) allow(ctx context.Context, action ipc.GrantAction, account string,
 }
 
 // askScope asks for consent, and for how long. An empty answer is no.
-func (c *cli) askScope(ctx context.Context, action ipc.GrantAction, account string) (ipc.GrantScope, error) {
+func (c *cli) askScope(ctx context.Context, action ipc.GrantAction, name string) (ipc.GrantScope, error) {
 	what := "a code"
 	if action == ipc.GrantReveal {
 		what = "the secret"
 	}
-	question := fmt.Sprintf("Hand out %s of %s? (yes/10min/lock/no)", what, clean(account))
+	question := fmt.Sprintf("Hand out %s of %s? (yes/10min/lock/no)", what, clean(name))
 	for {
 		answer, err := c.ask(ctx, question, "no", "a grant")
 		if err != nil {
@@ -79,7 +80,7 @@ func (c *cli) askScope(ctx context.Context, action ipc.GrantAction, account stri
 // not asked again.
 func (c *cli) revealAgreed(ctx context.Context, agreed bool, a ipc.Account, call func() error) error {
 	if !agreed {
-		return c.withConsent(ctx, ipc.GrantReveal, a.ID, call)
+		return c.withConsent(ctx, ipc.GrantReveal, a.ID, accountName(a.Issuer, a.Name), call)
 	}
 	err := call()
 	if ipc.KindOf(err) != ipc.ConsentRequired {

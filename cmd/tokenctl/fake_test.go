@@ -44,6 +44,7 @@ type fake struct {
 	subs       map[chan ipc.Event]bool
 	waits      []ipc.Event   // what an event stream begins with
 	touchPIN   bool          // a touch-class code takes the PIN, too
+	stepWait   time.Duration // until the next time step, for who wants a fresh code
 	touches    int           // how many a touch-class code takes; 0 is 1
 	left       chan struct{} // closed when a client went away in mid-touch
 	n          int
@@ -66,6 +67,13 @@ func newFake() *fake {
 // serve puts a fake on a socket and gives its path.
 func serve(tb testing.TB, f *fake, dir string) string {
 	tb.Helper()
+	serveUntil(tb, f, dir)
+	return f.socket
+}
+
+// serveUntil is serve until it is told to stop.
+func serveUntil(tb testing.TB, f *fake, dir string) (stop func()) {
+	tb.Helper()
 	path := filepath.Join(dir, "s")
 	l, err := local.Listen(path, local.Options{})
 	if err != nil {
@@ -76,8 +84,9 @@ func serve(tb testing.TB, f *fake, dir string) string {
 	done := make(chan error, 1)
 	s := httpapi.New(httpapi.Config{Backend: f})
 	go func() { done <- s.Serve(ctx, l) }()
-	tb.Cleanup(func() { cancel(); <-done })
-	return path
+	stop = sync.OnceFunc(func() { cancel(); <-done })
+	tb.Cleanup(stop)
+	return stop
 }
 
 // enrolled makes the fake's card open a vault in the given state.
@@ -482,6 +491,11 @@ func (f *fake) Code(ctx context.Context, _ ipc.Principal, ref string, r ipc.Code
 	a := &f.accounts[i]
 	if err := f.grants.consent(ipc.AccountRef{ID: a.ID, Issuer: a.Issuer, Name: a.Name}, ipc.GrantCode); err != nil {
 		return ipc.Code{}, err
+	}
+	if r.Fresh || r.MinRemaining > 0 {
+		f.mu.Unlock()
+		time.Sleep(f.stepWait)
+		f.mu.Lock()
 	}
 	if a.Class == "touch" {
 		if f.touchPIN {

@@ -11,6 +11,7 @@ that opens with a hardware token.
 
   tokenctl quickstart          set everything up, step by step
   tokenctl code github         a code
+  tokenctl code                a code picked from a list
   tokenctl code --watch        all codes, live
 
 Codes and lists go to standard output, everything said to you to standard
