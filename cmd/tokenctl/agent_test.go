@@ -57,7 +57,7 @@ func TestConsentToAnExport(t *testing.T) {
 	f.grants.mode = ipc.GrantAsk
 	dir := t.TempDir()
 	export := func(name string, more ...string) *terminal {
-		return at(t, f, append([]string{"export", "--format", "uri", "--output", filepath.Join(dir, name)}, more...)...)
+		return at(t, f, append([]string{"export", "--format", "otpauth", "--output", filepath.Join(dir, name)}, more...)...)
 	}
 	export("a").sees("Export 2 accounts").types("yes\n").ends(0)
 	export("b", "--yes").sees(`Hand out the secret of 2 accounts\?`).types("no\n").ends(15)
