@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -17,7 +18,12 @@ func adviceAfterLoss(gone []ipc.Token) []string {
 		for i, t := range gone {
 			names[i] = tokenLabel(t)
 		}
-		a = []string{"the vault still opens with " + strings.Join(names, ", ") + ", which is not here. If it is lost, plug another one in and enrol it:"}
+		plug := "plug another one in and enrol it:"
+		if !slices.ContainsFunc(gone, func(t ipc.Token) bool { return t.Kind != "soft" }) {
+			// Its key is a file, which no backup holds.
+			plug = "enrol another token:"
+		}
+		a = []string{"the vault still opens with " + strings.Join(names, ", ") + ", which is not here. If it is lost, " + plug}
 	}
 	a = append(a, "  tokenctl token enroll")
 	if len(gone) > 0 {

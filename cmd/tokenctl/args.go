@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -29,7 +30,7 @@ func named(need int, names ...string) cobra.PositionalArgs {
 			return usage(path+" needs "+strings.Join(names[len(args):need], " and "), adviceHelp(path)...)
 		case len(args) > len(names):
 			return usage(fmt.Sprintf("%s takes %s, and %d were given", path, plural(len(names), "argument"), len(args)),
-				adviceQuotes(path, args, len(names))...)
+				adviceTooMany(path, args, len(names))...)
 		}
 		for i, a := range args {
 			if strings.TrimSpace(a) == "" {
@@ -38,6 +39,17 @@ func named(need int, names ...string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// areFiles says that every word is the path of something that is there: a shell's
+// pattern was more than one file, or two were named on purpose.
+func areFiles(words []string) bool {
+	for _, w := range words {
+		if _, err := os.Lstat(w); err != nil {
+			return false
+		}
+	}
+	return len(words) > 1
 }
 
 // noSuchCommand refuses whatever a group of commands does not know.

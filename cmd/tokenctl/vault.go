@@ -155,6 +155,10 @@ func (c *cli) showVaultMade(ctx context.Context, res ipc.InitResult, bf *backupF
 	if c.json {
 		return errors.Join(c.printJSON(res), bf.setUp(ctx, c))
 	}
+	if len(bf.to) > 0 {
+		// What follows mends it, or says why it could not.
+		res.Warnings = slices.DeleteFunc(res.Warnings, func(w ipc.Warning) bool { return w.Code == ipc.BackupNone })
+	}
 	c.sayVaultMade(res)
 	return bf.setUp(ctx, c)
 }
