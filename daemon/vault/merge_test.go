@@ -429,3 +429,36 @@ func TestMergeManaged(t *testing.T) {
 		t.Errorf("again: %q", got)
 	}
 }
+
+// TestUndoNeverLowersCounter has a counting account replaced by one that follows
+// the clock, and taken back: the codes that were handed out do not come again.
+func TestUndoNeverLowersCounter(t *testing.T) {
+	r := newRig(t)
+	v := r.create()
+	r.add(v, hotpAt("Bank", "me", "12345678901234567890", 40))
+	m := r.merge(v, incoming(t, totp("Bank", "me", "12345678901234567890")), MergeOptions{Source: "a file", Apply: true,
+		Decide: map[int]Decision{1: {Action: MergeReplace}}})
+	if a := v.Accounts()[0]; a.Type != "totp" {
+		t.Fatalf("%+v", a)
+	}
+	plan, err := v.Undo(t.Context(), m.Undo, false)
+	if err != nil || plan.Items[0].Account.Counter != 40 {
+		t.Errorf("the plan: %+v, %v", plan, err)
+	}
+	u, err := v.Undo(t.Context(), m.Undo, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := v.Accounts()[0]; a.Type != "hotp" || a.Counter != 40 {
+		t.Errorf("after the undo: %+v", a)
+	}
+	if _, err := v.Undo(t.Context(), u.Undo, true); err != nil { // and once more to and fro
+		t.Fatal(err)
+	}
+	if _, err := v.Undo(t.Context(), m.Undo, true); err != nil {
+		t.Fatal(err)
+	}
+	if a := v.Accounts()[0]; a.Type != "hotp" || a.Counter != 40 {
+		t.Errorf("after another undo: %+v", a)
+	}
+}

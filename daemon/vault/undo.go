@@ -269,6 +269,9 @@ func (r *reverter) unset(it *revertItem) {
 			it.Differs = append(it.Differs, f.name)
 		}
 	}
+	if out.Type == "hotp" { // which the step may have made one that has no counter
+		out.Counter = max(cur.Counter, b.Counter)
+	}
 	it.Account = out
 	if len(later) > 0 {
 		it.Reason = "changed since, and stays: " + strings.Join(later, ", ")
