@@ -45,7 +45,7 @@ now; later it may be absent, as a stick is. Adding it again changes how many are
 	}
 	fl := cmd.Flags()
 	fl.IntVar(&keep, "keep", 30, "keep the newest `N` backups of this device")
-	fl.IntVar(&keepFor, "keep-for", 0, "and none older than `DAYS`, but for the newest (0: for ever)")
+	fl.IntVar(&keepFor, "keep-for", 0, "and none more than `DAYS` older than the newest (0: for ever)")
 	fl.IntVar(&stale, "stale-after", 0, "call it stale after `DAYS` without success (0: 3, on a stick 30)")
 	return cmd
 }

@@ -7,7 +7,6 @@
 package copies
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -16,7 +15,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -354,81 +352,6 @@ func (w *work) write(path, sum string, data []byte) error {
 }
 
 const ending = ".tokend"
-
-// nameOf is the pattern of a copy's name: tokend, vault, host, device, time, number.
-func nameOf() *regexp.Regexp {
-	return regexp.MustCompile(`^tokend-([0-9a-f]{8})-[a-z0-9-]{1,24}-([0-9a-f]{8})-(\d{8}T\d{6}Z)(-\d{1,2})?\.tokend$`)
-}
-
-// old is a file of this device's, of this vault.
-type old struct {
-	name   string
-	at     time.Time
-	number string // "-2" and so on, for the same second
-}
-
-// rotate removes what need not be kept: files of this vault and this device that
-// are whole backups and are not protected. It comes after everything that should
-// be there was found there.
-func (w *work) rotate() error {
-	names, err := w.r.FS.ReadDir(w.j.Folder)
-	if err != nil {
-		return err
-	}
-	for _, o := range w.excess(names) {
-		if err := w.ctx.Err(); err != nil {
-			return err
-		}
-		path := filepath.Join(w.j.Folder, o.name)
-		data, err := w.r.FS.ReadFile(path, archive.MaxSize+1)
-		if err != nil {
-			continue
-		}
-		sum := hexSum(data)
-		wanted := func(c Copy) bool { return c.SHA256 == sum || c.Path == path }
-		if slices.Contains(w.j.Protected, sum) || slices.ContainsFunc(w.res.Seen, wanted) {
-			continue
-		}
-		a, err := archive.Parse(data)
-		if err != nil || a.Header.VaultID != w.j.VaultID {
-			continue // somebody else's, or damaged: left for a person to look at
-		}
-		if err := w.r.FS.Remove(path); err != nil {
-			return fmt.Errorf("cannot remove the old backup %s: %w", o.name, err)
-		}
-		w.res.Removed = append(w.res.Removed, path)
-	}
-	return nil
-}
-
-// excess is which files, by their names, are beyond those that are kept.
-func (w *work) excess(names []string) []old {
-	pattern := nameOf()
-	var own []old
-	for _, n := range names {
-		m := pattern.FindStringSubmatch(n)
-		if m == nil || w.j.VaultID == "" || m[1] != w.j.VaultID[:min(8, len(w.j.VaultID))] || m[2] != w.j.Device {
-			continue
-		}
-		if at, err := time.Parse("20060102T150405Z", m[3]); err == nil {
-			own = append(own, old{n, at, m[4]})
-		}
-	}
-	slices.SortFunc(own, func(a, b old) int {
-		if c := b.at.Compare(a.at); c != 0 {
-			return c
-		}
-		return cmp.Or(cmp.Compare(len(b.number), len(a.number)), strings.Compare(b.number, a.number))
-	})
-	var out []old
-	for i, o := range own {
-		tooOld := w.j.KeepFor > 0 && w.r.Now().Sub(o.at) > w.j.KeepFor
-		if i > 0 && (i >= w.j.Keep || tooOld) {
-			out = append(out, o)
-		}
-	}
-	return out
-}
 
 func hexSum(data []byte) string {
 	sum := sha256.Sum256(data)

@@ -202,12 +202,40 @@ func TestRotation(t *testing.T) {
 	if got := left(3, 0, s.order[1].SHA256, s.order[7].SHA256); !slices.Equal(got, []int{1, 5, 6, 7}) {
 		t.Errorf("with a protected one: %v", got)
 	}
-	if got := left(30, 4); !slices.Equal(got, []int{4, 5, 6, 7}) {
+	if got := left(30, 4); !slices.Equal(got, []int{3, 4, 5, 6, 7}) {
 		t.Errorf("by age: %v", got)
 	}
-	s.now = s.now.AddDate(10, 0, 0)
-	if got := left(30, 1); !slices.Equal(got, []int{7}) {
+	s.now = s.now.AddDate(10, 0, 0) // a clock that is wrong, or a vault that nobody changed
+	if got := left(30, 4); !slices.Equal(got, []int{3, 4, 5, 6, 7}) {
+		t.Errorf("after ten years without a backup: %v", got)
+	}
+	if got := left(1, 0); !slices.Equal(got, []int{7}) {
 		t.Errorf("the newest does not stay: %v", got)
+	}
+}
+
+// What is damaged, empty or not ours does not take the place of a whole backup.
+func TestRotationCountsWholeOnes(t *testing.T) {
+	s, dir := newSet(t, 6), t.TempDir()
+	s.fill(dir)
+	for name, data := range map[string]string{
+		s.order[4].Name: "", s.order[3].Name: "damaged",
+		"tokend-" + s.id[:8] + "-host-" + testDevice + "-20990101T000000Z.tokend": "of a time to come",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j := s.job(dir, 1)
+	j.Keep = 3
+	res := s.runner(copies.OS{}).Run(t.Context(), j)
+	if res.State != copies.OK || len(res.Removed) != 1 || filepath.Base(res.Removed[0]) != s.order[0].Name {
+		t.Errorf("%+v", res)
+	}
+	for _, i := range []int{1, 2, 5} {
+		if data, err := os.ReadFile(filepath.Join(dir, s.order[i].Name)); err != nil || string(data) != string(s.data[s.order[i].SHA256]) {
+			t.Errorf("a whole one is gone, %d: %v", i, err)
+		}
 	}
 }
 
