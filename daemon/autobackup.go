@@ -145,7 +145,11 @@ func (u *user) keepBackups(ctx context.Context) {
 	k.looked = true
 	k.mu.Unlock()
 	now, checked := u.d.now(), n.lastSpoolCheck()
-	daily := now.Sub(checked) >= u.d.rules.Load().Daily || checked.After(now.Add(time.Minute))
+	setBack := checked.After(now.Add(time.Minute))
+	if setBack {
+		u.note(func(n *notesData) { n.notAhead(wireTime(now)) })
+	}
+	daily := now.Sub(checked) >= u.d.rules.Load().Daily || setBack
 	if due || daily || first {
 		made, _ := u.makeBackup(ctx, due || daily) // what failed is told in the status
 		if made && len(n.get().Destinations) > 0 {
@@ -358,12 +362,8 @@ func (u *user) openSpooled() {
 		return // what would be found out could not be noted
 	}
 	id, epoch := s.vault.ID(), s.vault.Epoch()
-	var newest *backupNote
-	for _, b := range u.notesOf().get().Backups {
-		if b.Spooled != "" && b.VaultID == id && b.Epoch == epoch {
-			newest = &b
-		}
-	}
+	n := u.notesOf().get()
+	newest := n.newestBackup(func(b backupNote) bool { return b.Spooled != "" && b.VaultID == id && b.Epoch == epoch })
 	if newest == nil || !newest.Opened.IsZero() || u.whyUnopened(newest.SHA256) != "" {
 		return
 	}

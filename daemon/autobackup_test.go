@@ -437,3 +437,59 @@ func TestSpoolOutlivesTheNotes(t *testing.T) {
 		}
 	}
 }
+
+// While the clock was wrong a destination had its backup; set right, the clock does not
+// make that count for years.
+func TestStaleAfterTheClockWasSetBack(t *testing.T) {
+	k := startKept(t)
+	ctx := t.Context()
+	d, err := k.AddDestination(ctx, k.who, ipc.AddDestinationRequest{Path: "/media/stick", Elsewhere: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const years = 30 * 365 * 24 * time.Hour
+	k.clock.jump(years, 0)
+	want := k.run().Backups[0]
+	_, err = k.ReportBackupRun(ctx, k.who, ipc.BackupRunReport{Destination: d.ID, State: ipc.DestinationOK, Elsewhere: true,
+		Seen: []ipc.KnownCopy{{Path: "/media/stick/" + want.Name, SHA256: want.SHA256, Bytes: want.Bytes}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.clock.jump(-years, 0)
+	k.until("that the clock was set back is seen", func(st ipc.BackupStatus) bool { return !st.Destinations[0].LastSuccess.After(k.clock.clock().Now()) })
+	if st := k.status(); problem(st, ipc.BackupIsStale) != nil {
+		t.Errorf("at once: %+v", st)
+	}
+	k.clock.pass(4 * 24 * time.Hour)
+	if st := k.status(); problem(st, ipc.BackupIsStale) == nil {
+		t.Errorf("four days later: %+v", st)
+	}
+}
+
+// A backup that was made while the clock was wrong does not keep later ones from being
+// opened.
+func TestBackupsOpenAfterTheClockWasSetBack(t *testing.T) {
+	k := startKept(t)
+	const years = 30 * 365 * 24 * time.Hour
+	has := func(what string, accounts int, opened bool) {
+		t.Helper()
+		k.until(what, func(st ipc.BackupStatus) bool {
+			return st.Newest != nil && st.Newest.Accounts == accounts && !st.Newest.Opened.IsZero() == opened
+		})
+	}
+	k.clock.jump(years, 0)
+	k.unlock() // a clock that jumps ends the session
+	k.add("alice")
+	k.clock.pass(31 * time.Second)
+	has("one of a time to come", 1, true)
+	k.clock.jump(-years, 0)
+	k.unlock()
+	k.add("bob")
+	if err := k.Lock(t.Context(), k.who); err != nil {
+		t.Fatal(err)
+	}
+	k.clock.pass(31 * time.Second)
+	has("one while locked", 2, false)
+	k.unlock()
+	has("opening it", 2, true)
+}

@@ -245,6 +245,25 @@ func (n *notesData) newestBackup(is func(backupNote) bool) *backupNote {
 	return newest
 }
 
+// notAhead takes back to now what was noted while the clock was ahead: else nothing
+// would be called stale, lost or unproved until that time has come. When backups were
+// made stays, for it is in the names of their copies.
+func (n *notesData) notAhead(now time.Time) {
+	times := []*time.Time{&n.LastBackup, &n.SpoolSince, &n.RecoveryChecked}
+	for i := range n.Destinations {
+		t := &n.Destinations[i]
+		times = append(times, &t.Added, &t.LastTry, &t.LastSuccess, &t.Since, &t.LastLost)
+	}
+	for i := range n.Backups {
+		times = append(times, &n.Backups[i].Opened, &n.Backups[i].Proved)
+	}
+	for _, t := range times {
+		if t.After(now) {
+			*t = now
+		}
+	}
+}
+
 // otherVaults is of how many other vaults the spool keeps the newest backup: of
 // those that were here before.
 const otherVaults = 4
