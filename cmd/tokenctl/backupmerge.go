@@ -145,6 +145,12 @@ the recovery key is rotated. HOTP counters never go back.`,
 
 func (c *cli) undo(ctx context.Context, id string, apply bool, f *authFlags) error {
 	doing := "take it back"
+	if id == "" && !apply {
+		var err error
+		if id, err = c.newestUndo(ctx, f); err != nil {
+			return fail(doing, err)
+		}
+	}
 	again := strings.TrimSpace("tokenctl backup undo " + id)
 	_, err := c.runPlan(ctx, doing, again, &planFlags{apply: apply}, func(ctx context.Context, d decisions) (p ipc.Plan, err error) {
 		err = c.open(ctx, f, func(ctx context.Context, _ ipc.Auth) error {
@@ -157,6 +163,22 @@ func (c *cli) undo(ctx context.Context, id string, apply bool, f *authFlags) err
 		return failWith(doing, err, adviceUndo()...)
 	}
 	return fail(doing, err)
+}
+
+// newestUndo is the step that is meant where none is named: what is shown is what is
+// done, whatever another program does before the answer. Empty where there is none.
+func (c *cli) newestUndo(ctx context.Context, f *authFlags) (id string, err error) {
+	var res ipc.UndoList
+	err = c.open(ctx, f, func(ctx context.Context, _ ipc.Auth) (err error) {
+		res, err = c.daemon().Undos(ctx)
+		return err
+	})
+	for _, u := range res.Undos {
+		if !u.Undone && u.Undoes == "" {
+			return u.ID, err
+		}
+	}
+	return "", err
 }
 
 func (c *cli) listUndos(ctx context.Context, f *authFlags) error {

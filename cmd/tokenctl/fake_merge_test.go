@@ -100,10 +100,27 @@ func (f *fake) MergeBackup(ctx context.Context, p ipc.Principal, r ipc.MergeBack
 		Accounts: []ipc.NewAccount{{Issuer: "Example", Name: "from the backup", Secret: ipc.Secret("GEZDGNBVGY3TQOJQ")}}})
 }
 
+// Undos lists f.undos, the newest first.
 func (f *fake) Undos(context.Context, ipc.Principal) (ipc.UndoList, error) {
-	return ipc.UndoList{Version: 1, Undos: []ipc.UndoStep{}}, nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return ipc.UndoList{Version: 1, Undos: append([]ipc.UndoStep{}, f.undos...)}, nil
 }
 
+// Undo notes what was taken back.
 func (f *fake) Undo(_ context.Context, _ ipc.Principal, r ipc.UndoRequest) (ipc.Plan, error) {
-	return ipc.Plan{}, ipc.Errorf(ipc.NotFound, "there is nothing to take back")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.undos) == 0 {
+		return ipc.Plan{}, ipc.Errorf(ipc.NotFound, "there is nothing to take back")
+	}
+	if r.ID == "" {
+		r.ID = f.undos[0].ID
+	}
+	p := ipc.Plan{Version: 1, Source: r.ID, Removed: 1, Notices: []ipc.Warning{}, Applied: r.Apply,
+		Items: []ipc.PlanItem{{Item: "1", Action: ipc.PlanRemove, Account: ipc.Account{Name: "of " + r.ID}}}}
+	if r.Apply {
+		f.undid, p.Undo = r.ID, "undo2"
+	}
+	return p, nil
 }

@@ -25,6 +25,8 @@ import (
 // the rules that tokenctl has to live with: locking, PIN tries, touches.
 type fake struct {
 	mu         sync.Mutex
+	undos      []ipc.UndoStep // the newest first
+	undid      string         // the step that was taken back last
 	status     ipc.Status
 	tokens     []ipc.Token
 	accounts   []ipc.Account

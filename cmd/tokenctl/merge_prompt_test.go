@@ -55,6 +55,24 @@ func TestRestoreAsksAboutConflicts(t *testing.T) {
 	x.sees(`\[keep\]: `).types("\n").sees("there is nothing to do").ends(0)
 }
 
+// What was shown is taken back, also where another program imported something before
+// the answer came.
+func TestUndoTakesBackWhatWasShown(t *testing.T) {
+	f := opened("Example me session totp")
+	f.undos = []ipc.UndoStep{{ID: "00000000000000a1", Source: "mine", Added: 1}}
+	x := at(t, f, "backup", "undo")
+	x.sees(`1 +remove +of 00000000000000a1`).sees(`Apply this\?`)
+	f.mu.Lock()
+	f.undos = append([]ipc.UndoStep{{ID: "00000000000000b2", Source: "another's", Added: 1}}, f.undos...)
+	f.mu.Unlock()
+	x.types("\n").sees("done: 1 removed").ends(0)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.undid != "00000000000000a1" {
+		t.Errorf("%q was taken back", f.undid)
+	}
+}
+
 // Long plans fit the terminal: what needs no word is counted.
 func TestPlanFitsTheTerminal(t *testing.T) {
 	p := ipc.Plan{Same: 40, Added: 1, Conflicts: 1}
