@@ -125,9 +125,14 @@ func (c *cli) writeExport(ctx context.Context, f *exportFlags, e exporter, doc *
 	return nil
 }
 
-// checkWritten reads the files back as any importer would. What is not right is
-// removed.
-func (c *cli) checkWritten(ctx context.Context, rows []transfer.Row, password []byte, paths ...string) error {
+// checkWritten reads the files back as any importer would. What is not right, or cannot
+// be read, is removed: it may hold the secrets in the clear.
+func (c *cli) checkWritten(ctx context.Context, rows []transfer.Row, password []byte, paths ...string) (err error) {
+	defer func() {
+		if err != nil {
+			removeAll(paths)
+		}
+	}()
 	var files [][]byte
 	defer func() {
 		for _, data := range files {
@@ -141,14 +146,17 @@ func (c *cli) checkWritten(ctx context.Context, rows []transfer.Row, password []
 		}
 		files = append(files, data)
 	}
-	err := transfer.Check(ctx, rows, password, files...)
-	if err == nil {
-		return nil
+	if err := transfer.Check(ctx, rows, password, files...); err != nil {
+		return failWith("write the export", &ipc.Error{Kind: ipc.BackupDamaged, Message: err.Error()}, adviceBadDisk()...)
 	}
+	return nil
+}
+
+// removeAll removes files that this program has just made.
+func removeAll(paths []string) {
 	for _, path := range paths {
 		_ = os.Remove(path)
 	}
-	return failWith("write the export", &ipc.Error{Kind: ipc.BackupDamaged, Message: err.Error()}, adviceBadDisk()...)
 }
 
 // writeCodes draws QR codes: into a folder, or into the terminal.
@@ -174,15 +182,15 @@ func (c *cli) writeCodes(ctx context.Context, f *exportFlags, e exporter, doc *e
 	for i, code := range codes {
 		data, err := transfer.DrawCode(code.text)
 		if err != nil {
+			removeAll(doc.Files)
+			doc.Files = []string{}
 			return exportFailure(err)
 		}
 		path := filepath.Join(f.output, code.file+".png")
 		err = writeNew(path, data)
 		clear(data)
 		if err != nil {
-			for _, written := range doc.Files {
-				_ = os.Remove(written)
-			}
+			removeAll(doc.Files)
 			doc.Files = []string{}
 			return fileFailure("write "+path, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -460,5 +461,20 @@ func TestGoldenHelp(t *testing.T) {
 	}
 	if !bytes.Equal(got.Bytes(), want) {
 		t.Errorf("the help differs from %s; UPDATE_GOLDEN=1 writes it anew, then look at the difference", golden)
+	}
+}
+
+// An export that cannot be read back does not stay: it can hold secrets in the clear.
+func TestUnreadableExportIsRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "export.txt")
+	if err := os.WriteFile(path, []byte("otpauth://totp/a?secret=GEZDGNBVGY3TQOJQ"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &cli{err: io.Discard}
+	if err := c.checkWritten(t.Context(), nil, nil, path, filepath.Join(filepath.Dir(path), "gone")); err == nil {
+		t.Error("a file that is gone was read back")
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the export is still there: %v", err)
 	}
 }
