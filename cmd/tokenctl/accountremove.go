@@ -118,7 +118,7 @@ func (c *cli) sayHolders(a ipc.RemovedAccount, indent string) {
 		c.say("%sno backup that the daemon knows of holds it", indent)
 	}
 	for _, b := range a.InBackups {
-		c.say("%sthis backup still holds it: %s", indent, backupText(b))
+		c.say("%sthis backup should still hold it: %s", indent, backupText(b))
 	}
 	if n := len(a.InUndo); n > 0 {
 		c.say("%s%s of restores and imports on this machine may hold it: tokenctl backup undo --list", indent, plural(n, "undo snapshot"))
@@ -134,6 +134,9 @@ func (c *cli) sayCannotRestore(r ipc.RemoveAccountsResult) {
 		}
 	}
 	if held > 0 {
+		// The daemon goes by when each was made; an account that came from another
+		// vault, or a clock that was wrong, can make that say too much.
+		c.say("to see for sure: tokenctl backup inspect FILE")
 		c.say("to bring %s back: %s", either(len(r.Accounts) == 1, "it", fmt.Sprintf("%d of them", held)), adviceBringBack)
 	}
 }
