@@ -24,23 +24,21 @@ func params(a vault.Account) otp.Params {
 // Code implements [ipc.Accounts].
 func (d *Daemon) Code(ctx context.Context, p ipc.Principal, ref string, r ipc.CodeRequest) (ipc.Code, error) {
 	defer wipeAuth(&r.Auth)
-	switch r.Interaction {
-	case "", "none":
-	case "agent":
-		return ipc.Code{}, ipc.Errorf(ipc.Unsupported, "no agent answers yet")
-	default:
-		return ipc.Code{}, ipc.Errorf(ipc.InvalidArgument, "there is no interaction %q", r.Interaction)
+	w := wish{action: ipc.GrantCode, passive: r.Passive}
+	var err error
+	if w.agent, err = withAgent(r.Interaction); err != nil {
+		return ipc.Code{}, err
 	}
-	u, s, a, err := d.account(&p, ref, !r.Passive)
+	u, s, a, err := d.granted(ctx, &p, ref, w)
 	if err != nil {
 		return ipc.Code{}, err
 	}
 	var code ipc.Code
-	if a.Type == typeHOTP {
-		code, err = u.counted(ctx, p, s, a, r)
-	} else {
-		code, err = u.timed(ctx, p, s, a, r)
-	}
+	err = u.asked(ctx, p, a, r.Auth, w, func(auth ipc.Auth) (err error) {
+		r.Auth = auth
+		code, err = u.code(ctx, p, s, a, r)
+		return err
+	})
 	if a.Class == tokens.ClassTouch || err == nil {
 		e := entry{action: "code", object: a.ID, by: p, ok: err == nil}
 		if err != nil {
@@ -57,6 +55,14 @@ func (d *Daemon) Code(ctx context.Context, p ipc.Principal, ref string, r ipc.Co
 	}
 	code.Version, code.Account = ipc.Version, accountRef(a)
 	return code, nil
+}
+
+// code makes a code of either kind.
+func (u *user) code(ctx context.Context, p ipc.Principal, s *session, a vault.Account, r ipc.CodeRequest) (ipc.Code, error) {
+	if a.Type == typeHOTP {
+		return u.counted(ctx, p, s, a, r)
+	}
+	return u.timed(ctx, p, s, a, r)
 }
 
 // counted makes a HOTP code. The counter moves on only once the secret is open,

@@ -60,6 +60,9 @@ type Config struct {
 	// HelperConfined is what the system keeps tokend-helper from, a word each as
 	// the helper names them; nil as long as that is not known.
 	HelperConfined func() []string
+	// Bus says whether the daemon serves on a message bus: "ok", what is wrong, or
+	// nothing where it is not to. Nil stands for nothing.
+	Bus func() string
 	// MayUseTokens says whether a caller may see and use the hardware tokens of
 	// this machine. Nil lets everybody.
 	MayUseTokens func(ipc.Principal) bool
@@ -75,9 +78,12 @@ type Config struct {
 	// ScryptLogN is the cost of the recovery password; the vault's own default
 	// when 0.
 	ScryptLogN int
-	Clock      Clock
-	Rand       io.Reader
-	Log        *slog.Logger
+	// AskLimit is how long a call waits for one answer to a question that an
+	// agent puts to the user; 2 min when 0.
+	AskLimit time.Duration
+	Clock    Clock
+	Rand     io.Reader
+	Log      *slog.Logger
 }
 
 // Limits say when a session ends by itself.

@@ -53,6 +53,7 @@ func (d *Daemon) Doctor(ctx context.Context, p ipc.Principal) (ipc.Findings, err
 	}
 	c := &checkup{u: u, p: p, told: make(map[place]tokens.Finding)}
 	c.helper()
+	c.bus()
 	c.services()
 	c.diagnose(ctx)
 	c.tokens(ctx)
@@ -76,6 +77,18 @@ func (c *checkup) helper() {
 	c.found(levelOK, "helper", "", "the token helper works")
 	if c.u.d.cfg.HelperConfined != nil {
 		c.confined(c.u.d.cfg.HelperConfined())
+	}
+}
+
+// bus is about the message bus, where the daemon is to serve on one. What mends it
+// depends on what it says: who else has the name, which policy is not installed.
+func (c *checkup) bus() {
+	switch state := c.u.d.bus(); state {
+	case "":
+	case "ok":
+		c.found(levelOK, "bus", "", "the daemon serves on D-Bus")
+	default:
+		c.found(levelWarning, "bus", "", "the daemon does not serve on D-Bus: %s", state)
 	}
 }
 

@@ -193,24 +193,24 @@ func (u *user) use(ctx context.Context, p ipc.Principal, s *session, a vault.Acc
 // RevealAccount implements [ipc.Accounts].
 func (d *Daemon) RevealAccount(ctx context.Context, p ipc.Principal, id string, r ipc.RevealRequest) (ipc.Reveal, error) {
 	defer wipeAuth(&r.Auth)
-	u, s, a, err := d.account(&p, id, true)
+	w := wish{action: ipc.GrantReveal}
+	var err error
+	if w.agent, err = withAgent(r.Interaction); err != nil {
+		return ipc.Reveal{}, err
+	}
+	u, s, a, err := d.granted(ctx, &p, id, w)
 	if err != nil {
 		return ipc.Reveal{}, err
 	}
-	if a.Kind == vault.Managed {
-		return ipc.Reveal{}, ipc.Errorf(ipc.Unsupported, "the secret of a managed account is not handed out")
-	}
-	if a.NoExport {
-		return ipc.Reveal{}, ipc.Errorf(ipc.PolicyDenied, "the secret of this account is not to be exported")
-	}
 	var uri []byte
-	err = u.use(ctx, p, s, a, r.Auth, false, func(key []byte) error {
-		var err error
-		if a, err = s.vault.Account(a.ID); err != nil { // with the counter as it is now
-			return err
-		}
-		uri = []byte(otp.Key{Issuer: a.Issuer, Name: a.Name, Params: params(a), Secret: key}.URI())
-		return nil
+	err = u.asked(ctx, p, a, r.Auth, w, func(auth ipc.Auth) error {
+		return u.use(ctx, p, s, a, auth, false, func(key []byte) (err error) {
+			if a, err = s.vault.Account(a.ID); err != nil { // with the counter as it is now
+				return err
+			}
+			uri = []byte(otp.Key{Issuer: a.Issuer, Name: a.Name, Params: params(a), Secret: key}.URI())
+			return nil
+		})
 	})
 	u.auditResult(p, "account-reveal", a.ID, err)
 	if err != nil {

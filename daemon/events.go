@@ -25,11 +25,12 @@ type hub struct {
 // receiver is one open event stream.
 type receiver struct {
 	who     ipc.Principal
+	wants   func(ipc.Event) bool
 	ch      chan ipc.Event
 	dropped atomic.Int64
 }
 
-func (h *hub) join(p ipc.Principal) (*receiver, error) {
+func (h *hub) join(p ipc.Principal, wants func(ipc.Event) bool) (*receiver, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	own := 0
@@ -41,7 +42,7 @@ func (h *hub) join(p ipc.Principal) (*receiver, error) {
 	if own >= eventReceivers {
 		return nil, &ipc.Error{Kind: ipc.Busy, Message: "too many event streams are open", RetryAfter: 1}
 	}
-	r := &receiver{who: p, ch: make(chan ipc.Event, eventBuffer)}
+	r := &receiver{who: p, wants: wants, ch: make(chan ipc.Event, eventBuffer)}
 	if h.subs == nil {
 		h.subs = make(map[*receiver]struct{})
 	}
@@ -60,7 +61,7 @@ func (h *hub) publish(uid string, e ipc.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for r := range h.subs {
-		if r.who.UID == uid {
+		if r.who.UID == uid && r.wants(e) {
 			r.offer(e)
 		}
 	}
@@ -92,7 +93,13 @@ func (d *Daemon) Events(ctx context.Context, p ipc.Principal, send func(ipc.Even
 	if err != nil {
 		return err
 	}
-	r, err := d.hub.join(p)
+	return u.follow(ctx, p, func(ipc.Event) bool { return true }, send)
+}
+
+// follow reports to send the events that wants says are for it.
+func (u *user) follow(ctx context.Context, p ipc.Principal, wants func(ipc.Event) bool, send func(ipc.Event) error) error {
+	d := u.d
+	r, err := d.hub.join(p, wants)
 	if err != nil {
 		return err
 	}
@@ -101,6 +108,9 @@ func (d *Daemon) Events(ctx context.Context, p ipc.Principal, send func(ipc.Even
 	// between is told twice rather than never.
 	u.recognise(ctx, p)
 	for _, e := range u.present(p) {
+		if !wants(e) {
+			continue
+		}
 		if err := send(e); err != nil {
 			return nil
 		}

@@ -148,6 +148,7 @@ func (u *user) end(s *session, reason string, tell bool) bool {
 		return false
 	}
 	s.cancel(errLockedMeanwhile{reason, s.slot})
+	u.grants.clear()
 	s.vault.Lock()
 	u.d.collectSoon()
 	if err := u.notesOf().flush(); err != nil {

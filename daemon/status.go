@@ -25,9 +25,10 @@ func (d *Daemon) Status(ctx context.Context, p ipc.Principal) (ipc.Status, error
 		Version: ipc.Version,
 		Daemon: ipc.Daemon{
 			Version: d.cfg.Version, Mode: string(d.cfg.Mode), PID: os.Getpid(), Socket: d.cfg.Socket,
-			Time: wireTime(d.now()), Started: wireTime(d.started), Helper: d.helper(),
+			Time: wireTime(d.now()), Started: wireTime(d.started), Helper: d.helper(), Bus: d.bus(),
 		},
 		Vault: u.vaultInfo(), Tokens: u.tokenList(p), Warnings: u.warnings(p), Backups: u.backupSummary(),
+		Grants: u.grantState(),
 	}, nil
 }
 
@@ -42,6 +43,14 @@ func (d *Daemon) helper() string {
 		return "ok"
 	}
 	return d.cfg.Helper()
+}
+
+// bus says how it is with the message bus, empty where there is none.
+func (d *Daemon) bus() string {
+	if d.cfg.Bus == nil {
+		return ""
+	}
+	return d.cfg.Bus()
 }
 
 // vaultInfo is how the user's vault is.
@@ -134,6 +143,9 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 		list = append(list, u.serviceWarnings(p)...)
 	}
 	list = append(list, u.accessWarnings(p)...)
+	if state := u.d.bus(); state != "" && state != "ok" {
+		list = append(list, ipc.Warning{Code: "bus", Message: "the daemon does not serve on D-Bus: " + state, Fix: "tokenctl doctor"})
+	}
 	store, err := u.storeIfAny()
 	if err != nil || store == nil || !store.Exists() {
 		if err == nil && u.sess.Load() != nil {
@@ -148,7 +160,7 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 	if err != nil {
 		return append(list, ipc.Warning{Code: "vault-damaged", Message: mapError(err).Message, Fix: u.wayBack()})
 	}
-	return append(list, u.lockoutWarnings(head, p)...)
+	return append(append(list, u.grantWarnings()...), u.lockoutWarnings(head, p)...)
 }
 
 // wayBack is the command for a vault that cannot be used as it is.

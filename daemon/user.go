@@ -29,6 +29,9 @@ type user struct {
 	guess  guesses
 	waits  waits
 	keeper keeper
+	grants grants
+	asking asking
+	agents agents
 	// problem is why the vault cannot be used, found at the last unlock.
 	problem atomic.Pointer[ipc.Error]
 
@@ -39,6 +42,7 @@ type user struct {
 	log    *audit.Log
 	logErr error
 	notes  *notes
+	modes  *modes
 	labels map[string]string // of keyslots, as they were when the vault was last open
 	handed []backupNote      // backups that were not confirmed yet
 }
@@ -81,7 +85,7 @@ func (u *user) leaveRemoved() {
 			u.d.log.Warn("cannot close the audit log of a removed folder", "uid", u.uid, "err", err)
 		}
 	}
-	u.store, u.log, u.logErr, u.notes, u.folder, u.handed = nil, nil, nil, nil, nil, nil
+	u.store, u.log, u.logErr, u.notes, u.modes, u.folder, u.handed = nil, nil, nil, nil, nil, nil, nil
 	clear(u.labels)
 	u.problem.Store(nil)
 }
@@ -135,6 +139,7 @@ func (u *user) openStore() (*vault.Store, error) {
 		u.d.log.Error("cannot open the audit log", "uid", u.uid, "err", u.logErr)
 	}
 	u.notes = readNotes(filepath.Join(u.dir, notesName), u.d.log)
+	u.modes = readModes(filepath.Join(u.dir, modesName), u.d.log)
 	u.settleOpened()
 	return store, nil
 }

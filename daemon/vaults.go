@@ -119,6 +119,13 @@ func (u *user) create(ctx context.Context, p ipc.Principal, r ipc.InitRequest) (
 // Unlock implements [ipc.Vaults].
 func (d *Daemon) Unlock(ctx context.Context, p ipc.Principal, r ipc.UnlockRequest) (ipc.UnlockResult, error) {
 	defer wipeAuth(&r.Auth)
+	agent, err := withAgent(r.Interaction)
+	if err != nil {
+		return ipc.UnlockResult{}, err
+	}
+	if agent && noAuth(ipc.Auth{PIN: r.Auth.PIN, RecoveryPassword: r.Auth.RecoveryPassword, RecoveryKey: r.Auth.RecoveryKey}) {
+		return d.unlockAsked(ctx, p, r.Auth)
+	}
 	u, err := d.user(&p)
 	if err != nil {
 		return ipc.UnlockResult{}, err

@@ -25,6 +25,11 @@ type Principal struct {
 	PID int
 	// Program is the caller's short process name, for display only.
 	Program string
+	// Session is the login session (logind's id), Unit the unit or scope of
+	// systemd that the process runs in, Exe the path of its file. Each is empty
+	// where it is not known. A grant is for what has them in common; a program of
+	// the same user can have itself started under any of them.
+	Session, Unit, Exe string
 	// Admin is set for root and for the owner of a user's own daemon.
 	Admin bool
 }
@@ -152,6 +157,27 @@ func hex4(b []byte) (r rune) {
 	return r
 }
 
+// AppendJSON appends the secret as a JSON string, in memory of the caller's:
+// encoding/json works in buffers that it keeps. What is no valid Unicode becomes
+// U+FFFD.
+func (s Secret) AppendJSON(to []byte) []byte {
+	const hex = "0123456789abcdef"
+	to = append(to, '"')
+	for len(s) > 0 {
+		r, n := utf8.DecodeRune(s)
+		switch c := s[0]; {
+		case c == '"' || c == '\\':
+			to = append(to, '\\', c)
+		case c < ' ':
+			to = append(to, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			to = utf8.AppendRune(to, r)
+		}
+		s = s[n:]
+	}
+	return append(to, '"')
+}
+
 // Wipe overwrites the secret.
 func (s Secret) Wipe() { clear(s) }
 
@@ -183,6 +209,8 @@ type Backend interface {
 	Recovery
 	Backups
 	AutoBackups
+	Grants
+	Agents
 }
 
 // Reporter tells how things are.
@@ -291,4 +319,30 @@ type Backups interface {
 	// MergeBackup compares what a backup has with the caller's open vault and, with
 	// Apply, brings it in: in one step that Undo takes back.
 	MergeBackup(ctx context.Context, p Principal, r MergeBackupRequest) (Plan, error)
+}
+
+// Grants says which programs of the user may have his codes and secrets.
+type Grants interface {
+	// Grants lists modes and grants; accounts have no names while the vault is
+	// locked.
+	Grants(ctx context.Context, p Principal) (GrantList, error)
+	// SetGrantMode works while the vault is locked: for all accounts, and by its
+	// id for one that has a mode of its own.
+	SetGrantMode(ctx context.Context, p Principal, r SetGrantModeRequest) (GrantList, error)
+	// AllowGrant makes a grant for the caller himself and those like him.
+	AllowGrant(ctx context.Context, p Principal, r AllowRequest) (GrantList, error)
+	RevokeGrants(ctx context.Context, p Principal, r RevokeGrantsRequest) (GrantList, error)
+}
+
+// Agents lets a program in the user's session ask him in the daemon's place.
+type Agents interface {
+	// Agent registers the caller as the agent of his login session for as long as
+	// it runs, and reports like Events, and what is to be asked: "pin-wanted"
+	// and "consent-wanted", each withdrawn by its "…-done". can holds the
+	// AgentCan… words, between commas. Where the session has an agent it fails
+	// with AlreadyExists.
+	Agent(ctx context.Context, p Principal, can string, send func(Event) error) error
+	// AnswerAgent says what the user answered. It fails with NotFound where
+	// nothing of that name is being asked (any more) of the caller's user.
+	AnswerAgent(ctx context.Context, p Principal, r AgentAnswer) error
 }

@@ -67,3 +67,13 @@ func FuzzSecretInJSON(f *testing.F) {
 		}
 	})
 }
+
+func TestAppendJSON(t *testing.T) {
+	for _, s := range []string{"", "123456", `a"b\c`, "tab\tend", "ä€😀", "bro\xffken", "\x00\x1f\x7f"} {
+		got := Secret(s).AppendJSON([]byte("x"))
+		var back string
+		if err := json.Unmarshal(got[1:], &back); err != nil || got[0] != 'x' || back != strings.ToValidUTF8(s, "\ufffd") {
+			t.Errorf("%q is written as %s, read as %q, %v", s, got, back, err)
+		}
+	}
+}

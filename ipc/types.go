@@ -9,6 +9,8 @@ type Status struct {
 	Warnings []Warning `json:"warnings"`
 	// Backups says in short how the backups are; absent without a vault.
 	Backups *BackupSummary `json:"backups,omitempty"`
+	// Grants says what programs need to be handed codes.
+	Grants GrantState `json:"grants"`
 }
 
 // Daemon says which daemon answers.
@@ -21,6 +23,9 @@ type Daemon struct {
 	Started Time   `json:"started"`
 	// Helper says whether tokens can be used: "ok", or what is wrong.
 	Helper string `json:"helper"`
+	// Bus says whether the daemon can be called over D-Bus: "ok", or what is wrong;
+	// absent where it is not to.
+	Bus string `json:"bus,omitempty"`
 }
 
 // VaultState is how far a vault is open.
@@ -91,6 +96,8 @@ type Event struct {
 	Account *AccountRef `json:"account,omitempty"`
 	// Requester is the program that caused a touch or a wait.
 	Requester string `json:"requester,omitempty"`
+	// From tells more of the requester, for waits that a person ends.
+	From *Requester `json:"from,omitempty"`
 	// Request is what the requester called the request that caused a wait, where
 	// he called it anything (see NameRequest): by it a client knows the
 	// waits that are its own.
@@ -101,6 +108,11 @@ type Event struct {
 	Touch int `json:"touch,omitempty"`
 	// Place is the place in a token's queue, 1 being next.
 	Place int `json:"place,omitempty"`
+	// Action is what consent is wanted for.
+	Action GrantAction `json:"action,omitempty"`
+	// TriesLeft is how many tries of the PIN are left, where known. At 1 the PIN
+	// is tried only with the user's word for it.
+	TriesLeft *int `json:"tries_left,omitempty"`
 	// OK says how a wait ended.
 	OK *bool `json:"ok,omitempty"`
 }
@@ -122,11 +134,16 @@ const (
 	EventTokenEnrolled  = "token-enrolled"
 	EventTokenRevoked   = "token-revoked"
 	EventBackupMade     = "backup-made"
-	EventPurged         = "purged"       // the vault was removed from this machine for good
-	EventBackupState    = "backup-state" // Detail says what became known of a backup
-	EventBackupAlarm    = "backup-alarm" // Detail says what is wrong with the backups
-	EventNotice         = "notice"       // Detail is for people: a resync may be needed, …
-	EventDropped        = "dropped"      // this client was too slow; Detail says how many events it missed
+	EventPurged         = "purged"         // the vault was removed from this machine for good
+	EventBackupState    = "backup-state"   // Detail says what became known of a backup
+	EventBackupAlarm    = "backup-alarm"   // Detail says what is wrong with the backups
+	EventPINWanted      = "pin-wanted"     // of Token, by an agent; Detail says what was wrong with the one before
+	EventPINDone        = "pin-done"       // answered, withdrawn, or nobody answered in time
+	EventConsentWanted  = "consent-wanted" // by an agent: may From have a code, or the secret, of Account?
+	EventConsentDone    = "consent-done"
+	EventBackupDue      = "backup-due" // "backup run" is to be run in the user's session
+	EventNotice         = "notice"     // Detail is for people: a resync may be needed, …
+	EventDropped        = "dropped"    // this client was too slow; Detail says how many events it missed
 )
 
 // AccountRef names an account in an event.
@@ -229,6 +246,8 @@ type RemoveAccountResult struct {
 // RevealRequest asks for an account's secret.
 type RevealRequest struct {
 	Auth Auth `json:"auth,omitzero"`
+	// Interaction is as in CodeRequest.
+	Interaction string `json:"interaction,omitempty"`
 }
 
 // Reveal is an account's secret.
@@ -248,7 +267,9 @@ type CodeRequest struct {
 	MinRemaining int `json:"min_remaining,omitempty"`
 	// NoTouchWait fails with TouchTimeout rather than wait for a touch.
 	NoTouchWait bool `json:"no_touch_wait,omitempty"`
-	// Interaction is "none" (the same as empty) or "agent".
+	// Interaction is "none" (the same as empty) or "agent": then the call waits,
+	// two minutes at most, while the user's agent asks him for what is wanting: the
+	// PIN that unlocks the vault, his consent. Without an agent it is as with "none".
 	Interaction string `json:"interaction,omitempty"`
 	// Passive says that nobody asked for this very code (a list being
 	// refreshed): it does not extend the idle limit.
@@ -286,6 +307,9 @@ type InitResult struct {
 // UnlockRequest opens the session class.
 type UnlockRequest struct {
 	Auth Auth `json:"auth,omitzero"`
+	// Interaction is as in CodeRequest; without an agent the call fails as with
+	// "none".
+	Interaction string `json:"interaction,omitempty"`
 }
 
 // UnlockResult says how the vault is now.

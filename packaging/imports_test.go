@@ -19,7 +19,7 @@ const module = "github.com/tokenbridge/tokend"
 // be added, with a thought for the direction.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"cmd/tokend":         {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/httpapi"},
+		"cmd/tokend":         {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi"},
 		"cmd/tokenctl":       {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret"},
 		"cmd/tokend-helper":  {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
 		"daemon":             {"daemon/vault", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
@@ -32,6 +32,7 @@ func mayImport() map[string][]string {
 		"daemon/vault":       {"daemon/archive", "daemon/drill", "daemon/secret", "tokens"},
 		"ipc":                {},
 		"ipc/client":         {"ipc", "ipc/local"},
+		"ipc/dbus":           {"ipc", "ipc/local"},
 		"ipc/httpapi":        {"ipc", "ipc/local"},
 		"ipc/local":          {"ipc"},
 		"tokens":             {},
@@ -47,12 +48,16 @@ func mayImport() map[string][]string {
 		"cmd/tokenctl/transfer": {"ipc", "daemon/archive"},
 		// Who opens the user's folders knows backups by their container alone.
 		"cmd/tokenctl/copies": {"daemon/archive"},
+
+		// Mechanics of a desktop, which know nothing of what they carry.
+		"cmd/tokenctl/desktop":  {},
+		"cmd/tokenctl/pinentry": {},
 	}
 }
 
 // anything may be imported by what is no part of a shipped program.
 func anything(pkg string) bool {
-	return under(pkg, "tokens/tokentest") || under(pkg, "packaging") || under(pkg, "cmd/internal/e2e")
+	return under(pkg, "tokens/tokentest") || under(pkg, "packaging") || under(pkg, "cmd/internal/e2e") || under(pkg, "cmd/internal/vt")
 }
 
 func under(pkg, folder string) bool {
@@ -134,7 +139,7 @@ func TestImportDirections(t *testing.T) {
 func TestLinkage(t *testing.T) {
 	for program, forbidden := range map[string][]string{
 		"cmd/tokend":        {module + "/ipc/client", module + "/tokens/piv", module + "/tokens/fido2", "github.com/go-piv/", "github.com/keys-pub/", "github.com/fxamacker/", module + "/tokens/tokentest", "testing"},
-		"cmd/tokenctl":      {module + "/tokens", module + "/daemon/vault", module + "/ipc/httpapi", "github.com/go-piv/", "github.com/keys-pub/", "testing"},
+		"cmd/tokenctl":      {module + "/tokens", module + "/daemon/vault", module + "/ipc/httpapi", module + "/ipc/dbus", "github.com/go-piv/", "github.com/keys-pub/", "testing"},
 		"cmd/tokend-helper": {module + "/cmd/tokend-helper/internal/confine/confinetest", module + "/daemon/vault", module + "/ipc", module + "/tokens/tokentest", "net/http", "testing"},
 	} {
 		for _, system := range []string{"linux", "darwin", "windows"} {

@@ -105,7 +105,7 @@ start() {
 	# A session of its own: Ctrl-C at the quickstart does not end it.
 	setsid=$(command -v setsid || true)
 	# shellcheck disable=SC2086 # empty where there is no setsid
-	nohup $setsid "$bin/tokend" serve --user --state-dir "$folder/state" --socket "$socket" >"$log" 2>&1 </dev/null &
+	nohup $setsid "$bin/tokend" serve --user --bus none --state-dir "$folder/state" --socket "$socket" >"$log" 2>&1 </dev/null &
 	pid=$!
 	echo "$pid" >"$record/pid"
 	i=0

@@ -46,7 +46,19 @@ test  /usr/lib/python3/dist-packages/cryptography python3-cryptography yes crypt
 test  unshare                                    util-linux            yes gives each test's pcscd a namespace of its own
 test  ip                                         iproute2              yes brings up the loopback device in there
 test  curl                                       curl                  yes speaks to the socket as a foreign client
-test  dbus-daemon                                dbus-daemon/dbus      yes a bus of the test's own, for the desktop's screenshots
+test  dbus-daemon                                dbus-daemon/dbus      yes private message buses, of the system's and a session's type, and the desktop's portal on one
+test  dbus-monitor                               dbus-bin/dbus         yes listens on them as one user to what another's is
+test  busctl                                     systemd               yes calls tokend on a bus as a foreign client
+test  gdbus                                      libglib2.0-bin        yes calls tokend on a bus as a foreign client
+test  /usr/lib/python3/dist-packages/dbus        python3-dbus          yes calls tokend on a bus as a foreign client
+test  /usr/lib/python3/dist-packages/gi          python3-gi            yes waits for signals in that client
+test  setpriv                                    util-linux            yes runs clients as other users
+test  /usr/lib/polkit-1/polkitd                  polkitd/policykit-1   yes decides on a private bus who may change accounts
+test  pkaction                                   polkitd/policykit-1   yes reads tokend's policy as polkit does
+test  xmllint                                    libxml2-utils         yes checks the XML of interfaces and policies
+test  /usr/bin/pinentry-tty                      pinentry-tty          yes asks for PINs in a terminal, for the agent in the session
+test  pinentry-curses                            pinentry-curses       yes the same, another one
+test  /usr/lib/python3/dist-packages/dbusmock    python3-dbusmock      yes plays logind on them
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with

@@ -42,16 +42,20 @@ either can make this account's codes for ever, so it is confirmed first.`,
 func (c *cli) reveal(ctx context.Context, f *authFlags, a ipc.Account, qr, yes bool) error {
 	name := accountName(a.Issuer, a.Name)
 	doing := "show the secret of " + name
+	agreed := false
 	if !yes {
 		c.say("Whoever sees the secret of %s, also on a photograph or in the terminal's history, can make its codes for ever.", name)
 		if err := c.confirm(ctx, "Show it?", "--yes"); err != nil {
 			return fail(doing, err)
 		}
+		agreed = true
 	}
 	var res ipc.Reveal
 	err := c.open(ctx, f, func(ctx context.Context, auth ipc.Auth) (err error) {
-		res, err = c.daemon().RevealAccount(ctx, a.ID, ipc.RevealRequest{Auth: auth})
-		return err
+		return c.revealAgreed(ctx, agreed, a, func() error {
+			res, err = c.daemon().RevealAccount(ctx, a.ID, ipc.RevealRequest{Auth: auth})
+			return err
+		})
 	})
 	if err != nil {
 		return fail(doing, err)

@@ -108,9 +108,12 @@ func adviseRest(e *ipc.Error) []string {
 	case ipc.Unsupported:
 		return []string{"this version cannot do it; `tokenctl version` shows which answers"}
 	case ipc.NotAuthorized:
+		if strings.Contains(e.Message, "grant mode") {
+			return []string{"you denied it to every program: `tokenctl grant mode ask --account ACCOUNT`, or off"}
+		}
 		return []string{"your user may not do this; at the machine itself, or as root, it may be allowed"}
 	case ipc.ConsentRequired:
-		return []string{"the owner of the vault has to agree first"}
+		return adviceConsent(e)
 	case ipc.NotFound:
 		if len(e.Items) > 0 {
 			return []string{"give one of these, by the id at the beginning of its line"}
@@ -148,6 +151,19 @@ func adviseRest(e *ipc.Error) []string {
 		return []string{"nothing was changed; wait " + waitText(e.RetryAfter) + " and repeat"}
 	}
 	return []string{"nothing more is known here; the daemon's log has the cause, `tokenctl doctor` looks for it"}
+}
+
+// adviceConsent is about a program that has no grant.
+func adviceConsent(e *ipc.Error) []string {
+	switch {
+	case e.RetryAfter > 0:
+		return []string{"you are asked again in " + waitText(e.RetryAfter) + "; at a terminal tokenctl asks at once",
+			"what is granted, and to whom: `tokenctl grant list`"}
+	case strings.Contains(e.Message, "nobody answered"):
+		return []string{"repeat it, and answer in your session"}
+	}
+	return []string{"at a terminal tokenctl asks you; elsewhere give --interaction agent, with `tokenctl agent` running in your session",
+		"or grant it to all: `tokenctl grant mode off --account ACCOUNT`"}
 }
 
 // adviceUnreachable is how to start the daemon so that it listens where it is
@@ -296,6 +312,15 @@ func adviceNoClipboard(session bool) []string {
 		"or let the terminal do it, where it can: --copy=terminal"}
 }
 
+// adviceAccount is for a list to pick from where nobody can.
+func adviceAccount() []string {
+	return []string{"name the account: `tokenctl code ACCOUNT`; their names: `tokenctl account list`",
+		"the codes of all: `tokenctl code --all`"}
+}
+
+// adviceCopyTerminal is for a list whose codes cannot be copied.
+const adviceCopyTerminal = "with --copy=terminal the terminal does it, where it can"
+
 func adviceMigrationQR() []string {
 	return []string{"this is the picture of an export of Google Authenticator, which holds many accounts in a form of its own",
 		"bring them all in, with all pictures of the export at once: `tokenctl import FILE...`"}
@@ -368,6 +393,11 @@ func adviceVerifyByToken() []string {
 
 func adviceDamagedOnWay() []string {
 	return []string{"nothing was written; repeat, and if it happens again see the daemon's log"}
+}
+
+// adviceNoPinentry is about an agent that cannot ask.
+func adviceNoPinentry() []string {
+	return []string{"install one that suits your desktop (pinentry-gnome3, pinentry-qt) or terminal (pinentry-curses, with GPG_TTY=$(tty)), or name one: --pinentry"}
 }
 
 func adviceBadDisk() []string {
@@ -458,6 +488,7 @@ func adviceNext() []string {
 		"tokenctl account add        another account",
 		"tokenctl import FILE...     all accounts of another app",
 		"tokenctl token enroll       a second token, so that one can be lost",
+		"tokenctl agent install      be told of touches, and asked for PINs, on your desktop",
 		"tokenctl status             how everything is",
 	}
 }

@@ -52,19 +52,25 @@ func (c *cli) announcer() func(ipc.Event) error {
 			return nil
 		}
 		told[key] = true
-		if e.Type == ipc.EventTouchWanted {
-			// Who touched it once and sees the same words takes them for old.
-			if c.touches == nil {
-				c.touches = map[string]int{}
-			}
-			name := tokenName(e.Token)
-			if c.touches[name]++; c.touches[name] > 1 {
-				text += fmt.Sprintf(" (%d)", c.touches[name])
-			}
-		}
-		c.say("%s …", text)
+		c.say("%s …", c.numbered(e, text))
 		return nil
 	}
+}
+
+// numbered is an announcement with the number of the touch, from the second on:
+// who touched it once and sees the same words takes them for old.
+func (c *cli) numbered(e ipc.Event, text string) string {
+	if e.Type != ipc.EventTouchWanted {
+		return text
+	}
+	if c.touches == nil {
+		c.touches = map[string]int{}
+	}
+	name := tokenName(e.Token)
+	if c.touches[name]++; c.touches[name] > 1 {
+		text += fmt.Sprintf(" (%d)", c.touches[name])
+	}
+	return text
 }
 
 // isMine says whether an event is about something that this run waits for. A
@@ -92,6 +98,10 @@ func announcement(e ipc.Event) string {
 		return fmt.Sprintf("waiting for %s, place %d in its queue", tokenName(e.Token), e.Place)
 	case ipc.EventWorking:
 		return "working: deriving a key from the password takes a moment"
+	case ipc.EventPINWanted:
+		return "your agent asks for the " + pinWord(e.Token) + " of " + tokenName(e.Token)
+	case ipc.EventConsentWanted:
+		return "your agent asks whether to hand it out"
 	}
 	return ""
 }

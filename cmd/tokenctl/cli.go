@@ -78,6 +78,13 @@ type daemon interface {
 	SpooledBackup(ctx context.Context, r ipc.SpooledBackupRequest) (ipc.Backup, error)
 	ReportBackupRun(ctx context.Context, r ipc.BackupRunReport) (ipc.BackupStatus, error)
 	AgreeToDrop(ctx context.Context, r ipc.AgreeToDropRequest) (ipc.BackupStatus, error)
+
+	Grants(ctx context.Context) (ipc.GrantList, error)
+	SetGrantMode(ctx context.Context, r ipc.SetGrantModeRequest) (ipc.GrantList, error)
+	AllowGrant(ctx context.Context, r ipc.AllowRequest) (ipc.GrantList, error)
+	RevokeGrants(ctx context.Context, r ipc.RevokeGrantsRequest) (ipc.GrantList, error)
+	Agent(ctx context.Context, can string, receive func(ipc.Event) error) error
+	AnswerAgent(ctx context.Context, r ipc.AgentAnswer) error
 }
 
 // cli is one run of the program: its streams, what the global flags say, and
@@ -111,6 +118,8 @@ type cli struct {
 	conn       daemon
 	// touches is how many touches were asked for by now, of each token.
 	touches map[string]int
+	// warned is how many warnings were shown.
+	warned int
 	// ran is the command that was run, as it is typed.
 	ran string
 }
@@ -205,7 +214,7 @@ func (c *cli) warn(warnings []ipc.Warning) {
 		}
 		c.warnAll([]ipc.Warning{w})
 	}
-	if factory > 0 {
+	if c.warned += factory; factory > 0 {
 		c.say("warning: a token still has its factory PIN, PUK or management key (%d in all)", factory)
 		c.say("  mend it: %s", adviceFactory)
 	}
@@ -213,6 +222,7 @@ func (c *cli) warn(warnings []ipc.Warning) {
 
 // warnAll shows every warning.
 func (c *cli) warnAll(warnings []ipc.Warning) {
+	c.warned += len(warnings)
 	for _, w := range warnings {
 		c.say("warning: %s", clean(w.Message))
 		if w.Fix != "" {

@@ -104,20 +104,22 @@ func digestOf(s string) string {
 	return hex.EncodeToString(h[:])
 }
 
-func (c *cli) copyToClipboard(ctx context.Context, b *clipboard, code ipc.Code, clearAfter time.Duration) error {
+// putCode puts a code into the clipboard, arranges that it is emptied, and answers
+// with what there is to say of it.
+func (c *cli) putCode(ctx context.Context, b *clipboard, code ipc.Code, clearAfter time.Duration) (said string, err error) {
 	if err := b.put(ctx, code.Code); err != nil {
-		return fail("copy the code", problem(ipc.Internal, "copy the code", err, adviceNoClipboard(true)...))
+		return "", fail("copy the code", problem(ipc.Internal, "copy the code", err, adviceNoClipboard(true)...))
 	}
 	name := accountName(code.Account.Issuer, code.Account.Name)
 	switch {
 	case clearAfter <= 0:
-		c.say("the code of %s is in the clipboard, and stays there", name)
+		said = ", and stays there"
 	case c.clearLater(ctx, code.Code, clearAfter) != nil:
-		c.say("the code of %s is in the clipboard; it could not be arranged that it is emptied", name)
+		said = "; it could not be arranged that it is emptied"
 	default:
-		c.say("the code of %s is in the clipboard; emptied in %s if it is still there", name, span(clearAfter))
+		said = "; emptied in " + span(clearAfter) + " if it is still there"
 	}
-	return nil
+	return "the code of " + name + " is in the clipboard" + said, nil
 }
 
 // clearLater starts this program again, to outlive this one. It is given a
@@ -181,11 +183,20 @@ func (c *cli) clearClipboardCommand() *cobra.Command {
 // copyThroughTerminal asks the terminal itself to keep the code (OSC 52), which
 // works over ssh too. Whether it does cannot be known.
 func (c *cli) copyThroughTerminal(code ipc.Code) error {
-	_, err := fmt.Fprintf(c.err, "\x1b]52;c;%s\x07", base64.StdEncoding.EncodeToString([]byte(code.Code)))
+	_, err := fmt.Fprint(c.err, osc52(code.Code))
 	if err != nil {
 		return problem(ipc.Internal, "copy the code", err)
 	}
-	c.say("the terminal was asked to put the code of %s into the clipboard; whether it did, it does not tell, and it will not be emptied",
-		accountName(code.Account.Issuer, code.Account.Name))
+	c.say("%s", askedTerminal(accountName(code.Account.Issuer, code.Account.Name)))
 	return nil
+}
+
+// osc52 asks a terminal to keep a text in its clipboard.
+func osc52(text string) string {
+	return "\x1b]52;c;" + base64.StdEncoding.EncodeToString([]byte(text)) + "\x07"
+}
+
+// askedTerminal is what there is to say of a terminal that was asked so.
+func askedTerminal(name string) string {
+	return "the terminal was asked to put the code of " + name + " into the clipboard; whether it did, it does not tell, and it will not be emptied"
 }

@@ -21,15 +21,28 @@ the PIN is asked for; in a script give --pin-file, or unlock before.
 error is told of it; elsewhere they wait without a word. Who locks the vault
 meanwhile ends the wait: it is not unlocked again, not even with --pin-file.
 
-Without ACCOUNT the codes of all accounts are listed. An account that needs a
-touch, and one that counts (HOTP), is asked only by name. With --watch they are
-taken from the screen at once when the vault is locked.`
+--interaction agent has "tokenctl agent" ask you for the PIN, and for your consent
+where the grant mode is ask: that is how a script without a terminal gets a code
+from a locked vault. Without an agent it fails as it does without the flag.
+
+Without ACCOUNT, at a terminal, the accounts are listed with their codes: type a
+part of a name to filter, go up and down, and Enter copies the code, as --copy
+does; Esc leaves. An account that needs a touch or your consent, and one that
+counts (HOTP), is asked only when Enter is pressed on it. No code stays on the
+screen or in its history. --plain lists the names and asks for one, for screen
+readers and for terminals that cannot do more (TERM=dumb); NO_COLOR is heeded.
+
+--all prints the codes of all accounts once, and --watch until Ctrl-C: they are
+taken from the screen at once when the vault is locked. Both leave out the
+accounts that need a touch or your consent, or count.`
 
 const codeExamples = `  tokenctl code github
   tokenctl code github --copy             into the clipboard, for 30 s
   tokenctl code github --min-remaining 10 valid for 10 s at least
+  tokenctl code                           pick one from a list
   tokenctl code --watch                   all codes, live
-  code=$(tokenctl code github) || exit    in a script`
+  code=$(tokenctl code github) || exit    in a script
+  tokenctl code github --interaction agent  in a script that has no terminal`
 
 type codeFlags struct {
 	auth         authFlags
@@ -38,22 +51,31 @@ type codeFlags struct {
 	copy         copyFlag
 	clearAfter   time.Duration
 	watch        bool
+	all          bool
+	plain        bool
 	noTouchWait  bool
+	interaction  string
 }
 
 func (c *cli) codeCommand() *cobra.Command {
 	f := &codeFlags{}
 	cmd := &cobra.Command{
-		Use: "code [ACCOUNT]", Short: "Print the code of an account, or of all", Long: codeHelp, Example: codeExamples,
+		Use: "code [ACCOUNT]", Short: "Print the code of an account, or pick one from a list", Long: codeHelp, Example: codeExamples,
 		Args:              named(0, "ACCOUNT"),
 		ValidArgsFunction: c.completeAccounts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(args); err != nil {
 				return err
 			}
+			var err error
+			if f.interaction, err = c.interaction(f.interaction); err != nil {
+				return err
+			}
 			switch {
-			case len(args) == 0:
+			case len(args) == 0 && (f.all || f.watch || c.json):
 				return c.codeList(cmd.Context(), f)
+			case len(args) == 0:
+				return c.pickCode(cmd.Context(), f)
 			case f.watch:
 				return c.watchOne(cmd.Context(), f, args[0])
 			}
@@ -67,6 +89,9 @@ func (c *cli) codeCommand() *cobra.Command {
 	fl.Lookup("copy").NoOptDefVal = copyAlone
 	fl.DurationVar(&f.clearAfter, "clear-after", 30*time.Second, "empty the clipboard after `TIME` if the code is still in it (0: never)")
 	fl.BoolVar(&f.watch, "watch", false, "go on showing the code, with the time it has left, until Ctrl-C")
+	fl.StringVar(&f.interaction, "interaction", "", "where a PIN or your consent is wanting: none, or `agent`, which asks you in your session (also "+envInteraction+")")
+	fl.BoolVar(&f.all, "all", false, "print the codes of all accounts, once")
+	fl.BoolVar(&f.plain, "plain", false, "a list of names and a question in place of the list to move in")
 	fl.BoolVar(&f.noTouchWait, "no-touch-wait", false, "fail rather than wait for a touch")
 	f.auth.add(cmd)
 	return cmd
@@ -97,8 +122,13 @@ func (f *codeFlags) check(args []string) error {
 		return usage("--min-remaining must not be negative")
 	case f.copy != "" && f.copy != copyProgram && f.copy != copyTerminal:
 		return usage(fmt.Sprintf("--copy can be %q or nothing", copyTerminal))
-	case len(args) == 0 && (f.fresh || f.minRemaining > 0 || f.copy != "" || f.noTouchWait):
+	case len(args) == 0 && (f.fresh || f.minRemaining > 0 || f.noTouchWait),
+		len(args) == 0 && f.copy != "" && (f.all || f.watch):
 		return usage("this flag needs an account: tokenctl code ACCOUNT")
+	case len(args) > 0 && (f.all || f.plain):
+		return usage("--all and --plain go with no account")
+	case f.all && (f.watch || f.plain), f.watch && f.plain:
+		return usage("only one can be given of --all, --watch, --plain")
 	case f.watch && (f.fresh || f.minRemaining > 0 || f.copy != ""):
 		return usage("--watch shows codes as they come; it goes with no other choice of code")
 	}
@@ -106,7 +136,7 @@ func (f *codeFlags) check(args []string) error {
 }
 
 func (f *codeFlags) request(a ipc.Auth) ipc.CodeRequest {
-	return ipc.CodeRequest{Auth: a, Fresh: f.fresh, MinRemaining: f.minRemaining, NoTouchWait: f.noTouchWait}
+	return ipc.CodeRequest{Auth: a, Fresh: f.fresh, MinRemaining: f.minRemaining, NoTouchWait: f.noTouchWait, Interaction: f.interaction}
 }
 
 // codeOne prints one code.
@@ -124,20 +154,20 @@ func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
 		return usage("--copy=terminal needs a terminal on standard error")
 	}
 	if (f.fresh || f.minRemaining > 0) && c.errTTY {
-		stop := c.sayIfSlow("waiting for the next code …")
+		stop := c.sayIfSlow(f.whyWait())
 		defer stop()
 	}
-	var code ipc.Code
-	err := c.open(ctx, &f.auth, func(ctx context.Context, a ipc.Auth) (err error) {
-		code, err = c.daemon().Code(ctx, ref, f.request(a))
-		return err
-	})
+	code, err := c.askedCode(ctx, f, ref, ref)
 	if err != nil {
 		return fail(doing, err)
 	}
 	switch {
 	case clip != nil:
-		return c.copyToClipboard(ctx, clip, code, f.clearAfter)
+		said, err := c.putCode(ctx, clip, code, f.clearAfter)
+		if err == nil {
+			c.say("%s", said)
+		}
+		return err
 	case f.copy == copyTerminal:
 		return c.copyThroughTerminal(code)
 	case c.json:
@@ -145,6 +175,29 @@ func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
 	}
 	c.print("%s", clean(code.Code))
 	return nil
+}
+
+// askedCode makes a code, with the questions that this takes at a terminal. There
+// the account is called name.
+func (c *cli) askedCode(ctx context.Context, f *codeFlags, ref, name string) (code ipc.Code, err error) {
+	err = c.open(ctx, &f.auth, func(ctx context.Context, a ipc.Auth) error {
+		return c.withConsent(ctx, ipc.GrantCode, ref, name, func() (err error) {
+			code, err = c.daemon().Code(ctx, ref, f.request(a))
+			return err
+		})
+	})
+	return code, err
+}
+
+// whyWait is what a person is told whose code takes until the next time step.
+func (f *codeFlags) whyWait() string {
+	switch {
+	case f.fresh && f.minRemaining > 0:
+		return fmt.Sprintf("this code was handed out before, or has less than %d s left: waiting for the next …", f.minRemaining)
+	case f.fresh:
+		return "this code was handed out before: waiting for the next …"
+	}
+	return fmt.Sprintf("this code has less than %d s left: waiting for the next …", f.minRemaining)
 }
 
 // sayIfSlow says text if it is not stopped soon.
@@ -164,7 +217,7 @@ type codeDocument struct {
 
 type notAsked struct {
 	Account ipc.AccountRef `json:"account"`
-	Reason  string         `json:"reason"` // "touch", "counter", or what failed
+	Reason  string         `json:"reason"` // "touch", "counter", "consent", "denied", or what failed
 }
 
 // row is one account of a list of codes.
@@ -199,7 +252,7 @@ func (c *cli) codeList(ctx context.Context, f *codeFlags) error {
 		return c.printJSON(document(rows))
 	}
 	if len(rows) == 0 {
-		c.say("no accounts yet; add one: tokenctl account add")
+		c.say(noAccounts)
 		return nil
 	}
 	c.show(codeTable(rows, c.now()))
@@ -222,19 +275,36 @@ func (c *cli) refresh(ctx context.Context, rows []row) error {
 		case now.Before(r.code.ValidUntil):
 			continue
 		}
-		code, err := c.daemon().Code(ctx, r.account.ID, ipc.CodeRequest{Passive: true})
-		switch ipc.KindOf(err) {
-		case ipc.NotFound:
-			r.code, r.reason = ipc.Code{}, "removed"
-			continue
-		}
-		if err != nil {
+		if err := c.passiveCode(ctx, r); err != nil {
 			return err
 		}
-		r.code, r.reason = code, ""
 	}
 	return nil
 }
+
+// passiveCode asks for a code that is only to be shown: it keeps no vault open.
+func (c *cli) passiveCode(ctx context.Context, r *row) error {
+	code, err := c.daemon().Code(ctx, r.account.ID, ipc.CodeRequest{Passive: true})
+	switch ipc.KindOf(err) {
+	case ipc.NotFound:
+		r.code, r.reason = ipc.Code{}, "removed"
+		return nil
+	case ipc.ConsentRequired:
+		r.code, r.reason = ipc.Code{}, "consent"
+		return nil
+	case ipc.NotAuthorized:
+		r.code, r.reason = ipc.Code{}, "denied"
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.code, r.reason = code, ""
+	return nil
+}
+
+// noAccounts is said where a list would be empty.
+const noAccounts = "no accounts yet; add one: tokenctl account add"
 
 func document(rows []row) codeDocument {
 	d := codeDocument{Version: ipc.Version, Codes: []ipc.Code{}, NotAsked: []notAsked{}}
@@ -268,6 +338,10 @@ func whyNot(reason string) string {
 		return "needs a touch: ask by name"
 	case "counter":
 		return "counts each code: ask by name"
+	case "consent":
+		return "wants your consent: ask by name"
+	case "denied":
+		return "its grant mode is deny"
 	}
 	return reason
 }

@@ -30,8 +30,10 @@ func (c *cli) watchOne(ctx context.Context, f *codeFlags, ref string) error {
 		if account.Type == "hotp" {
 			return usage("a HOTP code does not run out, there is nothing to watch")
 		}
-		code, err = c.daemon().Code(ctx, account.ID, f.request(a))
-		return err
+		return c.withConsent(ctx, ipc.GrantCode, account.ID, accountName(account.Issuer, account.Name), func() error {
+			code, err = c.daemon().Code(ctx, account.ID, f.request(a))
+			return err
+		})
 	})
 	if err != nil {
 		return fail(doing, err)
@@ -119,18 +121,21 @@ func (c *cli) untilLocked(ctx context.Context) (_ context.Context, closed func()
 			default:
 				return nil
 			}
-			locked := &ipc.Error{Kind: ipc.VaultLocked, Message: "the vault was locked", Meanwhile: true}
-			if e.Detail != "" {
-				locked.Message += ": " + e.Detail
-			}
-			return locked
+			return &ipc.Error{Kind: ipc.VaultLocked, Message: lockText(e), Meanwhile: true}
 		})
-		switch ipc.KindOf(err) {
-		case ipc.VaultLocked, ipc.Unreachable:
-			cancel(err)
+		if ctx.Err() == nil {
+			cancel(err) // also where it could not listen any longer, whatever for
 		}
 	}()
 	return ctx, func() { cancel(nil); <-over }
+}
+
+// lockText is what an event says of a lock.
+func lockText(e ipc.Event) string {
+	if e.Detail == "" {
+		return "the vault was locked"
+	}
+	return "the vault was locked: " + e.Detail
 }
 
 // lockedBy is why a context of untilLocked ended, nil where it did not or was

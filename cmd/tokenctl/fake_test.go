@@ -46,6 +46,7 @@ type fake struct {
 	subs       map[chan ipc.Event]bool
 	waits      []ipc.Event   // what an event stream begins with
 	touchPIN   bool          // a touch-class code takes the PIN, too
+	stepWait   time.Duration // until the next time step, for who wants a fresh code
 	touches    int           // how many a touch-class code takes; 0 is 1
 	left       chan struct{} // closed when a client went away in mid-touch
 	n          int
@@ -53,19 +54,27 @@ type fake struct {
 	declined   bool   // the owner wants no recovery password
 	backedAt   string // the path of a backup from which the vault could be restored
 	backedSum  string
+	grants     fakeGrants
 }
 
 const fakePIN = "123456"
 
 func newFake() *fake {
 	f := &fake{pin: fakePIN, tries: 3, password: "correct horse battery", subs: map[chan ipc.Event]bool{}, secrets: map[string][]byte{}, left: make(chan struct{})}
-	f.status = ipc.Status{Version: 1, Daemon: ipc.Daemon{Version: "devel", Mode: "user", PID: 4711, Helper: "ok"}, Vault: ipc.Vault{State: ipc.VaultNone}, Warnings: []ipc.Warning{}}
+	f.status = ipc.Status{Version: 1, Daemon: ipc.Daemon{Version: "devel", Mode: "user", PID: 4711, Helper: "ok"}, Vault: ipc.Vault{State: ipc.VaultNone}, Warnings: []ipc.Warning{}, Grants: ipc.GrantState{Mode: ipc.GrantOff}}
 	f.tokens = []ipc.Token{{ID: "piv-1", Kind: "piv", Label: "YubiKey", Present: true, Hardware: true, Classes: []string{}}}
 	return f
 }
 
 // serve puts a fake on a socket and gives its path.
 func serve(tb testing.TB, f *fake, dir string) string {
+	tb.Helper()
+	serveUntil(tb, f, dir)
+	return f.socket
+}
+
+// serveUntil is serve until it is told to stop.
+func serveUntil(tb testing.TB, f *fake, dir string) (stop func()) {
 	tb.Helper()
 	path := filepath.Join(dir, "s")
 	l, err := local.Listen(path, local.Options{})
@@ -77,8 +86,9 @@ func serve(tb testing.TB, f *fake, dir string) string {
 	done := make(chan error, 1)
 	s := httpapi.New(httpapi.Config{Backend: f})
 	go func() { done <- s.Serve(ctx, l) }()
-	tb.Cleanup(func() { cancel(); <-done })
-	return path
+	stop = sync.OnceFunc(func() { cancel(); <-done })
+	tb.Cleanup(stop)
+	return stop
 }
 
 // enrolled makes the fake's card open a vault in the given state.
@@ -173,6 +183,7 @@ func (f *fake) Status(context.Context, ipc.Principal) (ipc.Status, error) {
 	st.Tokens, st.Daemon.Time = slices.Clone(f.tokens), time.Now()
 	st.Vault.Accounts = len(f.accounts)
 	st.Vault.AskRecovery = st.Vault.State == ipc.VaultUnlocked && st.Vault.RecoverySet.IsZero() && len(f.accounts) > 0 && !f.declined
+	st.Grants = ipc.GrantState{Mode: f.grants.modeOf(""), Accounts: len(f.grants.own), Grants: len(f.grants.given)}
 	return st, f.enter(false)
 }
 
@@ -438,6 +449,9 @@ func (f *fake) RevealAccount(_ context.Context, _ ipc.Principal, id string, _ ip
 		return ipc.Reveal{}, err
 	}
 	a := f.accounts[i]
+	if err := f.grants.consent(ipc.AccountRef{ID: a.ID, Issuer: a.Issuer, Name: a.Name}, ipc.GrantReveal); err != nil {
+		return ipc.Reveal{}, err
+	}
 	uri := "otpauth://totp/" + a.Issuer + ":" + a.Name + "?secret=" + base32.StdEncoding.EncodeToString(f.secrets[a.ID])
 	return ipc.Reveal{Version: 1, Account: a, URI: ipc.Secret(uri)}, nil
 }
@@ -446,6 +460,9 @@ func (f *fake) ExportAccounts(_ context.Context, _ ipc.Principal, r ipc.ExportRe
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter(true); err != nil {
+		return ipc.Export{}, err
+	}
+	if err := f.mayExport(r.Accounts); err != nil {
 		return ipc.Export{}, err
 	}
 	out := ipc.Export{Version: 1, Accounts: []ipc.Exported{}, Refused: []ipc.Item{}}
@@ -468,6 +485,7 @@ func (f *fake) ExportAccounts(_ context.Context, _ ipc.Principal, r ipc.ExportRe
 func (f *fake) Code(ctx context.Context, _ ipc.Principal, ref string, r ipc.CodeRequest) (ipc.Code, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.grants.asked = ref + " " + r.Interaction
 	if err := f.enter(true); err != nil {
 		return ipc.Code{}, err
 	}
@@ -476,6 +494,14 @@ func (f *fake) Code(ctx context.Context, _ ipc.Principal, ref string, r ipc.Code
 		return ipc.Code{}, err
 	}
 	a := &f.accounts[i]
+	if err := f.grants.consent(ipc.AccountRef{ID: a.ID, Issuer: a.Issuer, Name: a.Name}, ipc.GrantCode); err != nil {
+		return ipc.Code{}, err
+	}
+	if r.Fresh || r.MinRemaining > 0 {
+		f.mu.Unlock()
+		time.Sleep(f.stepWait)
+		f.mu.Lock()
+	}
 	if a.Class == "touch" {
 		if f.touchPIN {
 			if err := f.usePIN(r.Auth.PIN, r.Auth.SpendLastTry); err != nil {

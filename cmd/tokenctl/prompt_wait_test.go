@@ -241,3 +241,18 @@ func TestFirstPINOfTheOnlyWay(t *testing.T) {
 	f.mu.Unlock()
 	at(t, f, "status").sees(`mend it: tokenctl token revoke slot2\r\n`).ends(0)
 }
+
+// Who waits for the next code is told why, also where the code goes into a pipe;
+// a pipe is told nothing.
+func TestWaitForTheNextCodeIsTold(t *testing.T) {
+	f := opened("GitHub me session totp")
+	f.stepWait = 2 * time.Second
+	for flags, why := range map[string]string{
+		"--fresh":                    "this code was handed out before: waiting for the next …",
+		"--min-remaining 9":          "this code has less than 9 s left: waiting for the next …",
+		"--fresh --min-remaining 20": "this code was handed out before, or has less than 20 s left: waiting for the next …",
+	} {
+		atRunning(t, f, "sh", "-c", "tokenctl code github "+flags+" | sed 's/^/piped /'").sees("^" + why + "\r\n").sees(`piped [0-9]{6}\r\n$`).ends(0)
+		atRunning(t, f, "sh", "-c", "tokenctl code github "+flags+" 2>&1 | cat").sees(`^[0-9]{6}\r\n$`).ends(0)
+	}
+}

@@ -11,6 +11,7 @@ that opens with a hardware token.
 
   tokenctl quickstart          set everything up, step by step
   tokenctl code github         a code
+  tokenctl code                a code picked from a list
   tokenctl code --watch        all codes, live
 
 Codes and lists go to standard output, everything said to you to standard
@@ -65,7 +66,7 @@ func (c *cli) root(args []string) *cobra.Command {
 		c.codeCommand(), c.accountCommand(), c.quickstartCommand(), c.initCommand(),
 		c.unlockCommand(), c.lockCommand(), c.statusCommand(), c.doctorCommand(),
 		c.tokenCommand(), c.recoveryCommand(), c.vaultCommand(), c.backupCommand(),
-		c.importCommand(), c.exportCommand(),
+		c.importCommand(), c.exportCommand(), c.grantCommand(), c.agentCommand(),
 		c.eventsCommand(), c.auditCommand(), versionCommand, c.completionCommand(),
 		c.purgeCommand(), c.clearClipboardCommand(),
 	)

@@ -59,7 +59,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"daemon": daemonCommand, "picture": pictureCommand, "installclip": installClip, "tried": triedCommand,
 			"flip": flipCommand, "same": sameCommand, "exits": exitsCommand, "awaits": awaitsCommand,
-			"located": locatedCommand,
+			"located": locatedCommand, "asked": askedCommand,
 		},
 	})
 }
@@ -107,6 +107,11 @@ func daemonCommand(ts *testscript.TestScript, _ bool, args []string) {
 	case "meanwhile": // the next call finds that the vault was locked while it waited
 		f.failNext = &ipc.Error{Kind: ipc.VaultLocked, Message: "the vault was locked: on request", Meanwhile: true}
 		f.status.Vault.State = ipc.VaultIsLocked
+	case "grant": // of codes until the lock: daemon grant ACCOUNT
+		a, err := f.accountRef(args[1])
+		ts.Check(err)
+		f.grants.given = append(f.grants.given, ipc.Grant{ID: "g" + a.ID, Action: ipc.GrantCode, Account: a, For: ipc.GrantToLock, Uses: 3,
+			Requester: ipc.Requester{Program: "curl", PID: 4712, Exe: "/usr/bin/curl", Unit: "vte.scope"}})
 	case "fail":
 		f.failNext = &ipc.Error{Kind: ipc.Kind(args[1]), Message: "as ordered"}
 	default:
@@ -121,6 +126,17 @@ func exitsCommand(ts *testscript.TestScript, _ bool, args []string) {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || strconv.Itoa(exit.ExitCode()) != args[0] {
 		ts.Fatalf("it ended with %v, not with exit code %s", err, args[0])
+	}
+}
+
+// askedCommand compares what the last code was asked for with: asked ACCOUNT
+// INTERACTION.
+func askedCommand(ts *testscript.TestScript, _ bool, args []string) {
+	f := ts.Value(fakeKey{}).(*fake)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if got := f.grants.asked; got != strings.Join(args, " ") {
+		ts.Fatalf("it was asked as %q", got)
 	}
 }
 

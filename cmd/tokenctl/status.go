@@ -61,6 +61,9 @@ func (c *cli) statusTable(st ipc.Status) *table {
 		t.add("token", fmt.Sprintf("%s, %s, %s", tokenLabel(k), either(k.Enrolled, "enrolled", "not enrolled"),
 			either(k.Present, "present", "not present")))
 	}
+	if g := st.Grants; g.Mode != "" && (g.Mode != ipc.GrantOff || g.Accounts > 0 || g.Agents > 0) {
+		t.add("grants", grantText(g))
+	}
 	// Of a vault that cannot be read nothing is known.
 	if v.State != ipc.VaultNone && (v.State != ipc.VaultBroken || !v.RecoverySet.IsZero()) {
 		t.add("recovery password", recoveryText(v, c.now()))
@@ -87,6 +90,18 @@ func recoveryText(v ipc.Vault, now time.Time) string {
 		return "set " + ago(now, v.RecoverySet)
 	}
 	return "set " + ago(now, v.RecoverySet) + ", last typed " + ago(now, v.RecoveryChecked)
+}
+
+// grantText is what programs need to be handed codes.
+func grantText(g ipc.GrantState) string {
+	s := "mode " + string(g.Mode)
+	if g.Accounts > 0 {
+		s += ", " + plural(g.Accounts, "account") + " with another"
+	}
+	if g.Grants > 0 {
+		s += ", " + plural(g.Grants, "grant")
+	}
+	return s + either(g.Agents > 0, ", an agent asks you", ", no agent")
 }
 
 func modeText(mode string) string {

@@ -28,6 +28,7 @@ type config struct {
 	StateDir string   `toml:"state_dir" doc:"Where the vaults are kept. Absent: /var/lib/tokend for the system's daemon,\n$XDG_STATE_HOME/tokend or ~/.local/state/tokend for a user's own."`
 	Socket   string   `toml:"socket" doc:"The socket to listen at. Absent: /run/tokend/tokend.sock for the system's daemon,\n$XDG_RUNTIME_DIR/tokend/tokend.sock for a user's own."`
 	Helper   string   `toml:"helper" doc:"The absolute path of tokend-helper. Absent: beside tokend, or in a libexec folder."`
+	Bus      string   `toml:"bus" doc:"The D-Bus message bus to serve on: system, session or none. Absent: none; session for a\nuser's own daemon where $DBUS_SESSION_BUS_ADDRESS is set."`
 	LogLevel string   `toml:"log_level" doc:"debug, info, warn or error. Reloaded on SIGHUP."`
 	Session  session  `toml:"session" doc:"When an open vault locks by itself. Reloaded on SIGHUP."`
 	Recovery recovery `toml:"recovery" doc:"The recovery password. Reloaded on SIGHUP."`
@@ -169,6 +170,9 @@ func (c config) check() error {
 		}
 	}
 	if _, err := c.level(); err != nil {
+		return err
+	}
+	if err := c.checkBus(); err != nil {
 		return err
 	}
 	if err := c.Tokens.check(); err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/tokenbridge/tokend/daemon"
 	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/ipc/dbus"
 	"github.com/tokenbridge/tokend/ipc/httpapi"
 	"github.com/tokenbridge/tokend/ipc/local"
 	"github.com/tokenbridge/tokend/tokens"
@@ -33,9 +34,9 @@ const memoryLimit = 512 << 20
 
 // options are the flags of serve.
 type options struct {
-	config, stateDir, socket, helper string
-	user                             bool
-	fido2Devices                     []string
+	config, stateDir, socket, helper, bus string
+	user                                  bool
+	fido2Devices                          []string
 }
 
 func serveCommand() *cobra.Command {
@@ -55,6 +56,7 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.stateDir, "state-dir", "", "where the vaults are kept")
 	f.StringVar(&o.socket, "socket", "", "the socket to listen at")
 	f.StringVar(&o.helper, "helper", "", "the path of tokend-helper")
+	f.StringVar(&o.bus, "bus", "", "the D-Bus message bus to serve on: system, session or none (default none, for a user's own daemon in a session with a bus session)")
 	f.StringArrayVar(&o.fido2Devices, "fido2-device", nil, "the device path of a FIDO2 key that the system does not list (can be repeated)")
 	f.BoolVar(&o.user, "user", false, "serve the user who runs it (the default but for root)")
 	return c
@@ -73,6 +75,7 @@ type service struct {
 	access   *tokenAccess
 	roots    [][]byte // of attestations
 	daemon   *daemon.Daemon
+	bus      *dbus.Server // nil without one
 }
 
 func newService(o options, stderr io.Writer) (*service, error) {
@@ -118,6 +121,12 @@ func (s *service) override() error {
 	}
 	if s.options.helper != "" {
 		c.Helper = s.options.helper
+	}
+	if s.options.bus != "" {
+		c.Bus = s.options.bus
+	}
+	if err := c.checkBus(); err != nil {
+		return usageError{err}
 	}
 	if err := s.addDevices(); err != nil {
 		return err
@@ -217,7 +226,7 @@ func (s *service) build() error {
 	s.setAccess()
 	cfg := daemon.Config{
 		StateDir: s.config.StateDir, Mode: s.mode, Owner: owner, Version: buildVersion(), Socket: s.config.Socket,
-		Helper: s.helper.get, HelperConfined: s.helper.confinement, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Backups: s.backupRules(), Log: s.log,
+		Helper: s.helper.get, HelperConfined: s.helper.confinement, Bus: s.busState, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Backups: s.backupRules(), Log: s.log,
 	}
 	if findErr == nil {
 		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Running: &s.helpers, Guard: secret.Do, Log: s.log})
@@ -234,7 +243,10 @@ func (s *service) build() error {
 	if s.daemon, err = daemon.New(cfg); errors.Is(err, daemon.ErrInUse) {
 		return fmt.Errorf("cannot start: %w (%s)", err, s.config.StateDir)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.buildBus()
 }
 
 // run serves until it is told to stop.
@@ -279,6 +291,9 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	var wg sync.WaitGroup
 	wg.Go(func() { s.reloads(ctx, hangup) })
 	wg.Go(func() { _ = s.daemon.Run(ctx) })
+	if s.bus != nil {
+		wg.Go(func() { s.bus.Run(ctx) })
+	}
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		wg.Go(func() { failed <- server.Serve(ctx, l) })
@@ -301,6 +316,11 @@ func (s *service) identify(c net.Conn) (ipc.Principal, error) {
 	if err != nil {
 		return p, err
 	}
+	return s.admit(p)
+}
+
+// admit says whether a caller is served, and completes him.
+func (s *service) admit(p ipc.Principal) (ipc.Principal, error) {
 	if s.helpers.Has(p.PID) {
 		s.log.Error("a token helper tried to use the vault: it is no longer under control", "pid", p.PID)
 		return p, ipc.Errorf(ipc.NotAuthorized, "a token helper may not use the vault")
@@ -354,8 +374,8 @@ func (s *service) reload() {
 	if slices.ContainsFunc(c.Tokens.FIDO2Devices, newDevice) {
 		s.log.Warn("tokens.fido2_devices changes at the next start")
 	}
-	if c.StateDir != "" && c.StateDir != old.StateDir || c.Socket != "" && c.Socket != old.Socket || c.Helper != old.Helper && s.options.helper == "" {
-		s.log.Warn("state_dir, socket and helper change at the next start")
+	if c.StateDir != "" && c.StateDir != old.StateDir || c.Socket != "" && c.Socket != old.Socket || c.Helper != old.Helper && s.options.helper == "" || c.Bus != old.Bus && s.options.bus == "" {
+		s.log.Warn("state_dir, socket, helper and bus change at the next start")
 	}
 	s.log.Info("the configuration was reloaded")
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"net/url"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -286,4 +287,42 @@ func (c *Client) ReportBackupRun(ctx context.Context, r ipc.BackupRunReport) (ip
 // AgreeToDrop agrees to a sharp drop in accounts.
 func (c *Client) AgreeToDrop(ctx context.Context, r ipc.AgreeToDropRequest) (ipc.BackupStatus, error) {
 	return send[ipc.BackupStatus](ctx, c, "POST", "backups/agree", r)
+}
+
+// Grants lists modes and grants.
+func (c *Client) Grants(ctx context.Context) (ipc.GrantList, error) {
+	return get[ipc.GrantList](ctx, c, "grants")
+}
+
+// SetGrantMode says what programs need to be handed codes.
+func (c *Client) SetGrantMode(ctx context.Context, r ipc.SetGrantModeRequest) (ipc.GrantList, error) {
+	return send[ipc.GrantList](ctx, c, "PUT", "grants/mode", r)
+}
+
+// AllowGrant grants this program codes or secrets of accounts.
+func (c *Client) AllowGrant(ctx context.Context, r ipc.AllowRequest) (ipc.GrantList, error) {
+	return send[ipc.GrantList](ctx, c, "POST", "grants", r)
+}
+
+// RevokeGrants takes grants back.
+func (c *Client) RevokeGrants(ctx context.Context, r ipc.RevokeGrantsRequest) (ipc.GrantList, error) {
+	return send[ipc.GrantList](ctx, c, "POST", "grants/revoke", r)
+}
+
+// AnswerAgent says what the user answered to this agent. An agent lives as long
+// as its session: no buffer of encoding/json's must keep the PIN.
+func (c *Client) AnswerAgent(ctx context.Context, r ipc.AgentAnswer) error {
+	pin := r.PIN
+	r.PIN = nil
+	rest, err := json.Marshal(r)
+	if err != nil {
+		return &ipc.Error{Kind: ipc.InvalidArgument, Message: "cannot put the answer into words", Err: err}
+	}
+	body := make([]byte, 0, len(rest)+6*len(pin)+16)
+	body = append(body, rest...)
+	if len(pin) > 0 {
+		body = append(body[:len(body)-1], `,"pin":`...)
+		body = append(pin.AppendJSON(body), '}')
+	}
+	return c.call(ctx, request{method: "POST", path: base + "agent/answer", body: encoded(body)}, nil)
 }

@@ -82,7 +82,7 @@ func (c *Client) Close() {
 type request struct {
 	method string
 	path   string // escaped
-	body   any    // nil for none
+	body   any    // nil for none; encoded is sent as it is
 	max    int64
 }
 
@@ -244,6 +244,9 @@ func (c *Client) keep(cn *conn, alive bool) {
 	c.idle = cn
 }
 
+// encoded is a body that is JSON already.
+type encoded []byte
+
 // encode makes the head and the body of a request of that name. The caller wipes
 // the body.
 func (r request) encode(name string) (head, body []byte, err error) {
@@ -256,7 +259,11 @@ func (r request) encode(name string) (head, body []byte, err error) {
 	head = append(head, name...)
 	head = append(head, "\r\n"...)
 	if r.body != nil {
-		body, err = json.Marshal(r.body)
+		if ready, ok := r.body.(encoded); ok {
+			body = ready
+		} else {
+			body, err = json.Marshal(r.body)
+		}
 		if err != nil {
 			return nil, nil, &ipc.Error{Kind: ipc.InvalidArgument, Message: "cannot put the request into words", Err: err}
 		}

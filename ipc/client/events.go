@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/url"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -17,6 +18,16 @@ const keepAlive = "keep-alive"
 // (then the error is Cancelled), receive fails (then it is receive's error) or
 // the daemon ends the stream (Unreachable). It uses a connection of its own.
 func (c *Client) Events(ctx context.Context, receive func(ipc.Event) error) error {
+	return c.follow(ctx, "GET", "events", receive)
+}
+
+// Agent registers this process as the agent of its login session, for as long as
+// it runs, which is as Events does. can says what it can ask, see ipc.Agents.
+func (c *Client) Agent(ctx context.Context, can string, receive func(ipc.Event) error) error {
+	return c.follow(ctx, "POST", "agent?can="+url.QueryEscape(can), receive)
+}
+
+func (c *Client) follow(ctx context.Context, method, path string, receive func(ipc.Event) error) error {
 	if err := ctx.Err(); err != nil {
 		return cancelled(err)
 	}
@@ -27,7 +38,7 @@ func (c *Client) Events(ctx context.Context, receive func(ipc.Event) error) erro
 	defer cn.Close()
 	cn.begin(ctx)
 	defer cn.stop()
-	head, _, err := request{method: "GET", path: base + "events"}.encode(c.name)
+	head, _, err := request{method: method, path: base + path}.encode(c.name)
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,7 @@ func (b *backend) Status(_ context.Context, p ipc.Principal) (ipc.Status, error)
 		Version: 1,
 		Daemon:  ipc.Daemon{Version: "1.0.0", Mode: "user", PID: 4711, Socket: "/run/user/1000/tokend/tokend.sock", Time: noon, Started: noon, Helper: "ok"},
 		Vault:   ipc.Vault{State: ipc.VaultUnlocked, ID: "v1", Epoch: 1, Generation: 3, UnlockedBy: "desk key", Accounts: 1},
+		Grants:  ipc.GrantState{Mode: ipc.GrantOff},
 	}, nil
 }
 
@@ -301,6 +302,48 @@ func (b *backend) RestoreBackup(_ context.Context, p ipc.Principal, r ipc.Restor
 func (b *backend) MergeBackup(_ context.Context, p ipc.Principal, r ipc.MergeBackupRequest) (ipc.Plan, error) {
 	b.note(p, "MergeBackup", len(r.Data))
 	return ipc.Plan{Version: 1, Applied: r.Apply}, nil
+}
+
+func (b *backend) Grants(_ context.Context, p ipc.Principal) (ipc.GrantList, error) {
+	b.note(p, "Grants", nil)
+	return ipc.GrantList{Version: 1, Mode: ipc.GrantAsk}, nil
+}
+
+func (b *backend) SetGrantMode(_ context.Context, p ipc.Principal, r ipc.SetGrantModeRequest) (ipc.GrantList, error) {
+	b.note(p, "SetGrantMode", r)
+	return ipc.GrantList{Version: 1, Mode: r.Mode}, nil
+}
+
+func (b *backend) AllowGrant(_ context.Context, p ipc.Principal, r ipc.AllowRequest) (ipc.GrantList, error) {
+	b.note(p, "AllowGrant", r)
+	return ipc.GrantList{Version: 1, Mode: ipc.GrantAsk}, nil
+}
+
+func (b *backend) RevokeGrants(_ context.Context, p ipc.Principal, r ipc.RevokeGrantsRequest) (ipc.GrantList, error) {
+	b.note(p, "RevokeGrants", r)
+	return ipc.GrantList{Version: 1, Mode: ipc.GrantAsk}, nil
+}
+
+func (b *backend) Agent(ctx context.Context, p ipc.Principal, can string, send func(ipc.Event) error) error {
+	b.note(p, "Agent "+can, nil)
+	if can == "nothing" {
+		return ipc.Errorf(ipc.AlreadyExists, "an agent answers for this session already")
+	}
+	if err := send(ipc.Event{Version: 1, Type: ipc.EventConsentWanted, Time: noon, Operation: "c1", Action: ipc.GrantCode,
+		Account: &ipc.AccountRef{ID: "a1", Issuer: "Example", Name: "alice@example.com"}, Requester: "curl (4712)",
+		From: &ipc.Requester{Program: "curl", PID: 4712, Exe: "/usr/bin/curl", Unit: "session-2.scope", Session: "2"}}); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (b *backend) AnswerAgent(_ context.Context, p ipc.Principal, r ipc.AgentAnswer) error {
+	b.note(p, "AnswerAgent", r)
+	if r.Operation == "gone" {
+		return ipc.Errorf(ipc.NotFound, "nothing of that name is being asked")
+	}
+	return nil
 }
 
 // start serves b on a socket of its own until the test ends.

@@ -29,7 +29,7 @@ type lineWriter struct {
 // line within WriteTime, or the daemon stops.
 func (x *exchange) stream() error {
 	if x.r.ContentLength != 0 {
-		return refuse(400, ipc.InvalidArgument, "a GET has no body")
+		return refuse(400, ipc.InvalidArgument, "a stream takes no body")
 	}
 	ctx, cancel := context.WithCancel(x.r.Context())
 	lw := &lineWriter{x: x, out: http.NewResponseController(x.w), last: time.Now()}
@@ -37,7 +37,7 @@ func (x *exchange) stream() error {
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() { lw.keepAlive(ctx, cancel) })
-	err := x.s.cfg.Backend.Events(ctx, x.c.principal, lw.send)
+	err := x.route.stream(ctx, x.s.cfg.Backend, x.c.principal, x.id, lw.send)
 	lw.mu.Lock()
 	defer lw.mu.Unlock()
 	if x.begun && err != nil && !errors.Is(err, context.Canceled) {

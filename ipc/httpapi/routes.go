@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"slices"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -48,12 +49,13 @@ type Route struct {
 	Query string
 	// MaxBody is the largest request body in bytes; 0 where there is none.
 	MaxBody int64
-	// Stream marks the route that answers with JSON lines.
+	// Stream marks the routes that answer with JSON lines.
 	Stream bool
 	// Request and Response are the wire types; Request is nil without a body.
 	Request, Response reflect.Type
 
 	call    call
+	stream  streamer
 	shape   *shape
 	secrets [][]byte // the fields of Request that are secrets, in quotes
 }
@@ -61,6 +63,9 @@ type Route struct {
 // call runs a backend's method. id is the path's or the query's parameter, read
 // reads the body.
 type call func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, read reader) (any, error)
+
+// streamer reports events to send until ctx ends; id is the query's parameter.
+type streamer func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, send func(ipc.Event) error) error
 
 // reader reads a request's body, which has been checked against the route's
 // shape, into the value that in points to.
@@ -78,7 +83,7 @@ const (
 const actions = "io.github.tokenbridge.tokend."
 
 // Routes returns the table of all routes, in the order of the documentation.
-func Routes() []Route { return append(vaultRoutes(), backupRoutes()...) }
+func Routes() []Route { return slices.Concat(vaultRoutes(), backupRoutes(), grantRoutes()) }
 
 func vaultRoutes() []Route {
 	type b = ipc.Backend
@@ -86,7 +91,7 @@ func vaultRoutes() []Route {
 		public("health", "Says that the daemon answers", Health{}, health),
 		public("openapi.json", "This document", struct{}{}, nil),
 		read("status", "How the daemon, the caller's vault and tokens are", b.Status),
-		stream("events", "What happens, as JSON lines, the present state first"),
+		stream("GET", "events", AccessRead, "read", "What happens, as JSON lines, the present state first", unnamed(b.Events)),
 		read("doctor", "What is wrong, and the commands that mend it", b.Doctor),
 		read("audit", "The caller's audit chain, oldest first", b.Audit),
 
@@ -155,6 +160,18 @@ func backupRoutes() []Route {
 	}
 }
 
+func grantRoutes() []Route {
+	type b = ipc.Backend
+	return []Route{
+		read("grants", "What programs need to be handed codes, and which have been granted any", b.Grants),
+		with("POST", "grants", AccessUse, "grant", "Grant the caller himself codes or secrets of accounts", b.AllowGrant),
+		with("PUT", "grants/mode", AccessChange, "grant", "Say what programs need to be handed codes", b.SetGrantMode),
+		with("POST", "grants/revoke", AccessChange, "grant", "Take grants back", b.RevokeGrants),
+		query("can", stream("POST", "agent", AccessUse, "agent", "Be the agent of the caller's session: events, and what the user is to be asked", b.Agent)),
+		answerRoute(),
+	}
+}
+
 func health(context.Context, ipc.Backend, ipc.Principal, string, reader) (any, error) {
 	return &Health{Version: ipc.Version, Status: "ok"}, nil
 }
@@ -171,9 +188,14 @@ func public(path, summary string, out any, c call) Route {
 	return Route{Method: http.MethodGet, Path: prefix + path, Access: AccessPublic, Summary: summary, Response: reflect.TypeOf(out), call: c}
 }
 
-func stream(path, summary string) Route {
-	return Route{Method: http.MethodGet, Path: prefix + path, Access: AccessRead, Polkit: actions + "read", Summary: summary,
-		Response: reflect.TypeFor[ipc.Event](), Stream: true}
+func stream(method, path string, a Access, action, summary string,
+	f func(ipc.Backend, context.Context, ipc.Principal, string, func(ipc.Event) error) error,
+) Route {
+	return Route{Method: method, Path: prefix + path, Access: a, Polkit: actions + action, Summary: summary,
+		Response: reflect.TypeFor[ipc.Event](), Stream: true,
+		stream: func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, send func(ipc.Event) error) error {
+			return f(b, ctx, p, id, send)
+		}}
 }
 
 func read[Out any](path, summary string, f func(ipc.Backend, context.Context, ipc.Principal) (Out, error)) Route {
@@ -233,6 +255,20 @@ func pinRoute() Route {
 	return itemWith("POST", "tokens/{id}/pin", AccessChange, "change-pin", "Change a token's PIN or PUK",
 		func(b ipc.Backend, ctx context.Context, p ipc.Principal, id string, in ipc.ChangePINRequest) (Done, error) {
 			return Done{Version: ipc.Version}, b.ChangePIN(ctx, p, id, in)
+		})
+}
+
+// unnamed is a stream without a parameter.
+func unnamed(f func(ipc.Backend, context.Context, ipc.Principal, func(ipc.Event) error) error) func(ipc.Backend, context.Context, ipc.Principal, string, func(ipc.Event) error) error {
+	return func(b ipc.Backend, ctx context.Context, p ipc.Principal, _ string, send func(ipc.Event) error) error {
+		return f(b, ctx, p, send)
+	}
+}
+
+func answerRoute() Route {
+	return with("POST", "agent/answer", AccessUse, "agent", "Say what the user answered to an agent",
+		func(b ipc.Backend, ctx context.Context, p ipc.Principal, in ipc.AgentAnswer) (Done, error) {
+			return Done{Version: ipc.Version}, b.AnswerAgent(ctx, p, in)
 		})
 }
 

@@ -30,14 +30,3 @@ func overflowUID() uint32 {
 	}
 	return uint32(n)
 }
-
-func programName(pid int) string {
-	if pid <= 0 {
-		return ""
-	}
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(string(b), "\n")
-}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/Microsoft/go-winio"
@@ -173,9 +174,24 @@ func Principal(c net.Conn) (ipc.Principal, error) {
 	}
 	var pid uint32
 	if windows.GetNamedPipeClientProcessId(h, &pid) == nil {
-		p.PID, p.Program = int(pid), programName(pid)
+		p.PID = int(pid)
+		p = Describe(p, -1)
 	}
 	return p, nil
+}
+
+// Describe completes p by the file and the session of process p.PID. The second
+// argument is for Linux.
+func Describe(p ipc.Principal, _ int) ipc.Principal {
+	p.Exe = programFile(uint32(p.PID))
+	if p.Exe != "" {
+		p.Program = filepath.Base(p.Exe)
+	}
+	var session uint32
+	if windows.ProcessIdToSessionId(uint32(p.PID), &session) == nil {
+		p.Session = strconv.FormatUint(uint64(session), 10)
+	}
+	return p
 }
 
 // clientSID asks for the client's token by impersonating it for a moment,
@@ -218,7 +234,7 @@ func ownSID() (*windows.SID, error) {
 	return u.User.Sid.Copy()
 }
 
-func programName(pid uint32) string {
+func programFile(pid uint32) string {
 	h, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, pid)
 	if err != nil {
 		return ""
@@ -229,5 +245,5 @@ func programName(pid uint32) string {
 	if err := windows.QueryFullProcessImageName(h, 0, &buf[0], &n); err != nil {
 		return ""
 	}
-	return filepath.Base(windows.UTF16ToString(buf[:n]))
+	return windows.UTF16ToString(buf[:n])
 }

@@ -237,23 +237,16 @@ func checkServer(c net.Conn, path string) error {
 }
 
 // Principal names the process at the other end of an accepted connection: its
-// uid, its pid, and its short name for display. Root and the daemon's own user
-// are Admin. It fails with ErrUnidentified for the overflow uid and for a
+// uid, its pid, and what [Describe] finds. Root and the daemon's own user are
+// Admin. It fails with ErrUnidentified for the overflow uid and for a
 // connection that is no unix socket.
 func Principal(c net.Conn) (ipc.Principal, error) {
-	cred, err := peer(c)
+	var p ipc.Principal
+	cred, err := peerWith(c, func(fd int, cred credentials) { p = describePeer(ipc.Principal{PID: cred.pid}, fd) })
 	if err != nil {
 		return ipc.Principal{}, err
 	}
-	if o := overflowUID(); cred.uid == o {
-		return ipc.Principal{}, fmt.Errorf("%w: the overflow uid %d", ErrUnidentified, o)
-	}
-	return ipc.Principal{
-		UID:     strconv.FormatUint(uint64(cred.uid), 10),
-		PID:     cred.pid,
-		Program: printable(programName(cred.pid)),
-		Admin:   cred.uid == 0 || cred.uid == uint32(os.Geteuid()),
-	}, nil
+	return named(p, cred.uid)
 }
 
 // noUID is what Linux answers for a socket that has no peer credentials, TCP's.
@@ -264,7 +257,10 @@ type credentials struct {
 	pid int
 }
 
-func peer(c net.Conn) (credentials, error) {
+func peer(c net.Conn) (credentials, error) { return peerWith(c, func(int, credentials) {}) }
+
+// peerWith hands f the socket too, while it is sure to be open.
+func peerWith(c net.Conn, f func(fd int, cred credentials)) (credentials, error) {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return credentials{}, fmt.Errorf("%w: no socket of this system", ErrUnidentified)
@@ -275,7 +271,12 @@ func peer(c net.Conn) (credentials, error) {
 	}
 	var cred credentials
 	var credErr error
-	if err := raw.Control(func(fd uintptr) { cred, credErr = peerOf(int(fd)) }); err != nil {
+	err = raw.Control(func(fd uintptr) {
+		if cred, credErr = peerOf(int(fd)); credErr == nil {
+			f(int(fd), cred)
+		}
+	})
+	if err != nil {
 		return credentials{}, fmt.Errorf("%w: %w", ErrUnidentified, err)
 	}
 	if credErr != nil {

@@ -40,6 +40,11 @@ type daemon struct {
 
 // tokend starts tokend on a folder of its own; env is added to its environment.
 func (b *bench) tokend(name string, env ...string) (*daemon, error) {
+	return b.tokendOn(name, "none", env...)
+}
+
+// tokendOn starts it on a message bus.
+func (b *bench) tokendOn(name, bus string, env ...string) (*daemon, error) {
 	d := &daemon{dir: filepath.Join(b.dir, name)}
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return nil, err
@@ -50,7 +55,7 @@ func (b *bench) tokend(name string, env ...string) (*daemon, error) {
 		return nil, err
 	}
 	defer log.Close()
-	d.cmd = exec.Command(filepath.Join(b.bin, "tokend"), "serve", "--user",
+	d.cmd = exec.Command(filepath.Join(b.bin, "tokend"), "serve", "--user", "--bus", bus,
 		"--state-dir", filepath.Join(d.dir, "state"), "--socket", d.socket)
 	d.cmd.Env = append(os.Environ(), env...)
 	d.cmd.Stderr, d.cmd.Stdout = log, log

@@ -30,6 +30,10 @@ func main() {
 		fail(serveBare(flag.Arg(1)))
 		return
 	}
+	if flag.Arg(0) == "bare-bus" {
+		fail(serveBareBus(flag.Arg(1)))
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	fail(run(ctx, options{bin: *bin, only: *only, quick: *quick}))
@@ -91,6 +95,7 @@ func run(ctx context.Context, o options) (err error) {
 		measure func(context.Context) error
 	}{
 		{"roundtrip", b.roundTrip},
+		{"bus", b.bus},
 		{"process", b.process},
 		{"unlock", b.unlock},
 		{"start", b.start},

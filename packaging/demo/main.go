@@ -123,7 +123,7 @@ func run(bin, out string) (err error) {
 
 // daemon starts tokend.
 func (s *stage) daemon(socket string, env []string) (stop func(), err error) {
-	cmd := exec.Command(filepath.Join(s.bin, "tokend"), "serve", "--user", "--state-dir", filepath.Join(s.dir, "state"), "--socket", socket)
+	cmd := exec.Command(filepath.Join(s.bin, "tokend"), "serve", "--user", "--bus", "none", "--state-dir", filepath.Join(s.dir, "state"), "--socket", socket)
 	cmd.Env = append(s.env, env...)
 	var log bytes.Buffer
 	cmd.Stderr = &log

@@ -162,7 +162,8 @@ func (d *Daemon) Start() {
 	}
 	d.cmd = exec.Command(argv[0], argv[1:]...)
 	d.cmd.Dir = d.Dir
-	d.cmd.Env = slices.Concat(os.Environ(), d.Programs.Env(), d.Env)
+	// Not on the bus of the session in which the tests run.
+	d.cmd.Env = slices.Concat(os.Environ(), []string{"DBUS_SESSION_BUS_ADDRESS="}, d.Programs.Env(), d.Env)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := d.cmd.Start(); err != nil {

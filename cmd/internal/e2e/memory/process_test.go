@@ -122,7 +122,7 @@ func TestNoCoreFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, args := range map[string][]string{
-		"tokend":        {"serve", "--user", "--state-dir", dir + "/state", "--socket", dir + "/s"},
+		"tokend":        {"serve", "--user", "--bus", "none", "--state-dir", dir + "/state", "--socket", dir + "/s"},
 		"tokenctl":      {"--socket", dir + "/none", "init", "--token", "soft", "--pin-file", "-"},
 		"tokend-helper": {"op"},
 		"cat":           nil, // the control: this one may be looked into

@@ -1,0 +1,207 @@
+package desktop
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// org.freedesktop.login1(5).
+const (
+	loginName    = "org.freedesktop.login1"
+	loginPath    = dbus.ObjectPath("/org/freedesktop/login1")
+	loginManager = loginName + ".Manager"
+	loginSession = loginName + ".Session"
+)
+
+// Login tells when the user leaves the machine to others: his session is locked
+// or ends, or the machine sleeps.
+type Login struct {
+	log     *slog.Logger
+	connect connector
+	uid     uint32
+	// own is the login session that counts; where it is empty, or logind does not
+	// know it, all of the user's do.
+	own string
+	// leave is told why; sleep waits until it returns.
+	leave func(ctx context.Context, reason string)
+}
+
+// NewLogin is for the process's user; own is $XDG_SESSION_ID.
+func NewLogin(own string, log *slog.Logger, leave func(ctx context.Context, reason string)) *Login {
+	return &Login{log: log, connect: system, uid: uint32(max(0, os.Getuid())), own: own, leave: leave}
+}
+
+// Run listens until ctx ends.
+func (l *Login) Run(ctx context.Context) { keep(ctx, l.log, "system", l.connect, l.serve) }
+
+// watch is what is known while one connection lasts.
+type watch struct {
+	*Login
+	manager  dbus.BusObject
+	sessions map[dbus.ObjectPath]string // the user's, by path
+	hold     *os.File                   // keeps the machine from sleeping before the vault is locked
+}
+
+func (l *Login) serve(ctx context.Context, c *dbus.Conn) error {
+	signals := make(chan *dbus.Signal, 64)
+	c.Signal(signals)
+	for _, match := range [][]dbus.MatchOption{
+		ownerMatch(loginName),
+		{dbus.WithMatchSender(loginName), dbus.WithMatchInterface(loginManager)},
+		{dbus.WithMatchSender(loginName), dbus.WithMatchInterface(loginSession), dbus.WithMatchMember("Lock")},
+		{dbus.WithMatchSender(loginName), dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
+			dbus.WithMatchMember("PropertiesChanged"), dbus.WithMatchArg(0, loginSession)},
+	} {
+		if err := c.AddMatchSignalContext(ctx, match...); err != nil {
+			return err
+		}
+	}
+	w := &watch{Login: l, manager: c.Object(loginName, loginPath)}
+	defer w.release()
+	w.begin(ctx)
+	service := owner(ctx, c, loginName)
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case s := <-signals:
+			if s == nil {
+				return dbus.ErrClosed
+			}
+			if now, is := ownerChanged(s, loginName); is {
+				if now == service && w.hold != nil {
+					continue // it came while it was being met
+				}
+				if service = now; now != "" {
+					w.begin(ctx)
+				}
+				continue
+			}
+			if s.Sender == service {
+				w.heard(ctx, s)
+			}
+		}
+	}
+}
+
+// begin learns which sessions there are, and asks to be waited for.
+func (w *watch) begin(ctx context.Context) {
+	w.list(ctx)
+	w.inhibit(ctx)
+}
+
+// list learns the user's sessions.
+func (w *watch) list(ctx context.Context) {
+	var all []struct {
+		ID   string
+		UID  uint32
+		User string
+		Seat string
+		Path dbus.ObjectPath
+	}
+	if err := call(ctx, w.manager, loginManager+".ListSessions", nil, &all); err != nil {
+		w.log.Debug("cannot list login sessions", "err", err)
+		return
+	}
+	w.sessions = make(map[dbus.ObjectPath]string)
+	for _, s := range all {
+		if s.UID == w.uid {
+			w.sessions[s.Path] = s.ID
+		}
+	}
+}
+
+// inhibit asks logind to wait with sleep until the vault is locked.
+func (w *watch) inhibit(ctx context.Context) {
+	w.release()
+	var fd dbus.UnixFD
+	err := call(ctx, w.manager, loginManager+".Inhibit",
+		[]any{"sleep", "tokend", "the vault is locked first", "delay"}, &fd)
+	if err != nil {
+		w.log.Debug("cannot delay sleep until the vault is locked", "err", err)
+		return
+	}
+	w.hold = os.NewFile(uintptr(fd), "inhibitor")
+}
+
+func (w *watch) release() {
+	if w.hold != nil {
+		_ = w.hold.Close()
+		w.hold = nil
+	}
+}
+
+// counts says whether a session is the one, or one of those, that matter.
+func (w *watch) counts(path dbus.ObjectPath) bool {
+	id, mine := w.sessions[path]
+	return mine && (!w.knowsOwn() || id == w.own)
+}
+
+func (w *watch) knowsOwn() bool {
+	for _, id := range w.sessions {
+		if id == w.own {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *watch) heard(ctx context.Context, s *dbus.Signal) {
+	switch s.Name {
+	case loginManager + ".PrepareForSleep":
+		if len(s.Body) != 1 {
+			return
+		}
+		if s.Body[0] == true {
+			w.leave(ctx, "the machine sleeps")
+			w.release()
+			return
+		}
+		w.inhibit(ctx)
+	case loginManager + ".SessionNew":
+		w.list(ctx)
+	case loginManager + ".SessionRemoved":
+		w.removed(ctx, s)
+	case loginSession + ".Lock":
+		if w.counts(s.Path) {
+			w.leave(ctx, "the session is locked")
+		}
+	case "org.freedesktop.DBus.Properties.PropertiesChanged":
+		if w.counts(s.Path) && lockedHint(s) {
+			w.leave(ctx, "the session is locked")
+		}
+	}
+}
+
+// removed is told that a session ended: it counts if it is the own one, or the
+// user's last.
+func (w *watch) removed(ctx context.Context, s *dbus.Signal) {
+	if len(s.Body) != 2 {
+		return
+	}
+	path, ok := s.Body[1].(dbus.ObjectPath)
+	if _, mine := w.sessions[path]; !ok || !mine {
+		return
+	}
+	own := w.knowsOwn() && w.counts(path)
+	delete(w.sessions, path)
+	if own || len(w.sessions) == 0 {
+		w.leave(ctx, "the login session ended")
+	}
+}
+
+// lockedHint says that a desktop locked the session by itself.
+func lockedHint(s *dbus.Signal) bool {
+	if len(s.Body) < 2 {
+		return false
+	}
+	changed, ok := s.Body[1].(map[string]dbus.Variant)
+	if !ok {
+		return false
+	}
+	v, ok := changed["LockedHint"]
+	return ok && v.Value() == true
+}

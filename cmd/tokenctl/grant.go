@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+func (c *cli) grantCommand() *cobra.Command {
+	return group("grant", "Say which programs may have your codes",
+		c.grantModeCommand(), c.grantListCommand(), c.grantRevokeCommand())
+}
+
+const grantModeHelp = `Say what a program of yours needs before it is handed a code, or the secret of
+an account:
+
+  off    nothing (as it is at first)
+  ask    a grant: you are asked, by "tokenctl agent" or where you run tokenctl at a
+         terminal, and say for how long: once, ten minutes, until the vault is locked
+  deny   nothing is handed out, to tokenctl neither
+
+Without --account it is for all accounts that have no mode of their own. Without a
+mode the present one is shown. Modes are kept over restarts, grants are not.
+
+A grant is for one account, and for the programs of one login session and unit of
+systemd (mostly: one terminal window) that are the same file. It protects from
+accidents, not from a program of yours that means harm: such a one could answer
+in your place. For that there is --class touch.`
+
+func (c *cli) grantModeCommand() *cobra.Command {
+	var account string
+	var inherit bool
+	cmd := &cobra.Command{
+		Use: "mode [off|ask|deny]", Short: "Show or set what programs need to be handed codes", Long: grantModeHelp,
+		Example: "  tokenctl grant mode ask\n  tokenctl grant mode deny --account github\n  tokenctl grant mode --inherit --account github",
+		Args:    named(0, "MODE"), ValidArgs: []string{string(ipc.GrantOff), string(ipc.GrantAsk), string(ipc.GrantDeny)},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r := ipc.SetGrantModeRequest{Account: account, Inherit: inherit}
+			switch {
+			case inherit && (account == "" || len(args) > 0):
+				return usage("--inherit takes from an --account the mode of its own, and no other is given")
+			case len(args) == 0 && !inherit:
+				if account != "" {
+					return usage("which mode is the account to have?", adviceHelp(cmd.CommandPath())...)
+				}
+				return c.showMode(cmd.Context())
+			case len(args) > 0:
+				r.Mode = ipc.GrantMode(args[0])
+			}
+			switch r.Mode {
+			case ipc.GrantOff, ipc.GrantAsk, ipc.GrantDeny, "":
+			default:
+				return usage(fmt.Sprintf("there is no mode %q", args[0]), adviceHelp(cmd.CommandPath())...)
+			}
+			return c.setMode(cmd.Context(), r)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&account, "account", "", "set it for this `ACCOUNT` alone")
+	fl.BoolVar(&inherit, "inherit", false, "take away the account's own mode")
+	return cmd
+}
+
+func (c *cli) showMode(ctx context.Context) error {
+	list, err := c.daemon().Grants(ctx)
+	if err != nil {
+		return fail("read the grant mode", err)
+	}
+	if c.json {
+		return c.printJSON(list)
+	}
+	c.print("%s", clean(string(list.Mode)))
+	for _, a := range list.Accounts {
+		c.say("%s has a mode of its own: %s", grantAccount(a.Account), clean(string(a.Mode)))
+	}
+	return nil
+}
+
+func (c *cli) setMode(ctx context.Context, r ipc.SetGrantModeRequest) error {
+	list, err := c.daemon().SetGrantMode(ctx, r)
+	if err != nil {
+		return fail("set the grant mode", err)
+	}
+	if c.json {
+		return c.printJSON(list)
+	}
+	switch {
+	case r.Inherit:
+		c.say("done: the account has no mode of its own any more")
+	default:
+		c.say("done: the mode is %s", r.Mode)
+	}
+	if r.Mode == ipc.GrantAsk && len(list.Agents) == 0 {
+		c.say("no agent runs in your session: programs without a terminal get no codes until one does")
+		c.say("  start one: tokenctl agent, for good: tokenctl agent install")
+	}
+	return nil
+}
+
+// grantAccount names an account of a list that may have no names.
+func grantAccount(a ipc.AccountRef) string {
+	if a.Name == "" && a.Issuer == "" {
+		return clean(a.ID)
+	}
+	return accountName(a.Issuer, a.Name)
+}
+
+// requesterText names a program to the person whose vault it asks for.
+func requesterText(r ipc.Requester) string {
+	name := r.Exe
+	if name == "" {
+		name = r.Program
+	}
+	if name == "" {
+		name = "a program that is not known"
+	}
+	if r.PID != 0 {
+		name += fmt.Sprintf(" (%d)", r.PID)
+	}
+	return clean(name)
+}
+
+func (c *cli) grantListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List grants, modes of accounts, and who may ask you", Args: noArgs,
+		Long: `List what you granted. In a pipe the fields are: account, code or reveal, program,
+unit, how long it holds, how often it was used, id. They end when the vault is
+locked.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			list, err := c.daemon().Grants(cmd.Context())
+			if err != nil {
+				return fail("list the grants", err)
+			}
+			if c.json {
+				return c.printJSON(list)
+			}
+			if len(list.Grants) == 0 {
+				c.say("nothing is granted")
+			} else {
+				c.show(grantTable(list.Grants, c))
+			}
+			c.say("mode: %s", grantModes(list))
+			for _, a := range list.Agents {
+				c.say("%s", agentLine(a))
+			}
+			return nil
+		},
+	}
+}
+
+func grantTable(grants []ipc.Grant, c *cli) *table {
+	t := &table{head: []string{"ACCOUNT", "FOR", "PROGRAM", "UNIT", "HOLDS", "USES", "ID"}}
+	for _, g := range grants {
+		holds := "until locked"
+		switch g.For {
+		case ipc.GrantOnce:
+			holds = "once"
+		case ipc.Grant10Min:
+			holds = span(g.Until.Sub(c.now()))
+		}
+		t.add(grantAccount(g.Account), string(g.Action), requesterText(g.Requester), orDash(clean(g.Requester.Unit)),
+			holds, fmt.Sprint(g.Uses), g.ID)
+	}
+	return t
+}
+
+// grantModes are the modes in a line.
+func grantModes(list ipc.GrantList) string {
+	s := clean(string(list.Mode))
+	for _, a := range list.Accounts {
+		s += fmt.Sprintf("; %s: %s", grantAccount(a.Account), clean(string(a.Mode)))
+	}
+	return s
+}
+
+func (c *cli) grantRevokeCommand() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use: "revoke [ID]...", Short: "Take grants back", Example: "  tokenctl grant revoke --all",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if all == (len(args) > 0) {
+				return usage("which grants? give their ids, or --all", "`tokenctl grant list` shows them")
+			}
+			list, err := c.daemon().RevokeGrants(cmd.Context(), ipc.RevokeGrantsRequest{IDs: args, All: all})
+			if err != nil {
+				return fail("take the grants back", err)
+			}
+			if c.json {
+				return c.printJSON(list)
+			}
+			c.say("done: %s left", plural(len(list.Grants), "grant"))
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "take every grant back")
+	return cmd
+}

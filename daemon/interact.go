@@ -1,0 +1,182 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tokenbridge/tokend/daemon/vault"
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// withAgent says whether a request may wait for the user's agent.
+func withAgent(interaction string) (bool, error) {
+	switch interaction {
+	case "", ipc.InteractionNone:
+		return false, nil
+	case ipc.InteractionAgent:
+		return true, nil
+	}
+	return false, ipc.Errorf(ipc.InvalidArgument, "there is no interaction %q", interaction)
+}
+
+// granted is the account that ref means, once the caller may have of it what he
+// wishes: the vault is unlocked by his agent if need be, and the user is asked
+// for his consent.
+func (d *Daemon) granted(ctx context.Context, p *ipc.Principal, ref string, w wish) (*user, *session, vault.Account, error) {
+	u, s, err := d.openedFor(ctx, p, w)
+	if err != nil {
+		return nil, nil, vault.Account{}, err
+	}
+	a, err := s.index.Load().find(ref)
+	if err != nil {
+		return nil, nil, vault.Account{}, err
+	}
+	if w.action == ipc.GrantReveal { // nobody is asked about what is not handed out
+		if err := mayReveal(a); err != nil {
+			return nil, nil, vault.Account{}, err
+		}
+	}
+	w.who = *p
+	return u, s, a, u.allow(ctx, s, a, w)
+}
+
+// openedFor is the caller's open vault, unlocked by his agent if need be.
+func (d *Daemon) openedFor(ctx context.Context, p *ipc.Principal, w wish) (*user, *session, error) {
+	u, err := d.user(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := u.open(!w.passive)
+	var e *ipc.Error
+	if w.agent && !w.passive && errors.As(err, &e) && e.Kind == ipc.VaultLocked && !e.Meanwhile {
+		if err := d.unlockByAgent(ctx, *p, err); err != nil {
+			return nil, nil, err
+		}
+		s, err = u.open(!w.passive)
+	}
+	return u, s, err
+}
+
+// mayReveal fails for an account whose secret is not handed out.
+func mayReveal(a vault.Account) error {
+	switch {
+	case a.Kind == vault.Managed:
+		return ipc.Errorf(ipc.Unsupported, "the secret of a managed account is not handed out")
+	case a.NoExport:
+		return ipc.Errorf(ipc.PolicyDenied, "the secret of this account is not to be exported")
+	}
+	return nil
+}
+
+// asked runs call, with the PIN from the agent where a token wants one and the
+// caller gave none. a can be none, where it is for several.
+func (u *user) asked(ctx context.Context, p ipc.Principal, a vault.Account, auth ipc.Auth, w wish, call func(ipc.Auth) error) error {
+	if !w.agent || len(auth.PIN) > 0 || len(auth.RecoveryPassword) > 0 || len(auth.RecoveryKey) > 0 {
+		return call(auth)
+	}
+	var ref *ipc.AccountRef
+	if a.ID != "" {
+		ref = new(accountRef(a))
+	}
+	return u.untilPIN(ctx, p, ref, auth, call, nil)
+}
+
+// maxPINs is how often the agent is asked for a PIN by one call.
+const maxPINs = 5
+
+// unlockByAgent opens the user's vault with the PIN that his agent asks for.
+// locked is the error that the call would fail with otherwise.
+func (d *Daemon) unlockByAgent(ctx context.Context, p ipc.Principal, locked error) error {
+	u, err := d.user(&p)
+	if err != nil {
+		return err
+	}
+	// One at a time, whoever asks: the PIN that one is asked for opens it for all.
+	leave, err := u.asking.turn(ctx, grantKey{action: unlocking}, u.d.askLimit())
+	if err != nil {
+		return unasked(ctx, mapError(locked))
+	}
+	defer leave()
+	return u.untilPIN(ctx, p, nil, ipc.Auth{}, func(a ipc.Auth) error {
+		if u.sess.Load() != nil && noAuth(a) {
+			return nil
+		}
+		_, err := d.Unlock(ctx, p, ipc.UnlockRequest{Auth: a})
+		return err
+	}, locked)
+}
+
+// untilPIN runs call until it succeeds, fails for another reason than a PIN, or
+// the agent has no PIN for it. otherwise, where not nil, is what the call fails
+// with then.
+func (u *user) untilPIN(ctx context.Context, p ipc.Principal, a *ipc.AccountRef, auth ipc.Auth, call func(ipc.Auth) error, otherwise error) error {
+	for asked := 0; ; asked++ {
+		err := call(auth)
+		wipeAuth(&auth)
+		need := pinWanted(err)
+		if need == nil || asked == maxPINs {
+			return err
+		}
+		pin, spend, askErr := u.askPIN(ctx, p, a, need)
+		if askErr != nil {
+			var told *ipc.Error
+			switch {
+			case errors.As(askErr, &told):
+				return told
+			case ctx.Err() != nil:
+				return mapError(context.Cause(ctx))
+			case otherwise != nil && need.Kind == ipc.PINRequired:
+				need = mapError(otherwise)
+			}
+			e := *need
+			e.Message += "; " + askErr.Error()
+			return &e
+		}
+		auth = ipc.Auth{Token: need.Token.ID, PIN: pin, SpendLastTry: spend}
+	}
+}
+
+// pinWanted is err if the PIN of a token, which it names, could mend it.
+func pinWanted(err error) *ipc.Error {
+	var e *ipc.Error
+	if !errors.As(err, &e) || e.Token == nil || e.TriesLeft != nil && *e.TriesLeft == 0 {
+		return nil
+	}
+	switch e.Kind {
+	case ipc.PINRequired, ipc.PINInvalid, ipc.PINLastTry:
+		return e
+	}
+	return nil
+}
+
+// askPIN has the agent ask for the PIN that need wants. It fails with *ipc.Error
+// where the user refused, now or before.
+func (u *user) askPIN(ctx context.Context, p ipc.Principal, a *ipc.AccountRef, need *ipc.Error) (ipc.Secret, bool, error) {
+	key := grantKey{asker: askerOf(p), action: unlocking}
+	if left := u.grants.refusedFor(key, u.d.clock.Elapsed()); left > 0 {
+		return nil, false, errPINRefused(need, seconds(left))
+	}
+	e := u.question(ctx, ipc.EventPINWanted, p)
+	e.Token, e.TriesLeft, e.Account = need.Token, need.TriesLeft, a
+	if need.Kind != ipc.PINRequired {
+		e.Detail = need.Message
+	}
+	answer, err := u.put(ctx, e)
+	if err != nil {
+		return nil, false, err
+	}
+	if !answer.Allow {
+		now := u.d.clock.Elapsed()
+		u.grants.refuse(key, now)
+		u.audit(entry{action: "unlock", object: need.Token.ID, by: p, detail: "refused"})
+		return nil, false, errPINRefused(need, seconds(u.grants.refusedFor(key, now)))
+	}
+	return answer.PIN, answer.SpendLastTry, nil
+}
+
+func errPINRefused(need *ipc.Error, retry int) *ipc.Error {
+	return &ipc.Error{
+		Kind: ipc.Cancelled, Message: "the user refused the PIN to this program",
+		Token: need.Token, RetryAfter: retry,
+	}
+}

@@ -1,0 +1,124 @@
+package local
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// Describe completes p by what the kernel tells of process p.PID: its short
+// name, unit, login session and file. pidfd, where it is not negative, refers to
+// the process that is meant; it stays open. If that has ended, nothing is added:
+// its number may be another's by now.
+func Describe(p ipc.Principal, pidfd int) ipc.Principal {
+	if p.PID <= 0 {
+		return p
+	}
+	dir, err := unix.Open("/proc/"+strconv.Itoa(p.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return p
+	}
+	defer func() { _ = unix.Close(dir) }()
+	// An open folder of /proc stays that of the process it was opened for. If the
+	// one meant is alive now, it had its number when the folder was opened.
+	if pidfd >= 0 && !alive(pidfd) {
+		return p
+	}
+	p.Program = printable(strings.TrimSuffix(readAt(dir, "comm"), "\n"))
+	p.Unit, p.Session = unitOf(readAt(dir, "cgroup"))
+	p.Exe = linkAt(dir, "exe")
+	return p
+}
+
+// alive says whether the process of a pidfd has not ended. Another user's may
+// not be signalled, but it is there.
+func alive(pidfd int) bool {
+	err := unix.PidfdSendSignal(pidfd, 0, nil, 0)
+	return err == nil || errors.Is(err, unix.EPERM)
+}
+
+// maxProc bounds what is read of one file in /proc, in bytes.
+const maxProc = 8 << 10
+
+// readAt reads a file without package os, which would try to wait for it.
+func readAt(dir int, name string) string {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = unix.Close(fd) }()
+	b := make([]byte, 0, 512)
+	for len(b) < maxProc {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, cap(b))
+		}
+		n, err := unix.Read(fd, b[len(b):cap(b)])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return ""
+		}
+		if n == 0 {
+			break
+		}
+		b = b[:len(b)+n]
+	}
+	return string(b)
+}
+
+// linkAt reads a link; a process of another user, or one that is not dumpable,
+// does not show where it leads.
+func linkAt(dir int, name string) string {
+	b := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(dir, name, b)
+	if err != nil || n == len(b) {
+		return ""
+	}
+	return printable(string(b[:n]))
+}
+
+// unitOf finds the unit and the login session in /proc/PID/cgroup, by the names
+// that systemd gives its groups: the innermost service or scope, and the scope
+// session-ID.scope of a login. The line of the unified hierarchy counts before
+// that of systemd's own.
+func unitOf(cgroup string) (unit, session string) {
+	path := ""
+	for line := range strings.Lines(cgroup) {
+		line = strings.TrimSuffix(line, "\n")
+		if rest, ok := strings.CutPrefix(line, "0::"); ok && rest != "/" {
+			path = rest
+			break
+		}
+		if _, rest, ok := strings.Cut(line, ":name=systemd:"); ok {
+			path = rest
+		}
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if !strings.HasSuffix(part, ".service") && !strings.HasSuffix(part, ".scope") {
+			continue
+		}
+		unit = printable(part)
+		if id, ok := strings.CutPrefix(part, "session-"); ok && strings.HasSuffix(id, ".scope") {
+			session = printable(strings.TrimSuffix(id, ".scope"))
+		}
+	}
+	return unit, session
+}
+
+// describePeer is Describe for the process at the other end of a socket. Since
+// Linux 6.5 the socket has a pidfd of it.
+func describePeer(p ipc.Principal, fd int) ipc.Principal {
+	pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+	if err != nil {
+		return Describe(p, -1)
+	}
+	defer func() { _ = unix.Close(pidfd) }()
+	unix.CloseOnExec(pidfd)
+	return Describe(p, pidfd)
+}
