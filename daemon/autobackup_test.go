@@ -27,12 +27,18 @@ type kept struct {
 	token string
 }
 
+// startKept waits for the first backup, of the vault as it is. One that came while
+// the vault was being made would be followed by another: then it starts anew.
 func startKept(t *testing.T) *kept {
 	t.Helper()
-	k := &kept{t: t, clock: newClock(), who: caller("1000"), state: filepath.Join(t.TempDir(), "state")}
-	k.Daemon = start(t, func(cfg *daemon.Config) { cfg.Clock, cfg.StateDir = k.clock.clock(), k.state })
-	k.token = initSoft(t, k.Daemon, k.who).Token.ID
-	return k
+	for {
+		k := &kept{t: t, clock: newClock(), who: caller("1000"), state: filepath.Join(t.TempDir(), "state")}
+		k.Daemon = start(t, func(cfg *daemon.Config) { cfg.Clock, cfg.StateDir = k.clock.clock(), k.state })
+		k.token = initSoft(t, k.Daemon, k.who).Token.ID
+		if st := k.until("the first backup", func(st ipc.BackupStatus) bool { return st.Spooled == 1 }); !st.Pending {
+			return k
+		}
+	}
 }
 
 func (k *kept) spool() string { return filepath.Join(k.state, "users", "1000", "backups") }
