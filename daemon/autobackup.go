@@ -147,21 +147,25 @@ func (u *user) keepBackups(ctx context.Context) {
 	now, checked := u.d.now(), n.lastSpoolCheck()
 	daily := now.Sub(checked) >= u.d.rules.Load().Daily || checked.After(now.Add(time.Minute))
 	if due || daily || first {
-		_ = u.makeBackup(ctx, due || daily) // what failed is told in the status
+		made, _ := u.makeBackup(ctx, due || daily) // what failed is told in the status
+		if made && len(n.get().Destinations) > 0 {
+			u.tellBackup(ipc.EventBackupDue, "")
+		}
 	}
 	u.openSpooled()
 }
 
 // makeBackup puts a backup of the newest generation into the spool, unless it is
 // there, and opens it where the vault is unlocked. With fold the HOTP counters are
-// written into the vault first, where that can be done.
-func (u *user) makeBackup(ctx context.Context, fold bool) error {
+// written into the vault first, where that can be done. made says that there is a
+// new one.
+func (u *user) makeBackup(ctx context.Context, fold bool) (made bool, err error) {
 	k := &u.keeper
 	k.one.Lock()
 	defer k.one.Unlock()
 	store, err := u.existing() // as it is from here on: a purge holds one, too
 	if ipc.KindOf(err) == ipc.NoVault {
-		return err
+		return false, err
 	}
 	if err == nil {
 		if s, openErr := u.open(false); openErr == nil && fold && !s.vault.ReadOnly() {
@@ -174,30 +178,29 @@ func (u *user) makeBackup(ctx context.Context, fold bool) error {
 		k.due.Done()
 		k.looked = true
 		k.mu.Unlock()
-		err = u.spoolNewest(store)
+		made, err = u.spoolNewest(store)
 	}
 	u.noteAttempt(err)
-	return err
+	return made, err
 }
 
-// spoolNewest needs keeper.one.
-func (u *user) spoolNewest(store *vault.Store) error {
+// spoolNewest needs keeper.one. made is as for makeBackup.
+func (u *user) spoolNewest(store *vault.Store) (made bool, err error) {
 	spool, err := u.openSpool()
 	if err != nil {
-		return err
+		return false, err
 	}
 	data, info, err := store.Backup()
 	if err != nil {
-		return err
+		return false, err
 	}
 	item, err := spool.Put(data)
 	if err != nil {
-		return err
+		return false, err
 	}
 	note := noteOf(info, len(data), wireTime(u.d.now()))
 	note.Accounts = u.countOf(info)
 	now := wireTime(u.d.now())
-	made := false
 	err = u.notesOf().update(func(n *notesData) {
 		made = n.backup(info.SHA256) == nil
 		b := n.putBackup(note)
@@ -223,7 +226,7 @@ func (u *user) spoolNewest(store *vault.Store) error {
 	u.openOne(data, info.SHA256)
 	u.watchDrop(info.SHA256)
 	u.rotateSpool(spool, info.VaultID, info.Epoch)
-	return nil
+	return made, nil
 }
 
 // noteOf is the note of a backup that was just made.

@@ -132,6 +132,52 @@ func TestBackupFollowsAChange(t *testing.T) {
 	}
 }
 
+// Who copies backups is told of one that the daemon made by itself, once there is
+// somewhere to copy it to; not of the one that he made by asking.
+func TestBackupDueIsTold(t *testing.T) {
+	k := startKept(t)
+	k.until("the first backup", func(st ipc.BackupStatus) bool { return st.Spooled == 1 && !st.Pending })
+	s := listen(t, k.Daemon, k.who)
+	due := func() (n int) { // told before an event that comes after
+		if err := k.Lock(t.Context(), k.who); err != nil {
+			t.Fatal(err)
+		}
+		k.unlock()
+		for e := range s.events {
+			switch e.Type {
+			case ipc.EventBackupDue:
+				n++
+			case ipc.EventUnlocked:
+				return n
+			}
+		}
+		return n
+	}
+	change := func(name string, spooled int) {
+		t.Helper()
+		k.add(name)
+		k.clock.pass(31 * time.Second)
+		k.until(name, func(st ipc.BackupStatus) bool { return st.Spooled == spooled && !st.Pending })
+	}
+	change("alice", 2)
+	if n := due(); n != 0 {
+		t.Errorf("told %d times with nowhere to copy to", n)
+	}
+	if _, err := k.AddDestination(t.Context(), k.who, ipc.AddDestinationRequest{Path: "/media/stick"}); err != nil {
+		t.Fatal(err)
+	}
+	k.add("bob")
+	k.run()
+	if n := due(); n != 0 {
+		t.Errorf("told %d times of a backup that was asked for", n)
+	}
+	k.add("carol")
+	k.clock.pass(31 * time.Second)
+	if e := s.next(t, ipc.EventBackupDue); e.Detail != "" {
+		t.Errorf("%+v", e)
+	}
+}
+
 // A backup is made while the vault is locked, and opened when it is unlocked.
 func TestBackupWhileLocked(t *testing.T) {
 	k := startKept(t)

@@ -21,7 +21,7 @@ func (d *Daemon) PlanBackupRun(ctx context.Context, p ipc.Principal, _ ipc.Backu
 	}
 	s := u.sess.Load()
 	fold := s != nil && s.vault.CountersAhead() >= vault.CounterMargin
-	if err := u.makeBackup(ctx, fold); err != nil {
+	if _, err := u.makeBackup(ctx, fold); err != nil {
 		d.log.Warn("a run has no new backup to copy", "uid", u.uid, "err", err)
 	}
 	u.openSpooled()

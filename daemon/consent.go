@@ -70,6 +70,31 @@ func (u *user) allow(ctx context.Context, s *session, a vault.Account, w wish) e
 	return u.askConsent(ctx, s, a, key, w)
 }
 
+// allowAll is allow for several accounts. Without an agent to ask it spends no
+// grant unless all are there, and names the accounts that have none.
+func (u *user) allowAll(ctx context.Context, s *session, accounts []vault.Account, w wish) error {
+	if !w.agent {
+		var without []ipc.Item
+		for _, a := range accounts {
+			key := grantKey{asker: askerOf(w.who), action: w.action, account: a.ID}
+			if u.modesOf().of(a.ID) == ipc.GrantAsk && !u.grants.covers(key, u.d.clock.Elapsed()) {
+				without = append(without, ipc.Item{ID: a.ID, Name: display(a)})
+			}
+		}
+		if len(without) > 0 {
+			e := errConsent("")
+			e.Items = without
+			return e
+		}
+	}
+	for _, a := range accounts {
+		if err := u.allow(ctx, s, a, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // consented says whether no question is left, and then how it comes out.
 func (u *user) consented(key grantKey, w wish) (done bool, err error) {
 	switch u.modesOf().of(key.account) {

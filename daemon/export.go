@@ -14,21 +14,28 @@ import (
 // ExportAccounts implements [ipc.Accounts].
 func (d *Daemon) ExportAccounts(ctx context.Context, p ipc.Principal, r ipc.ExportRequest) (ipc.Export, error) {
 	defer wipeAuth(&r.Auth)
-	u, err := d.user(&p)
+	w := wish{action: ipc.GrantReveal, who: p}
+	var err error
+	if w.agent, err = withAgent(r.Interaction); err != nil {
+		return ipc.Export{}, err
+	}
+	u, s, err := d.openedFor(ctx, &p, w)
 	if err != nil {
 		return ipc.Export{}, err
 	}
-	s, err := u.open(true)
+	leaving, refused, err := u.chosen(s, r.Accounts)
 	if err != nil {
 		return ipc.Export{}, err
 	}
-	leaving, refused, err := chosen(s, r.Accounts)
-	if err != nil {
+	if err := u.allowAll(ctx, s, leaving, w); err != nil {
 		return ipc.Export{}, err
 	}
 	out := ipc.Export{Version: ipc.Version, Accounts: []ipc.Exported{}, Refused: refused}
 	if len(leaving) > 0 {
-		out.Accounts, err = u.exportAll(ctx, p, s, leaving, r.Auth)
+		err = u.asked(ctx, p, onlyTouch(leaving), r.Auth, w, func(auth ipc.Auth) (err error) {
+			out.Accounts, err = u.exportAll(ctx, p, s, leaving, auth)
+			return err
+		})
 	}
 	for _, x := range refused {
 		u.audit(entry{action: actExport, object: x.ID, by: p, detail: "refused"})
@@ -55,7 +62,7 @@ func (u *user) auditExport(p ipc.Principal, accounts []vault.Account, err error)
 }
 
 // chosen are the accounts that are meant and may leave, and those that may not.
-func chosen(s *session, ids []string) (leaving []vault.Account, refused []ipc.Item, err error) {
+func (u *user) chosen(s *session, ids []string) (leaving []vault.Account, refused []ipc.Item, err error) {
 	if len(ids) == 0 {
 		return nil, nil, ipc.Errorf(ipc.InvalidArgument, "no account was named")
 	}
@@ -74,7 +81,11 @@ func chosen(s *session, ids []string) (leaving []vault.Account, refused []ipc.It
 			continue
 		}
 		seen[id] = true
-		if reason := mayNotLeave(a); reason != "" {
+		reason := mayNotLeave(a)
+		if reason == "" && u.modesOf().of(id) == ipc.GrantDeny {
+			reason = "its grant mode is deny"
+		}
+		if reason != "" {
 			refused = append(refused, ipc.Item{ID: a.ID, Name: display(a), Reason: reason})
 			continue
 		}
@@ -127,18 +138,25 @@ func (u *user) exportAll(ctx context.Context, p ipc.Principal, s *session, accou
 	return out, nil
 }
 
+func wantsTouch(a vault.Account) bool { return a.Class == tokens.ClassTouch }
+
+// onlyTouch is the account that a touch is for; none where it is for several, for
+// it names none then.
+func onlyTouch(accounts []vault.Account) vault.Account {
+	at := slices.IndexFunc(accounts, wantsTouch)
+	if at < 0 || slices.ContainsFunc(accounts[at+1:], wantsTouch) {
+		return vault.Account{}
+	}
+	return accounts[at]
+}
+
 // useAll is use for several accounts: f has the secret of each for the time of
 // its call, and a token is asked once.
 func (u *user) useAll(ctx context.Context, p ipc.Principal, s *session, accounts []vault.Account, auth ipc.Auth, ids []string, f func(id string, key []byte) error) error {
-	at := slices.IndexFunc(accounts, func(a vault.Account) bool { return a.Class == tokens.ClassTouch })
-	if at < 0 {
+	if !slices.ContainsFunc(accounts, wantsTouch) {
 		return s.vault.UseAll(ctx, ids, vault.Way{}, f)
 	}
-	only := accounts[at]
-	if slices.ContainsFunc(accounts[at+1:], func(a vault.Account) bool { return a.Class == tokens.ClassTouch }) {
-		only = vault.Account{} // the touch is for more than one, and names none
-	}
-	o, ctx, done, err := u.touchWay(ctx, p, s, auth, only, false)
+	o, ctx, done, err := u.touchWay(ctx, p, s, auth, onlyTouch(accounts), false)
 	if err != nil {
 		return err
 	}

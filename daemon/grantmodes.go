@@ -25,6 +25,8 @@ type modes struct {
 	data modesData
 	// problem is why the file was not used.
 	problem error
+	// closed says that the file is another's now: nothing is written any more.
+	closed bool
 }
 
 type modesData struct {
@@ -35,6 +37,9 @@ type modesData struct {
 
 // modesVersion is that of the file's format.
 const modesVersion = 1
+
+// modesName is the file in the user's folder.
+const modesName = "grants.json"
 
 func readModes(path string, log *slog.Logger) *modes {
 	m := &modes{path: path, data: modesData{Mode: ipc.GrantOff}}
@@ -119,6 +124,9 @@ func (m *modes) set(account string, mode ipc.GrantMode) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.closed {
+		return errNoVault()
+	}
 	d := m.data
 	d.Version, d.Accounts = modesVersion, maps.Clone(d.Accounts)
 	switch {
@@ -141,6 +149,16 @@ func (m *modes) set(account string, mode ipc.GrantMode) error {
 	}
 	m.data, m.problem = d, nil
 	return nil
+}
+
+// close ends the modes: their folder goes.
+func (m *modes) close() {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
 }
 
 // modesOf is the user's modes, nil where he has no folder.

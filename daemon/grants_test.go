@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -122,6 +123,66 @@ func code(t *testing.T, d *daemon.Daemon, p ipc.Principal, ref, interaction stri
 		t.Errorf("the code is %q with the error %v", c.Code, err)
 	}
 	return err
+}
+
+// An export needs a grant for the secret of each account, spends none in vain, and
+// leaves out what is denied.
+func TestExportWantsConsent(t *testing.T) {
+	d, p := asking(t, nil)
+	list, err := d.Accounts(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{list.Accounts[0].ID, list.Accounts[1].ID}
+	export := func(interaction string) (ipc.Export, error) {
+		return d.ExportAccounts(t.Context(), p, ipc.ExportRequest{Accounts: ids, Interaction: interaction})
+	}
+	without := func(want ...string) {
+		t.Helper()
+		_, err := export("")
+		var e *ipc.Error
+		if !errors.As(err, &e) || e.Kind != ipc.ConsentRequired {
+			t.Fatalf("%v", err)
+		}
+		got := []string{}
+		for _, it := range e.Items {
+			got = append(got, it.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("%v have no grant, not %v", got, want)
+		}
+	}
+	allow := func(action ipc.GrantAction, refs ...string) {
+		t.Helper()
+		if _, err := d.AllowGrant(t.Context(), p, ipc.AllowRequest{Action: action, Accounts: refs, For: ipc.GrantOnce}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allow(ipc.GrantCode, ids...) // for codes opens no secret
+	without(ids...)
+	allow(ipc.GrantReveal, ids[0])
+	without(ids[1])
+	without(ids[1])
+	allow(ipc.GrantReveal, ids[1])
+	if x, err := export(""); err != nil || len(x.Accounts) != 2 {
+		t.Fatalf("%d accounts, %v", len(x.Accounts), err)
+	}
+	without(ids...)
+	_, err = export("agent")
+	wantKind(t, err, ipc.ConsentRequired) // there is none
+	g := join(t, d, p, says(true, ipc.GrantOnce))
+	if x, err := export("agent"); err != nil || len(x.Accounts) != 2 || g.questions() != 2 {
+		t.Fatalf("%d accounts after %d questions, %v", len(x.Accounts), g.questions(), err)
+	}
+	_, err = export("nobody")
+	wantKind(t, err, ipc.InvalidArgument)
+	if _, err := d.SetGrantMode(t.Context(), p, ipc.SetGrantModeRequest{Account: ids[1], Mode: ipc.GrantDeny}); err != nil {
+		t.Fatal(err)
+	}
+	without(ids[0])
+	if x, err := export("agent"); err != nil || len(x.Accounts) != 1 || len(x.Refused) != 1 || x.Refused[0].ID != ids[1] {
+		t.Fatalf("%+v, %v", x.Refused, err)
+	}
 }
 
 func TestGrantModes(t *testing.T) {

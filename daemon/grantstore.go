@@ -38,7 +38,7 @@ const unlocking ipc.GrantAction = "unlock"
 const grantLimit = 10 * time.Minute
 
 const (
-	keptGrants   = 256 // of one user; the oldest go first
+	keptGrants   = maxAllowed // of one user; the oldest go first
 	keptRefusals = 256
 )
 
@@ -88,6 +88,14 @@ func (g *grants) use(key grantKey, now time.Duration, passive bool) bool {
 		return true
 	}
 	return false
+}
+
+// covers says whether use would find a grant, and spends none.
+func (g *grants) covers(key grantKey, now time.Duration) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.expire(now)
+	return slices.ContainsFunc(g.list, func(have *grant) bool { return have.key == key })
 }
 
 // add makes a grant, unless the session it belongs to has ended.

@@ -23,14 +23,11 @@ func withAgent(interaction string) (bool, error) {
 // wishes: the vault is unlocked by his agent if need be, and the user is asked
 // for his consent.
 func (d *Daemon) granted(ctx context.Context, p *ipc.Principal, ref string, w wish) (*user, *session, vault.Account, error) {
-	u, s, a, err := d.account(p, ref, !w.passive)
-	var e *ipc.Error
-	if w.agent && !w.passive && errors.As(err, &e) && e.Kind == ipc.VaultLocked && !e.Meanwhile {
-		if err := d.unlockByAgent(ctx, *p, err); err != nil {
-			return nil, nil, vault.Account{}, err
-		}
-		u, s, a, err = d.account(p, ref, !w.passive)
+	u, s, err := d.openedFor(ctx, p, w)
+	if err != nil {
+		return nil, nil, vault.Account{}, err
 	}
+	a, err := s.index.Load().find(ref)
 	if err != nil {
 		return nil, nil, vault.Account{}, err
 	}
@@ -41,6 +38,23 @@ func (d *Daemon) granted(ctx context.Context, p *ipc.Principal, ref string, w wi
 	}
 	w.who = *p
 	return u, s, a, u.allow(ctx, s, a, w)
+}
+
+// openedFor is the caller's open vault, unlocked by his agent if need be.
+func (d *Daemon) openedFor(ctx context.Context, p *ipc.Principal, w wish) (*user, *session, error) {
+	u, err := d.user(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := u.open(!w.passive)
+	var e *ipc.Error
+	if w.agent && !w.passive && errors.As(err, &e) && e.Kind == ipc.VaultLocked && !e.Meanwhile {
+		if err := d.unlockByAgent(ctx, *p, err); err != nil {
+			return nil, nil, err
+		}
+		s, err = u.open(!w.passive)
+	}
+	return u, s, err
 }
 
 // mayReveal fails for an account whose secret is not handed out.
@@ -55,12 +69,16 @@ func mayReveal(a vault.Account) error {
 }
 
 // asked runs call, with the PIN from the agent where a token wants one and the
-// caller gave none.
+// caller gave none. a can be none, where it is for several.
 func (u *user) asked(ctx context.Context, p ipc.Principal, a vault.Account, auth ipc.Auth, w wish, call func(ipc.Auth) error) error {
 	if !w.agent || len(auth.PIN) > 0 || len(auth.RecoveryPassword) > 0 || len(auth.RecoveryKey) > 0 {
 		return call(auth)
 	}
-	return u.untilPIN(ctx, p, new(accountRef(a)), auth, call, nil)
+	var ref *ipc.AccountRef
+	if a.ID != "" {
+		ref = new(accountRef(a))
+	}
+	return u.untilPIN(ctx, p, ref, auth, call, nil)
 }
 
 // maxPINs is how often the agent is asked for a PIN by one call.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -123,6 +124,9 @@ func (u *user) leftFiles(store *vault.Store) []ipc.LeftFiles {
 	add("spool", filepath.Join(u.dir, spoolName), spooled, false)
 	for _, dir := range store.Aside() {
 		add("aside", dir, 1, false)
+	}
+	if _, err := os.Lstat(filepath.Join(u.dir, modesName)); err == nil {
+		add("grants", filepath.Join(u.dir, modesName), 1, false)
 	}
 	add("audit", filepath.Join(u.dir, auditName), 1, true)
 	add("notes", filepath.Join(u.dir, notesName), 1, true)

@@ -127,6 +127,7 @@ func (u *user) purge(p ipc.Principal, vaultID string) ([]ipc.Warning, error) {
 	u.keeper.forget()
 	clear(u.labels)
 	u.handed = nil
+	u.grants.forgive(func(grantKey) bool { return true })
 	u.problem.Store(nil)
 	if err := u.reopen(); err != nil { // the next call tries again
 		u.d.log.Warn("cannot open the folder of a user whose vault was purged", "uid", u.uid, "err", err)
@@ -146,6 +147,7 @@ func (k *keeper) forget() {
 // writes nothing there any more. It needs u.mu.
 func (u *user) letGo() {
 	u.notes.close()
+	u.modes.close()
 	if u.log != nil {
 		if err := u.log.Close(); err != nil {
 			u.d.log.Warn("cannot close the audit log", "uid", u.uid, "err", err)
@@ -154,7 +156,7 @@ func (u *user) letGo() {
 	if err := u.store.Close(); err != nil {
 		u.d.log.Warn("cannot let go of a vault's folder", "uid", u.uid, "err", err)
 	}
-	u.store, u.log, u.logErr, u.notes, u.folder = nil, nil, nil, nil, nil
+	u.store, u.log, u.logErr, u.notes, u.modes, u.folder = nil, nil, nil, nil, nil, nil
 }
 
 // reopen opens what is in the user's folder now. It needs u.mu.

@@ -40,13 +40,19 @@ func TestPurge(t *testing.T) {
 	add(t, d, other, aliceURI)
 	events := listen(t, d, other)
 	others := func() []string { // but for backups, which come by themselves sooner or later
-		return slices.DeleteFunc(tree(t, filepath.Join(dir, "users", "1001")), func(f string) bool { return strings.HasPrefix(f, "backups") })
+		return slices.DeleteFunc(tree(t, filepath.Join(dir, "users", "1001")), func(f string) bool { return strings.HasPrefix(f, "backups") || strings.HasSuffix(f, ".tmp") })
 	}
 	before := others()
 
 	id := initSoft(t, d, p).Vault.ID
 	add(t, d, p, aliceURI)
 	add(t, d, p, counterURI)
+	if _, err := d.SetGrantMode(t.Context(), p, ipc.SetGrantModeRequest{Mode: ipc.GrantDeny, Account: "alice"}); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := d.Leaving(t.Context(), p); err != nil || !slices.ContainsFunc(left.Files, func(f ipc.LeftFiles) bool { return f.Kind == "grants" && !f.Stays }) {
+		t.Fatalf("the modes of grants are not said to go: %+v, %v", left.Files, err)
+	}
 	own := listen(t, d, p)
 	_, err := d.Purge(t.Context(), p, ipc.PurgeRequest{})
 	wantKind(t, err, ipc.InvalidArgument)
@@ -104,6 +110,9 @@ func TestPurge(t *testing.T) {
 	}
 	_, err = d.Accounts(t.Context(), p)
 	wantKind(t, err, ipc.NoVault)
+	if st, err := d.Status(t.Context(), p); err != nil || st.Grants.Accounts != 0 || st.Grants.Mode != ipc.GrantOff {
+		t.Errorf("the modes outlive the vault: %+v, %v", st.Grants, err)
+	}
 	_, err = d.Purge(t.Context(), p, ipc.PurgeRequest{Confirm: id, WithoutBackup: true})
 	wantKind(t, err, ipc.NoVault)
 

@@ -139,7 +139,7 @@ func (u *user) openStore() (*vault.Store, error) {
 		u.d.log.Error("cannot open the audit log", "uid", u.uid, "err", u.logErr)
 	}
 	u.notes = readNotes(filepath.Join(u.dir, notesName), u.d.log)
-	u.modes = readModes(filepath.Join(u.dir, "grants.json"), u.d.log)
+	u.modes = readModes(filepath.Join(u.dir, modesName), u.d.log)
 	u.settleOpened()
 	return store, nil
 }

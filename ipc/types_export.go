@@ -6,6 +6,8 @@ type ExportRequest struct {
 	Auth Auth `json:"auth,omitzero"`
 	// Accounts are the ids, at least one; each is handed out once.
 	Accounts []string `json:"accounts"`
+	// Interaction is as in CodeRequest; the user is asked about each account.
+	Interaction string `json:"interaction,omitempty"`
 }
 
 // Export is what left the vault. Each account that did is in the audit log.

@@ -91,8 +91,8 @@ type LeftToken struct {
 
 // LeftFiles are files or folders of one kind in the daemon's state folder.
 type LeftFiles struct {
-	// Kind is "vault", "generations", "aside", "undo", "spool", "soft", "audit" or
-	// "notes".
+	// Kind is "vault", "generations", "aside", "undo", "spool", "soft", "grants"
+	// (what programs need to be handed codes), "audit" or "notes".
 	Kind string `json:"kind"`
 	Path string `json:"path"`
 	// Count is how many of them there are.

@@ -11,6 +11,10 @@ const adviceBringBack = "tokenctl backup restore FILE shows what is missing here
 // adviceTimerGone removes the timer of backups, which has nothing to copy any more.
 const adviceTimerGone = "tokenctl backup schedule remove"
 
+// adviceAgentGone removes what starts the agent, which has nothing to ask about any
+// more.
+const adviceAgentGone = "tokenctl agent remove"
+
 // adviceUnbacked is about a vault that would be lost for good; missing are the
 // flags that say so.
 func adviceUnbacked(v ipc.Vault, missing string) []string {

@@ -6,8 +6,11 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +21,7 @@ import (
 func TestConsentAtTheTerminal(t *testing.T) {
 	f := opened("GitHub me session totp")
 	f.grants.mode = ipc.GrantAsk
+	given := func() []ipc.Grant { f.mu.Lock(); defer f.mu.Unlock(); return slices.Clone(f.grants.given) }
 	code := regexp.MustCompile(`[0-9]{6}\r\n$`)
 	ask := `Hand out a code of github\? \(yes/10min/lock/no\) \[no\]: `
 	for answer, exit := range map[string]int{"": 15, "no": 15, "yes": 0, "perhaps\nyes": 0} {
@@ -25,23 +29,43 @@ func TestConsentAtTheTerminal(t *testing.T) {
 		if out := x.ends(exit); (exit == 0) != (code.MatchString(out)) {
 			t.Errorf("after %q:\n%s", answer, out)
 		}
-		if len(f.grants.given) != 0 {
-			t.Errorf("after %q more was granted than once: %+v", answer, f.grants.given)
+		if got := given(); len(got) != 0 {
+			t.Errorf("after %q more was granted than once: %+v", answer, got)
 		}
 	}
 	at(t, f, "code", "github").sees(ask).types("lock\n").ends(0)
-	if len(f.grants.given) != 1 || f.grants.given[0].For != ipc.GrantToLock || f.grants.given[0].Action != ipc.GrantCode {
-		t.Errorf("granted: %+v", f.grants.given)
+	if got := given(); len(got) != 1 || got[0].For != ipc.GrantToLock || got[0].Action != ipc.GrantCode {
+		t.Errorf("granted: %+v", got)
 	}
 	if out := at(t, f, "code", "github").ends(0); strings.Contains(out, "Hand out") {
 		t.Errorf("asked again:\n%s", out)
 	}
 	at(t, f, "code", "github", "--no-input").ends(0)
+	f.mu.Lock()
 	f.grants.given = nil
+	f.mu.Unlock()
 	at(t, f, "code", "github", "--no-input").ends(10)
 	// Who typed yes to see the secret is not asked again.
 	at(t, f, "account", "show", "github", "--qr").sees("Type yes to go on: ").types("yes\n").sees("clear the screen").ends(0)
 	at(t, f, "account", "show", "github", "--uri", "--yes").sees("Hand out the secret of GitHub:me").types("no\n").ends(15)
+}
+
+// Who typed yes to an export is not asked again; who gave --yes is, once for all
+// accounts, and without a terminal nothing leaves.
+func TestConsentToAnExport(t *testing.T) {
+	f := opened("GitHub me session totp", "GitLab me session totp")
+	f.grants.mode = ipc.GrantAsk
+	dir := t.TempDir()
+	export := func(name string, more ...string) *terminal {
+		return at(t, f, append([]string{"export", "--format", "otpauth", "--output", filepath.Join(dir, name)}, more...)...)
+	}
+	export("a").sees("Export 2 accounts").types("yes\n").ends(0)
+	export("b", "--yes").sees(`Hand out the secret of 2 accounts\?`).types("no\n").ends(15)
+	export("b", "--yes").sees(`Hand out the secret of 2 accounts\?`).types("yes\n").ends(0)
+	export("c", "--yes", "--no-input").ends(10)
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+		t.Errorf("%v, %v", entries, err)
+	}
 }
 
 // TestAgentUnits writes what starts the agent, with words that need quoting.

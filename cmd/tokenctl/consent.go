@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -38,15 +39,15 @@ func (c *cli) withConsent(ctx context.Context, action ipc.GrantAction, account, 
 	if err != nil {
 		return err
 	}
-	if err := c.allow(ctx, action, account, scope); err != nil {
+	if err := c.allow(ctx, action, scope, account); err != nil {
 		return err
 	}
 	return call()
 }
 
 // allow grants tokenctl what the user has just agreed to.
-func (c *cli) allow(ctx context.Context, action ipc.GrantAction, account string, scope ipc.GrantScope) error {
-	_, err := c.daemon().AllowGrant(ctx, ipc.AllowRequest{Action: action, Accounts: []string{account}, For: scope})
+func (c *cli) allow(ctx context.Context, action ipc.GrantAction, scope ipc.GrantScope, accounts ...string) error {
+	_, err := c.daemon().AllowGrant(ctx, ipc.AllowRequest{Action: action, Accounts: accounts, For: scope})
 	return err
 }
 
@@ -86,7 +87,31 @@ func (c *cli) revealAgreed(ctx context.Context, agreed bool, a ipc.Account, call
 	if ipc.KindOf(err) != ipc.ConsentRequired {
 		return err
 	}
-	if err := c.allow(ctx, ipc.GrantReveal, a.ID, ipc.GrantOnce); err != nil {
+	if err := c.allow(ctx, ipc.GrantReveal, ipc.GrantOnce, a.ID); err != nil {
+		return err
+	}
+	return call()
+}
+
+// exportAgreed is revealAgreed for several accounts, of which the error names those
+// that the user has to agree to.
+func (c *cli) exportAgreed(ctx context.Context, agreed bool, call func() error) error {
+	err := call()
+	var e *ipc.Error
+	if ipc.KindOf(err) != ipc.ConsentRequired || !errors.As(err, &e) || len(e.Items) == 0 || !agreed && !c.canAsk() {
+		return err
+	}
+	scope := ipc.GrantOnce
+	if !agreed {
+		if scope, err = c.askScope(ctx, ipc.GrantReveal, plural(len(e.Items), "account")); err != nil {
+			return err
+		}
+	}
+	ids := make([]string, len(e.Items))
+	for i, it := range e.Items {
+		ids[i] = it.ID
+	}
+	if err := c.allow(ctx, ipc.GrantReveal, scope, ids...); err != nil {
 		return err
 	}
 	return call()

@@ -239,8 +239,10 @@ func (c *cli) takeOut(ctx context.Context, f *exportFlags, e exporter, accounts 
 	}
 	var out ipc.Export
 	err := c.open(ctx, &f.auth, func(ctx context.Context, auth ipc.Auth) (err error) {
-		out, err = c.daemon().ExportAccounts(ctx, ipc.ExportRequest{Auth: auth, Accounts: ids})
-		return err
+		return c.exportAgreed(ctx, !f.yes, func() error {
+			out, err = c.daemon().ExportAccounts(ctx, ipc.ExportRequest{Auth: auth, Accounts: ids})
+			return err
+		})
 	})
 	if err != nil {
 		return nil, err

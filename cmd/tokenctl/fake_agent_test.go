@@ -47,6 +47,32 @@ func (g *fakeGrants) consent(a ipc.AccountRef, action ipc.GrantAction) error {
 	return ipc.Errorf(ipc.ConsentRequired, "codes of this account are handed out with the user's consent only")
 }
 
+// mayExport names the accounts that the user has to agree to first; then it spends
+// what he agreed to.
+func (f *fake) mayExport(ids []string) error {
+	refs, without := []ipc.AccountRef{}, []ipc.Item{}
+	for _, id := range ids {
+		a, err := f.accountRef(id)
+		if err != nil {
+			return err
+		}
+		refs = append(refs, a)
+		given := func(g ipc.Grant) bool { return g.Account.ID == a.ID && g.Action == ipc.GrantReveal }
+		if f.grants.modeOf(a.ID) == ipc.GrantAsk && !slices.ContainsFunc(f.grants.given, given) {
+			without = append(without, ipc.Item{ID: a.ID, Name: a.Issuer + " " + a.Name})
+		}
+	}
+	if len(without) > 0 {
+		return &ipc.Error{Kind: ipc.ConsentRequired, Message: "secrets of these accounts are handed out with the user's consent only", Items: without}
+	}
+	for _, a := range refs {
+		if err := f.grants.consent(a, ipc.GrantReveal); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (f *fake) grantList() ipc.GrantList {
 	return ipc.GrantList{
 		Version: 1, Mode: f.grants.modeOf(""), Accounts: f.grants.own, Grants: f.grants.given,

@@ -460,6 +460,9 @@ func (f *fake) ExportAccounts(_ context.Context, _ ipc.Principal, r ipc.ExportRe
 	if err := f.enter(true); err != nil {
 		return ipc.Export{}, err
 	}
+	if err := f.mayExport(r.Accounts); err != nil {
+		return ipc.Export{}, err
+	}
 	out := ipc.Export{Version: 1, Accounts: []ipc.Exported{}, Refused: []ipc.Item{}}
 	for _, id := range r.Accounts {
 		i, err := f.find(id)

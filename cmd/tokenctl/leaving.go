@@ -21,6 +21,8 @@ type here struct {
 	Installed []string `json:"installed"`
 	// Timer is the unit of the timer that copies backups, where it is installed.
 	Timer string `json:"timer,omitempty"`
+	// Agent is what starts the agent with the user's session, where it is installed.
+	Agent string `json:"agent,omitempty"`
 }
 
 // seenBackup is what was found at the path of a backup.
@@ -67,6 +69,9 @@ func (c *cli) lookAround(left ipc.Leaving) here {
 	}
 	if t, err := c.newTimer(); err == nil && t.installed() {
 		h.Timer = cmp.Or(t.path(), t.kind())
+	}
+	if s, err := c.agentStarter(); err == nil && isThere(s.path) {
+		h.Agent = s.path
 	}
 	return h
 }

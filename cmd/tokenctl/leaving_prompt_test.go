@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -69,13 +70,30 @@ func TestPurgeAsks(t *testing.T) {
 	sum := sha256.Sum256([]byte("the backup"))
 	f.backedSum = hex.EncodeToString(sum[:])
 
+	config := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", config)
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	if err := os.Mkdir(filepath.Join(config, "autostart"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(config, "autostart", autostartFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	agent := runtime.GOOS == "linux"
 	x := at(t, f, "purge")
 	x.sees("2 accounts:").sees("GitHub:me").sees(`Bank:me \(its counter is ahead`).sees("2 changes since").sees("3 earlier states")
 	x.sees("b.tokend").sees(`with 1 account; opened .*; opens with\s+recovery password`).sees("Keys on YubiKey: slots 82, 83").sees("One entry of the audit log")
+	if agent {
+		x.sees(`What starts the agent with your session:\s`).sees(autostartFile)
+	}
 	x.sees("survive on an SSD").sees(`first 8 characters of the vault's id \(01234567\): `).types("yes\n").sees("cancelled").ends(15)
 	x = at(t, f, "purge")
 	x.sees(`\(01234567\): `).types("01234567\n").sees("vault 0123456789abcdef is gone")
-	x.sees("tokenctl token wipe slot1").sees("tokenctl backup restore .*b.tokend").sees("rm -r /state ").ends(0)
+	x.sees("tokenctl token wipe slot1")
+	if agent {
+		x.sees(`tokenctl agent\s+remove`)
+	}
+	x.sees("tokenctl backup restore .*b.tokend").sees("rm -r /state ").ends(0)
 	at(t, f, "purge").sees("there is no vault").ends(11)
 
 	// A backup that is not there any more does not count, whatever the daemon knows.

@@ -30,6 +30,9 @@ func (c *cli) sayLeaving(r *remains) {
 	if r.Here.Timer != "" {
 		c.say("- The timer that copies backups: %s", clean(r.Here.Timer))
 	}
+	if r.Here.Agent != "" {
+		c.say("- What starts the agent with your session: %s", clean(r.Here.Agent))
+	}
 	c.say("")
 	c.say("A deleted file can survive on an SSD or in a snapshot of the disk. It is sealed: whoever finds it")
 	c.say("needs an enrolled token with its PIN, or the recovery password, as for a backup.")
@@ -100,6 +103,8 @@ func lostFiles(f ipc.LeftFiles) string {
 		return plural(f.Count, "undo snapshot") + " of restores and imports"
 	case "spool":
 		return plural(f.Count, "backup") + " that the daemon keeps itself (copies elsewhere stay)"
+	case "grants":
+		return "the grant modes: which programs need your consent"
 	case "audit":
 		return "the audit log"
 	}
@@ -193,6 +198,9 @@ func (c *cli) sayLeftovers(r *remains) {
 	if r.Here.Timer != "" {
 		c.say("Left: the timer that copies backups; remove it: %s", adviceTimerGone)
 	}
+	if r.Here.Agent != "" {
+		c.say("Left: what starts the agent with your session; remove it: %s", adviceAgentGone)
+	}
 	for _, path := range r.Here.Installed {
 		c.say("Left: %s", clean(path))
 	}
@@ -212,6 +220,9 @@ func (c *cli) sayPurged(res ipc.PurgeResult, r *remains) {
 	}
 	if r.Here.Timer != "" {
 		c.say("to remove the timer that copies backups: %s", adviceTimerGone)
+	}
+	if r.Here.Agent != "" {
+		c.say("to remove what starts the agent with your session: %s", adviceAgentGone)
 	}
 	for i, b := range slices.Backward(r.Here.Backups) {
 		if b.Whole && len(r.Backups[i].OpenedBy) > 0 {

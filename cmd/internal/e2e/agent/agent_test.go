@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -47,10 +48,8 @@ func TestScriptGetsCodeThroughAgent(t *testing.T) {
 
 	script := d.begin("code", "Example:session", "--interaction", "agent")
 	d.sees("desk key", 1)
-	if !strings.Contains(d.screen.String(), fmt.Sprintf("(%d)", script.cmd.Process.Pid)) {
-		t.Errorf("the requester is not named: %q", d.screen)
-	}
-	d.types("12345\r") // too short for a card: no try is spent
+	d.sees(fmt.Sprintf("(%d)", script.cmd.Process.Pid), 1) // the requester
+	d.types("12345\r")                                     // too short for a card: no try is spent
 	d.sees("it was not used", 1)
 	d.types("111111\r")
 	d.sees("2 tries", 1)
@@ -321,6 +320,34 @@ func TestSurvives(t *testing.T) {
 	d.session.stop()
 	d.session.start()
 	touch("a restart of the bus", d.session.serveNotes())
+}
+
+// TestBackupWhenTold changes the vault, and finds a backup in a folder that only the
+// agent copies to.
+func TestBackupWhenTold(t *testing.T) {
+	d := newDesk(t)
+	d.Stop()
+	d.Args = append(d.Args, "--config", e2e.File(t, "[backup]\ndebounce = \"1s\"\n"))
+	d.Start()
+	d.unlock()
+	d.agent()
+	folder := t.TempDir()
+	d.OK("", "backup", "destination", "add", folder)
+	copies := func() int {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !strings.HasSuffix(e.Name(), ".tokend") }))
+	}
+	before := copies()
+	d.OK("otpauth://totp/Example:new?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Example", "account", "add", "--uri-file", "-")
+	e2e.Eventually(t, time.Minute, func() error {
+		if n := copies(); n <= before {
+			return fmt.Errorf("%d backups are in the folder, as before", n)
+		}
+		return nil
+	})
 }
 
 // TestWithoutDesktop says what it can do without a notification service or a
