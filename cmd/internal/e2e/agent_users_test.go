@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os/exec"
@@ -66,9 +65,9 @@ func TestOtherUsersAgent(t *testing.T) {
 		t.Errorf("bob's agent is zoey's: %s", out)
 	}
 	zoeys := agent(zoey)
-	var answer bytes.Buffer
+	answer := new(lockedBuffer)
 	script := wish(zoey)
-	script.Stdout = &answer
+	script.Stdout = answer
 	if err := script.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -97,12 +96,12 @@ func TestOtherUsersAgent(t *testing.T) {
 	if err := bus.python(bob, nil, busCall{root, managerIface, "GenerateCode", []any{"Zoeysbank", []opt{{"interaction", "agent"}}}}); err == nil || !strings.Contains(err.Error(), ownError+"NotFound") {
 		t.Errorf("bob asks for zoey's account over the bus: %v", err)
 	}
-	if answer.Len() != 0 {
-		t.Errorf("zoey's program was answered: %s", &answer)
+	if answer.String() != "" {
+		t.Errorf("zoey's program was answered: %s", answer)
 	}
 	call(zoey, "-d", `{"operation":"`+operation+`","allow":true,"for":"once"}`, "http://tokend/v1/agent/answer")
 	if err := script.Wait(); err != nil || !strings.Contains(answer.String(), `"code":"`) {
-		t.Errorf("zoey's own yes: %v %s", err, &answer)
+		t.Errorf("zoey's own yes: %v %s", err, answer)
 	}
 	for _, word := range []string{"consent", "oey", account, operation} {
 		if strings.Contains(bobs.String(), word) {
