@@ -59,6 +59,11 @@ test  xmllint                                    libxml2-utils         yes check
 test  /usr/bin/pinentry-tty                      pinentry-tty          yes asks for PINs in a terminal, for the agent in the session
 test  pinentry-curses                            pinentry-curses       yes the same, another one
 test  /usr/lib/python3/dist-packages/dbusmock    python3-dbusmock      yes plays logind on them
+test  jq                                         jq                    yes reads JSON in the guides' examples
+test  ssh                                        openssh-client        yes signs in with a code, as a guide's example does
+test  openconnect                                openconnect           yes the same, a VPN's client
+test  /usr/sbin/openvpn                          openvpn               yes the same, another one, and its server
+test  systemd-analyze                            systemd               yes reads the units of a guide
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with

@@ -156,6 +156,9 @@ func (a *agent) sayAbilities(can []string, told *string) {
 		}
 	}
 	if text != *told {
+		if *told == "" && a.c.errTTY {
+			a.c.say("Ctrl-C ends the agent, and leaves the vault as it is")
+		}
 		*told = text
 		a.c.say("%s", clean(text))
 	}

@@ -73,10 +73,15 @@ func (c *cli) showMode(ctx context.Context) error {
 		return c.printJSON(list)
 	}
 	c.print("%s", clean(string(list.Mode)))
+	c.sayOwnModes(list)
+	return nil
+}
+
+// sayOwnModes names the accounts for which the user's mode does not hold.
+func (c *cli) sayOwnModes(list ipc.GrantList) {
 	for _, a := range list.Accounts {
 		c.say("%s has a mode of its own: %s", grantAccount(a.Account), clean(string(a.Mode)))
 	}
-	return nil
 }
 
 func (c *cli) setMode(ctx context.Context, r ipc.SetGrantModeRequest) error {
@@ -90,8 +95,11 @@ func (c *cli) setMode(ctx context.Context, r ipc.SetGrantModeRequest) error {
 	switch {
 	case r.Inherit:
 		c.say("done: the account has no mode of its own any more")
+	case r.Account != "":
+		c.say("done: the mode of %s is %s", clean(r.Account), r.Mode)
 	default:
 		c.say("done: the mode is %s", r.Mode)
+		c.sayOwnModes(list)
 	}
 	if r.Mode == ipc.GrantAsk && len(list.Agents) == 0 {
 		c.say("no agent runs in your session: programs without a terminal get no codes until one does")
@@ -161,6 +169,7 @@ func grantTable(grants []ipc.Grant, c *cli) *table {
 		case ipc.Grant10Min:
 			holds = span(g.Until.Sub(c.now()))
 		}
+		g.Requester.PID = 0 // it holds for all processes of that file
 		t.add(grantAccount(g.Account), string(g.Action), requesterText(g.Requester), orDash(clean(g.Requester.Unit)),
 			holds, fmt.Sprint(g.Uses), g.ID)
 	}

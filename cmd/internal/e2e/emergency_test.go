@@ -22,16 +22,14 @@ import (
 // password, and those for the printed key in the place of one of them.
 func commands(t *testing.T) (all []string, byKey string) {
 	t.Helper()
-	text, err := os.ReadFile("../../../docs/backup-format.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range regexp.MustCompile("(?s)```(sh[a-z ]*)\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
-		if m[1] == "sh key" {
-			byKey = m[2]
-			continue
+	for _, b := range blocks(t, "backup-format.md") {
+		switch {
+		case b.lang != "sh":
+		case b.label == "key":
+			byKey = b.text
+		default:
+			all = append(all, b.text)
 		}
-		all = append(all, m[2])
 	}
 	if len(all) != 6 || byKey == "" || !strings.Contains(all[1], "recovery-key.age") || !strings.Contains(all[5], "rm -rf") {
 		t.Fatalf("the document has other commands than this test knows: %q, %q", all, byKey)
