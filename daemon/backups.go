@@ -244,11 +244,15 @@ func (d *Daemon) RestoreBackup(ctx context.Context, p ipc.Principal, r ipc.Resto
 		return ipc.RestoreResult{}, err
 	}
 	defer leave()
+	if err := checkBackupFile(r.From); err != nil {
+		return ipc.RestoreResult{}, err
+	}
 	s, err := u.restore(ctx, p, r)
 	u.auditResult(p, "restore", "", err)
 	if err != nil {
 		return ipc.RestoreResult{}, backupError(err)
 	}
+	u.cameFrom(r.Data, r.From, len(s.vault.Accounts()))
 	u.passwordGiven(r.Auth)
 	d.tellUnlocked(u, "the vault was restored from a backup")
 	return ipc.RestoreResult{

@@ -443,12 +443,24 @@ type BackupContents struct {
 	Accounts   []Account `json:"accounts"`
 }
 
+// BackupFile is where a backup was read from. The daemon opens nothing there.
+type BackupFile struct {
+	Path string `json:"path,omitempty"` // absolute; empty when it is in no file
+	// Volume names the file system that it is on, as BackupStatus does the vault's;
+	// empty when that is not known.
+	Volume string `json:"volume,omitempty"`
+	// Synced says that another program copies it to another machine.
+	Synced bool `json:"synced,omitempty"`
+}
+
 // RestoreBackupRequest makes a vault from a backup; Auth opens it.
 type RestoreBackupRequest struct {
 	Auth Auth   `json:"auth,omitzero"`
 	Data []byte `json:"data"`
 	// Signer, when set, is the only fingerprint accepted.
 	Signer string `json:"signer,omitempty"`
+	// From is the file it was read from: as that the backup is known from then on.
+	From BackupFile `json:"from,omitzero"`
 }
 
 // RestoreResult says what was restored. The vault is unlocked.
