@@ -100,9 +100,9 @@ func (c *cli) noneFound(ctx context.Context, doc findDocument) error {
 	hints := adviceNoneFound(doc.Complete)
 	if st, err := c.daemon().Status(ctx); err == nil && st.Vault.State != ipc.VaultNone {
 		if st.Vault.LastBackup.IsZero() {
-			hints = append(hints, "this daemon knows of none: perhaps none was ever made; make one: `tokenctl backup create FILE`")
+			hints = append(hints, "none was ever copied out of the daemon's own folder; make a copy: `tokenctl backup create FILE`")
 		} else {
-			hints = append(hints, "one was made "+ago(c.now(), st.Vault.LastBackup)+": it lies elsewhere, or was deleted")
+			hints = append(hints, "one was copied out of the daemon's folder "+ago(c.now(), st.Vault.LastBackup)+": it lies elsewhere, or was deleted")
 		}
 	}
 	return failWith("find a backup", e, hints...)

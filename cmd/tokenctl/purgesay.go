@@ -114,7 +114,7 @@ func lostFiles(f ipc.LeftFiles) string {
 // sayLeftBackups names the backups that remain, and what they are worth.
 func (c *cli) sayLeftBackups(r *remains) {
 	if len(r.Backups) == 0 {
-		c.say("- No backup is known. One that was copied elsewhere stays there.")
+		c.say("- No backup is known outside of the daemon's folder. One that was copied elsewhere stays there.")
 		return
 	}
 	c.say("- Backups, which stay where they are, the newest first:")

@@ -194,7 +194,7 @@ func (q *quickstart) backupStep(ctx context.Context) error {
 		return err
 	}
 	if !st.Vault.LastBackup.IsZero() && q.f.backup == "" {
-		q.say("last backup: %s", ago(q.now(), st.Vault.LastBackup))
+		q.say("a backup was last copied out of the daemon's folder %s", ago(q.now(), st.Vault.LastBackup))
 		return nil
 	}
 	q.heading("A backup")

@@ -69,7 +69,7 @@ func (c *cli) statusTable(st ipc.Status) *table {
 		t.add("recovery password", recoveryText(v, c.now()))
 	}
 	if v.State != ipc.VaultNone && (v.State != ipc.VaultBroken || !v.LastBackup.IsZero()) {
-		t.add("last backup", ago(c.now(), v.LastBackup))
+		t.add("last copied out", ago(c.now(), v.LastBackup))
 	}
 	if b := st.Backups; b != nil {
 		t.add("backups", backupsText(b, c.now()))
