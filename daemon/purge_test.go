@@ -217,7 +217,13 @@ func TestRemoveSeveral(t *testing.T) {
 	wantKind(t, err, ipc.InvalidArgument)
 	_, err = d.RemoveAccounts(t.Context(), p, ipc.RemoveAccountsRequest{Accounts: []string{a.ID, "0123456789abcdef"}, Apply: true})
 	wantKind(t, err, ipc.NotFound)
+	if _, err := d.PlanBackupRun(t.Context(), p, ipc.BackupRunRequest{}); err != nil { // the daemon's own is made
+		t.Fatal(err)
+	}
 	plan, err := d.RemoveAccounts(t.Context(), p, ipc.RemoveAccountsRequest{Accounts: []string{"alice", "Bank", a.ID}})
+	if err == nil && plan.Accounts[0].InSpool == 0 {
+		t.Errorf("the daemon's own backup is not told: %+v", plan.Accounts[0])
+	}
 	if err != nil || plan.Applied || len(plan.Accounts) != 2 || plan.LastBackup.IsZero() || plan.Earlier == 0 {
 		t.Fatalf("%+v, %v", plan, err)
 	}

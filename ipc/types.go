@@ -66,8 +66,8 @@ type Vault struct {
 	// RecoveryChecked is when the recovery password was last given right, zero if
 	// never since it was set.
 	RecoveryChecked Time `json:"recovery_checked,omitzero"`
-	// LastBackup is when the last backup was made that is known to have been
-	// written, zero if never.
+	// LastBackup is when a backup was last copied out of the daemon's own folder,
+	// zero if never.
 	LastBackup Time `json:"last_backup,omitzero"`
 	// AskRecovery says that it is time to ask the owner for a recovery password:
 	// none is set, accounts of third parties are in the vault, and he did not
