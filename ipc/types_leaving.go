@@ -44,8 +44,8 @@ type Leaving struct {
 	// Listed says that the accounts are told; of a locked vault nobody can.
 	Listed   bool      `json:"listed"`
 	Accounts []Account `json:"accounts"`
-	// Counting are ids of HOTP accounts whose counters may be ahead of those in
-	// every backup.
+	// Counting are ids of HOTP accounts whose counters are, or as far as is known may
+	// be, ahead of those in the newest backup from which it could be restored.
 	Counting []string `json:"counting,omitempty"`
 	// Changes is how often the vault was written since the newest backup from
 	// which it could be restored; -1 where there is none.

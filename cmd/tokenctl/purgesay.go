@@ -85,7 +85,7 @@ func lostText(left ipc.Leaving, a ipc.Account) string {
 	case a.Kind == "managed":
 		return " (managed: whoever issued it can issue it again)"
 	case slices.Contains(left.Counting, a.ID):
-		return " (its counter is ahead of every backup: after a restore the service may want a resync)"
+		return " (its counter may be ahead of the newest backup: after a restore the service may want a resync)"
 	}
 	return ""
 }
