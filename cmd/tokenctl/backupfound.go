@@ -102,7 +102,7 @@ func (c *cli) backupToDrill(ctx context.Context, args []string) (string, error) 
 			return path, nil
 		}
 	}
-	f, ok := newestWhole(c.findBackups(ctx, usualPlaces(c.getenv)), vault)
+	f, ok := newestWhole(c.findUsual(ctx), vault)
 	if !ok {
 		e := &ipc.Error{Kind: ipc.NotFound, Message: "no backup of this vault is in the usual places"}
 		return "", failWith("drill a backup", e, adviceWhichBackup()...)

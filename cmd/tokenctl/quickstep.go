@@ -252,7 +252,7 @@ func (q *quickstart) backupPath(ctx context.Context) (string, error) {
 // number, or the path of another.
 func (q *quickstart) whichBackup(ctx context.Context) (string, error) {
 	q.say("looking through the usual places (home, clouds, sticks) …")
-	doc := q.findBackups(ctx, usualPlaces(q.getenv))
+	doc := q.findUsual(ctx)
 	if len(doc.Files) == 0 {
 		q.say("none was found")
 		for _, h := range adviceNoneFound(doc.Complete) {
