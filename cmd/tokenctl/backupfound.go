@@ -66,7 +66,7 @@ func (c *cli) sayFound(doc findDocument) {
 		}
 	}
 	if len(vaults) > 1 {
-		c.say("they are of %d vaults: the newest is not the newest of each", len(vaults))
+		c.say("they are of %d different vaults, each with accounts of its own: first find yours by its id, then the newest of it", len(vaults))
 	}
 	if len(devices) > 1 {
 		c.say("they are of %d devices: the same vault can have gone on differently on each", len(devices))
