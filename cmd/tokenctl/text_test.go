@@ -125,7 +125,7 @@ func TestAdviceOnly(t *testing.T) {
 
 // What the doctor found is broken between words, and its command not at all.
 func TestFindingLines(t *testing.T) {
-	got := findingLines(levelWarning, "every copy of a backup is on the file system of the vault", "tokenctl backup destination add PATH", 40)
+	got := findingLines(levelWarning, "every copy of a backup is on the file system of the vault", "tokenctl backup destination add PATH", 41)
 	want := []string{
 		"warning  every copy of a backup is on the",
 		"         file system of the vault",
