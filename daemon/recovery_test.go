@@ -37,7 +37,9 @@ func TestRecoveryPassword(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(key.Key), "AGE-SECRET-KEY-1") {
 		t.Fatalf("the recovery key: %v", err)
 	}
-	if _, err := d.Unlock(t.Context(), p, ipc.UnlockRequest{Auth: ipc.Auth{RecoveryKey: secretOf(string(key.Key))}}); err != nil {
+	if res, err := d.Unlock(t.Context(), p, ipc.UnlockRequest{Auth: ipc.Auth{RecoveryKey: secretOf(string(key.Key))}}); err == nil && res.Vault.UnlockedBy != "recovery key" {
+		t.Errorf("the key opened it, and it says %q", res.Vault.UnlockedBy)
+	} else if err != nil {
 		t.Errorf("unlock by the recovery key: %v", err)
 	}
 	backup(t, d, p, "/stick/a.tokend")

@@ -49,7 +49,7 @@ type Vault struct {
 	Epoch      uint64     `json:"epoch,omitempty"`
 	Generation uint64     `json:"generation,omitempty"`
 	Problem    *Error     `json:"problem,omitempty"`
-	// UnlockedBy is the keyslot's label, or "recovery password".
+	// UnlockedBy is the keyslot's label, "recovery password" or "recovery key".
 	UnlockedBy string `json:"unlocked_by,omitempty"`
 	UnlockedAt Time   `json:"unlocked_at,omitzero"`
 	// IdleLock and HardLock are when it locks by itself.
