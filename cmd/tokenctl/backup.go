@@ -234,6 +234,9 @@ tokenctl backup undo takes it back.`,
 		if st, err := c.daemon().Status(ctx); err == nil {
 			c.sayAfterLoss(st)
 		}
+		if list, err := c.daemon().Destinations(ctx); err == nil && len(list.Destinations) == 0 {
+			c.say("no backup knows where backups are copied to, nor when one was proved: %s", adviceDestination())
+		}
 		return nil
 	}
 	return cmd

@@ -72,6 +72,12 @@ func (c *cli) sayLost(r *remains) {
 	case r.Changes > 0:
 		c.say("- %d changes since the last backup from which it could be restored.", r.Changes)
 	}
+	if len(r.Here.Destinations) > 0 {
+		c.say("- Which folders backups are copied to, and when backups were proved; no backup has that:")
+		for _, path := range r.Here.Destinations {
+			c.say("    %s", clean(path))
+		}
+	}
 	for _, f := range r.Files {
 		if text := lostFiles(f); text != "" {
 			c.say("- %s", text)
