@@ -41,9 +41,13 @@ func (u *user) way(ctx context.Context, a ipc.Auth, class tokens.Class, slots []
 		if err != nil {
 			return opening{}, err
 		}
+		by := byRecovery
+		if len(a.RecoveryKey) > 0 {
+			by = byRecoveryKey
+		}
 		return opening{
 			way: vault.Way{Password: a.RecoveryPassword, RecoveryKey: key},
-			by:  byRecovery, recovery: true,
+			by:  by, recovery: true,
 		}, nil
 	}
 	slot, err := u.pick(ctx, a, class, slots, c)

@@ -32,7 +32,7 @@ type backupNote struct {
 	RecoverySet time.Time `json:"recovery_set,omitzero"`
 
 	// Opened is when its bytes were decrypted with the session key and compared
-	// with the vault; zero if never.
+	// with the vault, or the vault was restored from them; zero if never.
 	Opened time.Time `json:"opened,omitzero"`
 	// Proved is when a drill last restored it into memory, ProvedBy what opened it
 	// then: "recovery password", or a keyslot's id.
@@ -125,6 +125,20 @@ func (n *notesData) confirm(b backupNote, c copyNote, at time.Time) {
 	if at.After(n.LastBackup) {
 		n.LastBackup = at
 	}
+}
+
+// found notes a copy that was found whole. Where it is known already, by whatever
+// wrote it, that it was seen.
+func (n *notesData) found(b backupNote, c copyNote) {
+	if known := n.backup(b.SHA256); known != nil {
+		for i := range known.Where {
+			if known.Where[i].Path == c.Path {
+				known.Where[i].Seen, known.Where[i].Lost = c.Seen, ""
+				return
+			}
+		}
+	}
+	n.confirm(b, c, b.Made)
 }
 
 // exists says that a whole copy of it is known outside of the spool.

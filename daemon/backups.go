@@ -177,6 +177,17 @@ func (u *user) backupsSince(vaultID string, t time.Time) []string {
 	return u.backupsOf(vaultID, func(b backupNote) bool { return !b.Made.Before(t.Truncate(time.Second)) })
 }
 
+// spooledSince is how many of them the daemon's own folder has.
+func (u *user) spooledSince(vaultID string, t time.Time) int {
+	count := 0
+	for _, b := range u.notesOf().get().Backups {
+		if b.Spooled != "" && b.VaultID == vaultID && !b.Made.Before(t.Truncate(time.Second)) {
+			count++
+		}
+	}
+	return count
+}
+
 // backupsBySlot names those that a keyslot opens.
 func (u *user) backupsBySlot(vaultID, slot string) []string {
 	return u.backupsOf(vaultID, func(b backupNote) bool { return slices.Contains(b.Slots, slot) })
@@ -244,11 +255,15 @@ func (d *Daemon) RestoreBackup(ctx context.Context, p ipc.Principal, r ipc.Resto
 		return ipc.RestoreResult{}, err
 	}
 	defer leave()
+	if err := checkBackupFile(r.From); err != nil {
+		return ipc.RestoreResult{}, err
+	}
 	s, err := u.restore(ctx, p, r)
 	u.auditResult(p, "restore", "", err)
 	if err != nil {
 		return ipc.RestoreResult{}, backupError(err)
 	}
+	u.cameFrom(r.Data, r.From, len(s.vault.Accounts()))
 	u.passwordGiven(r.Auth)
 	d.tellUnlocked(u, "the vault was restored from a backup")
 	return ipc.RestoreResult{

@@ -195,7 +195,7 @@ func (u *user) handProblems(p *problems, n *notesData) {
 		return
 	}
 	old := u.d.now().Sub(n.LastBackup) > staleBackup
-	p.add(old, ipc.BackupIsStale, "tokenctl backup create FILE", "the vault was changed since the last backup")
+	p.add(old, ipc.BackupIsStale, "tokenctl backup create FILE", "the vault was changed since a backup was last copied out of the daemon's folder")
 }
 
 // destinationProblems is about one destination.

@@ -93,15 +93,38 @@ func (u *user) leftAccounts(left *ipc.Leaving, s *session, newest *backupNote) {
 	list := s.vault.Accounts()
 	left.Listed, left.Accounts = true, wireAccounts(list)
 	switch {
-	case newest != nil && newest.Generation >= s.vault.Generation():
+	case newest == nil: // there is nothing to be ahead of
+	case newest.Generation >= s.vault.Generation():
 		left.Counting = s.vault.Counting()
 	default:
+		ids, err := u.countedSince(s, *newest)
+		if err == nil {
+			left.Counting = ids
+			return
+		}
 		for _, a := range list {
 			if a.Type == typeHOTP {
 				left.Counting = append(left.Counting, a.ID)
 			}
 		}
 	}
+}
+
+// countedSince are the accounts whose counters are ahead of those in a backup, where
+// the spool has it too.
+func (u *user) countedSince(s *session, b backupNote) ([]string, error) {
+	u.keeper.one.Lock()
+	defer u.keeper.one.Unlock()
+	spool, err := u.openSpool()
+	if err != nil {
+		return nil, err
+	}
+	data, err := u.readSpooled(spool, b)
+	if err != nil {
+		return nil, err
+	}
+	defer u.d.collectSoon()
+	return s.vault.CountedSince(data)
 }
 
 // leftFiles are the files of the vault in the state folder.

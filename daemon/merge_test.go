@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,8 +159,9 @@ func TestMergeABackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	merge := func(p ipc.Principal, a ipc.Auth, apply bool) (ipc.Plan, error) {
-		return d.MergeBackup(t.Context(), p, ipc.MergeBackupRequest{Auth: a, Data: b.Data, Apply: apply})
+		return d.MergeBackup(t.Context(), p, ipc.MergeBackupRequest{Auth: a, Data: b.Data, Apply: apply, From: ipc.BackupFile{Path: "/stick/merged.tokend"}})
 	}
+	isFrom := func(k ipc.KnownBackup) bool { return len(k.Copies) == 1 && k.Copies[0].Path == "/stick/merged.tokend" }
 	byPassword := func() ipc.Auth { return ipc.Auth{RecoveryPassword: secretOf(recovery)} }
 	_, err = merge(bob, byPassword(), true)
 	wantKind(t, err, ipc.NoVault)
@@ -193,8 +195,14 @@ func TestMergeABackup(t *testing.T) {
 	if plan, err = merge(bob, byPassword(), true); err != nil || planned(plan) != "same" || plan.Undo != "" || !plan.Applied {
 		t.Errorf("once more: %+v, %v", plan, err)
 	}
+	if list, err := d.BackupList(t.Context(), bob); err != nil || slices.ContainsFunc(list.Backups, isFrom) {
+		t.Errorf("one of another vault is called one of this: %+v, %v", list, err)
+	}
 	if plan, err = merge(alice, ipc.Auth{PIN: secretOf(passphrase)}, true); err != nil || planned(plan) != "same" || len(plan.Notices) != 0 {
 		t.Errorf("into its own vault: %+v, %v", plan, err)
+	}
+	if list, err := d.BackupList(t.Context(), alice); err != nil || !slices.ContainsFunc(list.Backups, isFrom) {
+		t.Errorf("what was merged is not known: %+v, %v", list, err)
 	}
 }
 

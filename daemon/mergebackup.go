@@ -18,6 +18,9 @@ func (d *Daemon) MergeBackup(ctx context.Context, p ipc.Principal, r ipc.MergeBa
 		return ipc.Plan{}, err
 	}
 	signer, err := fingerprint(r.Signer)
+	if err == nil {
+		err = checkBackupFile(r.From)
+	}
 	if err != nil {
 		return ipc.Plan{}, err
 	}
@@ -38,13 +41,16 @@ func (d *Daemon) MergeBackup(ctx context.Context, p ipc.Principal, r ipc.MergeBa
 			o.Source = "backup of " + info.Written.UTC().Format("2006-01-02")
 		}
 		m, err := s.vault.Merge(ctx, in, o)
-		if !errors.Is(err, vault.ErrTouchWanted) {
-			return m, err
+		if errors.Is(err, vault.ErrTouchWanted) {
+			if err := u.openTouchOf(ctx, p, s, in, r); err != nil {
+				return m, backupError(err)
+			}
+			m, err = s.vault.Merge(ctx, in, o)
 		}
-		if err := u.openTouchOf(ctx, p, s, in, r); err != nil {
-			return m, backupError(err)
+		if err == nil && r.Apply && info.VaultID == s.vault.ID() {
+			u.cameFrom(r.Data, r.From, -1)
 		}
-		return s.vault.Merge(ctx, in, o)
+		return m, err
 	})
 	if err != nil {
 		return ipc.Plan{}, err

@@ -60,7 +60,7 @@ func TestPurge(t *testing.T) {
 	wantKind(t, err, ipc.Conflict)
 	_, err = d.Purge(t.Context(), p, ipc.PurgeRequest{Confirm: id})
 	wantKind(t, err, ipc.Conflict)
-	if left, err := d.Leaving(t.Context(), p); err != nil || left.Backed || left.Changes != -1 || len(left.Accounts) != 2 || len(left.Counting) != 1 {
+	if left, err := d.Leaving(t.Context(), p); err != nil || left.Backed || left.Changes != -1 || len(left.Accounts) != 2 || len(left.Counting) != 0 {
 		t.Fatalf("%+v, %v", left, err)
 	}
 
@@ -73,8 +73,19 @@ func TestPurge(t *testing.T) {
 	if got := left.Backups[0]; got.SHA256 != b.SHA256 || got.Opened.IsZero() || !slices.Equal(got.OpenedBy, []string{"recovery password"}) {
 		t.Fatalf("a software token goes with the vault, and opens no backup then: %+v", got)
 	}
+	// The vault is written again, and the counters stay what they are in the backup.
+	if _, err := d.PlanBackupRun(t.Context(), p, ipc.BackupRunRequest{}); err != nil { // the daemon has it too
+		t.Fatal(err)
+	}
+	extra := add(t, d, p, strings.ReplaceAll(counterURI, "Bank", "Shop"))
+	if left, err := d.Leaving(t.Context(), p); err != nil || left.Changes != 1 || len(left.Counting) != 0 {
+		t.Fatalf("a counter is called ahead of that of the backup: %+v, %v", left, err)
+	}
 	if _, err := d.Code(t.Context(), p, "Bank", ipc.CodeRequest{}); err != nil {
 		t.Fatal(err)
+	}
+	if left, err := d.Leaving(t.Context(), p); err != nil || len(left.Counting) != 1 || left.Counting[0] == extra.ID {
+		t.Fatalf("%+v, %v", left, err)
 	}
 	if left, err := d.Leaving(t.Context(), p); err != nil || len(left.Counting) != 1 {
 		t.Fatalf("%+v, %v", left, err)
@@ -217,7 +228,13 @@ func TestRemoveSeveral(t *testing.T) {
 	wantKind(t, err, ipc.InvalidArgument)
 	_, err = d.RemoveAccounts(t.Context(), p, ipc.RemoveAccountsRequest{Accounts: []string{a.ID, "0123456789abcdef"}, Apply: true})
 	wantKind(t, err, ipc.NotFound)
+	if _, err := d.PlanBackupRun(t.Context(), p, ipc.BackupRunRequest{}); err != nil { // the daemon's own is made
+		t.Fatal(err)
+	}
 	plan, err := d.RemoveAccounts(t.Context(), p, ipc.RemoveAccountsRequest{Accounts: []string{"alice", "Bank", a.ID}})
+	if err == nil && plan.Accounts[0].InSpool == 0 {
+		t.Errorf("the daemon's own backup is not told: %+v", plan.Accounts[0])
+	}
 	if err != nil || plan.Applied || len(plan.Accounts) != 2 || plan.LastBackup.IsZero() || plan.Earlier == 0 {
 		t.Fatalf("%+v, %v", plan, err)
 	}

@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,9 @@ func TestRecoveryPassword(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(key.Key), "AGE-SECRET-KEY-1") {
 		t.Fatalf("the recovery key: %v", err)
 	}
-	if _, err := d.Unlock(t.Context(), p, ipc.UnlockRequest{Auth: ipc.Auth{RecoveryKey: secretOf(string(key.Key))}}); err != nil {
+	if res, err := d.Unlock(t.Context(), p, ipc.UnlockRequest{Auth: ipc.Auth{RecoveryKey: secretOf(string(key.Key))}}); err == nil && res.Vault.UnlockedBy != "recovery key" {
+		t.Errorf("the key opened it, and it says %q", res.Vault.UnlockedBy)
+	} else if err != nil {
 		t.Errorf("unlock by the recovery key: %v", err)
 	}
 	backup(t, d, p, "/stick/a.tokend")
@@ -156,6 +159,7 @@ func TestBackupAndRestore(t *testing.T) {
 	restore := func(p ipc.Principal, signer string) (ipc.RestoreResult, error) {
 		return d.RestoreBackup(t.Context(), p, ipc.RestoreBackupRequest{
 			Auth: ipc.Auth{RecoveryPassword: secretOf(recovery)}, Data: b.Data, Signer: signer,
+			From: ipc.BackupFile{Path: "/stick/restored.tokend", Volume: "another"},
 		})
 	}
 	_, err = restore(alice, "")
@@ -170,6 +174,27 @@ func TestBackupAndRestore(t *testing.T) {
 	if _, err := d.Code(t.Context(), bob, "alice", ipc.CodeRequest{}); err != nil {
 		t.Errorf("a code of the restored vault: %v", err)
 	}
+	// What it came from is known, and what opens that.
+	st, err := d.BackupStatus(t.Context(), bob)
+	if err != nil || st.Newest == nil || slices.ContainsFunc(st.Problems, func(p ipc.BackupProblem) bool {
+		return p.Code == ipc.BackupNone || p.Code == ipc.BackupSameDisk
+	}) {
+		t.Errorf("status after the restore: %+v, %v", st, err)
+	}
+	gone, err := d.RemoveAccounts(t.Context(), bob, ipc.RemoveAccountsRequest{Accounts: []string{"alice"}})
+	if err != nil || gone.LastBackup.IsZero() || !slices.Contains(gone.Accounts[0].InBackups, "/stick/restored.tokend") {
+		t.Errorf("removing what was restored: %+v, %v", gone, err)
+	}
+	list, err := d.Tokens(t.Context(), bob)
+	if err != nil || len(list.Tokens) != 1 {
+		t.Fatalf("tokens: %+v, %v", list, err)
+	}
+	info, err := d.TokenInfo(t.Context(), bob, list.Tokens[0].ID)
+	if err != nil || !slices.Contains(info.Backups, "/stick/restored.tokend") {
+		t.Errorf("what the token opens: %+v, %v", info, err)
+	}
+	_, err = d.RestoreBackup(t.Context(), bob, ipc.RestoreBackupRequest{Data: b.Data, From: ipc.BackupFile{Path: "/a\nb"}})
+	wantKind(t, err, ipc.InvalidArgument)
 }
 
 func TestARestartKeepsEverything(t *testing.T) {

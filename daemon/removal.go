@@ -46,6 +46,12 @@ func (d *Daemon) RemoveAccounts(ctx context.Context, p ipc.Principal, r ipc.Remo
 	for i, a := range list {
 		ids[i] = a.ID
 	}
+	held := make(map[string]ipc.RemovedAccount, len(list)) // as it is before: what is made afterwards holds none
+	for _, a := range list {
+		held[a.ID] = ipc.RemovedAccount{
+			InBackups: u.backupsSince(s.vault.ID(), a.Created), InSpool: u.spooledSince(s.vault.ID(), a.Created),
+		}
+	}
 	if r.Apply {
 		if list, err = u.remove(ctx, p, s, ids...); err != nil {
 			return ipc.RemoveAccountsResult{}, err
@@ -59,9 +65,9 @@ func (d *Daemon) RemoveAccounts(ctx context.Context, p ipc.Principal, r ipc.Remo
 	}
 	undos := s.vault.UndosHolding(ids...)
 	for _, a := range list {
-		res.Accounts = append(res.Accounts, ipc.RemovedAccount{
-			Account: wireAccount(a), InBackups: u.backupsSince(s.vault.ID(), a.Created), InUndo: undos[a.ID],
-		})
+		gone := held[a.ID]
+		gone.Account, gone.InUndo = wireAccount(a), undos[a.ID]
+		res.Accounts = append(res.Accounts, gone)
 	}
 	return res, nil
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/tokenbridge/tokend/tokens"
 )
 
-// byRecovery is what Vault.UnlockedBy says when no token did it.
+// byRecovery is what Vault.UnlockedBy says when no token did it, nor the recovery
+// key.
 const byRecovery = "recovery password"
 
 // session is an unlocked vault. Its fields do not change but for the clock of

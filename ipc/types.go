@@ -49,7 +49,7 @@ type Vault struct {
 	Epoch      uint64     `json:"epoch,omitempty"`
 	Generation uint64     `json:"generation,omitempty"`
 	Problem    *Error     `json:"problem,omitempty"`
-	// UnlockedBy is the keyslot's label, or "recovery password".
+	// UnlockedBy is the keyslot's label, "recovery password" or "recovery key".
 	UnlockedBy string `json:"unlocked_by,omitempty"`
 	UnlockedAt Time   `json:"unlocked_at,omitzero"`
 	// IdleLock and HardLock are when it locks by itself.
@@ -66,8 +66,8 @@ type Vault struct {
 	// RecoveryChecked is when the recovery password was last given right, zero if
 	// never since it was set.
 	RecoveryChecked Time `json:"recovery_checked,omitzero"`
-	// LastBackup is when the last backup was made that is known to have been
-	// written, zero if never.
+	// LastBackup is when a backup was last copied out of the daemon's own folder,
+	// zero if never.
 	LastBackup Time `json:"last_backup,omitzero"`
 	// AskRecovery says that it is time to ask the owner for a recovery password:
 	// none is set, accounts of third parties are in the vault, and he did not
@@ -443,12 +443,24 @@ type BackupContents struct {
 	Accounts   []Account `json:"accounts"`
 }
 
+// BackupFile is where a backup was read from. The daemon opens nothing there.
+type BackupFile struct {
+	Path string `json:"path,omitempty"` // absolute; empty when it is in no file
+	// Volume names the file system that it is on, as BackupStatus does the vault's;
+	// empty when that is not known.
+	Volume string `json:"volume,omitempty"`
+	// Synced says that another program copies it to another machine.
+	Synced bool `json:"synced,omitempty"`
+}
+
 // RestoreBackupRequest makes a vault from a backup; Auth opens it.
 type RestoreBackupRequest struct {
 	Auth Auth   `json:"auth,omitzero"`
 	Data []byte `json:"data"`
 	// Signer, when set, is the only fingerprint accepted.
 	Signer string `json:"signer,omitempty"`
+	// From is the file it was read from: as that the backup is known from then on.
+	From BackupFile `json:"from,omitzero"`
 }
 
 // RestoreResult says what was restored. The vault is unlocked.

@@ -15,8 +15,8 @@ type RemoveAccountsResult struct {
 	Version  int              `json:"version"`
 	Accounts []RemovedAccount `json:"accounts"`
 	Applied  bool             `json:"applied"`
-	// LastBackup is when the last backup was made that is known to have been
-	// written, zero if never.
+	// LastBackup is when a backup was last copied out of the daemon's own folder,
+	// zero if never.
 	LastBackup Time `json:"last_backup,omitzero"`
 	// Earlier is how many earlier states of the vault are kept beside it. Each of
 	// those from before the removal holds the accounts until later ones take its
@@ -27,8 +27,12 @@ type RemoveAccountsResult struct {
 // RemovedAccount is an account that is removed, and where it is held still.
 type RemovedAccount struct {
 	Account Account `json:"account"`
-	// InBackups names backups that the daemon knows to hold it.
+	// InBackups names copies of backups that should hold it, outside of the daemon's
+	// own folder.
 	InBackups []string `json:"in_backups"`
+	// InSpool is how many backups in the daemon's own folder should hold it, until
+	// newer ones take their place.
+	InSpool int `json:"in_spool,omitempty"`
 	// InUndo are ids of undo snapshots that may hold it.
 	InUndo []string `json:"in_undo,omitempty"`
 }
@@ -40,8 +44,8 @@ type Leaving struct {
 	// Listed says that the accounts are told; of a locked vault nobody can.
 	Listed   bool      `json:"listed"`
 	Accounts []Account `json:"accounts"`
-	// Counting are ids of HOTP accounts whose counters may be ahead of those in
-	// every backup.
+	// Counting are ids of HOTP accounts whose counters are, or as far as is known may
+	// be, ahead of those in the newest backup from which it could be restored.
 	Counting []string `json:"counting,omitempty"`
 	// Changes is how often the vault was written since the newest backup from
 	// which it could be restored; -1 where there is none.

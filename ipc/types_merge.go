@@ -56,7 +56,10 @@ type MergeBackupRequest struct {
 	// Signer, when set, is the only fingerprint accepted.
 	Signer string `json:"signer,omitempty"`
 	// Source is what the plan and its undo call the backup: a file's name.
-	Source  string       `json:"source,omitempty"`
+	Source string `json:"source,omitempty"`
+	// From is the file it was read from: as that a backup of the caller's vault is
+	// known from then on.
+	From    BackupFile   `json:"from,omitzero"`
 	Keep    bool         `json:"keep,omitempty"`
 	Resolve []Resolution `json:"resolve,omitempty"`
 	Apply   bool         `json:"apply,omitempty"`

@@ -7,6 +7,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-bin}
+# Where nothing was built yet it is silent for long otherwise.
+echo "Building tokend, tokenctl and tokend-helper; the first time this takes some minutes." >&2
 go=${GO:-$(packaging/go.sh)}
 
 # Go stamps the version and the commit into the programs where git can tell

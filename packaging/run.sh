@@ -51,8 +51,22 @@ remove() {
 	rm -rf "$record"
 }
 
+# outside: the backups of the throwaway vault that were written elsewhere.
+outside() {
+	"$bin/tokenctl" --socket "$socket" --no-input --json backup list 2>/dev/null |
+		grep -o '"path": *"[^"]*"' | sed 's/^"path": *"//; s/"$//' | sort -u |
+		while IFS= read -r path; do
+			case $path in
+			"$folder"/*) ;;
+			*) [ ! -f "$path" ] || printf '  %s\n' "$path" ;;
+			esac
+		done
+}
+
 stop() {
+	left=
 	if running; then
+		left=$(outside || true)
 		# In a pipe: name, kind, enrolled or not.
 		card=$("$bin/tokenctl" --socket "$socket" --no-input token list 2>/dev/null | cut -f 2,3 | grep piv | grep -v not || true)
 		kill "$pid"
@@ -71,6 +85,11 @@ stop() {
 		echo "No tokend of \"make run\" is running."
 	fi
 	[ ! -d "$record" ] || remove
+	if [ -n "$left" ]; then
+		echo "Backups of it were left where you had them written. Remove them, or they are found later beside"
+		echo "those of your own vault:"
+		echo "$left"
+	fi
 	if [ -n "${card:-}" ]; then
 		echo "The keys that were made on your PIV card for it are still there, in slots 82 and 83 unless others"
 		echo "were named. They open nothing any more. The next quickstart asks whether to put new ones in their"

@@ -29,11 +29,20 @@ name=$("$RUN_BIN/tokenctl" --socket "$socket" --no-input --json account list |
 [ -n "$name" ] || fail "there is no account"
 "$RUN_BIN/tokenctl" --socket "$socket" --no-input code "$name" >>"$out" 2>&1 || fail "there is no code"
 
+# A backup that is written elsewhere is named when the vault goes.
+elsewhere=$PWD/build/test/elsewhere.tokend
+rm -f "$elsewhere"
+"$RUN_BIN/tokenctl" --socket "$socket" --no-input backup create "$elsewhere" >>"$out" 2>&1 || fail "there is no backup"
+
 # A second time takes up what runs.
 packaging/run.sh </dev/null >"$out" 2>&1 || fail "the second time it failed"
 grep -q 'runs already' "$out" || fail "the second time it did not see what runs"
 [ -S "$socket" ] || fail "the second time it took the daemon away"
 
 packaging/run.sh stop >"$out" 2>&1 || fail "stop failed"
+grep -qF "  $elsewhere" "$out" || fail "stop does not name the backup that it leaves"
+! grep -qF sample.tokend "$out" || fail "stop names a backup that it removes"
+[ -f "$elsewhere" ] || fail "stop removed a backup elsewhere"
+rm -f "$elsewhere"
 [ ! -e "$(dirname "$socket")" ] || fail "stop left the throwaway state"
 echo "make run without a terminal: fine"

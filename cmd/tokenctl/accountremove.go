@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -79,9 +78,9 @@ func (c *cli) removeAccounts(ctx context.Context, f *authFlags, refs []string, y
 	}
 	for _, a := range res.Accounts {
 		c.say("removed %s", accountName(a.Account.Issuer, a.Account.Name))
-		if yes { // before the question it was said
-			c.sayHolders(a, "")
-		}
+	}
+	if yes { // before the question it was said
+		c.sayHolders(res.Accounts)
 	}
 	c.sayCannotRestore(res)
 	return nil
@@ -100,45 +99,11 @@ func (c *cli) sayRemoval(r ipc.RemoveAccountsResult) {
 	c.say("Removing is final. To be removed:")
 	for _, a := range r.Accounts {
 		c.say("- %s", accountName(a.Account.Issuer, a.Account.Name))
-		c.sayHolders(a, "  ")
 	}
+	c.sayHolders(r.Accounts)
 	c.say("The service goes on asking for the code, and none can be made here any more: turn its second factor")
 	c.say("off first, or have another way in there.")
-	switch {
-	case r.LastBackup.IsZero():
-		c.say("No backup of this vault was ever made.")
-	default:
-		c.say("The last backup was made %s.", ago(c.now(), r.LastBackup))
-	}
-}
-
-// sayHolders says what goes on holding an account.
-func (c *cli) sayHolders(a ipc.RemovedAccount, indent string) {
-	if len(a.InBackups) == 0 {
-		c.say("%sno backup that the daemon knows of holds it", indent)
-	}
-	for _, b := range a.InBackups {
-		c.say("%sthis backup should still hold it: %s", indent, backupText(b))
-	}
-	if n := len(a.InUndo); n > 0 {
-		c.say("%s%s of restores and imports on this machine may hold it: tokenctl backup undo --list", indent, plural(n, "undo snapshot"))
-	}
-}
-
-// sayCannotRestore says how what was removed comes back, where it can.
-func (c *cli) sayCannotRestore(r ipc.RemoveAccountsResult) {
-	held := 0
-	for _, a := range r.Accounts {
-		if len(a.InBackups) > 0 {
-			held++
-		}
-	}
-	if held > 0 {
-		// The daemon goes by when each was made; an account that came from another
-		// vault, or a clock that was wrong, can make that say too much.
-		c.say("to see for sure: tokenctl backup inspect FILE")
-		c.say("to bring %s back: %s", either(len(r.Accounts) == 1, "it", fmt.Sprintf("%d of them", held)), adviceBringBack)
-	}
+	c.sayCopied(r)
 }
 
 // completeMoreAccounts is completeAccounts for a command that takes several.

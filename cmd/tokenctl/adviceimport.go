@@ -139,8 +139,17 @@ func adviceExportOutput(pictures bool) []string {
 	return []string{"name a new file: --output FILE; or - for standard output"}
 }
 
-func adviceExportRefused() []string {
-	return []string{"what a format cannot express leaves as an otpauth:// address, with --format otpauth or aegis; a managed account is activated on each device anew: `tokenctl reactivate ACCOUNT`"}
+// adviceExportRefused is about accounts that did not leave: those that the format
+// cannot express, and managed ones.
+func adviceExportRefused(inexpressible, managed bool) []string {
+	var lines []string
+	if inexpressible {
+		lines = append(lines, "what a format cannot express leaves as an otpauth:// address, with --format otpauth or aegis")
+	}
+	if managed {
+		lines = append(lines, "a managed account is for one device alone; for another one, whoever issued it can issue it again")
+	}
+	return lines
 }
 
 // adviceExported is what to do with what left.

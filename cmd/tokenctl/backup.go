@@ -223,7 +223,7 @@ tokenctl backup undo takes it back.`,
 			return err
 		}
 		c.sayBackupFound(a)
-		res, err := c.restore(ctx, &f, data, strings.ToLower(signer))
+		res, err := c.restore(ctx, &f, ipc.RestoreBackupRequest{Data: data, Signer: strings.ToLower(signer), From: readFrom(args[0])})
 		if err != nil {
 			return restoreFailure(doing, args[0], a.Manifest.Signer, c.withLostPassword(doing, a, err))
 		}
@@ -234,6 +234,9 @@ tokenctl backup undo takes it back.`,
 		if st, err := c.daemon().Status(ctx); err == nil {
 			c.sayAfterLoss(st)
 		}
+		if list, err := c.daemon().Destinations(ctx); err == nil && len(list.Destinations) == 0 {
+			c.say("no backup knows where backups are copied to, nor when one was proved: %s", adviceDestination())
+		}
 		return nil
 	}
 	return cmd
@@ -241,10 +244,11 @@ tokenctl backup undo takes it back.`,
 
 // restore makes the vault. At a terminal, where no token opens the backup, the
 // recovery password is asked for.
-func (c *cli) restore(ctx context.Context, f *authFlags, data []byte, signer string) (ipc.RestoreResult, error) {
+func (c *cli) restore(ctx context.Context, f *authFlags, r ipc.RestoreBackupRequest) (ipc.RestoreResult, error) {
 	var res ipc.RestoreResult
 	call := func(ctx context.Context, a ipc.Auth) (err error) {
-		res, err = c.daemon().RestoreBackup(ctx, ipc.RestoreBackupRequest{Auth: a, Data: data, Signer: signer})
+		r.Auth = a
+		res, err = c.daemon().RestoreBackup(ctx, r)
 		return err
 	}
 	auth, err := f.load(ctx, c)
@@ -265,6 +269,17 @@ func (c *cli) restore(ctx context.Context, f *authFlags, data []byte, signer str
 		err = c.withPIN(ctx, &auth, attempt{given: true, typed: true}, call)
 	}
 	return res, err
+}
+
+// readFrom is where a backup was read from, for the daemon to know it by; empty
+// where the daemon could not note the path.
+func readFrom(path string) ipc.BackupFile {
+	abs, err := filepath.Abs(path)
+	if err != nil || len(abs) > 4096 || clean(abs) != abs {
+		return ipc.BackupFile{}
+	}
+	dir := filepath.Dir(abs)
+	return ipc.BackupFile{Path: abs, Volume: copies.OS{}.Volume(dir), Synced: copies.Known(dir).Kind == copies.KindSync}
 }
 
 // checkSigner refuses what cannot be a fingerprint; empty is none.

@@ -60,15 +60,17 @@ type findDocument struct {
 func (c *cli) backupFindCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "find [DIR]", Short: "Look for backups in the usual places, or in a folder", Args: named(0, "DIR"),
-		Long: `Look for backups in the home folder, in the folders of OneDrive, iCloud Drive,
-Dropbox, Google Drive and Nextcloud, and on sticks, or in one folder: newest first,
-with vault, day, device and size, and what of it is damaged or not yet on this
-machine. Nothing is opened, links are not followed, and the search is bounded in
-depth, number and time.`,
+		Long: `Look for backups in the destinations, in the home folder, in the folders of
+OneDrive, iCloud Drive, Dropbox, Google Drive and Nextcloud, and on sticks, or in
+one folder: newest first, with vault, day, device and size, and what of it is
+damaged or not yet on this machine. Nothing is opened, links are not followed, and
+the search is bounded in depth, number and time.`,
 		Example: "  tokenctl backup find\n  tokenctl backup find /media/usb",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			places := usualPlaces(c.getenv)
-			if len(args) > 0 {
+			var doc findDocument
+			if len(args) == 0 {
+				doc = c.findUsual(cmd.Context())
+			} else {
 				info, err := os.Stat(args[0])
 				if err != nil {
 					return fileFailure("look for backups in "+args[0], err)
@@ -76,9 +78,8 @@ depth, number and time.`,
 				if !info.IsDir() {
 					return usage(args[0] + " is a file: `tokenctl backup inspect` says what it is")
 				}
-				places = []place{{args[0], 8}}
+				doc = c.findBackups(cmd.Context(), []place{{args[0], 8}})
 			}
-			doc := c.findBackups(cmd.Context(), places)
 			c.markOwn(cmd.Context(), &doc)
 			if c.json {
 				return c.printJSON(doc)
@@ -100,9 +101,9 @@ func (c *cli) noneFound(ctx context.Context, doc findDocument) error {
 	hints := adviceNoneFound(doc.Complete)
 	if st, err := c.daemon().Status(ctx); err == nil && st.Vault.State != ipc.VaultNone {
 		if st.Vault.LastBackup.IsZero() {
-			hints = append(hints, "this daemon knows of none: perhaps none was ever made; make one: `tokenctl backup create FILE`")
+			hints = append(hints, "none was ever copied out of the daemon's own folder; make a copy: `tokenctl backup create FILE`")
 		} else {
-			hints = append(hints, "one was made "+ago(c.now(), st.Vault.LastBackup)+": it lies elsewhere, or was deleted")
+			hints = append(hints, "one was copied out of the daemon's folder "+ago(c.now(), st.Vault.LastBackup)+": it lies elsewhere, or was deleted")
 		}
 	}
 	return failWith("find a backup", e, hints...)

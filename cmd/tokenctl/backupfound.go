@@ -66,7 +66,7 @@ func (c *cli) sayFound(doc findDocument) {
 		}
 	}
 	if len(vaults) > 1 {
-		c.say("they are of %d vaults: the newest is not the newest of each", len(vaults))
+		c.say("they are of %d different vaults, each with accounts of its own: first find yours by its id, then the newest of it", len(vaults))
 	}
 	if len(devices) > 1 {
 		c.say("they are of %d devices: the same vault can have gone on differently on each", len(devices))
@@ -102,7 +102,7 @@ func (c *cli) backupToDrill(ctx context.Context, args []string) (string, error) 
 			return path, nil
 		}
 	}
-	f, ok := newestWhole(c.findBackups(ctx, usualPlaces(c.getenv)), vault)
+	f, ok := newestWhole(c.findUsual(ctx), vault)
 	if !ok {
 		e := &ipc.Error{Kind: ipc.NotFound, Message: "no backup of this vault is in the usual places"}
 		return "", failWith("drill a backup", e, adviceWhichBackup()...)

@@ -20,6 +20,7 @@ type merging struct {
 	data   []byte
 	signer string
 	source string
+	from   ipc.BackupFile
 	// auth is what opened the backup; it is asked for once.
 	auth ipc.Auth
 	open bool
@@ -29,7 +30,7 @@ type merging struct {
 func (c *cli) mergeBackup(ctx context.Context, path string, data []byte, a *archive.Archive, signer string, f *authFlags, pf *planFlags) error {
 	doing := "restore " + path
 	c.sayBackupFound(a)
-	m := &merging{c: c, flags: f, data: data, signer: signer, source: sourceName(path)}
+	m := &merging{c: c, flags: f, data: data, signer: signer, source: sourceName(path), from: readFrom(path)}
 	defer wipeAuth(&m.auth)
 	_, err := c.runPlan(ctx, doing, "tokenctl backup restore "+quoted(path), pf, m.plan)
 	if err == nil {
@@ -65,7 +66,7 @@ func (m *merging) plan(ctx context.Context, d decisions) (ipc.Plan, error) {
 	var p ipc.Plan
 	call := func(ctx context.Context, a ipc.Auth) (err error) {
 		p, err = m.c.daemon().MergeBackup(ctx, ipc.MergeBackupRequest{Auth: a, Data: m.data, Signer: m.signer, Source: m.source,
-			Keep: d.keep, Resolve: d.resolve, Apply: d.apply})
+			From: m.from, Keep: d.keep, Resolve: d.resolve, Apply: d.apply})
 		return err
 	}
 	if m.open { // it opened with this before

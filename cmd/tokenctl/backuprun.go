@@ -26,10 +26,12 @@ anew, and a damaged file is renamed, never deleted. Then what a destination need
 not keep is removed: files of this vault and this device alone, never the newest
 backup that was opened, never what a drop in accounts protects.
 
-A destination that is not there, such as a stick, is passed over. One that is full,
-read-only or hangs does not keep the others waiting. It works while the vault is
-locked and says nothing when there is nothing to say: it is what the timer runs
-(tokenctl backup schedule). The exit code is 22 when backups are stale or failing.`
+A destination that is not there, such as a stick, is passed over; where none is
+there and the newest backup is in the daemon's folder alone, one line says so. One
+that is full, read-only or hangs does not keep the others waiting. It works while
+the vault is locked and says nothing when there is nothing to say: it is what the
+timer runs (tokenctl backup schedule). The exit code is 22 when backups are stale
+or failing.`
 
 // defaultTimeout is how long one destination may take.
 const defaultTimeout = 2 * time.Minute
@@ -41,6 +43,8 @@ type runDocument struct {
 	Runs    []runDestination `json:"destinations"`
 	// Problems are those of the backup status afterwards.
 	Problems []ipc.BackupProblem `json:"problems"`
+	// uncopied says that no destination was there and the newest backup has no copy.
+	uncopied bool
 }
 
 type runDestination struct {
@@ -123,7 +127,16 @@ func (c *cli) carry(ctx context.Context, timeout time.Duration) (runDocument, er
 	}
 	doc.Problems = st.Problems
 	doc.OK = runOK(doc)
+	doc.uncopied = uncopied(doc.Runs, st.Newest)
 	return doc, nil
+}
+
+// uncopied says that no destination was there, and that the newest backup has no
+// copy outside of the daemon's folder.
+func uncopied(runs []runDestination, newest *ipc.KnownBackup) bool {
+	there := func(r runDestination) bool { return r.State != ipc.DestinationAbsent }
+	whole := func(b ipc.BackupCopy) bool { return b.Lost == "" }
+	return len(runs) > 0 && !slices.ContainsFunc(runs, there) && newest != nil && !slices.ContainsFunc(newest.Copies, whole)
 }
 
 // runOK says that nothing is stale or failing. That nobody has done a drill for long
@@ -273,6 +286,10 @@ func (c *cli) sayRun(doc runDocument) {
 		if p.Urgent && p.Code != ipc.BackupUnproved && p.Code != ipc.BackupFailing {
 			c.sayProblem(p)
 		}
+	}
+	if doc.uncopied {
+		c.say("nothing was copied: %s; the newest backup is in the daemon's own folder alone",
+			either(len(doc.Runs) == 1, "the destination is not there now", "none of the destinations is there now"))
 	}
 	if len(doc.Runs) == 0 && c.errTTY {
 		c.say("there is no destination: %s", adviceDestination())

@@ -275,7 +275,7 @@ func TestFind(t *testing.T) {
 		t.Errorf("the placeholder: %+v", x)
 	}
 	r = tokenctl(t, "", home, "backup", "find", home)
-	for _, want := range []string{"they are of 2 vaults", "2 of 5 cannot be used as they are"} {
+	for _, want := range []string{"they are of 2 different vaults", "2 of 5 cannot be used as they are"} {
 		if !strings.Contains(r.err, want) {
 			t.Errorf("it does not say %q: %s%s", want, r.out, r.err)
 		}

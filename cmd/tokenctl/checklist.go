@@ -84,29 +84,46 @@ func (c *cli) checklist(ctx context.Context, f *importFlags, args []string) erro
 			return fail(doing, err)
 		}
 	}
-	accounts, err := c.vaultAccounts(ctx, &f.auth)
+	accounts, asked, err := c.vaultAccounts(ctx, &f.auth)
 	if err != nil {
 		return fail(doing, err)
 	}
-	list.tickOff(accounts, c.now().UTC())
+	if asked {
+		list.tickOff(accounts, c.now().UTC())
+	}
 	if err := list.save(); err != nil {
 		return fileFailure("write "+list.path, err)
 	}
 	return c.showChecklist(list)
 }
 
-// vaultAccounts is what the vault has; nothing where there is no vault yet.
-func (c *cli) vaultAccounts(ctx context.Context, f *authFlags) ([]ipc.Account, error) {
+// vaultAccounts is what the vault has. asked is false where it cannot be asked, for
+// who lost everything has a list and no vault: what is ticked off stays so then.
+// Nobody is asked for a PIN for it.
+func (c *cli) vaultAccounts(ctx context.Context, f *authFlags) (accounts []ipc.Account, asked bool, err error) {
 	var list ipc.AccountList
-	err := c.open(ctx, f, func(ctx context.Context, _ ipc.Auth) (err error) {
+	if f.given() {
+		err = c.open(ctx, f, func(ctx context.Context, _ ipc.Auth) (err error) {
+			list, err = c.daemon().Accounts(ctx)
+			return err
+		})
+	} else {
 		list, err = c.daemon().Accounts(ctx)
-		return err
-	})
-	if ipc.KindOf(err) == ipc.NoVault {
-		c.say("there is no vault yet, so nothing is ticked off; make one: tokenctl quickstart")
-		return nil, nil
 	}
-	return list.Accounts, err
+	switch kind := ipc.KindOf(err); {
+	case err == nil:
+		return list.Accounts, true, nil
+	case kind == ipc.NoVault:
+		c.say("there is no vault yet, so nothing is ticked off; make one: tokenctl quickstart")
+		return nil, true, nil
+	case ctx.Err() != nil || f.given():
+		return nil, false, err
+	case kind == ipc.VaultLocked:
+		c.say("the vault is locked, so nothing is ticked off by itself; to unlock it: tokenctl unlock")
+	default:
+		c.say("the vault cannot be asked, so nothing is ticked off by itself: %s", clean(asError(ctx, err).Message))
+	}
+	return nil, false, nil
 }
 
 // fillChecklist adds what a file names, or what is typed for a product.

@@ -71,6 +71,8 @@ type exportDocument struct {
 	Exported []ipc.Item `json:"exported"`
 	Refused  []ipc.Item `json:"refused"`
 	rows     []transfer.Row
+	// What was refused: by the format, and because it is managed.
+	inexpressible, managed bool
 }
 
 // exporter is a format that accounts leave in.
@@ -248,6 +250,7 @@ func (c *cli) takeOut(ctx context.Context, f *exportFlags, e exporter, accounts 
 		return nil, err
 	}
 	doc := &exportDocument{Version: ipc.Version, Format: e.name, Sealed: e.sealed, Files: []string{}, Exported: []ipc.Item{}, Refused: out.Refused}
+	doc.managed = slices.ContainsFunc(accounts, func(a ipc.Account) bool { return a.Kind == "managed" })
 	for _, x := range out.Accounts {
 		row, err := transfer.FromAddress(x.URI, x.Account.Note)
 		x.URI.Wipe()
@@ -270,6 +273,7 @@ func (d *exportDocument) refuse(refused []transfer.Skip) {
 		}
 		item := d.Exported[at]
 		item.Reason = s.Reason
+		d.inexpressible = true
 		d.Refused = append(d.Refused, item)
 		d.rows[at].Secret.Wipe()
 		d.rows = slices.Delete(d.rows, at, at+1)
@@ -283,7 +287,7 @@ func (d *exportDocument) nothingLeft() error {
 		return nil
 	}
 	return failWith("export", &ipc.Error{Kind: ipc.RowsSkipped, Message: "none of the accounts can leave in this format", Items: d.Refused},
-		adviceExportRefused()...)
+		adviceExportRefused(d.inexpressible, d.managed)...)
 }
 
 func (c *cli) sayExported(e exporter, doc *exportDocument) {
@@ -295,10 +299,8 @@ func (c *cli) sayExported(e exporter, doc *exportDocument) {
 	for _, line := range adviceExported(e.sealed, len(doc.Files) > 0, counting) {
 		c.say("%s", line)
 	}
-	if len(doc.Refused) > 0 {
-		for _, line := range adviceExportRefused() {
-			c.say("%s", line)
-		}
+	for _, line := range adviceExportRefused(doc.inexpressible, doc.managed) {
+		c.say("%s", line)
 	}
 }
 

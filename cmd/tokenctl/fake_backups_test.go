@@ -18,7 +18,9 @@ func (f *fake) BackupStatus(context.Context, ipc.Principal) (ipc.BackupStatus, e
 }
 
 func (f *fake) Destinations(context.Context, ipc.Principal) (ipc.DestinationList, error) {
-	return ipc.DestinationList{Version: 1, Destinations: []ipc.Destination{}}, nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return ipc.DestinationList{Version: 1, Destinations: append([]ipc.Destination{}, f.destinations...)}, nil
 }
 
 func (f *fake) AddDestination(_ context.Context, _ ipc.Principal, r ipc.AddDestinationRequest) (ipc.Destination, error) {

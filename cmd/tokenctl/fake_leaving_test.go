@@ -25,7 +25,7 @@ func (f *fake) RemoveAccounts(_ context.Context, _ ipc.Principal, r ipc.RemoveAc
 		if r.Apply && f.accounts[i].ID != ref {
 			return res, ipc.Errorf(ipc.InvalidArgument, "not confirmed")
 		}
-		res.Accounts = append(res.Accounts, ipc.RemovedAccount{Account: f.accounts[i], InBackups: []string{"stick of Monday"}})
+		res.Accounts = append(res.Accounts, ipc.RemovedAccount{Account: f.accounts[i], InBackups: []string{"stick of Monday"}, InSpool: 2})
 	}
 	for _, a := range res.Accounts {
 		if r.Apply {

@@ -24,37 +24,38 @@ import (
 // fake is a daemon in memory, behind the real API on a real socket. It keeps
 // the rules that tokenctl has to live with: locking, PIN tries, touches.
 type fake struct {
-	mu         sync.Mutex
-	undos      []ipc.UndoStep // the newest first
-	undid      string         // the step that was taken back last
-	status     ipc.Status
-	tokens     []ipc.Token
-	accounts   []ipc.Account
-	secrets    map[string][]byte
-	pin        string
-	tries      int
-	fido2PIN   string   // of its FIDO2 keys; empty for none
-	spent      []string // what PINs were tried, to prove that none was tried twice
-	password   string
-	backup     []byte
-	delay      time.Duration // before a touch is made
-	enrollAt   string        // the locator of the last token that was enrolled
-	wantAgreed bool          // enrolling needs an enrolled token or the recovery password
-	occupied   bool          // the card holds keys in 82 and 83
-	enrolledIn string        // the slots that were named
-	failNext   *ipc.Error    // what the next call fails with
-	subs       map[chan ipc.Event]bool
-	waits      []ipc.Event   // what an event stream begins with
-	touchPIN   bool          // a touch-class code takes the PIN, too
-	stepWait   time.Duration // until the next time step, for who wants a fresh code
-	touches    int           // how many a touch-class code takes; 0 is 1
-	left       chan struct{} // closed when a client went away in mid-touch
-	n          int
-	socket     string // where it is served; empty before
-	declined   bool   // the owner wants no recovery password
-	backedAt   string // the path of a backup from which the vault could be restored
-	backedSum  string
-	grants     fakeGrants
+	mu           sync.Mutex
+	undos        []ipc.UndoStep // the newest first
+	undid        string         // the step that was taken back last
+	status       ipc.Status
+	tokens       []ipc.Token
+	accounts     []ipc.Account
+	destinations []ipc.Destination
+	secrets      map[string][]byte
+	pin          string
+	tries        int
+	fido2PIN     string   // of its FIDO2 keys; empty for none
+	spent        []string // what PINs were tried, to prove that none was tried twice
+	password     string
+	backup       []byte
+	delay        time.Duration // before a touch is made
+	enrollAt     string        // the locator of the last token that was enrolled
+	wantAgreed   bool          // enrolling needs an enrolled token or the recovery password
+	occupied     bool          // the card holds keys in 82 and 83
+	enrolledIn   string        // the slots that were named
+	failNext     *ipc.Error    // what the next call fails with
+	subs         map[chan ipc.Event]bool
+	waits        []ipc.Event   // what an event stream begins with
+	touchPIN     bool          // a touch-class code takes the PIN, too
+	stepWait     time.Duration // until the next time step, for who wants a fresh code
+	touches      int           // how many a touch-class code takes; 0 is 1
+	left         chan struct{} // closed when a client went away in mid-touch
+	n            int
+	socket       string // where it is served; empty before
+	declined     bool   // the owner wants no recovery password
+	backedAt     string // the path of a backup from which the vault could be restored
+	backedSum    string
+	grants       fakeGrants
 }
 
 const fakePIN = "123456"

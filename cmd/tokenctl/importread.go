@@ -89,13 +89,13 @@ func importFailure(doing, file string, asked bool, err error) error {
 	switch t.Kind {
 	case transfer.WrongPassword:
 		e.Kind = ipc.WrongPassword
-	case transfer.Damaged:
+	case transfer.Damaged, transfer.Empty:
 		e.Kind = ipc.BackupDamaged
 	case transfer.NewerVersion:
 		e.Kind = ipc.NewerVersion
 	case transfer.Unsupported, transfer.TooCostly:
 		e.Kind = ipc.Unsupported
-	case transfer.NoAccounts, transfer.Empty:
+	case transfer.NoAccounts:
 		e.Kind = ipc.NotFound
 	case transfer.UnknownEncrypted:
 		if asked {

@@ -111,11 +111,11 @@ func plainFiles(g *gathered) []string {
 	return plain
 }
 
-// suggestBackup says when no backup is known: what was imported is nowhere else
-// once the export is destroyed.
+// suggestBackup says when no backup was copied out of the daemon's folder: what was
+// imported is nowhere else once the export is destroyed and this machine is lost.
 func (c *cli) suggestBackup(ctx context.Context) {
 	st, err := c.daemon().Status(ctx)
 	if err == nil && st.Vault.LastBackup.IsZero() {
-		c.say("no backup of the vault is known; make one before you destroy anything: tokenctl backup create FILE")
+		c.say("no backup was ever copied out of the daemon's folder; make a copy before you destroy anything: tokenctl backup create FILE")
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -17,6 +18,9 @@ import (
 // rights: whether the backups are there, and what was installed for them.
 type here struct {
 	Backups []seenBackup `json:"backups"`
+	// Destinations are the folders that backups are copied to; that they are is
+	// forgotten with the vault.
+	Destinations []string `json:"destinations"`
 	// Installed are folders of the daemon's outside of its state: its configuration.
 	Installed []string `json:"installed"`
 	// Timer is the unit of the timer that copies backups, where it is installed.
@@ -43,8 +47,13 @@ const lookLimit = 15 * time.Second
 
 // lookAround looks at the backups that the daemon knows of, and for what was
 // installed.
-func (c *cli) lookAround(left ipc.Leaving) here {
-	h := here{Backups: []seenBackup{}, Installed: []string{}}
+func (c *cli) lookAround(ctx context.Context, left ipc.Leaving) here {
+	h := here{Backups: []seenBackup{}, Destinations: []string{}, Installed: []string{}}
+	if list, err := c.daemon().Destinations(ctx); err == nil {
+		for _, d := range list.Destinations {
+			h.Destinations = append(h.Destinations, d.Path)
+		}
+	}
 	limit := time.NewTimer(lookLimit)
 	defer limit.Stop()
 	late := false

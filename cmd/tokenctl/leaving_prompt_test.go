@@ -81,7 +81,7 @@ func TestPurgeAsks(t *testing.T) {
 	}
 	agent := runtime.GOOS == "linux"
 	x := at(t, f, "purge")
-	x.sees("2 accounts:").sees("GitHub:me").sees(`Bank:me \(its counter is ahead`).sees("2 changes since").sees("3 earlier states")
+	x.sees("2 accounts:").sees("GitHub:me").sees(`Bank:me \(its counter may be ahead of the newest backup`).sees("2 changes since").sees("3 earlier states")
 	x.sees("b.tokend").sees(`with 1 account; opened .*; opens with\s+recovery password`).sees("Keys on YubiKey: slots 82, 83").sees("One entry of the audit log")
 	if agent {
 		x.sees(`What starts the agent with your session:\s`).sees(autostartFile)

@@ -56,7 +56,7 @@ func (c *cli) purge(ctx context.Context, f *purgeFlags) error {
 	if err != nil {
 		return fail(doing, err)
 	}
-	r := &remains{Leaving: left, Here: c.lookAround(left), mode: st.Daemon.Mode}
+	r := &remains{Leaving: left, Here: c.lookAround(ctx, left), mode: st.Daemon.Mode}
 	if left.Vault.State == ipc.VaultNone && !f.list {
 		if !c.json {
 			c.sayLeftovers(r)

@@ -72,6 +72,12 @@ func (c *cli) sayLost(r *remains) {
 	case r.Changes > 0:
 		c.say("- %d changes since the last backup from which it could be restored.", r.Changes)
 	}
+	if len(r.Here.Destinations) > 0 {
+		c.say("- Which folders backups are copied to, and when backups were proved; no backup has that:")
+		for _, path := range r.Here.Destinations {
+			c.say("    %s", clean(path))
+		}
+	}
 	for _, f := range r.Files {
 		if text := lostFiles(f); text != "" {
 			c.say("- %s", text)
@@ -85,7 +91,7 @@ func lostText(left ipc.Leaving, a ipc.Account) string {
 	case a.Kind == "managed":
 		return " (managed: whoever issued it can issue it again)"
 	case slices.Contains(left.Counting, a.ID):
-		return " (its counter is ahead of every backup: after a restore the service may want a resync)"
+		return " (its counter may be ahead of the newest backup: after a restore the service may want a resync)"
 	}
 	return ""
 }
@@ -114,7 +120,7 @@ func lostFiles(f ipc.LeftFiles) string {
 // sayLeftBackups names the backups that remain, and what they are worth.
 func (c *cli) sayLeftBackups(r *remains) {
 	if len(r.Backups) == 0 {
-		c.say("- No backup is known. One that was copied elsewhere stays there.")
+		c.say("- No backup is known outside of the daemon's folder. One that was copied elsewhere stays there.")
 		return
 	}
 	c.say("- Backups, which stay where they are, the newest first:")

@@ -297,7 +297,7 @@ func (q *quickstart) restoreStep(ctx context.Context) error {
 		return err
 	}
 	q.sayBackupFound(a)
-	res, err := q.restore(ctx, &authFlags{}, data, "")
+	res, err := q.restore(ctx, &authFlags{}, ipc.RestoreBackupRequest{Data: data, From: readFrom(expandHome(path))})
 	if err != nil {
 		return restoreFailure("restore "+path, path, a.Manifest.Signer, q.withLostPassword("restore "+path, a, err))
 	}

@@ -194,7 +194,7 @@ func (q *quickstart) backupStep(ctx context.Context) error {
 		return err
 	}
 	if !st.Vault.LastBackup.IsZero() && q.f.backup == "" {
-		q.say("last backup: %s", ago(q.now(), st.Vault.LastBackup))
+		q.say("a backup was last copied out of the daemon's folder %s", ago(q.now(), st.Vault.LastBackup))
 		return nil
 	}
 	q.heading("A backup")
@@ -252,7 +252,7 @@ func (q *quickstart) backupPath(ctx context.Context) (string, error) {
 // number, or the path of another.
 func (q *quickstart) whichBackup(ctx context.Context) (string, error) {
 	q.say("looking through the usual places (home, clouds, sticks) …")
-	doc := q.findBackups(ctx, usualPlaces(q.getenv))
+	doc := q.findUsual(ctx)
 	if len(doc.Files) == 0 {
 		q.say("none was found")
 		for _, h := range adviceNoneFound(doc.Complete) {

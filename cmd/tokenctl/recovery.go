@@ -140,7 +140,7 @@ func (c *cli) sayRotation(ctx context.Context) {
 	c.say("- Tokens go on opening it. None need be plugged in: the old password can agree.")
 	c.say("- Backups made until now the old ones still open: they will be named.")
 	if st, err := c.daemon().Status(ctx); err == nil && !st.Vault.LastBackup.IsZero() {
-		c.say("  The last was made %s.", ago(c.now(), st.Vault.LastBackup))
+		c.say("  The last was copied out of the daemon's folder %s.", ago(c.now(), st.Vault.LastBackup))
 	}
 	c.say("- If the old password and an old copy of the vault may be in one hand:")
 	c.say("  renew the accounts at their services as well. Nothing else helps then.")

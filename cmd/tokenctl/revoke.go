@@ -96,7 +96,7 @@ func (c *cli) sayRevocation(ctx context.Context, t ipc.Token) {
 	case err != nil:
 		c.say("- Backups made until now it still opens; they will be named afterwards.")
 	case len(info.Backups) == 0:
-		c.say("- No backup is known that it opens; one that was copied elsewhere it still does.")
+		c.say("- No backup outside of the daemon's folder is known that it opens; one that was copied elsewhere it still does.")
 	default:
 		c.say("- These backups it still opens (destroy them when a new one is made):")
 		for _, b := range info.Backups {

@@ -78,6 +78,10 @@ func daemonCommand(ts *testscript.TestScript, _ bool, args []string) {
 		f.enrol(ipc.VaultUnlocked)
 	case "account":
 		f.add(strings.ReplaceAll(args[1], `\e`, "\x1b"), args[2], args[3], args[4])
+	case "destination": // a folder that backups are copied to: daemon destination PATH
+		f.destinations = append(f.destinations, ipc.Destination{ID: "d1", Path: args[1], State: ipc.DestinationOK})
+	case "managed": // makes the last account one
+		f.accounts[len(f.accounts)-1].Kind = "managed"
 	case "tries":
 		n, err := strconv.Atoi(args[1])
 		ts.Check(err)

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -69,7 +67,7 @@ func (c *cli) statusTable(st ipc.Status) *table {
 		t.add("recovery password", recoveryText(v, c.now()))
 	}
 	if v.State != ipc.VaultNone && (v.State != ipc.VaultBroken || !v.LastBackup.IsZero()) {
-		t.add("last backup", ago(c.now(), v.LastBackup))
+		t.add("last copied out", ago(c.now(), v.LastBackup))
 	}
 	if b := st.Backups; b != nil {
 		t.add("backups", backupsText(b, c.now()))
@@ -174,121 +172,6 @@ func (c *cli) sayVaultProblem(v ipc.Vault) {
 	if v.State == ipc.VaultNone {
 		c.say("make a vault, or bring one back: tokenctl quickstart")
 	}
-}
-
-func (c *cli) doctorCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "doctor", Short: "Look for what is wrong, and name the command that mends it", Args: noArgs,
-		Long: "Check this program's side and the daemon's. The exit code is not 0 when an error was found.",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			found, exit := c.examine(cmd.Context())
-			if c.json {
-				if err := c.printJSON(ipc.Findings{Version: ipc.Version, Findings: found}); err != nil {
-					return err
-				}
-			} else {
-				c.showFindings(found, c.isOnlyWay(cmd.Context()))
-			}
-			if exit != 0 {
-				return silent{exit}
-			}
-			return nil
-		},
-	}
-}
-
-// Levels of a finding.
-const (
-	levelOK      = "ok"
-	levelNote    = "note"
-	levelWarning = "warning"
-	levelError   = "error"
-)
-
-// examine checks this side, and what the daemon says of its own.
-func (c *cli) examine(ctx context.Context) (found []ipc.Finding, exit int) {
-	found = c.examineHere()
-	st, err := c.daemon().Status(ctx)
-	if err != nil {
-		e := asError(ctx, err)
-		return append(found, ipc.Finding{Code: string(e.Kind), Level: levelError,
-			Message: "the daemon does not answer: " + e.Message, Fix: adviceServe(c.ownSocket())}), e.Kind.Info().Exit
-	}
-	found = append(found, ipc.Finding{Code: "daemon", Level: levelOK,
-		Message: fmt.Sprintf("tokend %s answers at %s (%s)", st.Daemon.Version, st.Daemon.Socket, modeText(st.Daemon.Mode))})
-	found = append(found, sameVersion(buildVersion(), st.Daemon.Version), clockFinding(c.now(), st.Daemon.Time))
-	theirs, err := c.daemon().Doctor(ctx)
-	if err != nil {
-		e := asError(ctx, err)
-		found = append(found, ipc.Finding{Code: string(e.Kind), Level: levelError, Message: "the daemon cannot examine itself: " + e.Message})
-	}
-	found = append(found, theirs.Findings...)
-	for _, f := range found {
-		if f.Level == levelError {
-			exit = 1
-		}
-	}
-	return found, exit
-}
-
-func sameVersion(mine, theirs string) ipc.Finding {
-	if mine == theirs {
-		return ipc.Finding{Code: "version", Level: levelOK, Message: "tokenctl and tokend have the same version, " + mine}
-	}
-	return ipc.Finding{Code: "version", Level: levelNote,
-		Message: fmt.Sprintf("tokenctl has version %s, tokend %s", mine, theirs), Fix: "restart tokend, if it was updated"}
-}
-
-// clockFinding compares the clocks of both programs, which are one machine's.
-func clockFinding(here, there time.Time) ipc.Finding {
-	d := here.Sub(there).Abs()
-	if there.IsZero() || d < 5*time.Second {
-		return ipc.Finding{Code: "clock", Level: levelOK, Message: "the daemon's clock is " + here.UTC().Format(time.RFC3339)}
-	}
-	return ipc.Finding{Code: "clock", Level: levelWarning, Message: "the daemon's clock differs by " + span(d) + " from this program's"}
-}
-
-// examineHere checks what can be seen without the daemon.
-func (c *cli) examineHere() []ipc.Finding {
-	var found []ipc.Finding
-	path := c.socketPath()
-	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
-		found = append(found, ipc.Finding{Code: "socket", Level: levelOK, Message: fmt.Sprintf("the socket is %s (mode %04o)", path, info.Mode().Perm())})
-	} else if !strings.HasPrefix(path, `\\`) {
-		found = append(found, ipc.Finding{Code: "socket", Level: levelWarning, Message: "there is no socket at " + path, Fix: adviceServe(c.ownSocket())})
-	}
-	if c.getenv("TOKEND_SOCKET") != "" && c.socket == "" {
-		found = append(found, ipc.Finding{Code: "socket-environment", Level: levelNote, Message: "TOKEND_SOCKET chooses the socket"})
-	}
-	if c.canAsk() {
-		found = append(found, ipc.Finding{Code: "terminal", Level: levelOK, Message: "there is a terminal to ask for PINs at"})
-	} else {
-		found = append(found, ipc.Finding{Code: "terminal", Level: levelNote, Message: "there is no terminal: nothing can be asked, PINs have to come from files"})
-	}
-	return found
-}
-
-func (c *cli) showFindings(found []ipc.Finding, onlyWay bool) {
-	t := &table{head: []string{"LEVEL", "FOUND"}, flexible: 1}
-	for _, level := range []string{levelError, levelWarning, levelNote, levelOK} {
-		for _, f := range found {
-			if f.Level == level {
-				text := f.Message
-				if fix := adviceFirst(f.Code, adviceFix(f.Code, f.Fix, ""), onlyWay); fix != "" {
-					text += " - mend it: " + fix
-				}
-				t.add(f.Level, text)
-			}
-		}
-	}
-	// Not cut: the end is where the command stands.
-	if c.outTTY {
-		for _, line := range t.lines(0)[1:] {
-			c.print("%s", line)
-		}
-		return
-	}
-	c.show(t)
 }
 
 func (c *cli) eventsCommand() *cobra.Command {

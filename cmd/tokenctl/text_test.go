@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,5 +120,21 @@ func TestAdviceOnly(t *testing.T) {
 	}
 	if got := adviceOnly(all, false); len(got) != len(all) {
 		t.Error(got)
+	}
+}
+
+// What the doctor found is broken between words, and its command not at all.
+func TestFindingLines(t *testing.T) {
+	got := findingLines(levelWarning, "every copy of a backup is on the file system of the vault", "tokenctl backup destination add PATH", 41)
+	want := []string{
+		"warning  every copy of a backup is on the",
+		"         file system of the vault",
+		"         mend it: tokenctl backup destination add PATH",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if got := findingLines(levelOK, "all is well", "", 0); !slices.Equal(got, []string{"ok       all is well"}) {
+		t.Errorf("%q", got)
 	}
 }

@@ -1,12 +1,15 @@
 package vault
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/tokenbridge/tokend/daemon/archive"
+	"github.com/tokenbridge/tokend/daemon/secret"
 )
 
 // Remove removes accounts for good, all of them in one step or none, and returns
@@ -41,6 +44,50 @@ func (v *Vault) Counting() []string {
 		}
 	})
 	return ids
+}
+
+// CountedSince are the accounts that count (HOTP) and whose counters are ahead of
+// those in a backup of this vault: ErrOtherKeys as for CompareBackup. One that the
+// backup has not is none of them.
+func (v *Vault) CountedSince(data []byte) (ids []string, err error) {
+	a, err := archive.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the backup: %w", err)
+	}
+	err = ErrLocked
+	now, key := make(map[string]uint64), []byte(nil)
+	defer func() { clear(key) }()
+	v.view(func(st *state) {
+		err = nil
+		if h := st.parts.Header; h.VaultID != a.Header.VaultID || h.Epoch != a.Header.Epoch {
+			err = fmt.Errorf("%w: it is of epoch %d", ErrOtherKeys, a.Header.Epoch)
+			return
+		}
+		key = bytes.Clone(st.keys.SessionKey)
+		for i := range st.records {
+			r := &st.records[i]
+			now[r.ID] = max(st.counters[r.ID], r.Counter)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	secret.Do(func() {
+		var c *archive.Contents
+		if c, err = a.OpenSession(key); err != nil {
+			return
+		}
+		defer c.Wipe()
+		for _, r := range c.Session().Records {
+			if now[r.ID] > r.Counter {
+				ids = append(ids, r.ID)
+			}
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the backup: %w", err)
+	}
+	return ids, nil
 }
 
 // Earlier is how many earlier generations of the vault, and damaged files that

@@ -420,7 +420,7 @@ func TestMergeManaged(t *testing.T) {
 	other := newRig(t)
 	ov := other.create()
 	m = other.merge(ov, other.openBackup(ov, data, passwordWay()), MergeOptions{Apply: true})
-	if a := m.Items[0]; a.Action != MergeAdd || !a.Account.Inactive || !strings.Contains(a.Reason, `tokenctl reactivate "Work:me"`) {
+	if a := m.Items[0]; a.Action != MergeAdd || !a.Account.Inactive || !strings.Contains(a.Reason, "inactive: its secret is for the device") {
 		t.Errorf("%+v", a)
 	}
 	wantErr(t, ov.Use(t.Context(), m.Items[0].Account.ID, Way{}, func([]byte) error { return nil }), ErrNoSecret)

@@ -3,7 +3,6 @@ package vault
 import (
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"golang.org/x/text/unicode/norm"
@@ -169,7 +168,7 @@ func (m *merger) shape(it *mergeItem, n int) {
 	a := &it.Account
 	if r.Kind == Managed {
 		a.Inactive = true
-		it.because("inactive until: tokenctl reactivate %q", strings.TrimPrefix(a.Issuer+":"+a.Name, ":"))
+		it.because("inactive: its secret is for the device that it was issued to alone")
 	}
 	if r.Class == archive.ClassTouch && !m.guards(r) {
 		a.Class = archive.ClassSession

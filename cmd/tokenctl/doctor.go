@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+func (c *cli) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "doctor", Short: "Look for what is wrong, and name the command that mends it", Args: noArgs,
+		Long: "Check this program's side and the daemon's. The exit code is not 0 when an error was found.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			found, exit := c.examine(cmd.Context())
+			if c.json {
+				if err := c.printJSON(ipc.Findings{Version: ipc.Version, Findings: found}); err != nil {
+					return err
+				}
+			} else {
+				c.showFindings(found, c.isOnlyWay(cmd.Context()))
+			}
+			if exit != 0 {
+				return silent{exit}
+			}
+			return nil
+		},
+	}
+}
+
+// Levels of a finding.
+const (
+	levelOK      = "ok"
+	levelNote    = "note"
+	levelWarning = "warning"
+	levelError   = "error"
+)
+
+// examine checks this side, and what the daemon says of its own.
+func (c *cli) examine(ctx context.Context) (found []ipc.Finding, exit int) {
+	st, err := c.daemon().Status(ctx) // first: the socket is then the one that answers
+	found = c.examineHere(err == nil)
+	if err != nil {
+		e := asError(ctx, err)
+		return append(found, ipc.Finding{Code: string(e.Kind), Level: levelError,
+			Message: "the daemon does not answer: " + e.Message, Fix: adviceServe(c.ownSocket())}), e.Kind.Info().Exit
+	}
+	found = append(found, ipc.Finding{Code: "daemon", Level: levelOK,
+		Message: fmt.Sprintf("tokend %s answers at %s (%s)", st.Daemon.Version, st.Daemon.Socket, modeText(st.Daemon.Mode))})
+	found = append(found, sameVersion(buildVersion(), st.Daemon.Version), clockFinding(c.now(), st.Daemon.Time))
+	theirs, err := c.daemon().Doctor(ctx)
+	if err != nil {
+		e := asError(ctx, err)
+		found = append(found, ipc.Finding{Code: string(e.Kind), Level: levelError, Message: "the daemon cannot examine itself: " + e.Message})
+	}
+	found = append(found, theirs.Findings...)
+	for _, f := range found {
+		if f.Level == levelError {
+			exit = 1
+		}
+	}
+	return found, exit
+}
+
+func sameVersion(mine, theirs string) ipc.Finding {
+	if mine == theirs {
+		return ipc.Finding{Code: "version", Level: levelOK, Message: "tokenctl and tokend have the same version, " + mine}
+	}
+	return ipc.Finding{Code: "version", Level: levelNote,
+		Message: fmt.Sprintf("tokenctl has version %s, tokend %s", mine, theirs), Fix: "restart tokend, if it was updated"}
+}
+
+// clockFinding compares the clocks of both programs, which are one machine's.
+func clockFinding(here, there time.Time) ipc.Finding {
+	d := here.Sub(there).Abs()
+	if there.IsZero() || d < 5*time.Second {
+		return ipc.Finding{Code: "clock", Level: levelOK, Message: "the daemon's clock is " + here.UTC().Format(time.RFC3339)}
+	}
+	return ipc.Finding{Code: "clock", Level: levelWarning, Message: "the daemon's clock differs by " + span(d) + " from this program's"}
+}
+
+// examineHere checks what can be seen on this side; answered says that a daemon
+// answers, at whatever socket.
+func (c *cli) examineHere(answered bool) []ipc.Finding {
+	var found []ipc.Finding
+	path := c.socketPath()
+	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+		found = append(found, ipc.Finding{Code: "socket", Level: levelOK, Message: fmt.Sprintf("the socket is %s (mode %04o)", path, info.Mode().Perm())})
+	} else if !answered && !strings.HasPrefix(path, `\\`) {
+		found = append(found, ipc.Finding{Code: "socket", Level: levelWarning, Message: "there is no socket at " + path, Fix: adviceServe(c.ownSocket())})
+	}
+	if c.getenv("TOKEND_SOCKET") != "" && c.socket == "" {
+		found = append(found, ipc.Finding{Code: "socket-environment", Level: levelNote, Message: "TOKEND_SOCKET chooses the socket"})
+	}
+	if c.canAsk() {
+		found = append(found, ipc.Finding{Code: "terminal", Level: levelOK, Message: "there is a terminal to ask for PINs at"})
+	} else {
+		found = append(found, ipc.Finding{Code: "terminal", Level: levelNote, Message: "there is no terminal: nothing can be asked, PINs have to come from files"})
+	}
+	return found
+}
+
+func (c *cli) showFindings(found []ipc.Finding, onlyWay bool) {
+	t := &table{head: []string{"LEVEL", "FOUND"}, flexible: 1}
+	for _, level := range []string{levelError, levelWarning, levelNote, levelOK} {
+		for _, f := range found {
+			if f.Level != level {
+				continue
+			}
+			fix := adviceFirst(f.Code, adviceFix(f.Code, f.Fix, ""), onlyWay)
+			switch {
+			case c.outTTY:
+				for _, line := range findingLines(f.Level, clean(f.Message), clean(fix), c.outWidth()) {
+					c.print("%s", line)
+				}
+			case fix != "":
+				t.add(f.Level, f.Message+" - mend it: "+fix)
+			default:
+				t.add(f.Level, f.Message)
+			}
+		}
+	}
+	if !c.outTTY {
+		c.show(t)
+	}
+}
+
+// findingLines is a finding on a screen of so many columns, 0 meaning no limit. It
+// is broken at spaces; what mends it stands on a line of its own and is whole, so
+// that it can be copied.
+func findingLines(level, text, fix string, screen int) []string {
+	const room = len(levelWarning) + columnGap
+	lines := []string{text}
+	if screen > room {
+		lines = wrapped(text, screen-room)
+	}
+	if fix != "" {
+		lines = append(lines, "mend it: "+fix)
+	}
+	first := level
+	for i, l := range lines {
+		lines[i] = first + strings.Repeat(" ", room-columns(first)) + l
+		first = ""
+	}
+	return lines
+}
