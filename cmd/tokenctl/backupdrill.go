@@ -158,7 +158,7 @@ func (c *cli) drillHere(ctx context.Context, f *inspectFlags, b *backupFile) (ip
 
 // sayDrilled shows what a drill found.
 func (c *cli) sayDrilled(r ipc.DrillResult, daemon bool) {
-	t := &table{head: []string{"#", "ACCOUNT", "CLASS", "TYPE", "ID", "DRILL", "HERE"}, flexible: 1}
+	t := &table{head: []string{"#", "ACCOUNT", "CLASS", "TYPE", "ID", "DRILL", "HERE"}, flexible: 1, below: []int{6, 5}}
 	counts := map[string]int{}
 	for i, a := range r.Accounts {
 		counts[a.Live]++

@@ -150,8 +150,8 @@ A token that the maker vouches for is shown as such; --require-attestation
 refuses every other.`
 
 const enrollExamples = `  tokenctl token enroll --token fido2 --label spare
-  tokenctl token enroll --token fido2 --device /dev/hidraw3 --require-attestation
-  tokenctl token enroll --token piv --reader 'Reader 01' --use-existing --slot 9d`
+  tokenctl token enroll --token fido2 --device /dev/hidraw3
+  tokenctl token enroll --token piv --reader 'Reader 01' --slot 9d`
 
 func (c *cli) tokenEnrollCommand() *cobra.Command {
 	var ef enrollFlags

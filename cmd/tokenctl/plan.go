@@ -160,7 +160,7 @@ const manyRows = 20
 
 // showPlan prints a plan: a row an account.
 func (c *cli) showPlan(p ipc.Plan) {
-	t := &table{head: []string{"ITEM", "ACTION", "ACCOUNT", "WHY"}, flexible: 2}
+	t := &table{head: []string{"ITEM", "ACTION", "ACCOUNT", "WHY"}, flexible: 2, below: []int{3}}
 	short := c.outTTY && len(p.Items) > manyRows
 	hidden := 0
 	for i := range p.Items {
