@@ -108,6 +108,11 @@ func adviceKeyTyped() []string {
 		"there is no letter O, I or B in it: those are 0, L (or 1, which is L too) and 8"}
 }
 
+// adviceKeyShown is about a recovery key that stands on the screen.
+func adviceKeyShown() string {
+	return "clear the terminal and its history when it is on paper"
+}
+
 // adviceCheckedWrong is about a recovery password that was wrong when it was
 // asked for to see whether it is still known.
 func adviceCheckedWrong(set, others string) []string {

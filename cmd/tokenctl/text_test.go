@@ -121,3 +121,15 @@ func TestAdviceOnly(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A printed recovery key is broken between its groups, in lines as long as each
+// other.
+func TestKeyLines(t *testing.T) {
+	key := "AGE-SECRET-KEY-1 " + strings.TrimSpace(strings.Repeat("ABCD ", 15))
+	for _, screen := range []int{0, 120, 80, 40, 16, 4} {
+		lines := keyLines(key, screen)
+		if strings.Join(lines, " ") != key || screen >= 16 && widest(strings.Join(lines, "\n")) > screen || screen == 80 && len(lines) != 2 {
+			t.Errorf("%d columns: %q", screen, lines)
+		}
+	}
+}
