@@ -181,6 +181,10 @@ func (c *cli) explain(err error, e *ipc.Error) {
 		hints = f.hints
 	}
 	for _, h := range adviceOnly(hints, strings.Contains(e.Message, unchanged)) {
+		if line, ok := strings.CutPrefix(h, asItIs); ok {
+			_, _ = fmt.Fprintln(c.err, clean(line))
+			continue
+		}
 		c.say("  %s", clean(h))
 	}
 }
