@@ -69,8 +69,7 @@ func (q *quickstart) account(ctx context.Context) error {
 func (q *quickstart) askAccount(ctx context.Context, f *addFlags) ([]ipc.NewAccount, error) {
 	from := "sample"
 	if !q.f.sample {
-		q.say("From another app come all its accounts at once, by its export. For a new account the service")
-		q.say("shows a QR code or a secret as text when two-factor login is set up there.")
+		q.say("From another app come all its accounts at once, by its export. For a new account the service shows a QR code or a secret as text when two-factor login is set up there.")
 		var err error
 		if from, err = q.ask(ctx, "Type import, qr, uri, secret, sample, or skip", "sample", "--sample"); err != nil {
 			return nil, err
