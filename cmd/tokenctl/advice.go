@@ -9,8 +9,8 @@ import (
 
 // All advice that tokenctl gives lives in the files advice*.go: about tokens in
 // advicetoken.go, about backups that are made by themselves in advicebackup.go,
-// about files and passwords that are lost in adviceloss.go. Messages say facts; what follows here says what to
-// do about them.
+// about files and passwords that are lost in adviceloss.go, about files in
+// advicefile.go. Messages say facts; what follows here says what to do about them.
 
 // advise is [advise], with what this run knows.
 func (c *cli) advise(e *ipc.Error) []string {
@@ -254,21 +254,6 @@ func adviceWhichToken(command string) []string {
 
 func adviceNoToken() []string {
 	return []string{"`tokenctl token list` shows names and ids"}
-}
-
-// adviceForFile is what to do when one of the user's files cannot be used.
-func adviceForFile(k ipc.Kind) []string {
-	switch k {
-	case ipc.NotFound:
-		return []string{"check the path; tokenctl reads files with your own rights"}
-	case ipc.AlreadyExists:
-		return []string{"the file was left as it is; choose another name, or move it away first"}
-	case ipc.NotAuthorized:
-		return []string{"your user may not open it; check the permissions of the file and of its folder"}
-	case ipc.DiskFull:
-		return []string{"the unfinished file was removed; free some space and repeat"}
-	}
-	return []string{"nothing was changed"}
 }
 
 // adviceNoTerminal names the flag that takes the place of a question.

@@ -92,7 +92,7 @@ func (c *cli) createBackup(ctx context.Context, path string) (createDocument, er
 	isFolder := func(p string) bool { info, err := os.Stat(p); return err == nil && info.IsDir() }
 	if _, err := os.Lstat(path); err == nil && !isFolder(path) {
 		// Before the daemon makes one in vain.
-		return createDocument{}, fileFailure(doing, fs.ErrExist)
+		return createDocument{}, writeFailure(doing, fs.ErrExist)
 	}
 	b, err := c.daemon().CreateBackup(ctx)
 	if err != nil {
@@ -106,7 +106,7 @@ func (c *cli) createBackup(ctx context.Context, path string) (createDocument, er
 		path = filepath.Join(path, safeName(b.Name))
 	}
 	if err := writeNew(path, b.Data); err != nil {
-		return createDocument{}, fileFailure(doing, err)
+		return createDocument{}, writeFailure(doing, err)
 	}
 	if err := c.readBack(path, b.SHA256); err != nil {
 		return createDocument{}, err

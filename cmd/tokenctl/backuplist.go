@@ -150,7 +150,7 @@ func (c *cli) sayBackupStatus(st ipc.BackupStatus) {
 	}
 	c.showPairs(t)
 	for _, p := range st.Problems {
-		c.sayProblem(p)
+		c.sayProblem(p, st.Destinations)
 	}
 }
 

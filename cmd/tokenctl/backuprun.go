@@ -41,6 +41,9 @@ type runDocument struct {
 	Runs    []runDestination `json:"destinations"`
 	// Problems are those of the backup status afterwards.
 	Problems []ipc.BackupProblem `json:"problems"`
+
+	// Destinations are how they are afterwards, for what is said of problems.
+	Destinations []ipc.Destination `json:"-"`
 }
 
 type runDestination struct {
@@ -121,7 +124,7 @@ func (c *cli) carry(ctx context.Context, timeout time.Duration) (runDocument, er
 	if err != nil {
 		return doc, err
 	}
-	doc.Problems = st.Problems
+	doc.Problems, doc.Destinations = st.Problems, st.Destinations
 	doc.OK = runOK(doc)
 	return doc, nil
 }
@@ -259,6 +262,9 @@ func (c *cli) sayRun(doc runDocument) {
 		switch r.State {
 		case ipc.DestinationFailing:
 			c.say("cannot copy the backup to %s: %s", clean(r.Path), clean(r.Reason))
+			for _, h := range adviceDestinationFails(r.Path, r.Reason) {
+				c.say("  %s", clean(h))
+			}
 		case ipc.DestinationAbsent:
 			if c.errTTY {
 				c.say("%s: %s; passed over", clean(r.Path), clean(r.Reason))
@@ -271,7 +277,7 @@ func (c *cli) sayRun(doc runDocument) {
 	}
 	for _, p := range doc.Problems {
 		if p.Urgent && p.Code != ipc.BackupUnproved && p.Code != ipc.BackupFailing {
-			c.sayProblem(p)
+			c.sayProblem(p, doc.Destinations)
 		}
 	}
 	if len(doc.Runs) == 0 && c.errTTY {
@@ -279,7 +285,18 @@ func (c *cli) sayRun(doc runDocument) {
 	}
 }
 
-func (c *cli) sayProblem(p ipc.BackupProblem) {
+// sayProblem tells of a problem. Of a destination that fails there is more to say
+// than the daemon does, which does not look into it.
+func (c *cli) sayProblem(p ipc.BackupProblem, destinations []ipc.Destination) {
+	at := slices.IndexFunc(destinations, func(d ipc.Destination) bool { return d.ID == p.Destination })
+	if p.Code == ipc.BackupFailing && at >= 0 {
+		d := destinations[at]
+		c.say("problem: backups cannot be copied to %s since %s: %s", clean(d.Path), ago(c.now(), d.Since), clean(d.Reason))
+		for _, h := range adviceDestinationFails(d.Path, d.Reason) {
+			c.say("  %s", clean(h))
+		}
+		return
+	}
 	c.say("%s: %s", either(p.Urgent, "problem", "note"), clean(p.Message))
 	if p.Fix != "" {
 		c.say("  mend it: %s", clean(p.Fix))

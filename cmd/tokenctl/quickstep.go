@@ -232,7 +232,7 @@ func (q *quickstart) backupPath(ctx context.Context) (string, error) {
 	case q.f.sample:
 		dir, err := os.MkdirTemp("", "tokend-sample-")
 		if err != nil {
-			return "", fileFailure("make a folder for the sample's backup", err)
+			return "", writeFailure("make a folder for the sample's backup", err)
 		}
 		return filepath.Join(dir, "vault"+backupName), nil
 	}

@@ -207,16 +207,21 @@ func (f *backupFlags) setUp(ctx context.Context, c *cli) error {
 		}
 		return fail("set up backups", c.offerDestination(ctx))
 	}
+	var added []ipc.Destination
 	for _, path := range f.to {
 		d, err := c.addDestination(ctx, ipc.AddDestinationRequest{Path: path})
 		if err != nil {
 			return err
 		}
-		c.say("backups are copied to %s", clean(d.Path))
+		added = append(added, d)
 	}
-	if len(f.to) > 0 {
-		if _, err := c.carry(ctx, defaultTimeout); err != nil {
+	if len(added) > 0 {
+		doc, err := c.carry(ctx, defaultTimeout)
+		if err != nil {
 			return fail("copy the backups", err)
+		}
+		for _, d := range added {
+			c.sayAdded(doc, d)
 		}
 	}
 	if !f.timer {
