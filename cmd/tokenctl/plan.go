@@ -128,24 +128,26 @@ func (c *cli) sayApplied(p ipc.Plan) {
 		c.say("there was nothing to do")
 		return
 	}
-	c.say("done: %s", planCounts(p))
+	c.say("done: %s", planCounts(p, true))
 	if p.Undo != "" {
 		c.say("within 30 days it can be taken back: tokenctl backup undo %s", clean(p.Undo))
 	}
 }
 
-// planCounts is a plan in one line.
-func planCounts(p ipc.Plan) string {
+// planCounts is a plan in one line: what was done, or what would be.
+func planCounts(p ipc.Plan, done bool) string {
 	var parts []string
 	for _, k := range []struct {
-		n    int
-		what string
+		n             int
+		done, planned string
 	}{
-		{p.Added, "added"}, {p.Replaced, "replaced"}, {p.Renamed, "renamed"}, {p.Removed, "removed"}, {p.Restored, "put back"},
-		{p.Conflicts, either(p.Conflicts == 1, "conflict", "conflicts")}, {p.Same, "there already"}, {p.Left, "left out"},
+		{p.Added, "added", "to add"}, {p.Replaced, "replaced", "to replace"}, {p.Renamed, "renamed", "to rename"},
+		{p.Removed, "removed", "to remove"}, {p.Restored, "put back", "to put back"},
+		{p.Conflicts, either(p.Conflicts == 1, "conflict", "conflicts"), either(p.Conflicts == 1, "conflict", "conflicts")},
+		{p.Same, "there already", "there already"}, {p.Left, "left out", "to leave out"},
 	} {
 		if k.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", k.n, k.what))
+			parts = append(parts, fmt.Sprintf("%d %s", k.n, either(done, k.done, k.planned)))
 		}
 	}
 	if len(parts) == 0 {
@@ -176,7 +178,7 @@ func (c *cli) showPlan(p ipc.Plan) {
 		c.say("and %s that %s there already", plural(hidden, "account"), either(hidden == 1, "is", "are"))
 	}
 	if !p.Applied {
-		c.say("%s", planCounts(p))
+		c.say("%s", planCounts(p, false))
 	}
 }
 
