@@ -182,6 +182,10 @@ func (c *cli) showPlan(p ipc.Plan) {
 	}
 }
 
+// sameSecret is the daemon's reason for a conflict in which the secrets do not
+// differ.
+const sameSecret = "the secret is the same"
+
 // planWhy is what there is to say about an item.
 func planWhy(it *ipc.PlanItem) string {
 	var parts []string
@@ -200,7 +204,11 @@ func planWhy(it *ipc.PlanItem) string {
 			parts = append(parts, "now "+accountName(e.Issuer, e.Name))
 		}
 	}
-	if it.Reason != "" {
+	switch {
+	case it.Reason == sameSecret && len(parts) > 0:
+		// That alone would be no reason: it is the rest that makes it a conflict.
+		return sameSecret + ", and not the rest: " + strings.Join(parts, "; ")
+	case it.Reason != "":
 		parts = append(parts, it.Reason)
 	}
 	return strings.Join(parts, "; ")
@@ -220,6 +228,9 @@ func planDiffers(it *ipc.PlanItem) []string {
 		case "digits":
 			parts = append(parts, fmt.Sprintf("%d digits, %d there", a.Digits, e.Digits))
 		case "period":
+			if a.Type == "hotp" || e.Type == "hotp" {
+				continue // it counts, and has no period
+			}
 			parts = append(parts, fmt.Sprintf("%d s, %d s there", a.Period, e.Period))
 		case "type":
 			parts = append(parts, fmt.Sprintf("type %s, %s there", a.Type, e.Type))
