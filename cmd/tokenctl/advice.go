@@ -365,15 +365,15 @@ func adviceNotArchive() []string {
 
 func adviceWrongBackupPassword() []string {
 	return []string{"a backup opens with the recovery password of the time when it was made, which is shown above",
-		"a token that was enrolled then opens it too: --token"}
+		"a token that was enrolled then opens it too: --token any"}
 }
 
 func adviceNoRecoveryInBackup() []string {
-	return []string{"no recovery password was set when it was made: only the tokens shown above open it, with --token"}
+	return []string{"no recovery password was set when it was made: only the tokens shown above open it: --token TOKEN, or --token any"}
 }
 
 func adviceVerifyByToken() []string {
-	return []string{"add --token, with the daemon running and a token plugged in"}
+	return []string{"add --token any, with the daemon running and a token plugged in"}
 }
 
 func adviceDamagedOnWay() []string {
