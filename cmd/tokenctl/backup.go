@@ -43,7 +43,7 @@ func (c *cli) backupCreateCommand() *cobra.Command {
 	var list bool
 	var f authFlags
 	cmd := &cobra.Command{
-		Use: "create FILE", Short: "Write a backup to a new file", Args: named(1, "FILE"),
+		Use: "create FILE", Short: "Write a backup to a new file", Args: named(1, "FILE (a new file, or a folder that is there)"),
 		Long: `Write a backup of the vault to a new file, or into a folder under a name of its
 own. It needs no token and works while the vault is locked. A file that is there
 is never overwritten. What opens the backup is what opens the vault now.
@@ -83,7 +83,7 @@ func (c *cli) sayBackup(doc createDocument) {
 	}
 	c.say("wrote and read back %s%s: state %d of vault %s", plural(doc.Bytes, "byte"), accounts, doc.Generation, clean(doc.VaultID))
 	c.say("it opens with: %s", clean(orDash(strings.Join(doc.OpenedBy, ", "))))
-	c.say("keep a copy on another machine or stick; try it there: tokenctl backup verify %s", clean(filepath.Base(doc.File)))
+	c.say("keep a copy on another machine or stick; try this one: tokenctl backup verify %s", clean(quoted(doc.File)))
 }
 
 // createBackup gets a backup and writes it as a new file of the user's.
