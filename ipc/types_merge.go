@@ -82,8 +82,8 @@ type PlanItem struct {
 	// "type", "algorithm", "digits", "period", "kind". In a conflict without
 	// "secret" the secrets are the same, or Reason says that they were not compared.
 	Differs []string `json:"differs,omitempty"`
-	// Reason says for people why, and what else becomes of it: "known as …", "same
-	// as item 3", "counter goes from 5 to 9".
+	// Reason says for people why, and what else becomes of it: "X is known as
+	// Y", "same as item 3", "counter goes from 5 to 9".
 	Reason string `json:"reason,omitempty"`
 }
 

@@ -26,7 +26,7 @@ Where the vault has no recovery password, one is asked for then, or taken from
 const accountAddExamples = `  tokenctl account add --issuer GitHub --name me@example.com
   tokenctl account add --qr screenshot.png
   wl-paste | tokenctl account add --uri-file -
-  tokenctl account add --issuer Bank --name me --type hotp --secret-file seed.txt`
+  tokenctl account add --issuer Bank --name me --type hotp --secret-file s.txt`
 
 type addFlags struct {
 	auth       authFlags

@@ -28,7 +28,7 @@ func (c *cli) createList(ctx context.Context, f *authFlags, path string) error {
 		path = filepath.Join(path, "tokend-accounts-"+c.now().Format("2006-01-02")+".json")
 	}
 	if _, err := os.Lstat(path); err == nil {
-		return fileFailure(doing, fs.ErrExist)
+		return writeFailure(doing, fs.ErrExist)
 	}
 	var list ipc.AccountList
 	err := c.open(ctx, f, func(ctx context.Context, _ ipc.Auth) (err error) {
@@ -52,7 +52,7 @@ func (c *cli) createList(ctx context.Context, f *authFlags, path string) error {
 		return problem(ipc.Internal, doing, err)
 	}
 	if err := writeNew(path, data); err != nil {
-		return fileFailure(doing, err)
+		return writeFailure(doing, err)
 	}
 	if c.json {
 		return c.printJSON(listDocument{Version: ipc.Version, File: path, VaultID: l.VaultID, Accounts: len(l.Accounts), ListOnly: true})

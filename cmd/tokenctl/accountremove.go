@@ -101,8 +101,7 @@ func (c *cli) sayRemoval(r ipc.RemoveAccountsResult) {
 		c.say("- %s", accountName(a.Account.Issuer, a.Account.Name))
 	}
 	c.sayHolders(r.Accounts)
-	c.say("The service goes on asking for the code, and none can be made here any more: turn its second factor")
-	c.say("off first, or have another way in there.")
+	c.say("The service goes on asking for the code, and none can be made here any more: turn its second factor off first, or have another way in there.")
 	c.sayCopied(r)
 }
 

@@ -9,8 +9,8 @@ import (
 
 // All advice that tokenctl gives lives in the files advice*.go: about tokens in
 // advicetoken.go, about backups that are made by themselves in advicebackup.go,
-// about files and passwords that are lost in adviceloss.go. Messages say facts; what follows here says what to
-// do about them.
+// about files and passwords that are lost in adviceloss.go, about files in
+// advicefile.go. Messages say facts; what follows here says what to do about them.
 
 // advise is [advise], with what this run knows.
 func (c *cli) advise(e *ipc.Error) []string {
@@ -59,7 +59,7 @@ func adviseVault(e *ipc.Error) []string {
 		return []string{"make one: `tokenctl quickstart` asks step by step, `tokenctl init` is for scripts",
 			"or bring one back: `tokenctl backup restore FILE`"}
 	case ipc.VaultLocked:
-		return []string{"unlock it: `tokenctl unlock` (in a script: `tokenctl unlock --pin-file FILE`)"}
+		return []string{"unlock it: `tokenctl unlock` (in a script: `tokenctl unlock --pin-file FILE`, or --recovery-password-file FILE)"}
 	case ipc.VaultDamaged:
 		switch {
 		case strings.Contains(e.Message, "no good generation"):
@@ -256,21 +256,6 @@ func adviceNoToken() []string {
 	return []string{"`tokenctl token list` shows names and ids"}
 }
 
-// adviceForFile is what to do when one of the user's files cannot be used.
-func adviceForFile(k ipc.Kind) []string {
-	switch k {
-	case ipc.NotFound:
-		return []string{"check the path; tokenctl reads files with your own rights"}
-	case ipc.AlreadyExists:
-		return []string{"the file was left as it is; choose another name, or move it away first"}
-	case ipc.NotAuthorized:
-		return []string{"your user may not open it; check the permissions of the file and of its folder"}
-	case ipc.DiskFull:
-		return []string{"the unfinished file was removed; free some space and repeat"}
-	}
-	return []string{"nothing was changed"}
-}
-
 // adviceNoTerminal names the flag that takes the place of a question.
 func adviceNoTerminal(flag string) []string {
 	return []string{"there is no terminal to ask at (or --no-input is set); give it with " + flag}
@@ -380,15 +365,15 @@ func adviceNotArchive() []string {
 
 func adviceWrongBackupPassword() []string {
 	return []string{"a backup opens with the recovery password of the time when it was made, which is shown above",
-		"a token that was enrolled then opens it too: --token"}
+		"a token that was enrolled then opens it too: --token any"}
 }
 
 func adviceNoRecoveryInBackup() []string {
-	return []string{"no recovery password was set when it was made: only the tokens shown above open it, with --token"}
+	return []string{"no recovery password was set when it was made: only the tokens shown above open it: --token TOKEN, or --token any"}
 }
 
 func adviceVerifyByToken() []string {
-	return []string{"add --token, with the daemon running and a token plugged in"}
+	return []string{"add --token any, with the daemon running and a token plugged in"}
 }
 
 func adviceDamagedOnWay() []string {

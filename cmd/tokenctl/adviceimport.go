@@ -60,7 +60,8 @@ func adviceImport(kind transfer.Kind, file string) []string {
 	case transfer.OwnBackup:
 		return []string{"bring it into the vault: `tokenctl backup restore " + file + "`"}
 	case transfer.UnknownEncrypted:
-		return []string{"mind which product wrote it and with which password; where it can export without a password, that is read",
+		return []string{"it may be no export at all, but a file of another kind, or a damaged one: any file of random bytes looks like it",
+			"mind which product wrote it and with which password; where it can export without a password, that is read",
 			"in a script: --password-file FILE"}
 	case transfer.Unknown:
 		return []string{"docs/moving.md says for each product which export is read; of some a plain list of otpauth:// addresses can be made"}

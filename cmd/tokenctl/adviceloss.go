@@ -86,9 +86,14 @@ func adviceDrillByDaemon() []string {
 	return []string{"a token needs the daemon: start it, or drill with the recovery password or key: --recovery, --recovery-key-file FILE"}
 }
 
+// adviceAnyToken is about --token with something else than a token's name.
+func adviceAnyToken() []string {
+	return []string{"whichever token is plugged in: --token any"}
+}
+
 // adviceSealed is about accounts that a drill could not use.
 func adviceSealed() []string {
-	return []string{"repeat with a token that guards accounts by touch (--token=NAME), or with the recovery password (--recovery)"}
+	return []string{"repeat with a token that guards accounts by touch (--token NAME), or with the recovery password (--recovery)"}
 }
 
 // adviceBroken is about accounts of a backup that are of no use.
@@ -108,6 +113,11 @@ func adviceKeyTyped() []string {
 		"there is no letter O, I or B in it: those are 0, L (or 1, which is L too) and 8"}
 }
 
+// adviceKeyShown is about a recovery key that stands on the screen.
+func adviceKeyShown() string {
+	return "clear the terminal and its history when it is on paper"
+}
+
 // adviceCheckedWrong is about a recovery password that was wrong when it was
 // asked for to see whether it is still known.
 func adviceCheckedWrong(set, others string) []string {
@@ -123,7 +133,7 @@ func adviceCheckedWrong(set, others string) []string {
 func adviceLostPassword(set string, tokens []string) []string {
 	hints := []string{"a backup opens with the recovery password of the time when it was made: this one's was set " + set + "; mind upper case and the keyboard's layout"}
 	if len(tokens) > 0 {
-		hints = append(hints, "so does a token that was enrolled then: "+strings.Join(tokens, ", ")+" (--token), or the recovery key if it was printed (--recovery-key-file)")
+		hints = append(hints, "so does a token that was enrolled then: "+strings.Join(tokens, ", ")+" (--token any), or the recovery key if it was printed (--recovery-key-file)")
 	} else {
 		hints = append(hints, "so does the recovery key, if it was printed: --recovery-key-file")
 	}

@@ -89,7 +89,8 @@ func adviseUseless(e *ipc.Error, name string) []string {
 func advisePIN(e *ipc.Error, name string) []string {
 	switch e.Kind {
 	case ipc.PINRequired:
-		return []string{"run the command at a terminal to be asked, or give the " + pinWord(e.Token) + " of " + name + " with --pin-file FILE (- is standard input)"}
+		return []string{"run the command at a terminal to be asked, or give the " + pinWord(e.Token) + " of " + name + " with --pin-file FILE (- is standard input)",
+			"the recovery password opens without a token: --recovery, or --recovery-password-file FILE"}
 	case ipc.PINInvalid:
 		a := []string{"nothing was changed; the " + pinWord(e.Token) + " of " + name + " is another one"}
 		if e.TriesLeft != nil {

@@ -43,7 +43,7 @@ func (c *cli) backupCreateCommand() *cobra.Command {
 	var list bool
 	var f authFlags
 	cmd := &cobra.Command{
-		Use: "create FILE", Short: "Write a backup to a new file", Args: named(1, "FILE"),
+		Use: "create FILE", Short: "Write a backup to a new file", Args: named(1, "FILE (a new file, or a folder that is there)"),
 		Long: `Write a backup of the vault to a new file, or into a folder under a name of its
 own. It needs no token and works while the vault is locked. A file that is there
 is never overwritten. What opens the backup is what opens the vault now.
@@ -83,7 +83,7 @@ func (c *cli) sayBackup(doc createDocument) {
 	}
 	c.say("wrote and read back %s%s: state %d of vault %s", plural(doc.Bytes, "byte"), accounts, doc.Generation, clean(doc.VaultID))
 	c.say("it opens with: %s", clean(orDash(strings.Join(doc.OpenedBy, ", "))))
-	c.say("keep a copy on another machine or stick; try it there: tokenctl backup verify %s", clean(filepath.Base(doc.File)))
+	c.say("keep a copy on another machine or stick; try this one: tokenctl backup verify %s", clean(quoted(doc.File)))
 }
 
 // createBackup gets a backup and writes it as a new file of the user's.
@@ -92,7 +92,7 @@ func (c *cli) createBackup(ctx context.Context, path string) (createDocument, er
 	isFolder := func(p string) bool { info, err := os.Stat(p); return err == nil && info.IsDir() }
 	if _, err := os.Lstat(path); err == nil && !isFolder(path) {
 		// Before the daemon makes one in vain.
-		return createDocument{}, fileFailure(doing, fs.ErrExist)
+		return createDocument{}, writeFailure(doing, fs.ErrExist)
 	}
 	b, err := c.daemon().CreateBackup(ctx)
 	if err != nil {
@@ -106,7 +106,7 @@ func (c *cli) createBackup(ctx context.Context, path string) (createDocument, er
 		path = filepath.Join(path, safeName(b.Name))
 	}
 	if err := writeNew(path, b.Data); err != nil {
-		return createDocument{}, fileFailure(doing, err)
+		return createDocument{}, writeFailure(doing, err)
 	}
 	if err := c.readBack(path, b.SHA256); err != nil {
 		return createDocument{}, err

@@ -105,7 +105,7 @@ func besideTable(accounts []ipc.Account, beside *besideDocument) *table {
 	if beside == nil {
 		return accountTable(accounts)
 	}
-	t := &table{head: []string{"#", "ACCOUNT", "CLASS", "TYPE", "ID", "HERE"}, flexible: 1}
+	t := &table{head: []string{"#", "ACCOUNT", "CLASS", "TYPE", "ID", "HERE"}, flexible: 1, below: []int{5}}
 	for i, a := range accounts {
 		t.add(strconv.Itoa(i+1), accountName(a.Issuer, a.Name), a.Class, typeText(a), a.ID,
 			hereText(beside.Accounts[i].Live, beside.Accounts[i].Differs))

@@ -24,16 +24,20 @@ func (c *cli) backupDrillCommand() *cobra.Command {
 	var f inspectFlags
 	cmd := &cobra.Command{
 		Use: "drill [FILE]", Short: "Rehearse a restore, in memory", Args: backupFiles(0),
-		Long: `Restore a backup into memory: open it with the recovery password, the recovery key
-or a token, open every secret in it, and make a code of each. An unlocked vault is
-compared with it. Nothing is written but that this backup is proved, on which day
-and by what; "tokenctl backup list" shows that. Without FILE the newest that is
-found is taken.
+		Long: `Rehearse the restore of one backup, in memory: open it with the recovery password,
+the recovery key or a token, open every secret in it, and make a code of each. An
+unlocked vault is compared with it. Nothing is written but that this backup is
+proved, on which day and by what; "tokenctl backup list" shows that, and "tokenctl
+backup status" says when the last was too long ago. Without FILE the newest that
+is found is taken.
+
+"tokenctl backup verify" checks any number of files in the same way, compares with
+nothing and remembers nothing.
 
 Without a daemon the drill is done here, with the recovery password or key; then
 nothing can be remembered. A token (--token) that guards accounts by touch wants a
 touch.`,
-		Example: "  tokenctl backup drill\n  tokenctl backup drill backup.tokend --token\n  tokenctl backup drill --recovery-password-file rp.txt",
+		Example: "  tokenctl backup drill\n  tokenctl backup drill backup.tokend --token any\n  tokenctl backup drill --recovery-password-file rp.txt",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return named(0, "FILE")(cmd, args)
@@ -67,7 +71,7 @@ func (c *cli) drill(ctx context.Context, f *inspectFlags, args []string) error {
 	}
 	doc := drillDocument{File: path}
 	recorded := true
-	if doc.DrillResult, err = c.drillByDaemon(ctx, f, b); isKind(err, ipc.Unreachable) && f.auth.token == "" {
+	if doc.DrillResult, err = c.drillByDaemon(ctx, f, b); isKind(err, ipc.Unreachable) && !f.byToken() {
 		recorded = false
 		doc.DrillResult, err = c.drillHere(ctx, f, b)
 	}
@@ -158,7 +162,7 @@ func (c *cli) drillHere(ctx context.Context, f *inspectFlags, b *backupFile) (ip
 
 // sayDrilled shows what a drill found.
 func (c *cli) sayDrilled(r ipc.DrillResult, daemon bool) {
-	t := &table{head: []string{"#", "ACCOUNT", "CLASS", "TYPE", "ID", "DRILL", "HERE"}, flexible: 1}
+	t := &table{head: []string{"#", "ACCOUNT", "CLASS", "TYPE", "ID", "DRILL", "HERE"}, flexible: 1, below: []int{6, 5}}
 	counts := map[string]int{}
 	for i, a := range r.Accounts {
 		counts[a.Live]++

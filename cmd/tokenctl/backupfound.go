@@ -22,7 +22,7 @@ func (c *cli) markOwn(ctx context.Context, doc *findDocument) {
 
 // foundTable lists what a search found.
 func (c *cli) foundTable(files []foundBackup) *table {
-	t := &table{head: []string{"#", "FILE", "WRITTEN", "VAULT", "DEVICE", "SIZE", "STATE"}, flexible: 1}
+	t := &table{head: []string{"#", "FILE", "WRITTEN", "VAULT", "DEVICE", "SIZE", "STATE"}, flexible: 6, below: []int{1, 6, 4}}
 	for i, f := range files {
 		state := string(f.State)
 		if f.State != causeWhole && f.Problem != "" {

@@ -26,7 +26,7 @@ into memory by a drill).`,
 			if c.json {
 				return c.printJSON(list)
 			}
-			t := &table{head: []string{"MADE", "ACCOUNTS", "OPENED", "PROVED", "COPIES", "OPENS WITH"}, flexible: 4}
+			t := &table{head: []string{"MADE", "ACCOUNTS", "OPENED", "PROVED", "COPIES", "OPENS WITH"}, flexible: 4, below: []int{5, 4, 3}}
 			for _, b := range list.Backups {
 				t.add(b.Made.Local().Format("2006-01-02 15:04:05"), accountsText(b.Accounts), dateText(b.Opened), proofText(b),
 					copiesText(b), orDash(strings.Join(b.OpenedBy, ", ")))
@@ -150,7 +150,7 @@ func (c *cli) sayBackupStatus(st ipc.BackupStatus) {
 	}
 	c.showPairs(t)
 	for _, p := range st.Problems {
-		c.sayProblem(p)
+		c.sayProblem(p, st.Destinations)
 	}
 }
 

@@ -24,23 +24,23 @@ type inspectFlags struct {
 
 func (f *inspectFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&f.auth.token, "token", "", "open it with this `TOKEN`, or with any when no name is given; needs the daemon")
-	fl.Lookup("token").NoOptDefVal = anyToken
+	fl.StringVar(&f.auth.token, "token", "", "open it with this `TOKEN` (label or id), or with any that is plugged in: any; needs the daemon")
 	fl.StringVar(&f.signer, "signer", "", "fail unless it was signed by `FINGERPRINT`")
 	f.auth.addWithoutToken(cmd)
 }
 
-// anyToken is --token without a name.
+// anyToken is the TOKEN that means whichever is plugged in.
 const anyToken = "any"
 
-// backupFiles takes at least need files. What follows --token after a space has
-// to be written with "=", because the name can be left out.
+// byToken says that a token opens it: one is named, or a PIN is given, which is a
+// token's.
+func (f *inspectFlags) byToken() bool { return f.auth.token != "" || f.auth.pinFile != "" }
+
+// backupFiles takes at least need files.
 func backupFiles(need int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if n := len(args); n > 1 && cmd.Flags().Changed("token") && !strings.ContainsAny(args[n-1], `/\.`) {
-			if _, err := os.Lstat(args[n-1]); err != nil {
-				return usage("write a token's name after an equals sign: --token=NAME")
-			}
+		if token := cmd.Flag("token").Value.String(); strings.HasPrefix(token, "-") || token != "" && isThere(token) {
+			return usage("--token takes the name of a token, and was given "+clean(token), adviceAnyToken()...)
 		}
 		if len(args) < need {
 			return named(need, "FILE")(cmd, args)
@@ -112,12 +112,16 @@ func (c *cli) backupVerifyCommand() *cobra.Command {
 	var f inspectFlags
 	cmd := &cobra.Command{
 		Use: "verify FILE...", Short: "Prove that a backup can be restored", Args: backupFiles(1),
-		Long: `Check that a backup is whole, then open it and every secret in it, and make a code
-of each in memory: at a terminal the recovery password is asked for, unless a
-token (--token) opens it. A backup that was never opened is a hope. Nothing is
-restored, and no daemon is needed but for --token. Several files can be given, or
-a folder; each is judged. The exit code is that of the worst.`,
-		Example: "  tokenctl backup verify backup.tokend\n  tokenctl backup verify backup.tokend --token\n  tokenctl backup verify /media/usb",
+		Long: `Check that files are backups that can be restored: each is whole, opens, and every
+secret in it makes a code, in memory. At a terminal the recovery password is asked
+for, unless a token (--token) opens it. A backup that was never opened is a hope.
+Nothing is restored, and no daemon is needed but for --token, so that it can be
+done on any machine. Several files can be given, or a folder; each is judged. The
+exit code is that of the worst.
+
+"tokenctl backup drill" does the same with one backup, compares it with your vault
+and remembers the day: "tokenctl backup status" asks for one now and then.`,
+		Example: "  tokenctl backup verify backup.tokend\n  tokenctl backup verify backup.tokend --token any\n  tokenctl backup verify /media/usb",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.inspectFiles(cmd.Context(), &f, args, true)
 		},

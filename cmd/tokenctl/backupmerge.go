@@ -203,7 +203,7 @@ func (c *cli) listUndos(ctx context.Context, f *authFlags) error {
 		if u.Undone {
 			what += " (taken back)"
 		}
-		did := planCounts(ipc.Plan{Added: u.Added, Replaced: u.Replaced, Renamed: u.Renamed, Removed: u.Removed})
+		did := planCounts(ipc.Plan{Added: u.Added, Replaced: u.Replaced, Renamed: u.Renamed, Removed: u.Removed}, true)
 		t.add(u.ID, u.Time.Local().Format("2006-01-02 15:04"), did, what)
 	}
 	c.show(t)

@@ -26,7 +26,7 @@ func (o *opener) wipe() {
 // open opens a backup and fills in what is learned; verify uses every secret.
 func (o *opener) open(ctx context.Context, b *backupFile, doc *inspectDocument, verify bool) error {
 	switch {
-	case o.f.auth.token != "":
+	case o.f.byToken():
 		return o.byToken(ctx, b.data, doc, verify)
 	case o.f.auth.given(), verify && b.archive.HasRecovery():
 		return o.here(ctx, b.archive, doc, verify)
@@ -49,9 +49,6 @@ func (o *opener) load(ctx context.Context) error {
 		return err
 	}
 	o.auth = &auth
-	if len(auth.PIN) > 0 {
-		return usage("a PIN is for a token: add --token")
-	}
 	return nil
 }
 

@@ -45,6 +45,9 @@ type runDocument struct {
 	Problems []ipc.BackupProblem `json:"problems"`
 	// uncopied says that no destination was there and the newest backup has no copy.
 	uncopied bool
+
+	// Destinations are how they are afterwards, for what is said of problems.
+	Destinations []ipc.Destination `json:"-"`
 }
 
 type runDestination struct {
@@ -125,7 +128,7 @@ func (c *cli) carry(ctx context.Context, timeout time.Duration) (runDocument, er
 	if err != nil {
 		return doc, err
 	}
-	doc.Problems = st.Problems
+	doc.Problems, doc.Destinations = st.Problems, st.Destinations
 	doc.OK = runOK(doc)
 	doc.uncopied = uncopied(doc.Runs, st.Newest)
 	return doc, nil
@@ -272,6 +275,9 @@ func (c *cli) sayRun(doc runDocument) {
 		switch r.State {
 		case ipc.DestinationFailing:
 			c.say("cannot copy the backup to %s: %s", clean(r.Path), clean(r.Reason))
+			for _, h := range adviceDestinationFails(r.Path, r.Reason) {
+				c.say("  %s", clean(h))
+			}
 		case ipc.DestinationAbsent:
 			if c.errTTY {
 				c.say("%s: %s; passed over", clean(r.Path), clean(r.Reason))
@@ -284,7 +290,7 @@ func (c *cli) sayRun(doc runDocument) {
 	}
 	for _, p := range doc.Problems {
 		if p.Urgent && p.Code != ipc.BackupUnproved && p.Code != ipc.BackupFailing {
-			c.sayProblem(p)
+			c.sayProblem(p, doc.Destinations)
 		}
 	}
 	if doc.uncopied {
@@ -296,7 +302,18 @@ func (c *cli) sayRun(doc runDocument) {
 	}
 }
 
-func (c *cli) sayProblem(p ipc.BackupProblem) {
+// sayProblem tells of a problem. Of a destination that fails there is more to say
+// than the daemon does, which does not look into it.
+func (c *cli) sayProblem(p ipc.BackupProblem, destinations []ipc.Destination) {
+	at := slices.IndexFunc(destinations, func(d ipc.Destination) bool { return d.ID == p.Destination })
+	if p.Code == ipc.BackupFailing && at >= 0 {
+		d := destinations[at]
+		c.say("problem: backups cannot be copied to %s since %s: %s", clean(d.Path), ago(c.now(), d.Since), clean(d.Reason))
+		for _, h := range adviceDestinationFails(d.Path, d.Reason) {
+			c.say("  %s", clean(h))
+		}
+		return
+	}
 	c.say("%s: %s", either(p.Urgent, "problem", "note"), clean(p.Message))
 	if p.Fix != "" {
 		c.say("  mend it: %s", clean(p.Fix))

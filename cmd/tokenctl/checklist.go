@@ -92,7 +92,7 @@ func (c *cli) checklist(ctx context.Context, f *importFlags, args []string) erro
 		list.tickOff(accounts, c.now().UTC())
 	}
 	if err := list.save(); err != nil {
-		return fileFailure("write "+list.path, err)
+		return writeFailure("write "+list.path, err)
 	}
 	return c.showChecklist(list)
 }
@@ -181,7 +181,7 @@ func (c *cli) typeChecklist(ctx context.Context, list *checklist, product string
 			c.say("it is on the list already")
 		}
 		if err := list.save(); err != nil { // Ctrl-C loses nothing
-			return fileFailure("write "+list.path, err)
+			return writeFailure("write "+list.path, err)
 		}
 	}
 }

@@ -320,7 +320,7 @@ func document(rows []row) codeDocument {
 }
 
 func codeTable(rows []row, now time.Time) *table {
-	t := &table{head: []string{"ACCOUNT", "CODE", "LEFT"}}
+	t := &table{head: []string{"ACCOUNT", "CODE", "LEFT"}, oneLine: true}
 	for _, r := range rows {
 		name := accountName(r.account.Issuer, r.account.Name)
 		if r.reason != "" {

@@ -78,24 +78,72 @@ func (c *cli) addDestination(ctx context.Context, r ipc.AddDestinationRequest) (
 // firstRun copies to a destination that was just added, and says what is to be
 // known of it.
 func (c *cli) firstRun(ctx context.Context, d ipc.Destination) error {
+	doc, err := c.carry(ctx, defaultTimeout)
+	if err != nil {
+		return fail("copy the backups", err)
+	}
+	ok := c.sayAdded(doc, d)
+	if !d.Elsewhere {
+		c.say("it is on the file system of the vault: add one on another disk, a stick, or in a folder that is synced")
+	}
+	if installed, known := c.scheduleInstalled(); known && !installed {
+		c.say("nothing copies there by itself yet: `tokenctl backup schedule install`")
+	}
+	if !ok {
+		return silent{ipc.BackupStale.Info().Exit}
+	}
+	return nil
+}
+
+// sayAdded tells how the first run went for a destination that was just added, and
+// says whether well. How others are is for "backup status" to tell.
+func (c *cli) sayAdded(doc runDocument, d ipc.Destination) bool {
+	own, ok := ofDestination(doc, d)
 	kind := ""
 	if d.Service != "" {
 		kind = " (" + d.Service + " copies it to other machines)"
 	}
-	c.say("backups are copied to %s%s; the newest %s of this device are kept there", clean(d.Path), clean(kind), plural(d.Keep, "backup"))
-	if !d.Elsewhere {
-		c.say("it is on the file system of the vault: add one on another disk, a stick, or in a folder that is synced")
+	if ok {
+		c.say("backups are copied to %s%s; the newest %s of this device are kept there", clean(d.Path), clean(kind), plural(d.Keep, "backup"))
+	} else {
+		c.say("%s is noted as a destination%s, and the first copy failed; each run tries again", clean(d.Path), clean(kind))
 	}
-	err := c.backupRun(ctx, defaultTimeout)
-	if installed, known := c.scheduleInstalled(); known && !installed {
-		c.say("nothing copies there by itself yet: `tokenctl backup schedule install`")
+	c.sayRun(own)
+	others := 0
+	for _, r := range doc.Runs {
+		if r.Path != d.Path && r.State == ipc.DestinationFailing {
+			others++
+		}
 	}
-	return err
+	if others > 0 {
+		c.say("%s failing: `tokenctl backup status`", either(others == 1, "another destination is", fmt.Sprintf("%d other destinations are", others)))
+	}
+	return ok
+}
+
+// ofDestination is what a run did for one destination, and whether all is well
+// there.
+func ofDestination(doc runDocument, d ipc.Destination) (own runDocument, ok bool) {
+	ok = true
+	own.Destinations = doc.Destinations
+	for _, r := range doc.Runs {
+		if r.Path == d.Path {
+			own.Runs = append(own.Runs, r)
+			ok = ok && r.State != ipc.DestinationFailing && len(r.Lost) == 0
+		}
+	}
+	for _, p := range doc.Problems {
+		if p.Destination == "" || p.Destination == d.ID {
+			own.Problems = append(own.Problems, p)
+		}
+	}
+	return own, ok
 }
 
 // addedJSON does the first run, and prints the destination as it is then.
 func (c *cli) addedJSON(ctx context.Context, d ipc.Destination) error {
-	if _, err := c.carry(ctx, defaultTimeout); err != nil {
+	doc, err := c.carry(ctx, defaultTimeout)
+	if err != nil {
 		return fail("copy the backups", err)
 	}
 	list, err := c.daemon().Destinations(ctx)
@@ -107,7 +155,13 @@ func (c *cli) addedJSON(ctx context.Context, d ipc.Destination) error {
 			d = now
 		}
 	}
-	return c.printJSON(d)
+	if err := c.printJSON(d); err != nil {
+		return err
+	}
+	if _, ok := ofDestination(doc, d); !ok {
+		return silent{ipc.BackupStale.Info().Exit}
+	}
+	return nil
 }
 
 func (c *cli) destinationListCommand() *cobra.Command {

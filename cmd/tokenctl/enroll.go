@@ -150,8 +150,8 @@ A token that the maker vouches for is shown as such; --require-attestation
 refuses every other.`
 
 const enrollExamples = `  tokenctl token enroll --token fido2 --label spare
-  tokenctl token enroll --token fido2 --device /dev/hidraw3 --require-attestation
-  tokenctl token enroll --token piv --reader 'Reader 01' --use-existing --slot 9d`
+  tokenctl token enroll --token fido2 --device /dev/hidraw3
+  tokenctl token enroll --token piv --reader 'Reader 01' --slot 9d`
 
 func (c *cli) tokenEnrollCommand() *cobra.Command {
 	var ef enrollFlags
@@ -172,31 +172,9 @@ func (c *cli) tokenEnrollCommand() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
 		af.token, af.pinFile = authToken, authPIN
-		if ef.infer(); ef.kind == "" {
-			if err := c.proposeToken(ctx, &ef, ""); err != nil {
-				return fail("enrol a token", err)
-			}
-		}
-		if err := ef.check(); err != nil {
-			return err
-		}
-		if err := c.chooseToken(ctx, &ef); err != nil {
-			return fail("enrol a token", err)
-		}
-		if err := c.offerPIN(ctx, &ef, false); err != nil {
-			return fail("enrol a token", err)
-		}
-		r, err := ef.request(ctx, c)
+		res, err := c.enrollAsking(ctx, &ef, &af)
 		if err != nil {
-			return fail("enrol a token", err)
-		}
-		var res ipc.EnrollResult
-		err = c.onUsedCard(ctx, r, func(given bool) (err error) {
-			res, err = c.enroll(ctx, &af, r, given)
 			return err
-		}, ef.pinFile != "")
-		if err != nil {
-			return enrollFailure("enrol a token", "tokenctl token enroll", &ef, err)
 		}
 		if c.json {
 			return c.printJSON(res)
@@ -205,6 +183,37 @@ func (c *cli) tokenEnrollCommand() *cobra.Command {
 		return nil
 	}
 	return cmd
+}
+
+// enrollAsking enrols the token that the flags name, and asks at a terminal for what
+// they do not say.
+func (c *cli) enrollAsking(ctx context.Context, ef *enrollFlags, af *authFlags) (res ipc.EnrollResult, err error) {
+	if ef.infer(); ef.kind == "" {
+		if err := c.proposeToken(ctx, ef, ""); err != nil {
+			return res, fail("enrol a token", err)
+		}
+	}
+	if err := ef.check(); err != nil {
+		return res, err
+	}
+	if err := c.chooseToken(ctx, ef); err != nil {
+		return res, fail("enrol a token", err)
+	}
+	if err := c.offerPIN(ctx, ef, false); err != nil {
+		return res, fail("enrol a token", err)
+	}
+	r, err := ef.request(ctx, c)
+	if err != nil {
+		return res, fail("enrol a token", err)
+	}
+	err = c.onUsedCard(ctx, r, func(given bool) (err error) {
+		res, err = c.enroll(ctx, af, r, given)
+		return err
+	}, ef.pinFile != "")
+	if err != nil {
+		return res, enrollFailure("enrol a token", "tokenctl token enroll", ef, err)
+	}
+	return res, nil
 }
 
 func (c *cli) sayEnrolled(ctx context.Context, res ipc.EnrollResult) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -295,6 +296,13 @@ func (c *cli) sayExported(e exporter, doc *exportDocument) {
 		c.say("not exported: %s: %s", clean(i.Name), clean(i.Reason))
 	}
 	c.say("exported %s%s", plural(len(doc.Exported), "account"), either(len(doc.Files) > 0, ", read back and compared", ""))
+	switch n := len(doc.Files); {
+	case n == 0:
+	case e.pictures:
+		c.say("%s in %s", plural(n, "picture"), clean(filepath.Dir(doc.Files[0])))
+	default:
+		c.say("written to %s", clean(doc.Files[0]))
+	}
 	counting := slices.ContainsFunc(doc.rows, func(r transfer.Row) bool { return r.Type == "hotp" })
 	for _, line := range adviceExported(e.sealed, len(doc.Files) > 0, counting) {
 		c.say("%s", line)

@@ -73,13 +73,13 @@ func checkNewOutput(path string, folder bool) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fileFailure("write "+path, err)
+		return writeFailure("write "+path, err)
 	case folder && info.IsDir():
 		return nil
 	case info.IsDir():
 		return failWith("write "+path, &ipc.Error{Kind: ipc.InvalidArgument, Message: "it is a folder"}, adviceExportOutput(false)...)
 	}
-	return fileFailure("write "+path, fs.ErrExist)
+	return writeFailure("write "+path, fs.ErrExist)
 }
 
 // writeExport writes what leaves, and reads it back.
@@ -116,7 +116,7 @@ func (c *cli) writeExport(ctx context.Context, f *exportFlags, e exporter, doc *
 		return nil
 	}
 	if err := writeNew(f.output, data); err != nil {
-		return fileFailure("write "+f.output, err)
+		return writeFailure("write "+f.output, err)
 	}
 	if err := c.checkWritten(ctx, doc.rows, password, f.output); err != nil {
 		return err
@@ -177,7 +177,7 @@ func (c *cli) writeCodes(ctx context.Context, f *exportFlags, e exporter, doc *e
 		return c.showCodes(ctx, codes)
 	}
 	if err := os.MkdirAll(f.output, 0o700); err != nil {
-		return fileFailure("make the folder "+f.output, err)
+		return writeFailure("make the folder "+f.output, err)
 	}
 	for i, code := range codes {
 		data, err := transfer.DrawCode(code.text)
@@ -192,7 +192,7 @@ func (c *cli) writeCodes(ctx context.Context, f *exportFlags, e exporter, doc *e
 		if err != nil {
 			removeAll(doc.Files)
 			doc.Files = []string{}
-			return fileFailure("write "+path, err)
+			return writeFailure("write "+path, err)
 		}
 		doc.Files = append(doc.Files, path)
 		if c.errTTY && len(codes) > 20 && (i+1)%20 == 0 {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -71,6 +72,12 @@ func fileFailure(doing string, err error) error {
 		kind = ipc.DiskFull
 	}
 	return problem(kind, doing, err, adviceForFile(kind)...)
+}
+
+// writeFailure is a failure to write a new file of the user's.
+func writeFailure(doing string, err error) error {
+	failed := fileFailure(doing, err)
+	return failWith(doing, asError(context.Background(), failed), adviceForWriting(ipc.KindOf(failed), errors.Is(err, syscall.EROFS))...)
 }
 
 // plain is an error's text without the operation and path that package os puts
@@ -181,6 +188,10 @@ func (c *cli) explain(err error, e *ipc.Error) {
 		hints = f.hints
 	}
 	for _, h := range adviceOnly(hints, strings.Contains(e.Message, unchanged)) {
+		if line, ok := strings.CutPrefix(h, asItIs); ok {
+			_, _ = fmt.Fprintln(c.err, clean(line))
+			continue
+		}
 		c.say("  %s", clean(h))
 	}
 }

@@ -160,7 +160,7 @@ locked.`,
 }
 
 func grantTable(grants []ipc.Grant, c *cli) *table {
-	t := &table{head: []string{"ACCOUNT", "FOR", "PROGRAM", "UNIT", "HOLDS", "USES", "ID"}}
+	t := &table{head: []string{"ACCOUNT", "FOR", "PROGRAM", "UNIT", "HOLDS", "USES", "ID"}, below: []int{3, 2}}
 	for _, g := range grants {
 		holds := "until locked"
 		switch g.For {

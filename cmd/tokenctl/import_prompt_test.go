@@ -74,7 +74,7 @@ func TestImportUnlocksInPassing(t *testing.T) {
 	x.sees(`imported 2`).sees(`in the clear`)
 	// The PIN that was typed for unlocking serves once more, unasked.
 	x.sees(`Set one now`).types("yes\n").sees(`New recovery`).types("a long password\n").sees(`Once more`).types("a long password\n")
-	x.sees(`the recovery password is set`).sees(`make one before you destroy anything`).ends(0)
+	x.sees(`the recovery password is set`).sees(`make a copy before you destroy anything`).ends(0)
 }
 
 // TestExportAsks: who leaves and how it is protected is said first, and the

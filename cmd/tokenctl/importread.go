@@ -16,6 +16,7 @@ type exportPassword struct {
 	c      *cli
 	file   string
 	loaded ipc.Secret
+	unsure string // the file of which it was said that it does not tell what it is
 }
 
 func (p *exportPassword) wipe() { p.loaded.Wipe() }
@@ -32,14 +33,15 @@ func (p *exportPassword) get(ctx context.Context, name string, q transfer.Questi
 		}
 		return bytes.Clone(p.loaded), nil
 	}
-	if q.Unsure {
-		p.c.say("%s is encrypted and does not tell by which product; it may be a backup of %s", clean(name), clean(q.Format))
+	if q.Unsure && p.unsure != name {
+		p.unsure = name
+		p.c.say("%s is encrypted and does not tell by which product; it may be a backup of %s, or no export at all", clean(name), clean(q.Format))
 	}
 	return p.c.askSecret(ctx, fmt.Sprintf("%s of %s (%s)", upperFirst(q.What), name, q.Format), "--password-file FILE")
 }
 
 // maxPasswords is how often the password of one export is asked for.
-const maxPasswords = 5
+const maxPasswords = 3
 
 // readOne reads one file. A password that was typed wrong is asked for again; one
 // from a file is tried once.

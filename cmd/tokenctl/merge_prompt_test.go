@@ -32,7 +32,8 @@ func TestRestoreAsksAboutConflicts(t *testing.T) {
 	x.sees(`PIN for YubiKey`).types(fakePIN + "\n")
 	x.sees(`ITEM +ACTION +ACCOUNT +WHY`).sees(`1 +conflict +Example:from the backup +another secret is there`).sees(`1 conflict\r`)
 	x.sees(`item 1, Example:from the backup: another secret is there`)
-	x.sees(`\(keep/replace/rename\) \[keep\]: `).types("burn\n").sees("please type one of the words")
+	x.sees(`keep, replace, rename, leave or all \[keep\]: `).types("burn\n").sees("please type one of the words")
+	x.sees(`\[keep\]: `).types("rename\n").sees("New name: ").types("\n").sees("nothing is decided yet")
 	x.sees(`\[keep\]: `).types("rename\n").sees("New name: ").types("second\n")
 	x.sees(`1 +rename +Example:second`).sees(`Apply this\? \(yes/no\) \[yes\]: `).types("no\n")
 	x.sees("nothing was changed; do it:").sees(`--rename .?1=Example:second.? --apply`).ends(0)
@@ -53,6 +54,11 @@ func TestRestoreAsksAboutConflicts(t *testing.T) {
 	x = at(t, f, "backup", "restore", path)
 	x.sees(`PIN for YubiKey`).types(fakePIN + "\n")
 	x.sees(`\[keep\]: `).types("\n").sees("there is nothing to do").ends(0)
+	for _, word := range []string{"leave", "all"} {
+		x = at(t, f, "backup", "restore", path)
+		x.sees(`PIN for YubiKey`).types(fakePIN + "\n")
+		x.sees(`\[keep\]: `).types(word + "\n").sees("there is nothing to do").ends(0)
+	}
 }
 
 // What was shown is taken back, also where another program imported something before
@@ -87,7 +93,7 @@ func TestPlanFitsTheTerminal(t *testing.T) {
 	c := &cli{out: &out, err: &said, outTTY: true, outWidth: func() int { return 80 }}
 	c.showPlan(p)
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != 3 || !strings.Contains(said.String(), "and 40 accounts that are there already") {
+	if !strings.Contains(said.String(), "and 40 accounts that are there already") {
 		t.Fatalf("%q\n%q", lines, said.String())
 	}
 	for _, l := range lines {
@@ -95,8 +101,8 @@ func TestPlanFitsTheTerminal(t *testing.T) {
 			t.Errorf("%q", l)
 		}
 	}
-	if !strings.Contains(lines[2], "8 digits, 6 there") {
-		t.Errorf("%q", lines[2])
+	if !strings.Contains(out.String(), "the secret is the same, and not the rest: 8 digits, 6 there") {
+		t.Errorf("%q", lines)
 	}
 	out.Reset()
 	c.outTTY = false
@@ -132,5 +138,14 @@ func TestNamesOfItems(t *testing.T) {
 		if _, err := (&planFlags{rename: []string{s}}).resolve(items); err == nil {
 			t.Errorf("%s: no failure", s)
 		}
+	}
+}
+
+// What a type of account has not is no difference of it.
+func TestPlanWhy(t *testing.T) {
+	it := ipc.PlanItem{Action: ipc.PlanConflict, Account: ipc.Account{Name: "a", Type: "totp", Period: 30}, Existing: &ipc.Account{Name: "a", Type: "hotp"},
+		Differs: []string{"type", "period"}}
+	if got := planWhy(&it); got != "type totp, hotp there" {
+		t.Errorf("%q", got)
 	}
 }

@@ -128,24 +128,26 @@ func (c *cli) sayApplied(p ipc.Plan) {
 		c.say("there was nothing to do")
 		return
 	}
-	c.say("done: %s", planCounts(p))
+	c.say("done: %s", planCounts(p, true))
 	if p.Undo != "" {
 		c.say("within 30 days it can be taken back: tokenctl backup undo %s", clean(p.Undo))
 	}
 }
 
-// planCounts is a plan in one line.
-func planCounts(p ipc.Plan) string {
+// planCounts is a plan in one line: what was done, or what would be.
+func planCounts(p ipc.Plan, done bool) string {
 	var parts []string
 	for _, k := range []struct {
-		n    int
-		what string
+		n             int
+		done, planned string
 	}{
-		{p.Added, "added"}, {p.Replaced, "replaced"}, {p.Renamed, "renamed"}, {p.Removed, "removed"}, {p.Restored, "put back"},
-		{p.Conflicts, either(p.Conflicts == 1, "conflict", "conflicts")}, {p.Same, "there already"}, {p.Left, "left out"},
+		{p.Added, "added", "to add"}, {p.Replaced, "replaced", "to replace"}, {p.Renamed, "renamed", "to rename"},
+		{p.Removed, "removed", "to remove"}, {p.Restored, "put back", "to put back"},
+		{p.Conflicts, either(p.Conflicts == 1, "conflict", "conflicts"), either(p.Conflicts == 1, "conflict", "conflicts")},
+		{p.Same, "there already", "there already"}, {p.Left, "left out", "to leave out"},
 	} {
 		if k.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", k.n, k.what))
+			parts = append(parts, fmt.Sprintf("%d %s", k.n, either(done, k.done, k.planned)))
 		}
 	}
 	if len(parts) == 0 {
@@ -160,7 +162,7 @@ const manyRows = 20
 
 // showPlan prints a plan: a row an account.
 func (c *cli) showPlan(p ipc.Plan) {
-	t := &table{head: []string{"ITEM", "ACTION", "ACCOUNT", "WHY"}, flexible: 2}
+	t := &table{head: []string{"ITEM", "ACTION", "ACCOUNT", "WHY"}, flexible: 2, below: []int{3}}
 	short := c.outTTY && len(p.Items) > manyRows
 	hidden := 0
 	for i := range p.Items {
@@ -176,9 +178,13 @@ func (c *cli) showPlan(p ipc.Plan) {
 		c.say("and %s that %s there already", plural(hidden, "account"), either(hidden == 1, "is", "are"))
 	}
 	if !p.Applied {
-		c.say("%s", planCounts(p))
+		c.say("%s", planCounts(p, false))
 	}
 }
+
+// sameSecret is the daemon's reason for a conflict in which the secrets do not
+// differ.
+const sameSecret = "the secret is the same"
 
 // planWhy is what there is to say about an item.
 func planWhy(it *ipc.PlanItem) string {
@@ -198,7 +204,11 @@ func planWhy(it *ipc.PlanItem) string {
 			parts = append(parts, "now "+accountName(e.Issuer, e.Name))
 		}
 	}
-	if it.Reason != "" {
+	switch {
+	case it.Reason == sameSecret && len(parts) > 0:
+		// That alone would be no reason: it is the rest that makes it a conflict.
+		return sameSecret + ", and not the rest: " + strings.Join(parts, "; ")
+	case it.Reason != "":
 		parts = append(parts, it.Reason)
 	}
 	return strings.Join(parts, "; ")
@@ -218,6 +228,9 @@ func planDiffers(it *ipc.PlanItem) []string {
 		case "digits":
 			parts = append(parts, fmt.Sprintf("%d digits, %d there", a.Digits, e.Digits))
 		case "period":
+			if a.Type == "hotp" || e.Type == "hotp" {
+				continue // it counts, and has no period
+			}
 			parts = append(parts, fmt.Sprintf("%d s, %d s there", a.Period, e.Period))
 		case "type":
 			parts = append(parts, fmt.Sprintf("type %s, %s there", a.Type, e.Type))

@@ -129,11 +129,15 @@ func (c *cli) askAndApply(ctx context.Context, again string, p ipc.Plan, d decis
 		if it.Action != ipc.PlanConflict || p.Touch && !slices.Contains(it.Differs, "secret") && it.Account.Class == "touch" {
 			continue
 		}
-		r, err := c.askConflict(ctx, it.Item, it.Account, planWhy(it))
+		r, all, err := c.askConflict(ctx, it.Item, it.Account, planWhy(it))
 		if err != nil {
 			return p, err
 		}
 		d.resolve, asked = append(d.resolve, r), true
+		if all {
+			d.keep = true
+			break
+		}
 	}
 	if asked {
 		var err error
@@ -170,11 +174,15 @@ func (c *cli) applyAsking(ctx context.Context, p ipc.Plan, d decisions, call pla
 			if bad != nil || n < 1 || n > len(p.Items) {
 				return p, err
 			}
-			r, err := c.askConflict(ctx, conflict.ID, p.Items[n-1].Account, conflict.Reason)
+			r, all, err := c.askConflict(ctx, conflict.ID, p.Items[n-1].Account, conflict.Reason)
 			if err != nil {
 				return p, err
 			}
 			d.resolve = append(d.resolve, r)
+			if all {
+				d.keep = true
+				break
+			}
 		}
 		done, err = call(ctx, d)
 	}
@@ -186,35 +194,45 @@ func (c *cli) applyAsking(ctx context.Context, p ipc.Plan, d decisions, call pla
 	return done, nil
 }
 
-// askConflict has one conflict decided.
-func (c *cli) askConflict(ctx context.Context, item string, a ipc.Account, why string) (ipc.Resolution, error) {
+// askConflict has one conflict decided, or with all this and every other one.
+func (c *cli) askConflict(ctx context.Context, item string, a ipc.Account, why string) (r ipc.Resolution, all bool, err error) {
 	c.say("")
 	c.say("item %s, %s: %s", clean(item), accountName(a.Issuer, a.Name), clean(why))
+	c.say("keep what is there, replace it, rename the new one, or leave the new one out; all keeps what is there in every conflict from here on")
 	for {
-		answer, err := c.ask(ctx, "keep what is there, replace it, or rename the new one (keep/replace/rename)", "keep", "--keep, --replace NAME or --rename NAME=NEW")
+		answer, err := c.ask(ctx, "Type keep, replace, rename, leave or all", "keep", "--keep, --replace NAME, --rename NAME=NEW or --leave NAME")
 		if err != nil {
-			return ipc.Resolution{}, err
+			return r, false, err
 		}
-		r := ipc.Resolution{Item: item}
 		switch strings.ToLower(answer) {
 		case "k", "keep":
-			r.Action = ipc.PlanKeep
-			return r, nil
+			return ipc.Resolution{Item: item, Action: ipc.PlanKeep}, false, nil
+		case "all":
+			return ipc.Resolution{Item: item, Action: ipc.PlanKeep}, true, nil
 		case "replace":
-			r.Action = ipc.PlanReplace
-			return r, nil
+			return ipc.Resolution{Item: item, Action: ipc.PlanReplace}, false, nil
+		case "leave":
+			return ipc.Resolution{Item: item, Action: ipc.PlanLeave}, false, nil
 		case "rename":
-			r.Action, r.Issuer = ipc.PlanRename, a.Issuer
-			if r.Name, err = c.ask(ctx, "New name", "", "--rename NAME=NEW"); err != nil {
-				return r, err
+			r, err := c.askRename(ctx, item, a)
+			if err != nil || r.Name != "" {
+				return r, false, err
 			}
-			if before, after, ok := strings.Cut(r.Name, ":"); ok && strings.TrimSpace(after) != "" {
-				r.Issuer, r.Name = strings.TrimSpace(before), strings.TrimSpace(after)
-			}
-			if r.Name != "" {
-				return r, nil
-			}
+			c.say("no name was typed, so nothing is decided yet")
+			continue
 		}
 		c.say("please type one of the words")
 	}
+}
+
+// askRename asks what the new account is to be called; an empty name is none.
+func (c *cli) askRename(ctx context.Context, item string, a ipc.Account) (r ipc.Resolution, err error) {
+	r = ipc.Resolution{Item: item, Action: ipc.PlanRename, Issuer: a.Issuer}
+	if r.Name, err = c.ask(ctx, "New name", "", "--rename NAME=NEW"); err != nil {
+		return r, err
+	}
+	if before, after, ok := strings.Cut(r.Name, ":"); ok && strings.TrimSpace(after) != "" {
+		r.Issuer, r.Name = strings.TrimSpace(before), strings.TrimSpace(after)
+	}
+	return r, nil
 }

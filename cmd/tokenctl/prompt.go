@@ -36,7 +36,7 @@ func (c *cli) ask(ctx context.Context, question, def, flag string) (string, erro
 	if def != "" {
 		question += " [" + def + "]"
 	}
-	_, _ = fmt.Fprint(c.err, clean(question)+": ")
+	c.prompt(question)
 	line, err := wait(ctx, c, func() ([]byte, error) { return readLine(c.in) })
 	if err != nil {
 		return "", err
@@ -45,6 +45,15 @@ func (c *cli) ask(ctx context.Context, question, def, flag string) (string, erro
 		return s, nil
 	}
 	return def, nil
+}
+
+// prompt shows a question, broken between words; what is typed follows it.
+func (c *cli) prompt(question string) {
+	text := clean(question) + ":"
+	if c.errWidth != nil {
+		text = strings.Join(broken(text, c.errWidth()), "\n")
+	}
+	_, _ = fmt.Fprint(c.err, text+" ")
 }
 
 // confirm asks for the word yes: a key pressed by mistake is no consent.
@@ -109,14 +118,14 @@ func (c *cli) readHidden(ctx context.Context, prompt string) (ipc.Secret, error)
 			untilChanged(fd, shows, read)
 		}
 		hides, err := term.GetState(fd)
-		_, _ = fmt.Fprint(c.err, clean(prompt)+": ")
+		c.prompt(prompt)
 		if err != nil {
 			return
 		}
 		// The shell makes the terminal show again what is typed.
 		end := onResume(func() {
 			_ = term.Restore(fd, hides)
-			_, _ = fmt.Fprint(c.err, clean(prompt)+": ")
+			c.prompt(prompt)
 		})
 		<-over
 		end()

@@ -28,6 +28,7 @@ func TestQuickstartFindsBackups(t *testing.T) {
 		}
 	}
 	x.types("2\n").sees("signed by").sees("Recovery password: ").types(backupPassword + "\n").sees("restored 1 account")
+	x.sees(`Enrol one now\?`).types("no\n").sees("Later: tokenctl token enroll")
 	x.types("\x03")
 }
 

@@ -67,7 +67,7 @@ func atHome(t *testing.T, f *fake, dir, program string, args ...string) *termina
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "TOKEND_SOCKET="+f.socket, "HOME="+dir, noRaceSleep)
 	cmd.Dir = dir
-	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 60, Cols: 100})
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 60, Cols: 160})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,8 +34,7 @@ func (c *cli) sayLeaving(r *remains) {
 		c.say("- What starts the agent with your session: %s", clean(r.Here.Agent))
 	}
 	c.say("")
-	c.say("A deleted file can survive on an SSD or in a snapshot of the disk. It is sealed: whoever finds it")
-	c.say("needs an enrolled token with its PIN, or the recovery password, as for a backup.")
+	c.say("A deleted file can survive on an SSD or in a snapshot of the disk. It is sealed: whoever finds it needs an enrolled token with its PIN, or the recovery password, as for a backup.")
 }
 
 // vaultName is a vault's id, or that it cannot be read.

@@ -41,6 +41,8 @@ type quickstart struct {
 	// made says that this run made the vault, so that --sample may set its
 	// passwords.
 	made bool
+	// restored says that this run made it from a backup.
+	restored bool
 	// auth is what made the vault, until the recovery password is set with it.
 	auth ipc.Auth
 }
@@ -85,7 +87,7 @@ func (q *quickstart) run(ctx context.Context) error {
 		return failWith("", &ipc.Error{Kind: ipc.AlreadyExists, Message: "you have a vault already, and --sample is for a throwaway one"},
 			adviceSampleVault()...)
 	}
-	for i, step := range []func(context.Context) error{q.vault, q.recovery, q.account, q.code, q.backupStep} {
+	for i, step := range []func(context.Context) error{q.vault, q.enrolStep, q.recovery, q.account, q.code, q.backupStep} {
 		if err := q.insist(ctx, step, i > 0); err != nil {
 			return err
 		}
@@ -201,8 +203,7 @@ func (q *quickstart) tokenStep(ctx context.Context, ef *enrollFlags) (ipc.InitRe
 		ef.kind = "soft"
 	}
 	if ef.kind == "soft" {
-		q.say("A software token is a file on this machine, sealed by a passphrase. It is not hardware:")
-		q.say("whoever copies the file and learns the passphrase has the vault. Enrol a real token later.")
+		q.say("A software token is a file on this machine, sealed by a passphrase. It is not hardware: whoever copies the file and learns the passphrase has the vault. Enrol a real token later.")
 	}
 	if q.f.sample && ef.pinFile == "" && ef.kind == "soft" {
 		phrase := samplePassword()
@@ -220,6 +221,31 @@ func (q *quickstart) tokenStep(ctx context.Context, ef *enrollFlags) (ipc.InitRe
 	}
 	r, err := ef.request(ctx, q.cli)
 	return ipc.InitRequest{Enroll: r}, ef.pinFile != "", err
+}
+
+// enrolStep makes a token of this machine a way into a vault that was brought back
+// without one.
+func (q *quickstart) enrolStep(ctx context.Context) error {
+	st, err := q.daemon().Status(ctx)
+	if err != nil || !q.restored || !strings.HasPrefix(st.Vault.UnlockedBy, "recovery") ||
+		slices.ContainsFunc(st.Tokens, func(t ipc.Token) bool { return t.Enrolled && t.Present }) {
+		return err
+	}
+	q.heading("A token for this machine")
+	q.say("No token that is here opens the vault. One that is enrolled now opens it in place of the recovery password.")
+	yes, err := q.yesNo(ctx, "Enrol one now?", "tokenctl token enroll")
+	if err != nil || !yes {
+		if err == nil {
+			q.say("Later: tokenctl token enroll")
+		}
+		return err
+	}
+	res, err := q.enrollAsking(ctx, &enrollFlags{kind: q.f.token, reader: q.f.reader, device: q.f.device}, &authFlags{})
+	if err != nil {
+		return err
+	}
+	q.sayEnrolled(ctx, res)
+	return nil
 }
 
 // recovery sets a recovery password where there is none. A user may decline.
@@ -302,6 +328,7 @@ func (q *quickstart) restoreStep(ctx context.Context) error {
 		return restoreFailure("restore "+path, path, a.Manifest.Signer, q.withLostPassword("restore "+path, a, err))
 	}
 	q.sayRestored(res, a, false)
+	q.restored = true
 	return nil
 }
 

@@ -69,8 +69,7 @@ func (q *quickstart) account(ctx context.Context) error {
 func (q *quickstart) askAccount(ctx context.Context, f *addFlags) ([]ipc.NewAccount, error) {
 	from := "sample"
 	if !q.f.sample {
-		q.say("From another app come all its accounts at once, by its export. For a new account the service")
-		q.say("shows a QR code or a secret as text when two-factor login is set up there.")
+		q.say("From another app come all its accounts at once, by its export. For a new account the service shows a QR code or a secret as text when two-factor login is set up there.")
 		var err error
 		if from, err = q.ask(ctx, "Type import, qr, uri, secret, sample, or skip", "sample", "--sample"); err != nil {
 			return nil, err
@@ -233,7 +232,7 @@ func (q *quickstart) backupPath(ctx context.Context) (string, error) {
 	case q.f.sample:
 		dir, err := os.MkdirTemp("", "tokend-sample-")
 		if err != nil {
-			return "", fileFailure("make a folder for the sample's backup", err)
+			return "", writeFailure("make a folder for the sample's backup", err)
 		}
 		return filepath.Join(dir, "vault"+backupName), nil
 	}

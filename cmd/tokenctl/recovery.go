@@ -142,8 +142,7 @@ func (c *cli) sayRotation(ctx context.Context) {
 	if st, err := c.daemon().Status(ctx); err == nil && !st.Vault.LastBackup.IsZero() {
 		c.say("  The last was copied out of the daemon's folder %s.", ago(c.now(), st.Vault.LastBackup))
 	}
-	c.say("- If the old password and an old copy of the vault may be in one hand:")
-	c.say("  renew the accounts at their services as well. Nothing else helps then.")
+	c.say("- If the old password and an old copy of the vault may be in one hand: renew the accounts at their services as well. Nothing else helps then.")
 }
 
 // mustHaveRecovery fails before anything is asked when the vault has no

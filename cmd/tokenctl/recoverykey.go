@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"strings"
 
 	"github.com/tokenbridge/tokend/daemon/archive"
 	"github.com/tokenbridge/tokend/ipc"
@@ -105,7 +106,9 @@ func (c *cli) showKey(key ipc.Secret) error {
 		c.print("%s", clean(string(key)))
 		return nil
 	}
-	c.print("%s", clean(string(archive.GroupedKey(key))))
+	for _, l := range keyLines(clean(string(archive.GroupedKey(key))), c.outWidth()) {
+		c.print("%s", l)
+	}
 	lines, err := drawQR(string(key), true)
 	if err != nil {
 		return problem(ipc.Internal, "draw the recovery key", err)
@@ -120,5 +123,24 @@ func (c *cli) showKey(key ipc.Secret) error {
 	}
 	c.say("to use it, type it where the recovery password is asked for: spaces and small letters are fine")
 	c.say("or give a file with it, or a picture of the QR code: --recovery-key-file FILE")
+	c.say("%s", adviceKeyShown())
 	return nil
+}
+
+// keyLines breaks a grouped key between its groups into as few lines of the same
+// number of groups as fit the screen; 0 means no limit.
+func keyLines(grouped string, screen int) []string {
+	groups := strings.Fields(grouped)
+	n := len(groups)
+	for parts := 1; parts <= n; parts++ {
+		at := (n + parts - 1) / parts
+		var lines []string
+		for i := 0; i < n; i += at {
+			lines = append(lines, strings.Join(groups[i:min(n, i+at)], " "))
+		}
+		if screen <= 0 || at == 1 || columns(lines[0]) <= screen {
+			return lines
+		}
+	}
+	return groups
 }

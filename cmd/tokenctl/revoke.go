@@ -103,8 +103,7 @@ func (c *cli) sayRevocation(ctx context.Context, t ipc.Token) {
 			c.say("    %s", backupText(b))
 		}
 	}
-	c.say("- If the token, its %s and an old copy of the vault may be in one hand:", pinWord(&ipc.TokenRef{Kind: t.Kind}))
-	c.say("  renew the accounts at their services as well. Nothing else helps then.")
+	c.say("- If the token, its %s and an old copy of the vault may be in one hand: renew the accounts at their services as well. Nothing else helps then.", pinWord(&ipc.TokenRef{Kind: t.Kind}))
 }
 
 // sayStillOn says that the keys of a revoked token are on it still, and how they

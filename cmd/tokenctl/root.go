@@ -51,6 +51,8 @@ func (c *cli) root(args []string) *cobra.Command {
 	}
 	root.SetFlagErrorFunc(wrongFlag)
 	root.SetHelpCommand(helpCommand())
+	root.SetHelpFunc(c.help)
+	root.SetUsageFunc(c.usage)
 	root.Flags().BoolVar(&version, "version", false, "show the version, as the command does")
 	root.SetOut(c.out)
 	root.SetErr(c.err)

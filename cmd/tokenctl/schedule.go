@@ -26,7 +26,7 @@ type timer interface {
 	// kind and path say what it is.
 	kind() string
 	path() string
-	// install and remove can be repeated. Unsupported says that the system has no
+	// install and remove can be repeated. NotFound says that the system has no
 	// such timer, or that it does not answer.
 	install(ctx context.Context) error
 	remove(ctx context.Context) error
@@ -115,7 +115,7 @@ func (c *cli) offerTimer(ctx context.Context) error {
 // installTimer installs the timer; that there is none to be had ends nothing.
 func (c *cli) installTimer(ctx context.Context, t timer) error {
 	err := t.install(ctx)
-	if ipc.KindOf(err) == ipc.Unsupported {
+	if ipc.KindOf(err) == ipc.NotFound {
 		e := asError(ctx, err)
 		c.explain(err, e)
 		return nil
@@ -133,7 +133,7 @@ func (c *cli) noTimer(why string) error {
 		return err
 	}
 	line := "17 * * * * " + shellLine(append([]string{program}, args...))
-	return failWith("install a timer", &ipc.Error{Kind: ipc.Unsupported, Message: why}, adviceNoTimer(line)...)
+	return failWith("install a timer", &ipc.Error{Kind: ipc.NotFound, Message: why}, adviceNoTimer(line)...)
 }
 
 // offerDestination proposes where backups can be copied to, and the timer that does
@@ -146,8 +146,7 @@ func (c *cli) offerDestination(ctx context.Context) error {
 	if len(list.Destinations) > 0 {
 		return c.offerTimer(ctx)
 	}
-	c.say("The daemon makes backups by itself. So that they outlive this disk, they can be copied to another one,")
-	c.say("to a stick, or to a folder that is synced to another machine.")
+	c.say("The daemon makes backups by itself. So that they outlive this disk, they can be copied to another one, to a stick, or to a folder that is synced to another machine.")
 	found := c.proposals()
 	def := "skip"
 	for i, p := range found {
@@ -208,16 +207,21 @@ func (f *backupFlags) setUp(ctx context.Context, c *cli) error {
 		}
 		return fail("set up backups", c.offerDestination(ctx))
 	}
+	var added []ipc.Destination
 	for _, path := range f.to {
 		d, err := c.addDestination(ctx, ipc.AddDestinationRequest{Path: path})
 		if err != nil {
 			return err
 		}
-		c.say("backups are copied to %s", clean(d.Path))
+		added = append(added, d)
 	}
-	if len(f.to) > 0 {
-		if _, err := c.carry(ctx, defaultTimeout); err != nil {
+	if len(added) > 0 {
+		doc, err := c.carry(ctx, defaultTimeout)
+		if err != nil {
 			return fail("copy the backups", err)
+		}
+		for _, d := range added {
+			c.sayAdded(doc, d)
 		}
 	}
 	if !f.timer {

@@ -6,14 +6,21 @@ import (
 )
 
 // table is a list for standard output. On a terminal it has a heading and
-// aligned columns cut to the terminal's width; elsewhere it is one line a row,
+// aligned columns that fit the terminal's width; elsewhere it is one line a row,
 // fields between tabs, nothing cut and no heading, so that programs can read
 // it. Cells are cleaned, so a tab or newline in a name cannot make a field.
 type table struct {
 	head []string
 	rows [][]string
-	// flexible is the column that is cut first when the terminal is narrow.
+	// flexible is the column that gives way first when the terminal is narrow.
 	flexible int
+	// below are columns that then stand on lines of their own, below the row; the
+	// first goes there first. Without any it is the flexible one, where that is the
+	// last of the table.
+	below []int
+	// oneLine says that each row is one line, with … for what has no room: what is
+	// drawn over and over has to keep its height.
+	oneLine bool
 }
 
 func (t *table) add(cells ...string) {
@@ -41,66 +48,177 @@ func (c *cli) show(t *table) {
 
 // lines lays the table out in at most screen columns; 0 means no limit.
 func (t *table) lines(screen int) []string {
-	widths := t.widths(screen)
-	whole := slices.ContainsFunc(t.head, neverCut)
-	out := make([]string, 0, len(t.rows)+1)
-	for _, row := range append([][]string{t.head}, t.rows...) {
-		var b strings.Builder
-		for i, cell := range row {
-			cell = truncate(cell, widths[i])
-			b.WriteString(cell)
-			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-columns(cell)+columnGap))
-			}
-		}
-		line := strings.TrimRight(b.String(), " ")
-		if screen > 0 && !whole {
-			line = truncate(line, screen)
-		}
-		out = append(out, line)
+	inline := make([]int, len(t.head))
+	for i := range inline {
+		inline[i] = i
 	}
-	return out
+	w := t.widths()
+	switch {
+	case screen <= 0 || total(w, inline) <= screen:
+		return t.grid(w, inline, nil, 0)
+	case t.oneLine:
+		t.narrow(w, inline, screen)
+		lines := t.grid(w, inline, nil, 0)
+		for i := range lines {
+			lines[i] = truncate(lines[i], screen)
+		}
+		return lines
+	}
+	below := t.below
+	if below == nil && t.flexible == len(t.head)-1 {
+		below = []int{t.flexible}
+	}
+	var under []int
+	for _, col := range below {
+		over := total(w, inline) - screen
+		if over <= 0 {
+			break
+		}
+		if room := w[col] - over; col == inline[len(inline)-1] && room >= leastRoom && t.longestWord(col) <= room {
+			w[col] = room
+			break
+		}
+		inline = slices.DeleteFunc(inline, func(i int) bool { return i == col })
+		under = append(under, col)
+	}
+	if !t.narrow(w, inline, screen) {
+		return t.stacked(screen)
+	}
+	slices.Sort(under)
+	return t.grid(w, inline, under, screen)
+}
+
+// total is how many columns of a screen those of the table take.
+func total(w, inline []int) int {
+	n := columnGap * (len(inline) - 1)
+	for _, i := range inline {
+		n += w[i]
+	}
+	return n
 }
 
 // neverCut says of a column that a part of it is of no use: other commands take
-// ids. A terminal that has not room for it puts the rest on its next line.
-func neverCut(head string) bool { return head == "ID" || head == "TIME" || head == "OBJECT" }
+// it, or it is what tells the rows apart.
+func neverCut(head string) bool {
+	return slices.Contains([]string{"#", "ITEM", "ID", "TIME", "OBJECT", "MADE", "WRITTEN", "LAST SUCCESS", "FILE", "PATH", "PROGRAM"}, head)
+}
 
 const narrowest = 8 // a column cut further than this tells nothing
 
-func (t *table) widths(screen int) []int {
+// widths are those that the cells have.
+func (t *table) widths() []int {
 	w := make([]int, len(t.head))
 	for _, row := range append([][]string{t.head}, t.rows...) {
 		for i, cell := range row {
 			w[i] = max(w[i], columns(cell))
 		}
 	}
-	if screen <= 0 {
-		return w
+	return w
+}
+
+// narrow takes from the columns that are inline what they have too much for the
+// screen, and says whether that was to be had: first of the flexible one, then of
+// whichever is the widest.
+func (t *table) narrow(w, inline []int, screen int) bool {
+	over := total(w, inline) - screen
+	gives := func(i int) bool { return !neverCut(t.head[i]) && w[i] > narrowest }
+	if slices.Contains(inline, t.flexible) && gives(t.flexible) {
+		if cut := min(over, w[t.flexible]-2*narrowest); cut > 0 {
+			w[t.flexible] -= cut
+			over -= cut
+		}
 	}
-	over := columnGap*(len(w)-1) - screen
-	for _, n := range w {
-		over += n
-	}
-	// First the flexible column gives way, then whichever is the widest.
-	if cut := min(over, w[t.flexible]-2*narrowest); cut > 0 {
-		w[t.flexible] -= cut
-		over -= cut
-	}
-	for over > 0 {
-		widest := t.flexible
-		for i := range w {
-			if w[i] > w[widest] && !neverCut(t.head[i]) {
+	for ; over > 0; over-- {
+		widest := -1
+		for _, i := range inline {
+			if gives(i) && (widest < 0 || w[i] > w[widest]) {
 				widest = i
 			}
 		}
-		if w[widest] <= narrowest {
-			break
+		if widest < 0 {
+			return false
 		}
 		w[widest]--
-		over--
 	}
-	return w
+	return true
+}
+
+func (t *table) longestWord(col int) int {
+	n := 0
+	for _, row := range t.rows {
+		for _, word := range strings.Fields(row[col]) {
+			n = max(n, columns(word))
+		}
+	}
+	return n
+}
+
+// grid draws the columns that are inline, each cell broken between words where it
+// is too wide, and below each row the others.
+func (t *table) grid(w, inline, under []int, screen int) []string {
+	out := t.gridRow(t.head, w, inline)
+	indent := strings.Repeat(" ", 2*columnGap)
+	if first := w[inline[0]]; first <= 2*columnGap {
+		indent = strings.Repeat(" ", first+columnGap)
+	}
+	for _, row := range t.rows {
+		out = append(out, t.gridRow(row, w, inline)...)
+		for _, col := range under {
+			if cell := row[col]; cell != "" && cell != "-" {
+				if len(t.below) > 1 && !neverCut(t.head[col]) {
+					cell = strings.ToLower(t.head[col]) + ": " + cell
+				}
+				for _, l := range wrapped(cell, screen-len(indent)) {
+					out = append(out, indent+l)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// gridRow is one row, of as many lines as its cells need.
+func (t *table) gridRow(row []string, w, inline []int) []string {
+	cells, height := make([][]string, len(inline)), 1
+	for at, i := range inline {
+		cells[at] = []string{row[i]}
+		if columns(row[i]) > w[i] {
+			if cells[at] = []string{truncate(row[i], w[i])}; !t.oneLine {
+				cells[at] = wrapped(row[i], w[i])
+			}
+		}
+		height = max(height, len(cells[at]))
+	}
+	lines := make([]string, height)
+	for n := range lines {
+		var b strings.Builder
+		for at, i := range inline {
+			cell := ""
+			if n < len(cells[at]) {
+				cell = truncate(cells[at][n], w[i])
+			}
+			b.WriteString(cell + strings.Repeat(" ", w[i]-columns(cell)+columnGap))
+		}
+		lines[n] = strings.TrimRight(b.String(), " ")
+	}
+	return lines
+}
+
+// stacked is for a screen that has not room for what must be whole: each row is
+// names and values, with an empty line between rows.
+func (t *table) stacked(screen int) []string {
+	var out []string
+	for i, row := range t.rows {
+		if i > 0 {
+			out = append(out, "")
+		}
+		one := &table{}
+		for col, cell := range row {
+			one.rows = append(one.rows, []string{t.head[col], cell})
+		}
+		out = append(out, one.pairs(screen)...)
+	}
+	return out
 }
 
 // showPairs prints a table of names and values, which needs no heading. Values
@@ -155,65 +273,4 @@ func (t *table) pairs(screen int) []string {
 		}
 	}
 	return out
-}
-
-// broken is a text for a screen of so many columns, 0 meaning no limit: further
-// lines begin below the first word of the first. What stands between backquotes
-// is a command, and whole, so that it can be copied; so is what mends something.
-func broken(s string, screen int) []string {
-	body := strings.TrimLeft(s, " ")
-	if screen <= 0 || columns(s) <= screen || strings.HasPrefix(body, "mend it: ") || strings.Contains(s, "\n") {
-		return []string{s}
-	}
-	indent := s[:len(s)-len(body)]
-	hang := indent
-	if strings.HasPrefix(body, "- ") {
-		hang += "  "
-	}
-	var lines []string
-	line := indent
-	word := ""
-	put := func() {
-		switch {
-		case strings.TrimSpace(line) == "":
-			line += word
-		case columns(line)+1+columns(word) <= screen:
-			line += " " + word
-		default:
-			lines = append(lines, line)
-			line = hang + word
-		}
-		word = ""
-	}
-	command := false
-	for _, r := range body {
-		if r == '`' {
-			command = !command
-		}
-		if r == ' ' && !command {
-			put()
-			continue
-		}
-		word += string(r)
-	}
-	put()
-	return append(lines, line)
-}
-
-// wrapped breaks s at spaces into lines of at most n columns, where words are
-// not longer than that.
-func wrapped(s string, n int) []string {
-	lines := []string{""}
-	for _, word := range strings.Split(s, " ") {
-		last := &lines[len(lines)-1]
-		switch {
-		case *last == "":
-			*last = word
-		case columns(*last)+1+columns(word) <= n:
-			*last += " " + word
-		default:
-			lines = append(lines, word)
-		}
-	}
-	return lines
 }

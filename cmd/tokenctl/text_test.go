@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -136,5 +140,47 @@ func TestFindingLines(t *testing.T) {
 	}
 	if got := findingLines(levelOK, "all is well", "", 0); !slices.Equal(got, []string{"ok       all is well"}) {
 		t.Errorf("%q", got)
+	}
+}
+
+// A printed recovery key is broken between its groups, in lines as long as each
+// other.
+func TestKeyLines(t *testing.T) {
+	key := "AGE-SECRET-KEY-1 " + strings.TrimSpace(strings.Repeat("ABCD ", 15))
+	for _, screen := range []int{0, 120, 80, 40, 16, 4} {
+		lines := keyLines(key, screen)
+		if strings.Join(lines, " ") != key || screen >= 16 && widest(strings.Join(lines, "\n")) > screen || screen == 80 && len(lines) != 2 {
+			t.Errorf("%d columns: %q", screen, lines)
+		}
+	}
+}
+
+// A failure to write does not speak of reading, and says what to do next.
+func TestWriteFailures(t *testing.T) {
+	for want, err := range map[string]error{
+		"make the folder first":  &fs.PathError{Op: "open", Path: "p", Err: fs.ErrNotExist},
+		"may not write there":    &fs.PathError{Op: "open", Path: "p", Err: fs.ErrPermission},
+		"make that file system":  &fs.PathError{Op: "open", Path: "p", Err: syscall.EROFS},
+		"choose another name":    fs.ErrExist,
+		"free some space and re": &fs.PathError{Op: "write", Path: "p", Err: syscall.ENOSPC},
+	} {
+		if want == "free some space and re" && runtime.GOOS == "windows" {
+			continue // it has numbers of its own
+		}
+		var f *failure
+		if got := writeFailure("write p", err); !errors.As(got, &f) || !strings.Contains(strings.Join(f.hints, " "), want) {
+			t.Errorf("%v: %v", err, f.hints)
+		}
+	}
+}
+
+// How a destination fails decides what is to be done.
+func TestDestinationAdvice(t *testing.T) {
+	for reason, want := range map[string]string{
+		"no space left on device": "free some space there", "read-only file system": "make it writable", "permission denied": "let your user write", "it is not a folder": "see to it",
+	} {
+		if got := adviceDestinationFails("/m 1", reason); !strings.HasPrefix(got[0], want) || !strings.Contains(got[1], "remove '/m 1'") {
+			t.Errorf("%s: %q", reason, got)
+		}
 	}
 }

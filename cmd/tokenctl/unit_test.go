@@ -122,8 +122,9 @@ func TestIDsAreNotCut(t *testing.T) {
 	id := strings.Repeat("0123456789abcdef", 2)
 	tab.add("a rather long name of an account", "session", id)
 	for _, screen := range []int{0, 20, 40, 60, 80} {
-		if got := tab.lines(screen)[1]; !strings.HasSuffix(got, id) || screen >= 60 && columns(got) > screen {
-			t.Errorf("%d columns: %s", screen, got)
+		got := strings.Join(tab.lines(screen), "\n")
+		if !strings.Contains(got, id) || screen >= 40 && widest(got) > screen {
+			t.Errorf("%d columns:\n%s", screen, got)
 		}
 	}
 }
@@ -217,16 +218,73 @@ func TestTableFitsTheScreen(t *testing.T) {
 	tab := &table{head: []string{"#", "ACCOUNT", "TYPE"}, flexible: 1}
 	tab.add("1", strings.Repeat("long ", 30), "id1")
 	tab.add("2", "銀行:私", "id2")
-	for screen := 5; screen < 200; screen += 7 {
-		for _, line := range tab.lines(screen) {
-			if columns(line) > screen {
-				t.Fatalf("%d columns on a screen of %d: %q", columns(line), screen, line)
+	for screen := 9; screen < 200; screen += 7 {
+		got := strings.Join(tab.lines(screen), "\n")
+		if widest(got) > screen || strings.Count(got, "long") != 30 {
+			t.Fatalf("on a screen of %d:\n%s", screen, got)
+		}
+	}
+	tab.oneLine = true
+	got := tab.lines(40)
+	if len(got) != 3 || !strings.HasSuffix(got[1], "…  id1") || !strings.HasSuffix(got[2], "  id2") {
+		t.Fatalf("one line a row: %q", got)
+	}
+}
+
+// widest is how many columns the widest line takes.
+func widest(lines string) int {
+	n := 0
+	for _, l := range strings.Split(lines, "\n") {
+		n = max(n, columns(l))
+	}
+	return n
+}
+
+// What tells the rows of a table apart is whole at 80 columns, and what others
+// than a person use stands on a line.
+func TestTablesAreWholeOnAScreen(t *testing.T) {
+	const path = "/media/somebody/a-stick/tokend-ab12cd34-laptop-1a2b-20261129T000000Z.tokend"
+	for _, c := range []struct {
+		t     *table
+		row   []string
+		lines []string
+	}{
+		{&table{head: []string{"MADE", "ACCOUNTS", "OPENED", "PROVED", "COPIES", "OPENS WITH"}, flexible: 4, below: []int{5, 4, 3}},
+			[]string{"2026-11-29 00:29:51", "12", "2026-11-29", "2026-11-29 by software token", "only in the daemon's folder", "software token, recovery password"},
+			[]string{"2026-11-29 00:29:51  12", "only in the daemon's folder", "software token, recovery password"}},
+		{&table{head: []string{"#", "FILE", "WRITTEN", "VAULT", "DEVICE", "SIZE", "STATE"}, flexible: 6, below: []int{1, 6, 4}},
+			[]string{"1", path, "2026-11-29 00:29", "ab12cd34 (yours)", "laptop (1a2b)", "12 kB", "whole"},
+			[]string{"1  2026-11-29 00:29  ab12cd34 (yours)  laptop (1a2b)  12 kB  whole", "   " + path}},
+		{&table{head: []string{"ITEM", "ACTION", "ACCOUNT", "WHY"}, flexible: 2, below: []int{3}},
+			[]string{"1", "conflict", "An issuer with a long name:somebody@example.com", "another secret is there; 8 digits, 6 there; called deno there"},
+			[]string{"1     conflict  An issuer with a long name:somebody@example.com", "      another secret is there; 8 digits, 6 there; called deno there"}},
+		{&table{head: []string{"TOKEN", "KIND", "ENROLLED", "PRESENT", "CLASSES", "ID"}},
+			[]string{"software token (software token, not hardware)", "soft", "enrolled", "present", "session,touch", "soft-0123456789"},
+			[]string{"software token  ", "session,touch  soft-0123456789"}},
+	} {
+		c.t.add(c.row...)
+		got := strings.Join(c.t.lines(80), "\n")
+		if widest(strings.ReplaceAll(got, path, "")) > 80 || strings.Contains(got, "…") {
+			t.Errorf("wider than 80, or cut:\n%s", got)
+		}
+		for _, want := range c.lines {
+			if !strings.Contains(got, want) {
+				t.Errorf("there is no %q:\n%s", want, got)
 			}
 		}
 	}
-	got := tab.lines(40)
-	if !strings.HasSuffix(got[1], "…  id1") || !strings.HasSuffix(got[2], "  id2") {
-		t.Fatalf("the id is cut: %q", got)
+}
+
+// No line of any help is longer than a terminal's.
+func TestHelpFitsTheScreen(t *testing.T) {
+	help, err := os.ReadFile("testdata/help.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range strings.Split(string(help), "\n") {
+		if columns(l) > helpWidth {
+			t.Errorf("%d columns: %s", columns(l), l)
+		}
 	}
 }
 

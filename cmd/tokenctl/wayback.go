@@ -129,8 +129,7 @@ func onlyTokens(st ipc.Status) string {
 // declineWayBack says what having no recovery password means, and notes that the
 // owner knows.
 func (c *cli) declineWayBack(ctx context.Context) error {
-	c.say("Then nobody can open the vault or a backup once the token is lost or broken: each service has to")
-	c.say("let you in another way. tokenctl status goes on saying so.")
+	c.say("Then nobody can open the vault or a backup once the token is lost or broken: each service has to let you in another way. tokenctl status goes on saying so.")
 	c.say("Later: tokenctl recovery set-password; a second token helps, too: tokenctl token enroll")
 	if err := c.daemon().DeclineRecovery(ctx); err != nil {
 		c.say("that could not be noted, so you will be asked again")

@@ -88,7 +88,7 @@ func TestMergeImport(t *testing.T) {
 	}{
 		"new":               {in: []NewAccount{totp("New", "me", "another secret 12345")}, want: "add", after: "Bank:me Mail:me Count:me New:me"},
 		"same":              {in: []NewAccount{totp("Bank", "me", "secret-of-the-bank-1")}, want: "same", after: "Bank:me Mail:me Count:me"},
-		"known as":          {in: []NewAccount{totp("Bank!", "I", "secret-of-the-bank-1")}, want: "same", why: []string{"known as Bank: me"}, after: "Bank:me Mail:me Count:me"},
+		"known as":          {in: []NewAccount{totp("Bank!", "I", "secret-of-the-bank-1")}, want: "same", why: []string{"Bank!: I is known as Bank: me"}, after: "Bank:me Mail:me Count:me"},
 		"other secret":      {in: []NewAccount{totp("bank", "ME", "another secret 12345")}, want: "conflict", after: "undecided"},
 		"other digits":      {in: []NewAccount{eight}, want: "conflict", why: []string{"the secret is the same"}, after: "undecided"},
 		"row twice":         {in: []NewAccount{totp("N", "n", "another secret 12345"), totp("n", "N", "another secret 12345")}, want: "add same", why: []string{"", "same as item 1"}, after: "Bank:me Mail:me Count:me N:n"},

@@ -249,7 +249,7 @@ func (m *merger) found(it *mergeItem, at int) {
 	e := it.Existing
 	it.Account = *e
 	if e.Issuer != it.rec.Issuer || e.Name != it.rec.Name {
-		it.because("known as %s", title(archiveAccount(*e)))
+		it.because("%s is known as %s", title(it.rec.Account), title(archiveAccount(*e)))
 	}
 	if it.rec.Type == "hotp" && it.rec.Counter > e.Counter {
 		it.raise, it.Account.Counter = it.rec.Counter, it.rec.Counter

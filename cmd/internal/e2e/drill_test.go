@@ -49,7 +49,7 @@ func TestDrill(t *testing.T) {
 	}
 	b.add(sample{name: "later@example.org", typ: "totp", alg: "SHA1", class: "session", digits: 6, period: 30, secret: "GEZDGNBVGY3TQOJQ"})
 	before := b.card.Counts()
-	r = b.drilled(backup, "--token", "--pin-file", b.pin)
+	r = b.drilled(backup, "--token", "any", "--pin-file", b.pin)
 	if !r.Proved || len(r.Missing) != 1 || r.Missing[0].Name != "later@example.org" {
 		t.Errorf("by card: %+v", r)
 	}
@@ -57,7 +57,7 @@ func TestDrill(t *testing.T) {
 		t.Errorf("the card was touched %d times", n)
 	}
 	// verify by token uses every secret as well.
-	said := b.OK("", "backup", "verify", backup, "--token", "--pin-file", b.pin).Stderr
+	said := b.OK("", "backup", "verify", backup, "--token", "any", "--pin-file", b.pin).Stderr
 	if !strings.Contains(said, "every secret in it was opened and made a code: 8 accounts") {
 		t.Errorf("verify: %s", said)
 	}

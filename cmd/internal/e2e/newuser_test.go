@@ -81,7 +81,7 @@ func TestANewUsersDay(t *testing.T) {
 	s.sees(`Type new or restore \[new\]: `).types("restore")
 	s.sees(`found, newest first`).sees(`12 accounts|Nextcloud`).sees(`Number, or path .*: `).types("")
 	s.sees(`no token that is plugged in opens this backup`).sees(`Recovery password.*: `).types(password)
-	s.sees(`restored 12 accounts`).sees(`12 accounts in the vault`)
+	s.sees(`restored 12 accounts`).sees(`Enrol one now\? .*: `).types("no").sees(`12 accounts in the vault`)
 	s.sees(`Folder for copies of backups.*: `).types(filepath.Join(there.home, "Nextcloud"))
 	s.sees(`once an hour, by a timer of yours\? .*: `).types("no")
 	shown = s.sees(`What next`).ends(0)
