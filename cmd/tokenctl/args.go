@@ -34,7 +34,8 @@ func named(need int, names ...string) cobra.PositionalArgs {
 		}
 		for i, a := range args {
 			if strings.TrimSpace(a) == "" {
-				return usage(names[i]+" is empty", adviceHelp(path)...)
+				name, _, _ := strings.Cut(names[i], " (") // without what it may be
+				return usage(name+" is empty", adviceHelp(path)...)
 			}
 		}
 		return nil
