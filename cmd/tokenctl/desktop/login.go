@@ -40,12 +40,13 @@ func (l *Login) Run(ctx context.Context) { keep(ctx, l.log, "system", l.connect,
 // watch is what is known while one connection lasts.
 type watch struct {
 	*Login
+	wire     *wire
 	manager  dbus.BusObject
 	sessions map[dbus.ObjectPath]string // the user's, by path
 	hold     *os.File                   // keeps the machine from sleeping before the vault is locked
 }
 
-func (l *Login) serve(ctx context.Context, c *dbus.Conn) error {
+func (l *Login) serve(ctx context.Context, c *link) error {
 	signals := make(chan *dbus.Signal, 64)
 	c.Signal(signals)
 	for _, match := range [][]dbus.MatchOption{
@@ -59,10 +60,13 @@ func (l *Login) serve(ctx context.Context, c *dbus.Conn) error {
 			return err
 		}
 	}
-	w := &watch{Login: l, manager: c.Object(loginName, loginPath)}
+	w := &watch{Login: l, wire: c.wire, manager: c.Object(loginName, loginPath)}
 	defer w.release()
+	service := owner(ctx, c, loginName) // before: what it tells meanwhile is heard
 	w.begin(ctx)
-	service := owner(ctx, c, loginName)
+	if service == "" {
+		service = owner(ctx, c, loginName)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -75,7 +79,9 @@ func (l *Login) serve(ctx context.Context, c *dbus.Conn) error {
 				if now == service && w.hold != nil {
 					continue // it came while it was being met
 				}
-				if service = now; now != "" {
+				service = now
+				c.wire.listen(now)
+				if now != "" {
 					w.begin(ctx)
 				}
 				continue
@@ -117,14 +123,15 @@ func (w *watch) list(ctx context.Context) {
 // inhibit asks logind to wait with sleep until the vault is locked.
 func (w *watch) inhibit(ctx context.Context) {
 	w.release()
-	var fd dbus.UnixFD
+	w.wire.keep(nil) // of an answer that came too late
+	var fd dbus.UnixFDIndex
 	err := call(ctx, w.manager, loginManager+".Inhibit",
 		[]any{"sleep", "tokend", "the vault is locked first", "delay"}, &fd)
 	if err != nil {
 		w.log.Debug("cannot delay sleep until the vault is locked", "err", err)
 		return
 	}
-	w.hold = os.NewFile(uintptr(fd), "inhibitor")
+	w.hold = w.wire.fetch()
 }
 
 func (w *watch) release() {
