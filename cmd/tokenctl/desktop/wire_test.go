@@ -4,9 +4,7 @@ package desktop
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
-	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -14,25 +12,6 @@ import (
 
 	"github.com/godbus/dbus/v5"
 )
-
-// manager is as much of logind as Login needs.
-type manager struct{ pipe dbus.UnixFD }
-
-// ListSessions is logind's.
-func (m *manager) ListSessions() ([]struct {
-	ID   string
-	UID  uint32
-	User string
-	Seat string
-	Path dbus.ObjectPath
-}, *dbus.Error) {
-	return nil, nil
-}
-
-// Inhibit is logind's.
-func (m *manager) Inhibit(_, _, _, _ string) (dbus.UnixFD, *dbus.Error) {
-	return m.pipe, nil
-}
 
 // hostileSignals are bodies at which godbus ends the connection, or the program.
 func hostileSignals(t *testing.T) [][]any {
@@ -52,42 +31,19 @@ func hostileSignals(t *testing.T) [][]any {
 // descriptor is left open.
 func TestForeignSignals(t *testing.T) {
 	to := bus(t)
-	logind := dial(t, to)
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer read.Close()
-	defer write.Close()
-	if err := logind.Export(&manager{dbus.UnixFD(write.Fd())}, loginPath, loginManager); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := logind.RequestName(loginName, 0); err != nil {
-		t.Fatal(err)
-	}
-	inhibited, left := make(chan *link, 8), make(chan string, 8)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	l := &Login{log: slog.New(slog.DiscardHandler), uid: 0, connect: func() (*link, error) {
-		c, err := connect(to, true)
-		inhibited <- c
-		return c, err
-	}, leave: func(_ context.Context, why string) { left <- why }}
-	go func() { defer close(done); l.Run(ctx) }()
-	defer func() { cancel(); <-done }()
-	agent := <-inhibited
+	c := logind(t, to, map[dbus.ObjectPath]facts{loginPath: {"PreparingForSleep": dbus.MakeVariant(false)}})
+	links, left := listening(t, to)
+	agent := <-links
 	sleep := func() {
 		t.Helper()
-		if err := logind.Emit(loginPath, loginManager+".PrepareForSleep", true); err != nil {
+		if err := c.Emit(loginPath, loginManager+".PrepareForSleep", true); err != nil {
 			t.Fatal(err)
 		}
-		select {
-		case <-left:
-		case <-time.After(20 * time.Second):
-			t.Fatal("the sleep was not heard of")
+		if got := why(t, left); got != "the machine sleeps" {
+			t.Errorf("%q", got)
 		}
 	}
-	held(t, agent, loginName)
+	held(t, agent)
 	sleep()
 	before := open(t)
 	foreign := dial(t, to)
@@ -101,7 +57,7 @@ func TestForeignSignals(t *testing.T) {
 		t.Fatal(err) // by its answer all was sent on
 	}
 	sleep()
-	if !agent.Connected() || len(inhibited) > 0 {
+	if !agent.Connected() || len(links) > 0 {
 		t.Error("the connection was lost")
 	}
 	if after := open(t); after > before+1 {
@@ -109,8 +65,8 @@ func TestForeignSignals(t *testing.T) {
 	}
 }
 
-// held waits until the agent has met a service: then it listens to it.
-func held(t *testing.T, agent *link, name string) {
+// held waits until a service was met: then it is listened to.
+func held(t *testing.T, agent *link) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		agent.wire.mu.Lock()
@@ -120,7 +76,7 @@ func held(t *testing.T, agent *link, name string) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%s was not met", name)
+			t.Fatal("the service was not met")
 		}
 	}
 }
