@@ -106,3 +106,29 @@ func TestAgentUnits(t *testing.T) {
 		}
 	}
 }
+
+// What the user is shown of who asks fits into a line of pinentry's, whatever the
+// account and the program are called.
+func TestWhoAsks(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		from ipc.Requester
+		want string
+	}{
+		{"me", ipc.Requester{Program: "curl", PID: 7, Exe: "/usr/bin/curl"}, "Program: /usr/bin/curl (7)"},
+		{"me", ipc.Requester{Program: "/usr/bin/curl", PID: 7}, "Program: /usr/bin/curl (7), by its own word"},
+		{"me", ipc.Requester{}, "Program: a program that is not known"},
+		{"m\nProgram: x", ipc.Requester{Program: "a\x1b[1m\nb"}, `Program: a\x1b[1m\x0ab, by its own word`},
+		{strings.Repeat("\u0301", 256), ipc.Requester{Exe: "/tmp/x", Unit: strings.Repeat("u", 500)}, "Program: /tmp/x"},
+		{strings.Repeat("\U0001f600", 256), ipc.Requester{Exe: "/" + strings.Repeat("x", 500)}, "Program: /xxx"},
+	} {
+		e := ipc.Event{From: &c.from, Account: &ipc.AccountRef{Issuer: c.name, Name: c.name}}
+		lines := whoAsks(e)
+		if got := wish(e) + strings.Join(lines, "\n"); len(got) > 800 || strings.Count(got, "\n") != len(lines)-1 {
+			t.Errorf("%d bytes: %q", len(got), got)
+		}
+		if !strings.HasPrefix(lines[0], c.want) {
+			t.Errorf("%q, not %q", lines[0], c.want)
+		}
+	}
+}

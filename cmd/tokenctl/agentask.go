@@ -5,14 +5,31 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/tokenbridge/tokend/cmd/tokenctl/desktop"
 	"github.com/tokenbridge/tokend/cmd/tokenctl/pinentry"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// maxShown is how much is shown of a name that others chose, in columns.
-const maxShown = 120
+// How much is shown of a name that others chose. Characters that take no column
+// are bytes all the same, and pinentry's lines have 1000: what is said of who
+// asks must not be pushed off their end.
+const (
+	maxShown      = 120 // columns
+	maxShownBytes = 240
+)
+
+// shown is as much of a name.
+func shown(s string) string {
+	s = truncate(s, maxShown)
+	for i, r := range s {
+		if i+utf8.RuneLen(r) > maxShownBytes {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}
 
 // whoAsks describes the program that an event is about, a line each.
 func whoAsks(e ipc.Event) []string {
@@ -20,12 +37,12 @@ func whoAsks(e ipc.Event) []string {
 	if e.From != nil {
 		from = *e.From
 	}
-	lines := []string{"Program: " + truncate(requesterText(from), maxShown)}
+	lines := []string{"Program: " + shown(requesterText(from))}
 	if from.Unit != "" {
-		lines = append(lines, "Unit: "+truncate(clean(from.Unit), maxShown))
+		lines = append(lines, "Unit: "+shown(clean(from.Unit)))
 	}
 	if from.Session != "" {
-		lines = append(lines, "Session: "+truncate(clean(from.Session), maxShown))
+		lines = append(lines, "Session: "+shown(clean(from.Session)))
 	}
 	return lines
 }
@@ -39,7 +56,7 @@ func wish(e ipc.Event) string {
 	if e.Account == nil {
 		return what
 	}
-	return what + " of " + truncate(accountName(e.Account.Issuer, e.Account.Name), maxShown)
+	return what + " of " + shown(accountName(e.Account.Issuer, e.Account.Name))
 }
 
 // say answers the daemon; a question that is not open any more was withdrawn or
