@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tokenbridge/tokend/cmd/tokenctl/pinentry"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -130,5 +131,32 @@ func TestWhoAsks(t *testing.T) {
 		if !strings.HasPrefix(lines[0], c.want) {
 			t.Errorf("%q, not %q", lines[0], c.want)
 		}
+	}
+}
+
+// A question that is put does not stay on the screen of who killed the agent.
+func TestQuestionsEndByThemselves(t *testing.T) {
+	dir := t.TempDir()
+	said, program := filepath.Join(dir, "said"), filepath.Join(dir, "pinentry")
+	script := "#!/bin/sh\necho OK\nwhile read -r line; do\n  echo \"$line\" >>'" + said + "'\n" +
+		"  case $line in GETPIN) echo D 12345678;; esac\n  echo OK\ndone\n"
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a := &agent{pin: &pinentry.Program{Path: program}, turn: make(chan struct{}, 1), scope: ipc.GrantOnce}
+	token := &ipc.TokenRef{ID: "t", Kind: "piv", Label: "blue"}
+	pin, last, err := a.readPIN(t.Context(), ipc.Event{Token: token, TriesLeft: new(1)})
+	if err != nil || string(pin) != "12345678" || !last {
+		t.Errorf("%d bytes, %v, %v", len(pin), last, err)
+	}
+	if err := a.confirm(t.Context(), ipc.Event{}); err != nil {
+		t.Error(err)
+	}
+	b, err := os.ReadFile(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(b), "SETTIMEOUT 180\n"); n != 3 {
+		t.Errorf("%d of 3 questions end:\n%s", n, b)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/tokenbridge/tokend/cmd/tokenctl/desktop"
@@ -30,6 +31,10 @@ func shown(s string) string {
 	}
 	return s
 }
+
+// abandoned is when pinentry gives up by itself. The daemon takes a question back
+// before; but an agent that was killed takes none.
+const abandoned = 3 * time.Minute
 
 // whoAsks describes the program that an event is about, a line each.
 func whoAsks(e ipc.Event) []string {
@@ -112,7 +117,7 @@ func (a *agent) readPIN(ctx context.Context, e ipc.Event) (pin ipc.Secret, last 
 		if last = *e.TriesLeft == 1; last {
 			tries = " This is the last try."
 			err := a.pin.Confirm(ctx, pinentry.Question{
-				Title: "tokend", OK: "Try it", Cancel: "Leave it",
+				Title: "tokend", OK: "Try it", Cancel: "Leave it", Timeout: abandoned,
 				Description: "One " + word + " try is left: a wrong " + word + " blocks " + token + ".\n\n" + strings.Join(whoAsks(e), "\n"),
 			})
 			if err != nil {
@@ -121,7 +126,7 @@ func (a *agent) readPIN(ctx context.Context, e ipc.Event) (pin ipc.Secret, last 
 		}
 	}
 	q := pinentry.Question{
-		Title: "tokend", Prompt: upperFirst(word) + ":", OK: "OK", Cancel: "Refuse",
+		Title: "tokend", Prompt: upperFirst(word) + ":", OK: "OK", Cancel: "Refuse", Timeout: abandoned,
 		Description: "A program wants " + wish(e) + ", and needs the " + word + " of " + token + "." + tries + "\n\n" + strings.Join(whoAsks(e), "\n"),
 	}
 	if e.Detail != "" {
@@ -236,7 +241,7 @@ func (a *agent) confirm(ctx context.Context, e ipc.Event) error {
 	}
 	defer leave()
 	return a.pin.Confirm(ctx, pinentry.Question{
-		Title: "tokend", OK: "Allow", Cancel: "Refuse",
+		Title: "tokend", OK: "Allow", Cancel: "Refuse", Timeout: abandoned,
 		Description: "Hand out " + wish(e) + "?\n\n" + strings.Join(whoAsks(e), "\n") + "\n\nA yes holds " + scopeWords(a.scope) + ", for this program there.",
 	})
 }
