@@ -63,10 +63,9 @@ func connect(address string, descriptors bool) (*link, error) {
 		if name == "" {
 			continue
 		}
-		c, err := net.DialTimeout("unix", name, dialTime)
-		if err == nil {
-			w := &wire{UnixConn: c.(*net.UnixConn), descriptors: descriptors} //nolint:forcetypeassert // of "unix" it is none else
-			return greet(w)
+		c, err := (&net.Dialer{Timeout: dialTime}).DialContext(context.Background(), "unix", name)
+		if u, ok := c.(*net.UnixConn); ok && err == nil {
+			return greet(&wire{UnixConn: u, descriptors: descriptors})
 		}
 		reasons = errors.Join(reasons, err)
 	}

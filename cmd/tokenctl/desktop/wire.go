@@ -177,7 +177,8 @@ func readMessage(r io.Reader, service func() string) (m []byte, kind byte, err e
 		_, err := io.CopyN(io.Discard, r, padded+body)
 		return nil, 0, err
 	}
-	m = append(head, make([]byte, padded)...)
+	m = make([]byte, headSize+padded)
+	copy(m, head)
 	if _, err := io.ReadFull(r, m[headSize:]); err != nil {
 		return nil, 0, err
 	}
@@ -188,11 +189,11 @@ func readMessage(r io.Reader, service func() string) (m []byte, kind byte, err e
 	if body > maxBody {
 		return nil, 0, errNoMessage
 	}
-	var b bytes.Buffer // it grows with what comes
-	if _, err := io.CopyN(&b, r, body); err != nil {
+	whole := bytes.NewBuffer(m) // it grows with what comes
+	if _, err := io.CopyN(whole, r, body); err != nil {
 		return nil, 0, err
 	}
-	return append(m, b.Bytes()...), kind, nil
+	return whole.Bytes(), kind, nil
 }
 
 func passes(kind byte, sender, service string) bool {
@@ -209,7 +210,8 @@ func passes(kind byte, sender, service string) bool {
 // head; empty where there is none.
 func senderOf(fields []byte, order binary.ByteOrder) string {
 	for at := 0; at+4 <= len(fields); {
-		code, sig, end := fields[at], fields[at+2], 0
+		var end int
+		code, sig := fields[at], fields[at+2]
 		if fields[at+1] != 1 || fields[at+3] != 0 {
 			return "" // no field that there is has a longer type
 		}
