@@ -122,7 +122,7 @@ func (u *user) askConsent(ctx context.Context, s *session, a vault.Account, key 
 	if u.modesOf().of(a.ID) == ipc.GrantDeny { // set while the question was open
 		return errDenied()
 	}
-	if answer.For == ipc.GrantOnce { // for this call, and no other's
+	if answer.For = key.atMost(answer.For); answer.For == ipc.GrantOnce { // for this call, and no other's
 		u.grants.forgive(func(k grantKey) bool { return k == key })
 		u.auditGrant(w.who, a.ID, w.action, answer.For)
 		return nil

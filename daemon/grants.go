@@ -183,6 +183,7 @@ func checkScope(scope ipc.GrantScope) error {
 // grant lets p and those like him do action with an account.
 func (u *user) grant(p ipc.Principal, s *session, a ipc.AccountRef, action ipc.GrantAction, scope ipc.GrantScope) error {
 	key := grantKey{asker: askerOf(p), action: action, account: a.ID}
+	scope = key.atMost(scope)
 	made := ipc.Grant{Action: action, Account: a, Requester: p.Requester(), For: scope, Made: wireTime(u.d.now())}
 	if !u.grants.add(s, key, made, u.d.clock.Elapsed()) {
 		return mapError(context.Cause(s.ctx))

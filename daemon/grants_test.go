@@ -125,6 +125,28 @@ func code(t *testing.T, d *daemon.Daemon, p ipc.Principal, ref, interaction stri
 	return err
 }
 
+// Programs of which nothing is known, because they connected and ended, cannot be
+// told apart: a yes to one of them is for that one call.
+func TestUnknownProgramsShareNoGrant(t *testing.T) {
+	d, known := asking(t, nil)
+	g := join(t, d, known, says(true, ipc.GrantToLock))
+	for i := range 3 {
+		p := ipc.Principal{UID: known.UID, PID: 100 + i}
+		if err := code(t, d, p, "alice", "agent"); err != nil {
+			t.Fatal(err)
+		}
+		if g.questions() != i+1 {
+			t.Fatalf("%d questions for %d programs", g.questions(), i+1)
+		}
+		wantKind(t, code(t, d, p, "alice", ""), ipc.ConsentRequired)
+	}
+	p := ipc.Principal{UID: known.UID, PID: 200}
+	list, err := d.AllowGrant(t.Context(), p, ipc.AllowRequest{Action: ipc.GrantCode, Accounts: []string{"alice"}, For: ipc.GrantToLock})
+	if err != nil || len(list.Grants) != 1 || list.Grants[0].For != ipc.GrantOnce {
+		t.Fatalf("%+v, %v", list.Grants, err)
+	}
+}
+
 // An export needs a grant for the secret of each account, spends none in vain, and
 // leaves out what is denied.
 func TestExportWantsConsent(t *testing.T) {

@@ -19,9 +19,22 @@ type asker struct {
 func askerOf(p ipc.Principal) asker {
 	a := asker{session: p.Session, unit: p.Unit, program: p.Exe}
 	if a.program == "" {
-		a.program = "name:" + p.Program
+		a.program = ownName + p.Program
 	}
 	return a
+}
+
+// ownName is before the short name of a program, which it gives itself.
+const ownName = "name:"
+
+// atMost is how long a grant can hold for a: what nothing is known of, for one who
+// connected and ended, has that in common with any other such program, and is
+// granted no more than the one time that was asked about.
+func (a asker) atMost(scope ipc.GrantScope) ipc.GrantScope {
+	if a.program == ownName {
+		return ipc.GrantOnce
+	}
+	return scope
 }
 
 // grantKey is what one grant, or one refusal, is about.

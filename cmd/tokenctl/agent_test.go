@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tokenbridge/tokend/cmd/tokenctl/pinentry"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -104,5 +105,58 @@ func TestAgentUnits(t *testing.T) {
 		if out, err := exec.Command(path, "units/"+autostartFile).CombinedOutput(); err != nil {
 			t.Errorf("%s", out)
 		}
+	}
+}
+
+// What the user is shown of who asks fits into a line of pinentry's, whatever the
+// account and the program are called.
+func TestWhoAsks(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		from ipc.Requester
+		want string
+	}{
+		{"me", ipc.Requester{Program: "curl", PID: 7, Exe: "/usr/bin/curl"}, "Program: /usr/bin/curl (7)"},
+		{"me", ipc.Requester{Program: "/usr/bin/curl", PID: 7}, "Program: /usr/bin/curl (7), by its own word"},
+		{"me", ipc.Requester{}, "Program: a program that is not known"},
+		{"m\nProgram: x", ipc.Requester{Program: "a\x1b[1m\nb"}, `Program: a\x1b[1m\x0ab, by its own word`},
+		{strings.Repeat("\u0301", 256), ipc.Requester{Exe: "/tmp/x", Unit: strings.Repeat("u", 500)}, "Program: /tmp/x"},
+		{strings.Repeat("\U0001f600", 256), ipc.Requester{Exe: "/" + strings.Repeat("x", 500)}, "Program: /xxx"},
+	} {
+		e := ipc.Event{From: &c.from, Account: &ipc.AccountRef{Issuer: c.name, Name: c.name}}
+		lines := whoAsks(e)
+		if got := wish(e) + strings.Join(lines, "\n"); len(got) > 800 || strings.Count(got, "\n") != len(lines)-1 {
+			t.Errorf("%d bytes: %q", len(got), got)
+		}
+		if !strings.HasPrefix(lines[0], c.want) {
+			t.Errorf("%q, not %q", lines[0], c.want)
+		}
+	}
+}
+
+// A question that is put does not stay on the screen of who killed the agent.
+func TestQuestionsEndByThemselves(t *testing.T) {
+	dir := t.TempDir()
+	said, program := filepath.Join(dir, "said"), filepath.Join(dir, "pinentry")
+	script := "#!/bin/sh\necho OK\nwhile read -r line; do\n  echo \"$line\" >>'" + said + "'\n" +
+		"  case $line in GETPIN) echo D 12345678;; esac\n  echo OK\ndone\n"
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a := &agent{pin: &pinentry.Program{Path: program}, turn: make(chan struct{}, 1), scope: ipc.GrantOnce}
+	token := &ipc.TokenRef{ID: "t", Kind: "piv", Label: "blue"}
+	pin, last, err := a.readPIN(t.Context(), ipc.Event{Token: token, TriesLeft: new(1)})
+	if err != nil || string(pin) != "12345678" || !last {
+		t.Errorf("%d bytes, %v, %v", len(pin), last, err)
+	}
+	if err := a.confirm(t.Context(), ipc.Event{}); err != nil {
+		t.Error(err)
+	}
+	b, err := os.ReadFile(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(b), "SETTIMEOUT 180\n"); n != 3 {
+		t.Errorf("%d of 3 questions end:\n%s", n, b)
 	}
 }

@@ -5,14 +5,36 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
+	"unicode/utf8"
 
 	"github.com/tokenbridge/tokend/cmd/tokenctl/desktop"
 	"github.com/tokenbridge/tokend/cmd/tokenctl/pinentry"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// maxShown is how much is shown of a name that others chose, in columns.
-const maxShown = 120
+// How much is shown of a name that others chose. Characters that take no column
+// are bytes all the same, and pinentry's lines have 1000: what is said of who
+// asks must not be pushed off their end.
+const (
+	maxShown      = 120 // columns
+	maxShownBytes = 240
+)
+
+// shown is as much of a name.
+func shown(s string) string {
+	s = truncate(s, maxShown)
+	for i, r := range s {
+		if i+utf8.RuneLen(r) > maxShownBytes {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}
+
+// abandoned is when pinentry gives up by itself. The daemon takes a question back
+// before; but an agent that was killed takes none.
+const abandoned = 3 * time.Minute
 
 // whoAsks describes the program that an event is about, a line each.
 func whoAsks(e ipc.Event) []string {
@@ -20,12 +42,12 @@ func whoAsks(e ipc.Event) []string {
 	if e.From != nil {
 		from = *e.From
 	}
-	lines := []string{"Program: " + truncate(requesterText(from), maxShown)}
+	lines := []string{"Program: " + shown(requesterText(from))}
 	if from.Unit != "" {
-		lines = append(lines, "Unit: "+truncate(clean(from.Unit), maxShown))
+		lines = append(lines, "Unit: "+shown(clean(from.Unit)))
 	}
 	if from.Session != "" {
-		lines = append(lines, "Session: "+truncate(clean(from.Session), maxShown))
+		lines = append(lines, "Session: "+shown(clean(from.Session)))
 	}
 	return lines
 }
@@ -39,7 +61,7 @@ func wish(e ipc.Event) string {
 	if e.Account == nil {
 		return what
 	}
-	return what + " of " + truncate(accountName(e.Account.Issuer, e.Account.Name), maxShown)
+	return what + " of " + shown(accountName(e.Account.Issuer, e.Account.Name))
 }
 
 // say answers the daemon; a question that is not open any more was withdrawn or
@@ -95,7 +117,7 @@ func (a *agent) readPIN(ctx context.Context, e ipc.Event) (pin ipc.Secret, last 
 		if last = *e.TriesLeft == 1; last {
 			tries = " This is the last try."
 			err := a.pin.Confirm(ctx, pinentry.Question{
-				Title: "tokend", OK: "Try it", Cancel: "Leave it",
+				Title: "tokend", OK: "Try it", Cancel: "Leave it", Timeout: abandoned,
 				Description: "One " + word + " try is left: a wrong " + word + " blocks " + token + ".\n\n" + strings.Join(whoAsks(e), "\n"),
 			})
 			if err != nil {
@@ -104,7 +126,7 @@ func (a *agent) readPIN(ctx context.Context, e ipc.Event) (pin ipc.Secret, last 
 		}
 	}
 	q := pinentry.Question{
-		Title: "tokend", Prompt: upperFirst(word) + ":", OK: "OK", Cancel: "Refuse",
+		Title: "tokend", Prompt: upperFirst(word) + ":", OK: "OK", Cancel: "Refuse", Timeout: abandoned,
 		Description: "A program wants " + wish(e) + ", and needs the " + word + " of " + token + "." + tries + "\n\n" + strings.Join(whoAsks(e), "\n"),
 	}
 	if e.Detail != "" {
@@ -219,7 +241,7 @@ func (a *agent) confirm(ctx context.Context, e ipc.Event) error {
 	}
 	defer leave()
 	return a.pin.Confirm(ctx, pinentry.Question{
-		Title: "tokend", OK: "Allow", Cancel: "Refuse",
+		Title: "tokend", OK: "Allow", Cancel: "Refuse", Timeout: abandoned,
 		Description: "Hand out " + wish(e) + "?\n\n" + strings.Join(whoAsks(e), "\n") + "\n\nA yes holds " + scopeWords(a.scope) + ", for this program there.",
 	})
 }

@@ -91,15 +91,15 @@ func agentFile(name string, words []string) ([]byte, error) {
 		}
 		return bytes.Replace(b, []byte("\t\t<string>/usr/bin/tokenctl</string>\n\t\t<string>agent</string>\n"), []byte(list.String()), 1), nil
 	}
-	quote := systemdWord
+	command := systemdCommand(words)
 	if name == autostartFile {
-		quote = desktopWord
+		quoted := make([]string, len(words))
+		for i, w := range words {
+			quoted[i] = desktopWord(w)
+		}
+		command = strings.Join(quoted, " ")
 	}
-	line := make([]string, len(words))
-	for i, w := range words {
-		line[i] = quote(w)
-	}
-	return bytes.Replace(b, []byte(packagedStart), []byte(strings.Join(line, " ")), 1), nil
+	return bytes.Replace(b, []byte(packagedStart), []byte(command), 1), nil
 }
 
 func xmlText(s string) string {

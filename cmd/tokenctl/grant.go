@@ -116,11 +116,12 @@ func grantAccount(a ipc.AccountRef) string {
 	return accountName(a.Issuer, a.Name)
 }
 
-// requesterText names a program to the person whose vault it asks for.
+// requesterText names a program to the person whose vault it asks for. A name that
+// it gives itself can be a path, too, and must not be taken for that of its file.
 func requesterText(r ipc.Requester) string {
-	name := r.Exe
-	if name == "" {
-		name = r.Program
+	name, word := r.Exe, ""
+	if name == "" && r.Program != "" {
+		name, word = r.Program, ", by its own word"
 	}
 	if name == "" {
 		name = "a program that is not known"
@@ -128,7 +129,7 @@ func requesterText(r ipc.Requester) string {
 	if r.PID != 0 {
 		name += fmt.Sprintf(" (%d)", r.PID)
 	}
-	return clean(name)
+	return clean(name) + word
 }
 
 func (c *cli) grantListCommand() *cobra.Command {

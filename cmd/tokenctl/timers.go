@@ -123,17 +123,13 @@ func (t *systemdTimer) remove(ctx context.Context) error {
 // systemdServiceText is the service. Its exit code 22 makes it failed, which is
 // where people look.
 func systemdServiceText(command []string) string {
-	words := make([]string, len(command))
-	for i, w := range command {
-		words[i] = systemdWord(w)
-	}
 	return `[Unit]
 Description=Copy the backups of the two-factor vault
 Documentation=man:tokenctl(1)
 
 [Service]
 Type=oneshot
-ExecStart=` + strings.Join(words, " ") + `
+ExecStart=` + systemdCommand(command) + `
 TimeoutStartSec=30min
 Nice=10
 IOSchedulingClass=idle
@@ -153,6 +149,18 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 `
+}
+
+// systemdCommand is a command line for a unit. In the program's own path systemd
+// takes a dollar for what it is, and two for two.
+func systemdCommand(command []string) string {
+	words := make([]string, len(command))
+	for i, w := range command {
+		if words[i] = systemdWord(w); i == 0 {
+			words[i] = strings.ReplaceAll(words[i], "$$", "$")
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // systemdWord quotes a word of a command line for a unit.

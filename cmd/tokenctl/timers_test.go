@@ -85,3 +85,11 @@ func TestLines(t *testing.T) {
 		t.Error("the reason is lost")
 	}
 }
+
+// A dollar in a program's path is not a variable's, and systemd has it no other
+// way: systemd-analyze would not find the program by two.
+func TestDollarInAProgramsPath(t *testing.T) {
+	if got, want := systemdCommand([]string{"/opt/a$b c/tokenctl", "$x"}), `"/opt/a$b c/tokenctl" $$x`; got != want {
+		t.Errorf("%s, not %s", got, want)
+	}
+}

@@ -15,7 +15,14 @@ import (
 // name, unit, login session and file. pidfd, where it is not negative, refers to
 // the process that is meant; it stays open. If that has ended, nothing is added:
 // its number may be another's by now.
-func Describe(p ipc.Principal, pidfd int) ipc.Principal {
+func Describe(p ipc.Principal, pidfd int) ipc.Principal { return describe(p, pidfd, anyUID) }
+
+// anyUID is for a process that may be whose it likes.
+const anyUID = -1
+
+// describe is Describe for a process of user uid. One of another's has only the
+// number of the one that is meant, and its file is not shown to others.
+func describe(p ipc.Principal, pidfd int, uid int64) ipc.Principal {
 	if p.PID <= 0 {
 		return p
 	}
@@ -29,10 +36,24 @@ func Describe(p ipc.Principal, pidfd int) ipc.Principal {
 	if pidfd >= 0 && !alive(pidfd) {
 		return p
 	}
+	if uid != anyUID && !runsAs(readAt(dir, "status"), uid) {
+		return p
+	}
 	p.Program = printable(strings.TrimSuffix(readAt(dir, "comm"), "\n"))
 	p.Unit, p.Session = unitOf(readAt(dir, "cgroup"))
 	p.Exe = linkAt(dir, "exe")
 	return p
+}
+
+// runsAs says whether one of the uids in /proc/PID/status (real, effective,
+// saved, of the file system) is uid.
+func runsAs(status string, uid int64) bool {
+	for line := range strings.Lines(status) {
+		if rest, ok := strings.CutPrefix(line, "Uid:"); ok {
+			return slices.Contains(strings.Fields(rest), strconv.FormatInt(uid, 10))
+		}
+	}
+	return false
 }
 
 // alive says whether the process of a pidfd has not ended. Another user's may
@@ -111,14 +132,17 @@ func unitOf(cgroup string) (unit, session string) {
 	return unit, session
 }
 
+// describeNamed is Describe for a process that is known by its number alone.
+func describeNamed(p ipc.Principal, uid uint32) ipc.Principal { return describe(p, -1, int64(uid)) }
+
 // describePeer is Describe for the process at the other end of a socket. Since
 // Linux 6.5 the socket has a pidfd of it.
-func describePeer(p ipc.Principal, fd int) ipc.Principal {
+func describePeer(p ipc.Principal, fd int, uid uint32) ipc.Principal {
 	pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
 	if err != nil {
-		return Describe(p, -1)
+		return describe(p, -1, int64(uid))
 	}
 	defer func() { _ = unix.Close(pidfd) }()
 	unix.CloseOnExec(pidfd)
-	return Describe(p, pidfd)
+	return describe(p, pidfd, int64(uid))
 }

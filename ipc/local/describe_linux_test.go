@@ -68,6 +68,27 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
+// TestNumberOfAnothers has a number named that a process of another user has by
+// now: a connection to a bus can outlive the process that made it.
+func TestNumberOfAnothers(t *testing.T) {
+	own := uint32(os.Geteuid())
+	p, err := Named(own, os.Getpid())
+	if err != nil || p.Exe == "" || p.Program == "" {
+		t.Errorf("one's own: %+v, %v", p, err)
+	}
+	p, err = Named(own+1, os.Getpid())
+	if err != nil || p.Exe != "" || p.Program != "" || p.Unit != "" || p.Session != "" {
+		t.Errorf("another user is told %+v, %v", p, err)
+	}
+	for status, want := range map[string]bool{
+		"": false, "Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\n": true, "Uid:\t55\t55\t55\t55\n": false, "Name:\tUid:\t5\n": false,
+	} {
+		if runsAs(status, 2) != want {
+			t.Errorf("%q: %v", status, !want)
+		}
+	}
+}
+
 // TestPrincipalNamesExecutable asks through a socket.
 func TestPrincipalNamesExecutable(t *testing.T) {
 	l, err := Listen(filepath.Join(openDir(t), "s"), Options{})

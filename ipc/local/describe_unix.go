@@ -11,4 +11,6 @@ func Describe(p ipc.Principal, _ int) ipc.Principal {
 	return p
 }
 
-func describePeer(p ipc.Principal, _ int) ipc.Principal { return Describe(p, -1) }
+func describePeer(p ipc.Principal, _ int, _ uint32) ipc.Principal { return Describe(p, -1) }
+
+func describeNamed(p ipc.Principal, _ uint32) ipc.Principal { return Describe(p, -1) }

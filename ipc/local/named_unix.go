@@ -14,7 +14,7 @@ import (
 // (0 where it is not known): a message bus. Root and the daemon's own user are
 // Admin. It fails with ErrUnidentified for the overflow uid.
 func Named(uid uint32, pid int) (ipc.Principal, error) {
-	return named(Describe(ipc.Principal{PID: pid}, -1), uid)
+	return named(describeNamed(ipc.Principal{PID: pid}, uid), uid)
 }
 
 // named adds to what is known of a process whose it is.

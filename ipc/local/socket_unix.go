@@ -242,7 +242,7 @@ func checkServer(c net.Conn, path string) error {
 // connection that is no unix socket.
 func Principal(c net.Conn) (ipc.Principal, error) {
 	var p ipc.Principal
-	cred, err := peerWith(c, func(fd int, cred credentials) { p = describePeer(ipc.Principal{PID: cred.pid}, fd) })
+	cred, err := peerWith(c, func(fd int, cred credentials) { p = describePeer(ipc.Principal{PID: cred.pid}, fd, cred.uid) })
 	if err != nil {
 		return ipc.Principal{}, err
 	}

@@ -6,7 +6,12 @@ package desktop
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -22,31 +27,97 @@ const (
 // callLimit is how long a service may take to answer.
 const callLimit = 10 * time.Second
 
+// link is a connection to a bus.
+type link struct {
+	*dbus.Conn
+	wire *wire
+}
+
 // connector connects to a bus.
-type connector func() (*dbus.Conn, error)
+type connector func() (*link, error)
 
 // session is the bus of the user's session. None is started for it.
-func session() (*dbus.Conn, error) { return greet(dbus.SessionBusPrivateNoAutoStartup()) }
+func session() (*link, error) {
+	address := os.Getenv("DBUS_SESSION_BUS_ADDRESS")
+	if run := os.Getenv("XDG_RUNTIME_DIR"); address == "" && run != "" {
+		address = "unix:path=" + run + "/bus"
+	}
+	return connect(address, false)
+}
 
-func system() (*dbus.Conn, error) { return greet(dbus.SystemBusPrivate()) }
+func system() (*link, error) {
+	address := os.Getenv("DBUS_SYSTEM_BUS_ADDRESS")
+	if address == "" {
+		address = "unix:path=/run/dbus/system_bus_socket"
+	}
+	return connect(address, true)
+}
 
-func greet(c *dbus.Conn, err error) (*dbus.Conn, error) {
+// connect connects to the first bus of an address that answers (D-Bus
+// specification, "Server Addresses"), of those that are unix sockets.
+// descriptors says that its services answer with some.
+func connect(address string, descriptors bool) (*link, error) {
+	reasons := errors.New("there is no unix socket in the address of the bus")
+	for one := range strings.SplitSeq(address, ";") {
+		name := socketName(one)
+		if name == "" {
+			continue
+		}
+		c, err := (&net.Dialer{Timeout: dialTime}).DialContext(context.Background(), "unix", name)
+		if u, ok := c.(*net.UnixConn); ok && err == nil {
+			return greet(&wire{UnixConn: u, descriptors: descriptors})
+		}
+		reasons = errors.Join(reasons, err)
+	}
+	return nil, reasons
+}
+
+// socketName is the socket of one address, an abstract one with "@" before it;
+// empty for another transport.
+func socketName(address string) string {
+	pairs, ok := strings.CutPrefix(address, "unix:")
+	if !ok {
+		return ""
+	}
+	for pair := range strings.SplitSeq(pairs, ",") {
+		key, value, _ := strings.Cut(pair, "=")
+		value, err := url.PathUnescape(value)
+		switch {
+		case err != nil || value == "":
+		case key == "path":
+			return value
+		case key == "abstract":
+			return "@" + value
+		}
+	}
+	return ""
+}
+
+// greet introduces us to the bus.
+func greet(w *wire) (*link, error) {
+	c, err := dbus.NewConn(w)
 	if err != nil {
+		_ = w.Close()
 		return nil, err
 	}
-	if err = c.Auth(nil); err == nil {
-		err = c.Hello()
+	if err = w.SetDeadline(time.Now().Add(dialTime)); err == nil {
+		if err = c.Auth(nil); err == nil {
+			err = c.Hello()
+		}
+	}
+	if err == nil {
+		err = w.SetDeadline(time.Time{})
 	}
 	if err != nil {
 		_ = c.Close()
 		return nil, err
 	}
-	return c, nil
+	return &link{Conn: c, wire: w}, nil
 }
 
 // keep calls serve with a connection for as long as that lasts, and again with
 // the next one, until ctx ends.
-func keep(ctx context.Context, log *slog.Logger, bus string, connect connector, serve func(context.Context, *dbus.Conn) error) {
+func keep(ctx context.Context, log *slog.Logger, bus string, connect connector, serve func(context.Context, *link) error) {
 	retry := firstRetry
 	for ctx.Err() == nil {
 		c, err := connect()
@@ -69,7 +140,7 @@ func keep(ctx context.Context, log *slog.Logger, bus string, connect connector, 
 	}
 }
 
-func serveOne(ctx context.Context, c *dbus.Conn, serve func(context.Context, *dbus.Conn) error) error {
+func serveOne(ctx context.Context, c *link, serve func(context.Context, *link) error) error {
 	defer c.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -89,12 +160,14 @@ func call(ctx context.Context, o dbus.BusObject, method string, args []any, out 
 	return c.Store(out...)
 }
 
-// owner is the connection that has a name, empty where none has.
-func owner(ctx context.Context, c *dbus.Conn, name string) string {
+// owner is the connection that has a name, empty where none has. Its signals are
+// heard from then on.
+func owner(ctx context.Context, c *link, name string) string {
 	var unique string
 	if call(ctx, c.BusObject(), "org.freedesktop.DBus.GetNameOwner", []any{name}, &unique) != nil {
-		return ""
+		unique = ""
 	}
+	c.wire.listen(unique)
 	return unique
 }
 

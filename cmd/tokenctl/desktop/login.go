@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -14,6 +16,7 @@ const (
 	loginPath    = dbus.ObjectPath("/org/freedesktop/login1")
 	loginManager = loginName + ".Manager"
 	loginSession = loginName + ".Session"
+	properties   = "org.freedesktop.DBus.Properties"
 )
 
 // Login tells when the user leaves the machine to others: his session is locked
@@ -40,29 +43,33 @@ func (l *Login) Run(ctx context.Context) { keep(ctx, l.log, "system", l.connect,
 // watch is what is known while one connection lasts.
 type watch struct {
 	*Login
+	link     *link
 	manager  dbus.BusObject
 	sessions map[dbus.ObjectPath]string // the user's, by path
 	hold     *os.File                   // keeps the machine from sleeping before the vault is locked
 }
 
-func (l *Login) serve(ctx context.Context, c *dbus.Conn) error {
+func (l *Login) serve(ctx context.Context, c *link) error {
 	signals := make(chan *dbus.Signal, 64)
 	c.Signal(signals)
 	for _, match := range [][]dbus.MatchOption{
 		ownerMatch(loginName),
 		{dbus.WithMatchSender(loginName), dbus.WithMatchInterface(loginManager)},
 		{dbus.WithMatchSender(loginName), dbus.WithMatchInterface(loginSession), dbus.WithMatchMember("Lock")},
-		{dbus.WithMatchSender(loginName), dbus.WithMatchInterface("org.freedesktop.DBus.Properties"),
+		{dbus.WithMatchSender(loginName), dbus.WithMatchInterface(properties),
 			dbus.WithMatchMember("PropertiesChanged"), dbus.WithMatchArg(0, loginSession)},
 	} {
 		if err := c.AddMatchSignalContext(ctx, match...); err != nil {
 			return err
 		}
 	}
-	w := &watch{Login: l, manager: c.Object(loginName, loginPath)}
+	w := &watch{Login: l, link: c, manager: c.Object(loginName, loginPath)}
 	defer w.release()
+	service := owner(ctx, c, loginName) // before: what it tells meanwhile is heard
 	w.begin(ctx)
-	service := owner(ctx, c, loginName)
+	if service == "" {
+		service = owner(ctx, c, loginName)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -75,7 +82,9 @@ func (l *Login) serve(ctx context.Context, c *dbus.Conn) error {
 				if now == service && w.hold != nil {
 					continue // it came while it was being met
 				}
-				if service = now; now != "" {
+				service = now
+				c.wire.listen(now)
+				if now != "" {
 					w.begin(ctx)
 				}
 				continue
@@ -87,14 +96,26 @@ func (l *Login) serve(ctx context.Context, c *dbus.Conn) error {
 	}
 }
 
-// begin learns which sessions there are, and asks to be waited for.
+// begin learns which sessions there are, and asks to be waited for. What happened
+// while logind was not heard counts as if it happened now.
 func (w *watch) begin(ctx context.Context) {
-	w.list(ctx)
+	locked := w.list(ctx)
 	w.inhibit(ctx)
+	var asleep dbus.Variant
+	if err := call(ctx, w.manager, properties+".Get", []any{loginManager, "PreparingForSleep"}, &asleep); err == nil && asleep.Value() == true {
+		w.leave(ctx, "the machine sleeps")
+		w.release()
+		return
+	}
+	if slices.ContainsFunc(locked, w.counts) {
+		w.leave(ctx, "the session is locked")
+	}
 }
 
-// list learns the user's sessions.
-func (w *watch) list(ctx context.Context) {
+// list learns the user's sessions, and returns those that are locked. One in
+// which nobody can be, of the user's systemd or of a job at night, does not keep
+// the last of the others from being the last.
+func (w *watch) list(ctx context.Context) (locked []dbus.ObjectPath) {
 	var all []struct {
 		ID   string
 		UID  uint32
@@ -104,27 +125,41 @@ func (w *watch) list(ctx context.Context) {
 	}
 	if err := call(ctx, w.manager, loginManager+".ListSessions", nil, &all); err != nil {
 		w.log.Debug("cannot list login sessions", "err", err)
-		return
+		return nil
 	}
 	w.sessions = make(map[dbus.ObjectPath]string)
 	for _, s := range all {
-		if s.UID == w.uid {
-			w.sessions[s.Path] = s.ID
+		if s.UID != w.uid {
+			continue
+		}
+		var is map[string]dbus.Variant
+		if err := call(ctx, w.link.Object(loginName, s.Path), properties+".GetAll", []any{loginSession}, &is); err != nil {
+			w.log.Debug("cannot learn of what kind a login session is", "err", err)
+		}
+		class, _ := is["Class"].Value().(string)
+		if s.ID != w.own && (strings.HasPrefix(class, "manager") || strings.HasPrefix(class, "background")) {
+			continue
+		}
+		w.sessions[s.Path] = s.ID
+		if is["LockedHint"].Value() == true {
+			locked = append(locked, s.Path)
 		}
 	}
+	return locked
 }
 
 // inhibit asks logind to wait with sleep until the vault is locked.
 func (w *watch) inhibit(ctx context.Context) {
 	w.release()
-	var fd dbus.UnixFD
+	w.link.wire.keep(nil) // of an answer that came too late
+	var fd dbus.UnixFDIndex
 	err := call(ctx, w.manager, loginManager+".Inhibit",
 		[]any{"sleep", "tokend", "the vault is locked first", "delay"}, &fd)
 	if err != nil {
 		w.log.Debug("cannot delay sleep until the vault is locked", "err", err)
 		return
 	}
-	w.hold = os.NewFile(uintptr(fd), "inhibitor")
+	w.hold = w.link.wire.fetch()
 }
 
 func (w *watch) release() {
@@ -169,7 +204,7 @@ func (w *watch) heard(ctx context.Context, s *dbus.Signal) {
 		if w.counts(s.Path) {
 			w.leave(ctx, "the session is locked")
 		}
-	case "org.freedesktop.DBus.Properties.PropertiesChanged":
+	case properties + ".PropertiesChanged":
 		if w.counts(s.Path) && lockedHint(s) {
 			w.leave(ctx, "the session is locked")
 		}

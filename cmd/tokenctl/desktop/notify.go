@@ -110,7 +110,7 @@ func (n *Notifier) Run(ctx context.Context) {
 }
 
 // serve works with one connection.
-func (n *Notifier) serve(ctx context.Context, c *dbus.Conn) error {
+func (n *Notifier) serve(ctx context.Context, c *link) error {
 	signals := make(chan *dbus.Signal, 64)
 	c.Signal(signals)
 	for _, match := range [][]dbus.MatchOption{
@@ -144,6 +144,7 @@ func (n *Notifier) serve(ctx context.Context, c *dbus.Conn) error {
 					continue
 				}
 				service = now
+				c.wire.listen(now)
 				n.lost()
 				if now != "" {
 					n.meet(ctx, o)

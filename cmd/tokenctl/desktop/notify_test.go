@@ -16,8 +16,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// bus starts a private message bus.
-func bus(t *testing.T) connector {
+// bus starts a private message bus, and returns its address.
+func bus(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tokend-bus-")
 	if err != nil {
@@ -37,12 +37,12 @@ func bus(t *testing.T) connector {
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	return func() (*dbus.Conn, error) { return dbus.Connect(address) }
+	return address
 }
 
-func dial(t *testing.T, to connector) *dbus.Conn {
+func dial(t *testing.T, to string) *dbus.Conn {
 	t.Helper()
-	c, err := to()
+	c, err := dbus.Connect(to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ type server struct {
 	change chan struct{}
 }
 
-func serve(t *testing.T, to connector, words ...string) *server {
+func serve(t *testing.T, to string, words ...string) *server {
 	t.Helper()
 	s := &server{conn: dial(t, to), words: words, shown: map[uint32][]string{}, change: make(chan struct{}, 64)}
 	if err := s.conn.Export(s, notifyPath, notifyName); err != nil {
@@ -112,10 +112,10 @@ func (s *server) until(t *testing.T, ok func(shown map[uint32][]string) bool) {
 	}
 }
 
-func running(t *testing.T, to connector) *Notifier {
+func running(t *testing.T, to string) *Notifier {
 	t.Helper()
 	n := NewNotifier("test", slog.New(slog.DiscardHandler), nil)
-	n.connect = to
+	n.connect = func() (*link, error) { return connect(to, false) }
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); n.Run(ctx) }()
@@ -191,7 +191,7 @@ func TestDismissedNotificationStaysAway(t *testing.T) {
 func TestComesLater(t *testing.T) {
 	to := bus(t)
 	n := NewNotifier("test", slog.New(slog.DiscardHandler), nil)
-	n.connect = to
+	n.connect = func() (*link, error) { return connect(to, false) }
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); n.Run(ctx) }()
