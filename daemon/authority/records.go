@@ -48,12 +48,12 @@ type profileRecord struct {
 	Created time.Time `cbor:"5,keyasint"`
 }
 
-func recordOf(p Profile) profileRecord {
-	return profileRecord{ID: p.ID, Name: p.Name, Contact: p.Contact, Portal: p.Portal, Created: p.Created}
-}
+func recordOf(p Profile) profileRecord { return profileRecord(p) }
 
 func (r profileRecord) profile() Profile {
-	return Profile{ID: r.ID, Name: r.Name, Contact: r.Contact, Portal: r.Portal, Created: r.Created.UTC()}
+	p := Profile(r)
+	p.Created = p.Created.UTC()
+	return p
 }
 
 type userRecord struct {

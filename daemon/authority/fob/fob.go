@@ -56,8 +56,10 @@ const (
 	// ResyncSteps is how far a resync looks: as many counters ahead for HOTP, as
 	// many steps to either side for TOTP.
 	ResyncSteps = 1000
-	// MinSecret and MaxSecret bound the secret of HOTP and TOTP fobs, in bytes.
-	MinSecret, MaxSecret = 10, 64
+	// MinSecret is the shortest secret of HOTP and TOTP fobs, in bytes.
+	MinSecret = 10
+	// MaxSecret is the longest, in bytes.
+	MaxSecret = 64
 	// KeySize is the length of the AES key of a Yubico OTP fob, in bytes.
 	KeySize = 16
 	// IDSize is the length of the public and the private id of a Yubico OTP fob,

@@ -12,6 +12,10 @@ import (
 	"github.com/tokenbridge/tokend/daemon/secret"
 )
 
+// recordVersion begins every sealed record, so that records can change their form
+// one by one.
+const recordVersion = 1
+
 // format names the version of the file in everything that is derived and sealed.
 const format = "tokend registry 1"
 
@@ -68,11 +72,13 @@ func (k *keys) key(bucket, name string) (Key, error) {
 	return out, err
 }
 
-// seal encrypts a record for its place: nonce and ciphertext. It opens there and
-// nowhere else.
+// seal encrypts a record for its place: version, nonce and ciphertext. It opens
+// there and nowhere else.
 func (k *keys) seal(bucket string, key, record []byte) ([]byte, error) {
-	out := make([]byte, chacha20poly1305.NonceSizeX, chacha20poly1305.NonceSizeX+len(record)+chacha20poly1305.Overhead)
-	if _, err := rand.Read(out); err != nil {
+	const head = 1 + chacha20poly1305.NonceSizeX
+	out := make([]byte, head, head+len(record)+chacha20poly1305.Overhead)
+	out[0] = recordVersion
+	if _, err := rand.Read(out[1:]); err != nil {
 		return nil, fmt.Errorf("cannot seal a record: %w", err)
 	}
 	err := k.record.Use(func(secret []byte) error {
@@ -80,7 +86,7 @@ func (k *keys) seal(bucket string, key, record []byte) ([]byte, error) {
 		if err != nil {
 			return err
 		}
-		out = aead.Seal(out, out, record, place(bucket, key))
+		out = aead.Seal(out, out[1:], record, place(bucket, key))
 		return nil
 	})
 	if err != nil {
@@ -89,11 +95,15 @@ func (k *keys) seal(bucket string, key, record []byte) ([]byte, error) {
 	return out, nil
 }
 
-// open decrypts; the result is the caller's to wipe. It fails with ErrDamaged.
+// open decrypts; the result is the caller's to wipe. It fails with ErrDamaged, or
+// with ErrNewer for a form of record that is not known here.
 func (k *keys) open(bucket string, key, sealed []byte) ([]byte, error) {
-	const nonce = chacha20poly1305.NonceSizeX
-	if len(sealed) < nonce+chacha20poly1305.Overhead {
+	const head = 1 + chacha20poly1305.NonceSizeX
+	if len(sealed) < head+chacha20poly1305.Overhead {
 		return nil, ErrDamaged
+	}
+	if sealed[0] > recordVersion {
+		return nil, ErrNewer
 	}
 	var record []byte
 	err := k.record.Use(func(secret []byte) error {
@@ -101,7 +111,7 @@ func (k *keys) open(bucket string, key, sealed []byte) ([]byte, error) {
 		if err != nil {
 			return err
 		}
-		if record, err = aead.Open(nil, sealed[:nonce], sealed[nonce:], place(bucket, key)); err != nil {
+		if record, err = aead.Open(nil, sealed[1:head], sealed[head:], place(bucket, key)); err != nil {
 			return ErrDamaged
 		}
 		return nil
@@ -110,7 +120,8 @@ func (k *keys) open(bucket string, key, sealed []byte) ([]byte, error) {
 }
 
 func place(bucket string, key []byte) []byte {
-	ad := make([]byte, 0, len(format)+len(bucket)+len(key)+2)
+	ad := make([]byte, 0, len(format)+len(bucket)+len(key)+3)
+	ad = append(ad, recordVersion)
 	ad = append(ad, format...)
 	ad = append(ad, 0)
 	ad = append(ad, bucket...)

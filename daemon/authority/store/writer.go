@@ -78,7 +78,6 @@ func (s *Store) commit(group []*call) {
 // try makes the changes of a group in one transaction. failed is which of them
 // failed, or -1 if err is everybody's.
 func (s *Store) try(group []*call) (failed int, err error) {
-	failed = -1
 	if s.stuck {
 		return -1, ErrDamaged
 	}
@@ -95,18 +94,25 @@ func (s *Store) try(group []*call) (failed int, err error) {
 		}
 	}()
 	t := &Tx{tx: tx, store: s}
-	for i, c := range group {
-		failed = i // also when it panics
-		if err := c.change(t); err != nil {
-			return i, err
-		}
+	if failed, err := t.run(group); err != nil {
+		return failed, err
 	}
-	failed = -1
 	if !t.changed {
 		return -1, nil
 	}
 	if err := tx.Commit(); err != nil {
 		return -1, fmt.Errorf("cannot store a change: %w", translate(err))
+	}
+	return -1, nil
+}
+
+// run calls the changes until one fails or panics.
+func (t *Tx) run(group []*call) (at int, err error) {
+	defer recoverDamage(&err)()
+	for at = range group {
+		if err := group[at].change(t); err != nil {
+			return at, err
+		}
 	}
 	return -1, nil
 }
