@@ -14,8 +14,8 @@ import (
 //
 //	11 + T/15min
 //
-// tries within any time T: 107 in a day that begins quietly, 96 in each further
-// one. It does not matter what the user does meanwhile: a passcode of his that is
+// tries within any time T: whoever never pauses has 105 in a day that begins
+// quietly, and 96 in each further one. It does not matter what the user does meanwhile: a passcode of his that is
 // accepted takes no failure back, so that nobody guesses faster because somebody
 // else logs in. Against it, no failure of a stranger keeps him out for good: 15
 // minutes after the last one single passcodes are looked at again, and at any
