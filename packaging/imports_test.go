@@ -19,18 +19,12 @@ const module = "github.com/tokenbridge/tokend"
 // be added, with a thought for the direction.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"cmd/tokend":        {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/httpapi"},
-		"cmd/tokenctl":      {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret"},
-		"cmd/tokend-helper": {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
-		"daemon":            {"daemon/vault", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
-		"daemon/archive":    {"daemon/secret"},
-		"daemon/backup":     {"daemon/vault", "daemon/archive"},
-
-		// What an authority decides by, and what it and devices say to each other:
-		// tokenctl carries that, and knows links and parts.
-		"daemon/authority/policy":  {},
-		"daemon/authority/message": {},
-
+		"cmd/tokend":         {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/httpapi"},
+		"cmd/tokenctl":       {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret"},
+		"cmd/tokend-helper":  {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
+		"daemon":             {"daemon/vault", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
+		"daemon/archive":     {"daemon/secret"},
+		"daemon/backup":      {"daemon/vault", "daemon/archive"},
 		"daemon/audit":       {},
 		"daemon/drill":       {"daemon/archive", "daemon/otp"},
 		"daemon/otp":         {},
@@ -53,6 +47,11 @@ func mayImport() map[string][]string {
 		"cmd/tokenctl/transfer": {"ipc", "daemon/archive"},
 		// Who opens the user's folders knows backups by their container alone.
 		"cmd/tokenctl/copies": {"daemon/archive"},
+
+		// What an authority decides by, and what it and devices say to each other:
+		// text and bytes in, values out.
+		"daemon/authority/policy":  {},
+		"daemon/authority/message": {},
 	}
 }
 
