@@ -14,7 +14,7 @@ var (
 	// ErrTooLarge: a bound of the format is exceeded.
 	ErrTooLarge = errors.New("too large")
 	// ErrDamaged: it has been changed on its way, or was sealed to another key.
-	ErrDamaged = errors.New("damaged, or sealed to another key")
+	ErrDamaged = errors.New("damaged")
 	// ErrForged: a signature is not by who must have signed.
 	ErrForged = errors.New("not signed by who should have")
 	// ErrNewer: made by a newer version.

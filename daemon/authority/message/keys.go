@@ -105,11 +105,11 @@ func open(key *ecdh.PrivateKey, enc, info, sealed []byte) ([]byte, error) {
 	}
 	r, err := hpke.NewRecipient(enc, sk, hpke.HKDFSHA256(), hpke.AES256GCM(), info)
 	if err != nil {
-		return nil, ErrDamaged
+		return nil, because(ErrDamaged, "or sealed to another key")
 	}
 	plain, err := r.Open(nil, sealed)
 	if err != nil {
-		return nil, ErrDamaged
+		return nil, because(ErrDamaged, "or sealed to another key")
 	}
 	return plain, nil
 }
