@@ -57,6 +57,10 @@ func mayImport() map[string][]string {
 		// Mechanics of a desktop, which know nothing of what they carry.
 		"cmd/tokenctl/desktop":  {},
 		"cmd/tokenctl/pinentry": {},
+		// What an authority decides by, and what it and devices say to each other:
+		// text and bytes in, values out.
+		"daemon/authority/policy":  {},
+		"daemon/authority/message": {},
 	}
 }
 
