@@ -25,10 +25,15 @@ type spelling struct {
 	hex, base32 int // seeds that can be that alone
 	either      int
 	fixed       string // what it is, where it is known
+	lengths     map[int]int
 }
 
 // see counts a seed.
 func (s *spelling) see(seed string) {
+	if s.lengths == nil {
+		s.lengths = map[int]int{}
+	}
+	s.lengths[len(seed)]++
 	switch isHex, isBase32 := couldBe(seed); {
 	case isHex && isBase32:
 		s.either++
@@ -37,6 +42,15 @@ func (s *spelling) see(seed string) {
 	case isBase32:
 		s.base32++
 	}
+}
+
+// cut refuses the last row of a file that ends within it, where its seed is longer or
+// shorter than all others: what was cut off cannot be known.
+func (s *spelling) cut(seed string) *fault {
+	if len(s.lengths) > 1 && s.lengths[len(seed)] == 1 {
+		return faulty("secret", "the file ends in it without a line end, and its seed has another length than all others: it may be cut short")
+	}
+	return nil
 }
 
 // couldBe says what a seed can be by its letters and its length.
@@ -120,7 +134,7 @@ func (s *spelling) neither(seed string) ([]byte, *fault) {
 	case s.base32 > s.hex:
 		return fromBase32(seed)
 	}
-	return nil, faulty("secret", "its seed is neither hex nor base32")
+	return nil, faulty("secret", "its seed is neither hex nor base32; if it is base64, that has to be named")
 }
 
 func fromHex(seed string) ([]byte, *fault) {
@@ -188,6 +202,12 @@ func decodeBase64(s string) ([]byte, error) {
 		return nil, err
 	}
 	return out[:n], nil
+}
+
+func isBase64(s string) bool {
+	b, err := decodeBase64(s)
+	clear(b)
+	return err == nil
 }
 
 // modhex is Yubico's alphabet of sixteen letters that most keyboards have in one

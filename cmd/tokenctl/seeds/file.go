@@ -21,6 +21,7 @@ type file struct {
 	root     string // the outermost element of XML; empty where it is none
 	rootFail error  // why the beginning of what looks like XML cannot be read
 
+	end   int      // the line that the file ends in without a line end; 0 where it has one
 	first []string // its first lines that say something, without comments
 	comma byte     // what separates the fields of a table: , ; tab | or blank; 0 in XML
 }
@@ -171,6 +172,9 @@ func (f *file) findLines() {
 			f.first = append(f.first, s)
 		}
 	}
+	if !bytes.HasSuffix(f.text, []byte("\n")) {
+		f.end = bytes.Count(f.text, []byte("\n")) + 1
+	}
 	if f.comma == 0 {
 		f.comma = separator(f.first)
 	}
@@ -186,8 +190,9 @@ func separator(lines []string) byte {
 				n++
 			}
 		}
-		// Blanks are in names too; they separate only where nothing else does.
-		if n > most && (comma != ' ' || most == 0) {
+		// Blanks are in names and behind commas too; they separate only where hardly
+		// anything else does.
+		if n > most && (comma != ' ' || 2*most <= n) {
 			most, best = n, comma
 		}
 	}

@@ -35,8 +35,9 @@ func (list) Detect(f *file) confidence {
 		isHex, isBase32 := couldBe(fields[listSeed])
 		// Words are base32 too; seeds have digits in them, or are long.
 		const long = 16
+		in64 := len(fields[listSeed]) >= long && len(fields[listSeed])%4 == 0 && isBase64(fields[listSeed])
 		good := fields[listSerial] != "" && strings.ContainsAny(fields[listSerial], "0123456789") &&
-			(isHex && len(fields[listSeed]) >= 4 || isBase32 && len(fields[listSeed]) >= long)
+			(isHex && len(fields[listSeed]) >= 4 || isBase32 && len(fields[listSeed]) >= long || in64)
 		named = named || good
 		return good
 	})
@@ -70,10 +71,10 @@ func (l list) Read(ctx context.Context, f *file, c *collector) error {
 	if err != nil {
 		return err
 	}
-	return rows(ctx, f, c, func(line int, fields []string) error { return l.row(c, &s, line, fields) })
+	return rows(ctx, f, c, func(line int, fields []string) error { return l.row(f, c, &s, line, fields) })
 }
 
-func (l list) row(c *collector, s *spelling, line int, fields []string) error {
+func (l list) row(f *file, c *collector, s *spelling, line int, fields []string) error {
 	phenix := strings.EqualFold(fields[0], TypeTOTP) && len(fields) > 4 && strings.Trim(fields[4], "0") != ""
 	if fields = inOrder(fields); len(fields) == 1 {
 		return c.skip(line, "", faulty("", "the row has one field alone; serial number and seed are needed"))
@@ -83,6 +84,9 @@ func (l list) row(c *collector, s *spelling, line int, fields []string) error {
 	}
 	e := &entry{line: line, serial: fields[listSerial], byLength: true, hash: at(fields, listHash)}
 	wrong := l.params(e, fields)
+	if wrong == nil && line == f.end {
+		wrong = s.cut(fields[listSeed])
+	}
 	if wrong == nil {
 		e.secret, wrong = s.decode(fields[listSeed])
 	}

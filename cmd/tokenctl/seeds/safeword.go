@@ -38,6 +38,7 @@ type record struct {
 func (w safeWord) Read(ctx context.Context, f *file, c *collector) error {
 	rest, n := f.text, 0
 	r := record{values: map[string]string{}}
+	signed := false // so far, records had a signature, which comes last
 	for len(rest) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -50,19 +51,18 @@ func (w safeWord) Read(ctx context.Context, f *file, c *collector) error {
 			if r.line == 0 {
 				r.line = n
 			}
-			name, value, is := strings.Cut(text, ":")
-			if !is {
+			if !r.set(text) {
 				if err := c.skip(n, "", faulty("", "the line is no attribute and its value")); err != nil {
 					return err
 				}
-				continue
 			}
-			r.values[strings.ToLower(strings.TrimSpace(name))] = strings.TrimSpace(value)
 		}
 		if (text == "" || len(rest) == 0) && r.line > 0 {
-			if err := w.fob(r, c); err != nil {
+			_, has := r.values["sccsignature"]
+			if err := w.fob(r, c, signed && !has && n == f.end); err != nil {
 				return err
 			}
+			signed = signed || has
 			r = record{values: map[string]string{}}
 		}
 	}
@@ -72,9 +72,21 @@ func (w safeWord) Read(ctx context.Context, f *file, c *collector) error {
 	return nil
 }
 
-func (w safeWord) fob(r record, c *collector) error {
+// set keeps an attribute, and says whether the line is one.
+func (r *record) set(text string) bool {
+	name, value, is := strings.Cut(text, ":")
+	if is {
+		r.values[strings.ToLower(strings.TrimSpace(name))] = strings.TrimSpace(value)
+	}
+	return is
+}
+
+func (w safeWord) fob(r record, c *collector, cut bool) error {
 	e := &entry{line: r.line, serial: r.values["sccauthenticatorid"], model: r.values["scctokentype"]}
 	data := r.values["scctokendata"]
+	if cut {
+		return c.skip(r.line, e.serial, faulty("sccSignature", "the file ends in it without a line end, and unlike the others it has no signature: it may be cut short"))
+	}
 	if data == "" {
 		return c.skip(r.line, e.serial, faulty("sccTokenData", "it has no seed"))
 	}

@@ -70,6 +70,7 @@ func columnName(s string) string {
 // heading is where the columns are; -1 for what is not there.
 type heading struct {
 	places  [columns]int
+	width   int
 	unknown []string // names that are not known
 	twice   []string // names that say what another says
 	seeds   string   // the encoding, where the name of the column tells it
@@ -79,6 +80,7 @@ type heading struct {
 // headingOf reads a header; is says whether it is one.
 func headingOf(fields []string) (h heading, is bool) {
 	names := columnNames()
+	h.width = len(fields)
 	for i := range h.places {
 		h.places[i] = -1
 	}
@@ -160,17 +162,17 @@ func (t table) Read(ctx context.Context, f *file, c *collector) error {
 			first = false
 			return nil
 		}
-		return t.row(c, &h, &s, line, fields)
+		return t.row(f, c, &h, &s, line, fields)
 	})
 }
 
-func (t table) row(c *collector, h *heading, s *spelling, line int, fields []string) error {
+func (t table) row(f *file, c *collector, h *heading, s *spelling, line int, fields []string) error {
 	e := &entry{
 		line: line, serial: h.at(fields, colSerial), hash: h.at(fields, colHash), byLength: !h.entra,
 		digits: parseNumber(h.at(fields, colDigits)), period: parseNumber(h.at(fields, colPeriod)), counter: parseNumber(h.at(fields, colCounter)),
 		maker: h.at(fields, colMaker), model: h.at(fields, colModel),
 	}
-	if len(fields) <= h.places[colSecret] || len(fields) <= h.places[colSerial] {
+	if len(fields) <= h.places[colSecret] || len(fields) <= h.places[colSerial] || line == f.end && len(fields) < h.width {
 		return c.skip(line, e.serial, faulty("", "the row has too few columns"))
 	}
 	if u := h.at(fields, colUser); u != "" {
@@ -179,6 +181,9 @@ func (t table) row(c *collector, h *heading, s *spelling, line int, fields []str
 	wrong := t.kind(e, h, fields)
 	if wrong == nil {
 		wrong = dates(e, h.at(fields, colStart), h.at(fields, colExpiry))
+	}
+	if wrong == nil && line == f.end {
+		wrong = s.cut(h.at(fields, colSecret))
 	}
 	if wrong == nil {
 		e.secret, wrong = s.decode(h.at(fields, colSecret))
