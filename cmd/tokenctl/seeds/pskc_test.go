@@ -1,7 +1,7 @@
 package seeds
 
 import (
-	"fmt"
+	"errors"
 	"strings"
 	"testing"
 )
@@ -172,10 +172,10 @@ func TestTooManyRows(t *testing.T) {
 
 // TestSinkEnds: an error of the sink ends the reading and comes back.
 func TestSinkEnds(t *testing.T) {
-	stop := fmt.Errorf("enough")
+	stop := errors.New("enough")
 	n := 0
 	_, err := Read(t.Context(), []byte(listFixtures()[0].data), Options{}, Sink{Fob: func(Fob) error { n++; return stop }})
-	if err != stop || n != 1 {
+	if !errors.Is(err, stop) || n != 1 {
 		t.Errorf("%v after %d", err, n)
 	}
 }
