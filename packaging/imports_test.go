@@ -51,6 +51,8 @@ func mayImport() map[string][]string {
 
 		// Bytes in, accounts out: who reads foreign files speaks to nobody.
 		"cmd/tokenctl/transfer": {"ipc", "daemon/archive"},
+		// Bytes in, fobs out: the same for the seeds of hardware tokens.
+		"cmd/tokenctl/seeds": {},
 		// Who opens the user's folders knows backups by their container alone.
 		"cmd/tokenctl/copies": {"daemon/archive"},
 
