@@ -107,7 +107,7 @@ func (c *collector) note(format string, args ...any) {
 }
 
 func (c *collector) summary() Summary {
-	s := Summary{Format: c.format, Fobs: c.fobs, Skips: c.skips, Notes: c.notes}
+	s := Summary{Format: c.format, Fobs: c.fobs, Skips: c.skips, Untold: c.untold && c.options.Type == "", Notes: c.notes}
 	if c.untold {
 		s.Notes = append(s.Notes, "the file does not tell of all rows whether they are hotp or totp; where it does not, they were taken for "+c.untoldType())
 	}

@@ -123,6 +123,9 @@ type Summary struct {
 	Format string
 	Fobs   int
 	Skips  int
+	// Untold says that a row did not tell its type, and Options.Type neither: it was
+	// taken for hotp.
+	Untold bool
 	// Notes are facts about the file as a whole, such as a signature that was not
 	// checked.
 	Notes []string
