@@ -16,6 +16,10 @@ type Authority interface {
 	Verifications
 }
 
+// ErrNoAuthority is the answer where no authority lives, and to whoever is no user
+// of the one that does.
+func ErrNoAuthority() *Error { return Errorf(NotFound, "no authority lives in this daemon") }
+
 // AuthorityOffice makes the authority and keeps what it says of itself.
 type AuthorityOffice interface {
 	Authority(ctx context.Context, p Principal) (AuthorityInfo, error)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority/store"
+	"github.com/tokenbridge/tokend/daemon/secret"
 )
 
 // DefaultDeadline is how long after its beginning a failed Verify is answered.
@@ -81,7 +82,7 @@ func Create(by string, o Options, p Profile) (*Authority, error) {
 		return nil, err
 	}
 	defer key.Wipe()
-	s, err := store.Create(o.Dir, key, buckets()...)
+	s, err := begin(o.Dir, key)
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +96,37 @@ func Create(by string, o Options, p Profile) (*Authority, error) {
 	return a, nil
 }
 
+// begin makes a registry, or takes one that a crash left before there was an
+// authority in it.
+func begin(dir string, key *secret.Buffer) (*store.Store, error) {
+	s, err := store.Create(dir, key, buckets()...)
+	if !errors.Is(err, store.ErrExists) {
+		return s, err
+	}
+	left, openErr := store.Open(dir, key)
+	if openErr != nil {
+		return nil, err
+	}
+	if empty, viewErr := isEmpty(left); viewErr != nil || !empty {
+		return nil, errors.Join(err, left.Close())
+	}
+	return left, nil
+}
+
+// isEmpty says that nothing was ever stored in a registry.
+func isEmpty(s *store.Store) (empty bool, err error) {
+	err = s.View(func(tx *store.Tx) error {
+		for _, bucket := range buckets() {
+			if first, err := tx.First(bucket); err != nil || first != nil {
+				return err
+			}
+		}
+		empty = true
+		return nil
+	})
+	return empty, err
+}
+
 // Open opens the authority in o.Dir. It fails with the errors of
 // daemon/authority/store: ErrNone, ErrInUse, ErrWrongKey, ErrDamaged and others.
 func Open(o Options) (*Authority, error) {
@@ -106,6 +138,10 @@ func Open(o Options) (*Authority, error) {
 	s, err := store.Open(o.Dir, key)
 	if err != nil {
 		return nil, err
+	}
+	if empty, err := isEmpty(s); err == nil && empty {
+		_ = s.Close()
+		return nil, fmt.Errorf("cannot open the authority: %w", store.ErrNone)
 	}
 	a := newAuthority(o, s)
 	if _, err := a.Profile(); err != nil {

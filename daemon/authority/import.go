@@ -16,6 +16,28 @@ import (
 // What is known already is left as it is. The page is stored as a whole or, with
 // an error, not at all.
 func (a *Authority) ImportFobs(by string, page []Seed) ([]Row, error) {
+	rows, err := a.importPage(page, true)
+	a.serials.changed()
+	if err != nil {
+		a.told("fob-import", by, err)
+		return nil, err
+	}
+	count := map[RowOutcome]int{}
+	for _, r := range rows {
+		count[r.Outcome]++
+	}
+	a.audit.Audit(Entry{Kind: "fob-import", By: by, OK: true, Detail: fmt.Sprintf("added=%d same=%d conflict=%d refused=%d",
+		count[RowAdded], count[RowSame], count[RowConflict], count[RowRefused])})
+	return rows, nil
+}
+
+// PlanFobs says what ImportFobs would make of a page, and stores nothing.
+func (a *Authority) PlanFobs(page []Seed) ([]Row, error) { return a.importPage(page, false) }
+
+// errPlanned keeps what was only planned from being stored.
+var errPlanned = errors.New("this was only planned")
+
+func (a *Authority) importPage(page []Seed, keep bool) ([]Row, error) {
 	if len(page) > MaxPage {
 		return nil, failure(TooMany, "fob", "%d fobs are imported at once, at most", MaxPage)
 	}
@@ -29,20 +51,15 @@ func (a *Authority) ImportFobs(by string, page []Seed) ([]Row, error) {
 			}
 			rows[i] = row
 		}
+		if !keep {
+			return errPlanned
+		}
 		return nil
 	})
-	a.serials.changed()
-	if err != nil {
-		a.told("fob-import", by, err)
-		return nil, err
+	if errors.Is(err, errPlanned) {
+		err = nil
 	}
-	count := map[RowOutcome]int{}
-	for _, r := range rows {
-		count[r.Outcome]++
-	}
-	a.audit.Audit(Entry{Kind: "fob-import", By: by, OK: true, Detail: fmt.Sprintf("added=%d same=%d conflict=%d refused=%d",
-		count[RowAdded], count[RowSame], count[RowConflict], count[RowRefused])})
-	return rows, nil
+	return rows, err
 }
 
 func (a *Authority) importOne(tx *store.Tx, s *Seed) (Row, error) {

@@ -53,6 +53,8 @@ type UserFob struct {
 	Serial string
 	Type   fob.Type
 	State  fob.State
+	// Start and Expiry bound when its passcodes are accepted; zero is no bound.
+	Start, Expiry time.Time
 }
 
 // UserEdit is what to change of a user; nil is left as it is.

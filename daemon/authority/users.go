@@ -183,7 +183,9 @@ func (a *Authority) user(tx *store.Tx, id ID, r userRecord) (User, error) {
 			return User{}, err
 		}
 		fr.wipe()
-		u.Fobs = append(u.Fobs, UserFob{ID: f.String(), Serial: fr.Serial, Type: fr.Type, State: fr.State})
+		u.Fobs = append(u.Fobs, UserFob{
+			ID: f.String(), Serial: fr.Serial, Type: fr.Type, State: fr.State, Start: fr.Start.UTC(), Expiry: fr.Expiry.UTC(),
+		})
 	}
 	return u, nil
 }

@@ -13,6 +13,8 @@ import (
 
 // Attempt is somebody's passcode.
 type Attempt struct {
+	// By is who asks, for the audit.
+	By string
 	// Service is who asks: 1 to 64 letters, digits and the characters - . _
 	Service string
 	// User is a name or an id. It need not exist.
@@ -75,12 +77,12 @@ func (a *Authority) Verify(ctx context.Context, at Attempt) (Verdict, error) {
 	begun := a.now()
 	v, err := a.verify(at)
 	if v.Accepted && err == nil {
-		a.audit.Audit(Entry{Kind: "verify", User: v.UserID, Fob: v.FobID, Service: at.Service, OK: true})
+		a.audit.Audit(Entry{Kind: "verify", By: at.By, User: v.UserID, Fob: v.FobID, Service: at.Service, OK: true})
 		return v, nil
 	}
 	v.Accepted = false
 	if v.Reason != ReasonThrottled {
-		e := Entry{Kind: "verify", User: v.UserID, Fob: v.FobID, Service: at.Service, Detail: string(v.Reason)}
+		e := Entry{Kind: "verify", By: at.By, User: v.UserID, Fob: v.FobID, Service: at.Service, Detail: string(v.Reason)}
 		if err != nil {
 			e.Detail = why(err)
 		}

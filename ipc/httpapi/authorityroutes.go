@@ -17,17 +17,11 @@ const (
 // deskCall runs a method of the authority's.
 type deskCall func(ctx context.Context, a ipc.Authority, p ipc.Principal, id string, read reader) (any, error)
 
-// ErrNoAuthority is the answer where no authority lives, and to whoever is no user
-// of the one that does.
-func ErrNoAuthority() *ipc.Error {
-	return ipc.Errorf(ipc.NotFound, "no authority lives in this daemon")
-}
-
 // at gives the call the server's authority.
 func (c deskCall) at(a ipc.Authority) call {
 	return func(ctx context.Context, _ ipc.Backend, p ipc.Principal, id string, read reader) (any, error) {
 		if a == nil {
-			return nil, ErrNoAuthority()
+			return nil, ipc.ErrNoAuthority()
 		}
 		return c(ctx, a, p, id, read)
 	}

@@ -62,7 +62,7 @@ func (l Limits) withDefaults() Limits {
 type Config struct {
 	Backend ipc.Backend
 	// Authority is the authority that lives in the daemon. Nil stands for none: its
-	// routes answer ErrNoAuthority.
+	// routes answer ipc.ErrNoAuthority.
 	Authority ipc.Authority
 	// Authorize says whether p may use route r at all; its error goes to the
 	// caller. Nil stands for: everybody, and AccessAdmin for p.Admin only.
