@@ -125,3 +125,21 @@ the policy: "tokenctl admin policy show".`,
 	fl.StringVar(&portal, "portal", "", "another https `ADDRESS`; empty is none")
 	return cmd
 }
+
+// authorityText is the authority that lives in the daemon, in the status.
+func authorityText(a ipc.AuthorityState) string {
+	if a.Problem != nil {
+		return "cannot be used: " + a.Problem.Message
+	}
+	s := a.Name
+	switch {
+	case a.User != "":
+		s += ", which knows you as " + a.User + " (" + words(a.Roles) + ")"
+	case len(a.Roles) > 0:
+		s += " (" + words(a.Roles) + ")"
+	}
+	if a.Local {
+		s += "; local authority: policy is advisory"
+	}
+	return s
+}

@@ -25,7 +25,7 @@ func adviceAuthority(e *ipc.Error) []string {
 		}
 		return []string{"nothing was changed; see who there is: `tokenctl admin user list`"}
 	case ipc.NotAuthorized:
-		return []string{"nothing was changed; which roles you have: `tokenctl admin authority show`",
+		return []string{"nothing was changed; which roles you have: `tokenctl status`",
 			"an administrator can give you another, and for administrators and owners an owner: `tokenctl admin user role USER ROLE`"}
 	case ipc.AlreadyExists:
 		return []string{"nothing was changed; see what is there: `tokenctl admin authority show`, `tokenctl admin user list`"}

@@ -82,7 +82,7 @@ func wireExplanation(e policy.Explanation) ipc.PolicyExplanation {
 	for _, m := range e.Matching {
 		out.Matching = append(out.Matching, ipc.MatchingRule{
 			Rule: m.Rule, Line: m.Line, Allow: wireFactors(m.Allow), Deny: wireFactors(m.Deny), Factors: m.Factors,
-			AfterRestore: m.AfterRestore, ForbiddenBy: m.ForbiddenBy, OldDevice: string(m.OldDevice), Because: m.BecauseOfWhat,
+			AfterRestore: m.AfterRestore, ForbiddenBy: m.ForbiddenBy, OldDevice: string(m.OldDevice), Because: m.Because,
 		})
 	}
 	for _, rung := range e.Ladder {
