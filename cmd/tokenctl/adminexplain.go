@@ -56,7 +56,7 @@ func explanationTable(e ipc.PolicyExplanation) *table {
 		t.add("needed", fmt.Sprintf("%d of them%s", e.Required, ruleText(e.RequiredFrom)))
 	}
 	for i, d := range e.Denials {
-		s := factorText(d.Factor) + ": " + d.Reason + ruleText(d.By)
+		s := factorText(d.Factor) + ": " + d.Reason
 		if d.Because != "" {
 			s += ": " + d.Because
 		}
@@ -67,12 +67,17 @@ func explanationTable(e ipc.PolicyExplanation) *table {
 	}
 	t.add("old device", either(e.OldDevice == "revoke", "revoked after the proof", "kept after the proof")+ruleText(e.OldDeviceFrom))
 	t.add("helped by", helpText(e.Help))
-	for i, h := range e.Has {
+	has := "has"
+	for _, h := range e.Has {
+		if h.Working+h.Broken == 0 {
+			continue
+		}
 		s := fmt.Sprintf("%s: %d", factorText(h.Factor), h.Working)
 		if h.Broken > 0 {
 			s += fmt.Sprintf(", and %d that do not work", h.Broken)
 		}
-		t.add(either(i == 0, "has", ""), s)
+		t.add(has, s)
+		has = ""
 	}
 	var rules []string
 	for _, m := range e.Matching {

@@ -24,17 +24,18 @@ say --apply. A known fob stays as it is, counter included. Rows that could not b
 imported hinder no others, and the exit code is 20 then.
 
 Imported fobs are nobody's. With --assign-by-file each is given to the user whose
-name stands in its row. docs/fobs.md describes the formats.`
+name stands in its row, who is added with --add-users. docs/fobs.md describes
+the formats.`
 
 // fobImport is one run of the command.
 type fobImport struct {
 	c    *cli
 	path string
 
-	keyFile, passwordFile string
-	options               seeds.Options
-	apply, assign         bool
-	key                   ipc.Secret
+	keyFile, passwordFile   string
+	options                 seeds.Options
+	apply, assign, addUsers bool
+	key                     ipc.Secret
 
 	doc fobImportDocument
 	// page and its places are rows that were read and not sent yet.
@@ -44,7 +45,10 @@ type fobImport struct {
 	// known are the names of all users, in small letters, while it is looked at.
 	known map[string]bool
 	gifts []gift
-	bar   progressLine
+	// newUsers are to be added, told what was said already.
+	newUsers []string
+	told     map[string]bool
+	bar      progressLine
 }
 
 // gift is a fob that the file names a user of.
@@ -66,6 +70,8 @@ type fobImportDocument struct {
 	// Assigned is how many fobs were, or would be, given to the users whom the file
 	// names.
 	Assigned int `json:"assigned"`
+	// NewUsers is how many users were, or would be, added for that.
+	NewUsers int `json:"new_users"`
 	// Rows are those that are not simply imported, and why.
 	Rows     []fobRow `json:"rows"`
 	Warnings []fobRow `json:"warnings"`
@@ -97,6 +103,7 @@ func (c *cli) fobImportCommand() *cobra.Command {
 	fl := cmd.Flags()
 	fl.BoolVar(&m.apply, "apply", false, "do it, and ask nothing")
 	fl.BoolVar(&m.assign, "assign-by-file", false, "give each fob to the user whose name stands in its row")
+	fl.BoolVar(&m.addUsers, "add-users", false, "with that, add those whom the file names and who are no users yet")
 	fl.StringVar(&m.keyFile, "key-file", "", "read the pre-shared key of an encrypted file from `FILE`")
 	fl.StringVar(&m.passwordFile, "password-file", "", "read the passphrase of an encrypted file from `FILE`")
 	fl.StringVar(&m.options.Type, "type", "", "what rows are that do not tell: hotp or totp (`TYPE`)")
@@ -118,10 +125,8 @@ func (m *fobImport) run(ctx context.Context) error {
 	if m.keyFile != "" || m.passwordFile != "" || m.c.canAsk() {
 		m.options.Key = m.getKey
 	}
-	if m.assign {
-		if err := m.learnUsers(ctx); err != nil {
-			return deskFail("list the users", err)
-		}
+	if m.addUsers && !m.assign {
+		return usage("--add-users goes with --assign-by-file", adviceHelp("tokenctl admin fob import")...)
 	}
 	// The whole file is looked at before anything is changed: what is wrong with it
 	// may stand at its end.
@@ -204,6 +209,9 @@ func (m *fobImport) agreed(ctx context.Context) (bool, error) {
 	} else if m.doc.Assigned > 0 {
 		what += fmt.Sprintf(", and give %d to their users", m.doc.Assigned)
 	}
+	if m.doc.NewUsers > 0 {
+		what += ", and add " + plural(m.doc.NewUsers, "user")
+	}
 	if err := m.c.confirm(ctx, what+"?", "--apply"); err != nil {
 		return false, err
 	}
@@ -213,7 +221,12 @@ func (m *fobImport) agreed(ctx context.Context) (bool, error) {
 // read goes through the file once, page by page: to look, or to take.
 func (m *fobImport) read(ctx context.Context, data []byte, take bool) (seeds.Summary, error) {
 	m.doc = fobImportDocument{Version: ipc.Version, File: m.path, Rows: []fobRow{}, Warnings: []fobRow{}, Notes: []string{}, Applied: take}
-	m.gifts = nil
+	m.gifts, m.newUsers = nil, nil
+	if m.assign {
+		if err := m.learnUsers(ctx); err != nil {
+			return seeds.Summary{}, err
+		}
+	}
 	m.bar = progressLine{c: m.c, what: either(take, "imported", "looked at")}
 	defer m.bar.end()
 	defer m.drop()
@@ -288,7 +301,11 @@ func (m *fobImport) outcome(i int, r ipc.FobRow) {
 		return
 	}
 	for _, u := range m.users[i] {
-		if !m.known[strings.ToLower(u)] {
+		if name := strings.ToLower(u); m.addUsers && !m.known[name] {
+			m.known[name] = true
+			m.newUsers = append(m.newUsers, u)
+			m.doc.NewUsers++
+		} else if !m.known[name] {
 			m.notAssigned(gift{m.wheres[i], m.page[i].Serial, u}, fmt.Sprintf("there is no user %q", u))
 			continue
 		}
@@ -351,7 +368,13 @@ func (m *fobImport) learnUsers(ctx context.Context) error {
 
 // give gives the fobs to the users whom the file names.
 func (m *fobImport) give(ctx context.Context) {
-	m.doc.Assigned = 0
+	m.doc.Assigned, m.doc.NewUsers = 0, 0
+	for _, name := range m.newUsers {
+		// Where it fails, so does giving him his fob, which says why.
+		if _, err := m.c.daemon().AddUser(ctx, ipc.NewUser{Name: name}); err == nil {
+			m.doc.NewUsers++
+		}
+	}
 	m.bar = progressLine{c: m.c, what: "given to users"}
 	defer m.bar.end()
 	for _, g := range m.gifts {

@@ -56,12 +56,21 @@ func (m *fobImport) say() {
 }
 
 func (m *fobImport) sayRows(rows []fobRow) {
-	for i, r := range rows {
-		if i == manyLines {
-			m.c.say("… and %d more; --json has them all", len(rows)-i)
+	if m.told == nil {
+		m.told = map[string]bool{}
+	}
+	n := 0
+	for _, r := range rows {
+		text := r.Outcome + ": " + clean(rowText(r))
+		if m.told[text] {
+			continue
+		}
+		if n++; n > manyLines {
+			m.c.say("… and more; --json has them all")
 			break
 		}
-		m.c.say("%s: %s", r.Outcome, clean(rowText(r)))
+		m.told[text] = true
+		m.c.say("%s", text)
 	}
 }
 
@@ -89,7 +98,10 @@ func (m *fobImport) counts() string {
 		}
 	}
 	if m.assign {
-		s += fmt.Sprintf("; %d for users that the file names", d.Assigned)
+		s += fmt.Sprintf("; %d for the users that the file names", d.Assigned)
+	}
+	if d.NewUsers > 0 {
+		s += ", " + plural(d.NewUsers, "user") + either(d.Applied, " added", " to be added")
 	}
 	return s
 }
@@ -110,13 +122,7 @@ func (m *fobImport) sayDone(done bool) {
 	c, d := m.c, &m.doc
 	switch {
 	case done:
-		var late []fobRow
-		for _, r := range d.Rows {
-			if r.Outcome == "not-assigned" {
-				late = append(late, r)
-			}
-		}
-		m.sayRows(late)
+		m.sayRows(d.Rows) // what came up since the look
 		c.say("done: %s", m.counts())
 		for _, line := range adviceFobsIn(m.path) {
 			c.say("%s", clean(line))

@@ -17,6 +17,7 @@ func (c *cli) passcodes(ctx context.Context, path string, questions ...string) (
 	const flag = "--passcode-file"
 	if path != "" && (path != "-" || !c.canAsk()) {
 		b, err := c.readInput(ctx, flag, path, maxSecretFile)
+		b = bytes.TrimRight(b, "\x00") // pam_exec ends it with one
 		if err == nil && len(bytes.TrimSpace(b)) == 0 {
 			err = usage("the file given with "+flag+" is empty", adviceFilesOnly()...)
 		}
@@ -67,6 +68,9 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 			defer p.Wipe()
 			r := ipc.VerifyRequest{User: args[0], Service: service, Passcode: p}
 			if quiet {
+				if r.Service == "" {
+					r.Service = "tokenctl"
+				}
 				v, err := c.daemon().Verify(cmd.Context(), r)
 				if err != nil {
 					return deskFail(doing, err)
@@ -75,14 +79,14 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 			}
 			v, err := c.daemon().VerifyAttended(cmd.Context(), r)
 			if err != nil {
-				return deskFail(doing, err)
+				return failWith(doing, err, adviceAttended(err)...)
 			}
 			return c.answer(v, func() { c.say("accepted: fob %s", clean(v.Serial)) })
 		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&file, "passcode-file", "", "read the passcode from `FILE` (- is standard input)")
-	fl.StringVar(&service, "service", "tokenctl", "what asks: failures are counted by `NAME` and user")
+	fl.StringVar(&service, "service", "", "what asks: failures are counted by `NAME` and user")
 	fl.BoolVar(&quiet, "quiet", false, "be told yes or no, and nothing else, as a service is")
 	return cmd
 }

@@ -28,12 +28,15 @@ func adviceAuthority(e *ipc.Error) []string {
 		return []string{"nothing was changed; which roles you have: `tokenctl status`",
 			"an administrator can give you another, and for administrators and owners an owner: `tokenctl admin user role USER ROLE`"}
 	case ipc.AlreadyExists:
+		if strings.Contains(e.Message, "fob") {
+			return []string{"nothing was changed; see whose it is: `tokenctl admin fob show SERIAL`"}
+		}
 		return []string{"nothing was changed; see what is there: `tokenctl admin authority show`, `tokenctl admin user list`"}
 	case ipc.Conflict:
 		return []string{"nothing was changed; see how it is: `tokenctl admin fob show SERIAL`, `tokenctl admin user show USER`"}
 	case ipc.PasscodeInvalid:
 		return []string{"nothing was accepted; use the passcode that the fob shows now, once",
-			"the fob may have gone astray: with the person before you, `tokenctl admin fob resync SERIAL`"}
+			"why it was not, the helpdesk is told: without --quiet"}
 	case ipc.PasscodeReused:
 		return []string{"nothing was accepted; wait for the fob's next passcode, or press its button again: each is good for one use"}
 	case ipc.Throttled:
@@ -102,7 +105,7 @@ func adviceFobRows() []string {
 	return []string{"mend the rows above and repeat: what is in already stays as it is"}
 }
 
-// adviceImported is what to do once fobs are in the registry.
+// adviceFobsIn is what to do once fobs are in the registry.
 func adviceFobsIn(path string) []string {
 	lines := []string{"give them to people: tokenctl admin fob assign SERIAL USER"}
 	if path != "" {
@@ -143,4 +146,34 @@ func adviceSeedKey(passphrase bool) []string {
 // adviceFobBroken is about an import that ended in its middle.
 func adviceFobBroken(added int) []string {
 	return []string{plural(added, "fob") + " of it are in, and stay; repeat the command when that is mended: what is in already is left as it is"}
+}
+
+// adviceAttended is about a passcode that was not accepted, for a helper who is
+// told why.
+func adviceAttended(err error) []string {
+	var e *ipc.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	if e.Kind != ipc.PasscodeInvalid || len(e.Items) == 0 {
+		return adviceAuthority(e)
+	}
+	switch e.Items[0].Reason {
+	case "unknown-user":
+		return []string{"nothing was accepted; see who there is: `tokenctl admin user list`"}
+	case "disabled-user":
+		return []string{"nothing was accepted; if he may come back: `tokenctl admin user edit USER --enable`"}
+	case "no-fob", "unassigned", "unfit":
+		return []string{"nothing was accepted; see which fobs he has, and compare with the number on the one in his hand: `tokenctl admin user show USER`"}
+	case "lost", "disabled":
+		return []string{"nothing was accepted; if it is in his hand: `tokenctl admin fob enable SERIAL`, else give him another: `tokenctl admin fob replace SERIAL WITH`"}
+	case "expired":
+		return []string{"nothing was accepted; give him another: `tokenctl admin fob replace SERIAL WITH`"}
+	case "unreadable":
+		return []string{"nothing was accepted, and it counts as no failure; type what the fob shows, and nothing else"}
+	case "wrong":
+		return []string{"nothing was accepted; compare the number on the fob with `tokenctl admin user show USER`, and take its next passcode",
+			"if that is wrong, too, it may have gone astray: with the person before you, `tokenctl admin fob resync SERIAL`"}
+	}
+	return adviceAuthority(e)
 }
