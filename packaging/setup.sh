@@ -59,6 +59,7 @@ test  xmllint                                    libxml2-utils         yes check
 test  /usr/bin/pinentry-tty                      pinentry-tty          yes asks for PINs in a terminal, for the agent in the session
 test  pinentry-curses                            pinentry-curses       yes the same, another one
 test  /usr/lib/python3/dist-packages/dbusmock    python3-dbusmock      yes plays logind on them
+test  pamtester                                  pamtester             yes asks the authority for passcodes as programs with PAM do
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with
