@@ -443,7 +443,7 @@ func (x *exchange) log(status int, start time.Time) {
 			level = slog.LevelInfo
 		}
 	}
-	if status == 403 {
+	if status == 403 && (x.route == nil || x.route.Access != AccessRole) { // what is refused there is in the authority's audit chain
 		level = slog.LevelInfo
 	}
 	if status == 500 {

@@ -31,7 +31,7 @@ func (s *Store) begin(buckets []string) error {
 	}
 	sum := sha256.Sum256(sealed)
 	err = s.Update(func(t *Tx) error {
-		if t.tx.Bucket([]byte(metaBucket)) != nil {
+		if first, _ := t.tx.Cursor().First(); first != nil {
 			return ErrExists
 		}
 		meta, err := t.tx.CreateBucket([]byte(metaBucket))

@@ -51,14 +51,14 @@ type Store struct {
 
 // Create makes a registry with these buckets in dir, which is made with mode
 // 0700. The key is not kept. It fails with ErrExists where there is one, even if
-// it is damaged.
+// it is damaged, and with ErrInUse where another process has it open.
 func Create(dir string, key *secret.Buffer, buckets ...string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the registry's folder: %w", err)
 	}
 	path := filepath.Join(dir, FileName)
-	switch known, err := looksWhole(path); {
-	case known || errors.Is(err, ErrDamaged):
+	switch _, err := looksWhole(path); {
+	case errors.Is(err, ErrDamaged):
 		return nil, fmt.Errorf("cannot create %s: %w", path, ErrExists)
 	case err != nil && !errors.Is(err, ErrNone):
 		return nil, fmt.Errorf("cannot create %s: %w", path, err)
