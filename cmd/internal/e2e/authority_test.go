@@ -149,14 +149,47 @@ func TestAuthorityPAM(t *testing.T) {
 	if out, ok := authenticate(verifier, "alice", passcode()); !ok {
 		t.Errorf("then a right one is refused: %s", out)
 	}
-	// What the verifier may not do.
-	r := exec.Command("setpriv", "--reuid="+verifier, "--regid=nogroup", "--clear-groups", d.Programs.Path("tokenctl"), "--socket", d.Socket, "admin", "user", "list")
-	r.Env = append(d.Programs.Env(), "HOME=/nonexistent")
-	if out, _ := r.CombinedOutput(); r.ProcessState.ExitCode() != 10 {
-		t.Errorf("the verifier lists users: %s", out)
-	}
+	testRoles(t, d, verifier, stranger, passcode)
 	d.Stop()
 	if out, ok := authenticate(verifier, "alice", passcode()); ok {
 		t.Errorf("without a daemon it is accepted: %s", out)
+	}
+}
+
+// testRoles runs tokenctl as logins with different roles.
+func testRoles(t *testing.T, d *Daemon, verifier, stranger string, passcode func() string) {
+	t.Helper()
+	const helper = "backup"
+	d.OK("", "admin", "user", "add", "dora", "--login", helper, "--role", "helpdesk")
+	for _, c := range []struct {
+		as    string
+		exit  int
+		stdin string
+		args  string
+	}{
+		{verifier, 10, "", "admin user list"},
+		{verifier, 10, passcode(), "admin verify alice --passcode-file -"},
+		{verifier, 0, passcode(), "admin verify alice --quiet --passcode-file -"},
+		{stranger, 11, "", "admin user list"},
+		{stranger, 11, passcode(), "admin verify alice --quiet --passcode-file -"},
+		{stranger, 11, "", "admin authority create Mine"},
+		{helper, 0, "", "admin user list"},
+		{helper, 0, passcode(), "admin verify alice --passcode-file -"},
+		{helper, 0, passcode() + " " + passcode(), "admin fob resync 10001 --passcode-file -"},
+		{helper, 0, "", "admin fob disable 10001"},
+		{helper, 0, "", "admin fob enable 10001"},
+		{helper, 10, "", "admin fob assign 10003 dora"},
+		{helper, 10, "", "admin user role dora owner"},
+		{helper, 10, "", "admin audit list"},
+		{helper, 11, passcode(), "admin fob resync 10001 --own --passcode-file -"},
+	} {
+		argv := append([]string{"--reuid=" + c.as, "--regid=nogroup", "--clear-groups", d.Programs.Path("tokenctl"), "--socket", d.Socket}, strings.Fields(c.args)...)
+		cmd := exec.Command("setpriv", argv...)
+		cmd.Env = append(d.Programs.Env(), "HOME=/nonexistent")
+		cmd.Stdin = strings.NewReader(c.stdin + "\n")
+		out, _ := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != c.exit {
+			t.Errorf("%s, as %s: exit code %d, not %d: %s", c.args, c.as, got, c.exit, out)
+		}
 	}
 }
