@@ -51,19 +51,24 @@ type Store struct {
 
 // Create makes a registry with these buckets in dir, which is made with mode
 // 0700. The key is not kept. It fails with ErrExists where there is one, even if
-// it is damaged, and with ErrInUse where another process has it open.
+// it is damaged.
 func Create(dir string, key *secret.Buffer, buckets ...string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the registry's folder: %w", err)
 	}
 	path := filepath.Join(dir, FileName)
-	switch _, err := looksWhole(path); {
+	known, err := looksWhole(path)
+	switch {
 	case errors.Is(err, ErrDamaged):
 		return nil, fmt.Errorf("cannot create %s: %w", path, ErrExists)
 	case err != nil && !errors.Is(err, ErrNone):
 		return nil, fmt.Errorf("cannot create %s: %w", path, err)
 	}
-	return open(path, key, func(s *Store) error { return s.begin(buckets) })
+	s, err := open(path, key, func(s *Store) error { return s.begin(buckets) })
+	if known && errors.Is(err, ErrInUse) {
+		err = fmt.Errorf("cannot create %s: %w", path, ErrExists)
+	}
+	return s, err
 }
 
 // Open opens the registry in dir. It fails with ErrNone, ErrInUse, ErrWrongKey,
