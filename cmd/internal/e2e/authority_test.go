@@ -66,6 +66,44 @@ func TestAuthorityGuide(t *testing.T) {
 	}
 }
 
+// TestAuthorityCredential has a key that the guide's command made come as systemd
+// hands it over; without it nothing opens.
+func TestAuthorityCredential(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../docs/authority.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`\n(head -c 32 .*) \| systemd-creds encrypt --name=(\S+) `).FindStringSubmatch(string(text))
+	if m == nil {
+		t.Fatal("the guide has no command for a key")
+	}
+	key, err := exec.Command("sh", "-c", m[1]).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, m[2]), key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := File(t, "[authority]\nkey = \"credential\"\n")
+	d := NewDaemon(t, programs(t), []string{"CREDENTIALS_DIRECTORY=" + dir}, "--config", config)
+	d.Start()
+	if r := d.OK("", "admin", "authority", "create", "Example"); !strings.Contains(r.Stdout, "a credential of systemd") {
+		t.Errorf("%s", r)
+	}
+	if _, err := os.Stat(filepath.Join(d.State, "authority", "key")); err == nil {
+		t.Error("there is a key file all the same")
+	}
+	d.Stop()
+	d.Start()
+	d.OK("", "admin", "user", "add", "alice")
+	d.Stop()
+	d.Env = nil
+	d.Start()
+	d.Fails(18, "", []string{"admin", "user", "list"}, "the authority key is not in its place")
+}
+
 // TestAuthorityPAM has the real pam_exec ask as docs/authority.md says, called by
 // root, by a login with the role verifier, and by one that is no user.
 func TestAuthorityPAM(t *testing.T) {
