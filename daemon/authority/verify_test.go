@@ -517,9 +517,9 @@ func TestContext(t *testing.T) {
 func TestLateFailure(t *testing.T) {
 	r := newRig(t)
 	begun := r.clock.Now()
-	for passed, want := range map[int]time.Duration{0: 250, 10: 240, 250: 250, 260: 240, 999: 1, -5: 250} {
+	for passed, want := range map[int]int{0: 250, 10: 240, 250: 250, 260: 240, 999: 1, -5: 250} {
 		r.clock.waited = nil
-		if err := r.holdBack(t.Context(), begun.Add(-time.Duration(passed)*time.Millisecond)); err != nil || r.clock.waited[0] != want*time.Millisecond {
+		if err := r.holdBack(t.Context(), begun.Add(-time.Duration(passed)*time.Millisecond)); err != nil || r.clock.waited[0] != time.Duration(want)*time.Millisecond {
 			t.Errorf("after %d ms: %v, %v", passed, r.clock.waited, err)
 		}
 	}
