@@ -11,6 +11,9 @@ type Status struct {
 	Backups *BackupSummary `json:"backups,omitempty"`
 	// Grants says what programs need to be handed codes.
 	Grants GrantState `json:"grants"`
+	// Authority is the authority that lives in this daemon, for those who have to
+	// do with it.
+	Authority *AuthorityState `json:"authority,omitempty"`
 }
 
 // Daemon says which daemon answers.
