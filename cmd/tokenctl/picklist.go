@@ -181,8 +181,8 @@ func (l *pickList) widen(filter string) {
 	l.look()
 }
 
-// press moves and filters, and says whether the key was one for that.
-func (l *pickList) press(k key) bool {
+// press moves and filters; other keys do nothing.
+func (l *pickList) press(k key) {
 	switch k.kind {
 	case keyUp:
 		l.move(-1)
@@ -207,10 +207,7 @@ func (l *pickList) press(k key) bool {
 		l.widen(s[:strings.LastIndexByte(s, ' ')+1])
 	case keyEraseAll:
 		l.widen("")
-	default:
-		return false
 	}
-	return true
 }
 
 // withoutLast is s without its last character and what combines with that.
