@@ -433,7 +433,7 @@ func TestResync(t *testing.T) {
 	if f, err = r.ResyncFob(Resync{By: "alice", Serial: "H", User: "alice", Passcodes: row(700, 3)}); err != nil || f.Counter != 703 {
 		t.Fatalf("%+v, %v", f, err)
 	}
-	for range MaxResyncs - 2 {
+	for range MaxResyncs - 1 {
 		_, err = r.ResyncFob(Resync{By: "alice", Serial: "H", Passcodes: row(100, 3)})
 		r.fails(err, Refused)
 	}
@@ -443,6 +443,9 @@ func TestResync(t *testing.T) {
 	r.reopen()
 	_, err = r.ResyncFob(Resync{By: "alice", Serial: "H", Passcodes: row(800, 3)})
 	r.fails(err, TooMany)
+	if _, err = r.ResyncFob(Resync{By: "helper", Serial: "H", Passcodes: row(750, 2), Attended: true}); err != nil {
+		t.Error("strangers have used up the helper's tries:", err)
+	}
 	r.clock.pass(24 * time.Hour)
 	if _, err = r.ResyncFob(Resync{By: "alice", Serial: "H", Passcodes: row(800, 3)}); err != nil {
 		t.Error(err)
