@@ -520,9 +520,10 @@ func TestContext(t *testing.T) {
 func TestLateFailure(t *testing.T) {
 	r := newRig(t)
 	begun := r.clock.Now()
-	for passed, want := range map[time.Duration]time.Duration{0: 250, 10: 240, 250: 250, 260: 240, 999: 1, -5: 250} {
+	for passed, want := range map[string]string{"0s": "250ms", "10ms": "240ms", "250ms": "250ms", "260ms": "240ms", "999ms": "1ms", "-5ms": "250ms"} {
 		r.clock.waited = nil
-		if err := r.holdBack(t.Context(), begun.Add(-passed*time.Millisecond)); err != nil || r.clock.waited[0] != want*time.Millisecond {
+		d, err := time.ParseDuration(passed)
+		if err := errors.Join(err, r.holdBack(t.Context(), begun.Add(-d))); err != nil || r.clock.waited[0].String() != want {
 			t.Errorf("after %v: %v, %v", passed, r.clock.waited, err)
 		}
 	}
