@@ -55,7 +55,7 @@ func TestKilledChild(t *testing.T) {
 				}
 				if v.Accepted {
 					// One write of a short line is not torn.
-					_, _ = os.Stdout.WriteString(fmt.Sprintf("%s %d\n", serial, c))
+					fmt.Fprintf(os.Stdout, "%s %d\n", serial, c)
 				}
 			}
 		}()

@@ -172,7 +172,7 @@ func benchmarkScale(b *testing.B, dir string, n int) {
 	}
 	firstPage := time.Since(began)
 	began = time.Now()
-	if page, err = a.Fobs(FobQuery{After: page.Next}); err != nil {
+	if _, err = a.Fobs(FobQuery{After: page.Next}); err != nil {
 		b.Fatal(err)
 	}
 	all, file = resident(b)

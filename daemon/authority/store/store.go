@@ -111,7 +111,6 @@ func openFile(path string) (db *bolt.DB, err error) {
 	o := *bolt.DefaultOptions
 	o.Timeout = time.Nanosecond // try once
 	o.PageSize = pageSize       // the same everywhere, so that a copy can be moved
-	o.FreelistType = bolt.FreelistMapType
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := os.OpenFile(name, flag, mode)
 		if err != nil {

@@ -450,7 +450,7 @@ func TestGroup(t *testing.T) {
 func txid(t *testing.T, s *Store) int {
 	t.Helper()
 	n := 0
-	if err := s.View(func(tx *Tx) error { n = int(tx.tx.ID()); return nil }); err != nil {
+	if err := s.View(func(tx *Tx) error { n = tx.tx.ID(); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return n
