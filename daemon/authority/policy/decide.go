@@ -10,9 +10,9 @@ import (
 type Holding struct {
 	// Working is how many he could use now. For OtherDevice those are his other
 	// active devices, for BypassCode the codes that are neither used nor expired.
-	Working int
+	Working int `json:"working"`
 	// Broken is how many he has that are lost, disabled, revoked or expired.
-	Broken int
+	Broken int `json:"broken"`
 }
 
 // Subject is who wants an account back, and what he has.

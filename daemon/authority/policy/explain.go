@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -21,22 +21,22 @@ type Explanation struct {
 	Ladder     [][]Factor `json:"ladder"`
 	LadderFrom *Source    `json:"ladder_from,omitempty"`
 	// RestoreAllowed says whether a restored account may be reactivated.
-	RestoreAllowed bool              `json:"restore_allowed"`
-	Lifetimes      LifetimesInWords  `json:"lifetimes"`
-	Help           HelpForSomebody   `json:"help"`
-	Has            map[Factor]string `json:"has"`
+	RestoreAllowed bool               `json:"restore_allowed"`
+	Lifetimes      LifetimesInWords   `json:"lifetimes"`
+	Help           HelpForSomebody    `json:"help"`
+	Has            map[Factor]Holding `json:"has"`
 }
 
 // MatchingRule is a rule that matches, and what it says.
 type MatchingRule struct {
 	Source
-	Allow         []Factor  `json:"allow,omitempty"`
-	Deny          []Factor  `json:"deny,omitempty"`
-	Factors       int       `json:"factors,omitempty"`
-	AfterRestore  string    `json:"after_restore,omitempty"`
-	ForbiddenBy   string    `json:"forbidden_by,omitempty"`
-	OldDevice     OldDevice `json:"old_device,omitempty"`
-	BecauseOfWhat string    `json:"because,omitempty"`
+	Allow        []Factor  `json:"allow,omitempty"`
+	Deny         []Factor  `json:"deny,omitempty"`
+	Factors      int       `json:"factors,omitempty"`
+	AfterRestore string    `json:"after_restore,omitempty"`
+	ForbiddenBy  string    `json:"forbidden_by,omitempty"`
+	OldDevice    OldDevice `json:"old_device,omitempty"`
+	Because      string    `json:"because,omitempty"`
 }
 
 // LifetimesInWords are lifetimes as the policy writes them: "15m", "24h".
@@ -62,14 +62,14 @@ type HelpForSomebody struct {
 // Explain decides as Decide does, and says by what.
 func Explain(p *Policy, s Subject) Explanation {
 	e := Explanation{Version: 1, User: s.User.Name, Account: s.Account, Device: s.Device.Name, Restored: s.Restored,
-		Decision: Decide(p, s), Matching: []MatchingRule{}, Ladder: [][]Factor{}, Has: map[Factor]string{}}
+		Decision: Decide(p, s), Matching: []MatchingRule{}, Ladder: [][]Factor{}, Has: map[Factor]Holding{}}
 	if p == nil {
 		p = &Policy{reactivation: settings{name: Base}}
 	}
 	m := p.matching(s)
 	for _, r := range m.rules {
 		e.Matching = append(e.Matching, MatchingRule{Source: r.source(), Allow: r.allow, Deny: r.deny, Factors: r.factors,
-			AfterRestore: r.restore, ForbiddenBy: r.forbidden, OldDevice: r.oldDevice, BecauseOfWhat: r.because})
+			AfterRestore: r.restore, ForbiddenBy: r.forbidden, OldDevice: r.oldDevice, Because: r.because})
 	}
 	if l := m.ladder(); len(l.ladder) > 0 {
 		from := l.source()
@@ -80,8 +80,6 @@ func Explain(p *Policy, s Subject) Explanation {
 	role := highest(s.User)
 	e.Help = HelpForSomebody{Roles: append([]Role{}, p.help.by[role]...), SecondApprover: slices.Contains(p.help.second, role),
 		From: Source{"help", p.help.lines[role]}}
-	for f, h := range s.Has {
-		e.Has[f] = fmt.Sprintf("%d working, %d not", h.Working, h.Broken)
-	}
+	maps.Copy(e.Has, s.Has)
 	return e
 }
