@@ -523,7 +523,7 @@ func TestLateFailure(t *testing.T) {
 	for passed, want := range map[string]string{"0s": "250ms", "10ms": "240ms", "250ms": "250ms", "260ms": "240ms", "999ms": "1ms", "-5ms": "250ms"} {
 		r.clock.waited = nil
 		d, err := time.ParseDuration(passed)
-		if err := errors.Join(err, r.holdBack(t.Context(), begun.Add(-d))); err != nil || r.clock.waited[0].String() != want {
+		if err := errors.Join(err, r.HoldBack(t.Context(), begun.Add(-d))); err != nil || r.clock.waited[0].String() != want {
 			t.Errorf("after %v: %v, %v", passed, r.clock.waited, err)
 		}
 	}
