@@ -19,9 +19,8 @@
 // With a restored vault the account's reactivation key takes the place of the
 // activation. It alone brings back nothing: factors follow, as many as the policy
 // asks for. Which there are is decided anew at every step.
-//
-// Under a policy that revokes, a device that approved the new one is kept: its
-// user has just shown that he still has it.
+// A policy that revokes leaves an account on one device, also where the old one
+// has approved the new one.
 //
 // # What strangers learn
 //

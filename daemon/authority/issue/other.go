@@ -177,7 +177,7 @@ func (i *Issuer) approve(s *step, b *message.Approve) (message.Result, error) {
 			c.Question.State, r = Off, &message.Done{}
 			s.tell("device-approve", true, "no")
 		case message.SameNumber(c.Question.Number, b.Number):
-			c.Question.State, c.Approver, r = Used, s.device(), &message.Done{}
+			c.Question.State, r = Used, &message.Done{}
 			s.tell("device-approve", true, "yes")
 		default:
 			c.Question.State = Off

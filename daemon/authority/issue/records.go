@@ -97,9 +97,8 @@ type holder struct {
 	OldDevice    string     `cbor:"11,keyasint,omitempty"`
 	Tries        int        `cbor:"12,keyasint,omitempty"`
 	Activation   message.ID `cbor:"13,keyasint,omitzero"`
-	Approver     message.ID `cbor:"14,keyasint,omitzero"`
 	// Of a revoked one, until the device says that it forgot the secret:
-	By string `cbor:"15,keyasint,omitempty"`
+	By string `cbor:"14,keyasint,omitempty"`
 }
 
 type activationRecord struct {

@@ -34,8 +34,7 @@ func secretSize(a otp.Algorithm) int {
 func (i *Issuer) newSecret(s *step, d policy.Decision, key [32]byte, activation message.ID) (message.Result, error) {
 	life := min(d.Lifetimes.PendingSecret, policy.DefaultLifetimes().PendingSecret)
 	h := holder{Device: s.device(), Name: s.talk.Device, State: Pending, Secret: make([]byte, secretSize(s.account.Algorithm)), Since: s.now,
-		Reactivation: key, Until: s.now.Add(life), Conversation: s.o.Conversation, OldDevice: string(d.OldDevice), Activation: activation,
-		Approver: s.talk.Approver}
+		Reactivation: key, Until: s.now.Add(life), Conversation: s.o.Conversation, OldDevice: string(d.OldDevice), Activation: activation}
 	if _, err := io.ReadFull(i.random, h.Secret); err != nil {
 		return nil, fmt.Errorf("cannot make a secret: %w", err)
 	}
@@ -131,7 +130,7 @@ func (i *Issuer) activated(s *step, h *holder) (message.Result, error) {
 			*old = holder{Device: old.Device, Name: old.Name, State: Active, Secret: old.Secret, Since: s.now, Counter: old.Counter, Drift: old.Drift,
 				Reactivation: old.Reactivation}
 		case old.State != Active:
-		case fresh.OldDevice == string(policy.Keep) || old.Device == fresh.Approver:
+		case fresh.OldDevice == string(policy.Keep):
 			done.Kept = appendName(done.Kept, old.Name)
 			keys = appendKey(keys, old.Reactivation)
 		default:

@@ -30,9 +30,8 @@ type conversation struct {
 	Reference string        `cbor:"13,keyasint,omitempty"`
 	Challenge []byte        `cbor:"14,keyasint,omitempty"`
 	Question  *question     `cbor:"15,keyasint,omitempty"`
-	Approver  message.ID    `cbor:"16,keyasint,omitzero"`
-	Asked     int           `cbor:"17,keyasint,omitempty"`
-	Key       [32]byte      `cbor:"18,keyasint,omitzero"` // the reactivation key that signed begin
+	Asked     int           `cbor:"16,keyasint,omitempty"`
+	Key       [32]byte      `cbor:"17,keyasint,omitzero"` // the reactivation key that signed begin
 }
 
 // stage is how far a conversation got.
