@@ -9,6 +9,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
+	"github.com/tokenbridge/tokend/daemon/authority/fob"
 	"github.com/tokenbridge/tokend/daemon/authority/message"
 	"github.com/tokenbridge/tokend/daemon/authority/store"
 	"github.com/tokenbridge/tokend/daemon/otp"
@@ -103,6 +104,9 @@ func checkAccount(n NewActivation, s otp.Params) error {
 	var e *otp.Error
 	if err := s.Validate(); errors.As(err, &e) {
 		return fail(authority.Invalid, e.Field, "cannot use %s: %s", e.Field, e.Problem)
+	}
+	if s.Period > fob.MaxPeriod {
+		return fail(authority.Invalid, "period", "cannot use period: it must be 1 to %d seconds", fob.MaxPeriod)
 	}
 	if s.Digits > 8 {
 		return fail(authority.Invalid, "digits", "cannot use digits: there must be 6 to 8")

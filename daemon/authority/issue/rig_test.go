@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -368,4 +369,19 @@ func (d *device) logsIn() bool {
 		d.r.clock.pass(20 * time.Minute) // the throttle
 	}
 	return v.Accepted
+}
+
+// talksOf is how many conversations are remembered of a user.
+func (r *rig) talksOf(user string) (n int, err error) {
+	err = r.store.View(func(tx *store.Tx) error {
+		p, err := portfolioOf(tx, user)
+		n = len(p.Talks)
+		stored := 0
+		err = errors.Join(err, tx.Each(conversationsBucket, nil, func([]byte, func(any) error) (bool, error) { stored++; return true, nil }))
+		if stored != n {
+			return fmt.Errorf("%d conversations are stored and %d known", stored, n)
+		}
+		return err
+	})
+	return n, err
 }
