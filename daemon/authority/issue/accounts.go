@@ -64,12 +64,13 @@ func (i *Issuer) accountFor(tx *store.Tx, u authority.User, p *portfolio, n NewA
 	switch {
 	case err == nil && r.State == Active:
 		return id, r, nil
-	case err == nil:
+	case err == nil && id.String() == n.Account:
 		return id, r, fail(authority.Conflict, "account", "the account is revoked")
-	case !errors.As(err, &missing):
+	case err != nil && !errors.As(err, &missing):
 		return id, r, err
-	case len(p.Accounts) >= MaxAccounts:
-		return id, r, fail(authority.TooMany, "account", "the user has %d managed accounts", MaxAccounts)
+	}
+	if err := roomForAccount(tx, p); err != nil {
+		return id, r, err
 	}
 	profile, err := i.reg.Profile()
 	if err != nil {
@@ -89,6 +90,29 @@ func (i *Issuer) accountFor(tx *store.Tx, u authority.User, p *portfolio, n NewA
 	}
 	p.Accounts = append(p.Accounts, id)
 	return id, r, put(tx, accountsBucket, id, r)
+}
+
+// roomForAccount forgets the oldest accounts that are revoked.
+func roomForAccount(tx *store.Tx, p *portfolio) error {
+	for n := 0; n < len(p.Accounts) && len(p.Accounts) >= MaxAccounts; {
+		r, found, err := get[accountRecord](tx, accountsBucket, p.Accounts[n])
+		r.wipe()
+		if err != nil {
+			return err
+		}
+		if found && r.State != Revoked {
+			n++
+			continue
+		}
+		if err := tx.Delete(accountsBucket, p.Accounts[n][:]); err != nil {
+			return err
+		}
+		p.Accounts = slices.Delete(p.Accounts, n, n+1)
+	}
+	if len(p.Accounts) >= MaxAccounts {
+		return fail(authority.TooMany, "account", "the user has %d managed accounts", MaxAccounts)
+	}
+	return nil
 }
 
 func checkAccount(n NewActivation, s otp.Params) error {
@@ -118,9 +142,11 @@ func checkAccount(n NewActivation, s otp.Params) error {
 func fold(s string) string { return strings.ToLower(norm.NFC.String(s)) }
 
 // findAccount finds one of a user's accounts by label or id, or fails with
-// NotFound.
+// NotFound. Of a label a revoked one is found only where no other has it.
 func findAccount(tx *store.Tx, p portfolio, ref string) (message.ID, accountRecord, error) {
 	asked, isID := parseID(ref)
+	var revoked message.ID
+	var record accountRecord
 	for _, id := range p.Accounts {
 		if isID && id != asked {
 			continue
@@ -129,10 +155,17 @@ func findAccount(tx *store.Tx, p portfolio, ref string) (message.ID, accountReco
 		if err != nil {
 			return id, r, err
 		}
-		if found && (isID || fold(r.Label) == fold(ref)) {
+		switch {
+		case found && (isID || fold(r.Label) == fold(ref) && r.State == Active):
 			return id, r, nil
+		case found && fold(r.Label) == fold(ref):
+			revoked, record = id, r // it has no secrets
+		default:
+			r.wipe()
 		}
-		r.wipe()
+	}
+	if record.User != "" {
+		return revoked, record, nil
 	}
 	return message.ID{}, accountRecord{}, fail(authority.NotFound, "account", "the user has no such account")
 }

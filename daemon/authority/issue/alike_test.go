@@ -290,6 +290,21 @@ func TestLogins(t *testing.T) {
 	if devices, _ := r.Devices("alice"); len(devices) != 1 || devices[0].State != Revoked {
 		t.Errorf("%+v", devices)
 	}
+	// The label is free again.
+	again := r.active("again", "alice", "vpn")
+	if again.account == d.account || !again.logsIn() {
+		t.Error("no new account")
+	}
+	if err := r.Forget("owner", "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if accounts, err := r.Accounts("alice"); err != nil || len(accounts) > 0 || again.logsIn() {
+		t.Errorf("%+v, %v", accounts, err)
+	}
+	again.refused(&message.Notice{}, true, codeRefused)
+	if n, err := r.talksOf(r.alice.ID); err != nil || n > 0 {
+		t.Error(n, err)
+	}
 }
 
 // TestTiming: with the real clock, what strangers may not tell apart cannot be

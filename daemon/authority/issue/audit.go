@@ -12,6 +12,7 @@ import (
 //	activation-create, activation-approve, activation-revoke   by an administrator; Detail is the activation's id
 //	bypass-create, bypass-revoke, bypass-use                   the same, of a bypass code; used by a device
 //	device-revoke, account-revoke                              by an administrator, or because another device took the account over
+//	user-forget                                                all there was of a user was removed
 //	activate                                                   a device used an activation, or why not
 //	reactivate-begin, reactivate-factor                        what a device asked for, and what came of it
 //	device-ask, device-approve                                 a device asked the others; one answered

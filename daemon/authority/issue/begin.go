@@ -36,6 +36,10 @@ func (i *Issuer) begin(s *step, b *message.Begin) (message.Result, error) {
 		s.tell("reactivate-begin", false, codeRefused)
 		return i.unknown(s), err
 	}
+	// Who has the key and never had a secret has it from a backup, whatever he says.
+	if s.account.find(s.device(), Active) == nil && s.account.find(s.device(), Revoked) == nil {
+		s.talk.Restored = true
+	}
 	return i.proceed(s, "reactivate-begin")
 }
 

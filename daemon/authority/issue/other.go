@@ -90,13 +90,14 @@ func (i *Issuer) poll(s *step) (message.Result, error) {
 }
 
 // asker says whether the device that asks is known and active, and whose it is.
+// With revokedToo neither it nor its user need be active.
 func (i *Issuer) asker(s *step, revokedToo bool) (deviceRecord, bool, error) {
 	d, found, err := get[deviceRecord](s.tx, devicesBucket, s.device())
 	if err != nil || !found || d.State != Active && !revokedToo {
 		return d, false, err
 	}
 	ok, err := i.loadUser(s, d.User)
-	return d, ok, err
+	return d, ok || revokedToo && s.user.ID != "", err
 }
 
 // questions lists what the user's other devices ask.

@@ -121,7 +121,6 @@ func (i *Issuer) activated(s *step, h *holder) (message.Result, error) {
 	s.account.drop(fresh.Device, Revoked) // it needs to forget nothing any more
 	done := &message.Done{}
 	s.tell("secret-prove", true, fresh.OldDevice)
-	keys := [][32]byte{fresh.Reactivation}
 	var left []message.ID
 	for n := range s.account.Holders {
 		old := &s.account.Holders[n]
@@ -132,14 +131,13 @@ func (i *Issuer) activated(s *step, h *holder) (message.Result, error) {
 		case old.State != Active:
 		case fresh.OldDevice == string(policy.Keep):
 			done.Kept = appendName(done.Kept, old.Name)
-			keys = appendKey(keys, old.Reactivation)
 		default:
 			done.Revoked = appendName(done.Revoked, old.Name)
 			left = append(left, old.Device)
 			old.revoke(fresh.Name, s.now)
 		}
 	}
-	s.account.Keys = keys
+	s.account.remember(fresh)
 	s.talk.Stage = over
 	if err := put(s.tx, accountsBucket, s.talk.Account, s.account); err != nil {
 		return nil, err
@@ -158,11 +156,18 @@ func appendName(list []string, name string) []string {
 	return append(list, name)
 }
 
-func appendKey(keys [][32]byte, k [32]byte) [][32]byte {
-	if slices.Contains(keys, k) || len(keys) == maxKeys {
-		return keys
+// remember takes the device's reactivation key for one of the account's. Those
+// there are stay, so that no backup loses what it is good for; except where an
+// activation replaced the device, for that is the way after a theft.
+func (r *accountRecord) remember(fresh holder) {
+	keys := slices.DeleteFunc(r.Keys, func(k [32]byte) bool { return k == fresh.Reactivation })
+	if fresh.Activation != (message.ID{}) && fresh.OldDevice != string(policy.Keep) {
+		keys = nil
 	}
-	return append(keys, k)
+	if len(keys) == maxKeys {
+		keys = keys[1:]
+	}
+	r.Keys = append(keys, fresh.Reactivation)
 }
 
 // settle brings the records of devices and of the activation up to what became of

@@ -119,6 +119,9 @@ func TestNothingLeft(t *testing.T) {
 	}
 	// On the device itself nothing was restored.
 	expect[*message.Offer](old, old.begin(false), true)
+	// Who never had a secret is taken for restored, whatever it says.
+	fresh.refused(fresh.begin(false), true, codeRestore)
+	r.policyIs(usual)
 	// A policy that changes in between counts.
 	expect[*message.Offer](fresh, fresh.begin(false), true)
 	r.policyIs(strings.Replace(usual, `deny = ["sms"`, `deny = ["fob", "other_device", "sms"`, 1))
