@@ -37,7 +37,7 @@ func (i *Issuer) factor(s *step, b *message.Factor) (message.Result, error) {
 	f := policy.Factor(b.Factor)
 	if !d.Offering(f) || slices.Contains(s.talk.Proved, b.Factor) {
 		s.tell("reactivate-factor", false, codeOffered)
-		r := s.again(codeOffered, "this factor is not offered", 0).(*message.Refused)
+		r := s.again(codeOffered, "this factor is not offered", 0)
 		r.Denials = denials(d)
 		return r, nil
 	}

@@ -33,7 +33,7 @@ type ManagedVerdict struct {
 	RetryAfter time.Duration
 }
 
-// ReasonPending: the code is of a secret that was not proved, and so is good for
+// ReasonPending says that the code is of a secret that was not proved, and so is good for
 // its proof alone.
 const ReasonPending authority.Reason = "pending"
 
@@ -106,7 +106,7 @@ func (i *Issuer) verifyManaged(tx *store.Tx, l Login, now time.Time) (ManagedVer
 	return v, nil
 }
 
-// ReasonNoAccount: the user has no such account that works.
+// ReasonNoAccount says that the user has no such account that works.
 const ReasonNoAccount authority.Reason = "no-account"
 
 func (i *Issuer) tryAccounts(tx *store.Tx, u authority.User, l Login, now time.Time, v *ManagedVerdict) error {

@@ -34,13 +34,13 @@ func (i *Issuer) unknown(s *step) message.Result {
 }
 
 // end refuses, and ends the conversation.
-func (s *step) end(code, text string) message.Result {
+func (s *step) end(code, text string) *message.Refused {
 	s.talk.Stage = over
 	return &message.Refused{Code: code, Message: text, Reference: s.talk.Reference, Final: true}
 }
 
 // again refuses, and the conversation goes on.
-func (s *step) again(code, text string, wait time.Duration) message.Result {
+func (s *step) again(code, text string, wait time.Duration) *message.Refused {
 	seconds := int((wait + time.Second - 1) / time.Second)
 	return &message.Refused{Code: code, Message: text, Reference: s.talk.Reference, RetryAfter: seconds}
 }

@@ -78,16 +78,15 @@ func (c *clock) waits() int {
 type rig struct {
 	testing.TB
 	*Issuer
-	reg    *authority.Authority
-	o      authority.Options
-	clock  *clock
-	told   *journal
-	rules  *policy.Policy
-	keys   SecurityKeyVerifier
-	d      *message.Descriptor
-	count  uint64 // of the next passcode of each fob
-	alice  authority.User
-	number int
+	reg   *authority.Authority
+	o     authority.Options
+	clock *clock
+	told  *journal
+	rules *policy.Policy
+	keys  SecurityKeyVerifier
+	d     *message.Descriptor
+	count uint64 // of the next passcode of each fob
+	alice authority.User
 }
 
 const contact = "[contact]\nname = \"IT helpdesk\"\nphone = \"+41 44 000 00 00\"\nportal = \"https://help.example.org\"\n"

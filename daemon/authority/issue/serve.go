@@ -113,7 +113,11 @@ func (i *Issuer) serveNow(sealed []byte, now time.Time) (answer []byte, no bool,
 
 // verifyAndServe burns the passcode in the step that stores what it was good for.
 func (i *Issuer) verifyAndServe(s *step) error {
-	at := authority.Attempt{Service: serviceFob, User: s.talk.User, Passcode: s.o.Body.(*message.Factor).Passcode}
+	b, ok := s.o.Body.(*message.Factor)
+	if !ok {
+		return notNext()
+	}
+	at := authority.Attempt{Service: serviceFob, User: s.talk.User, Passcode: b.Passcode}
 	_, err := i.reg.VerifyIn(at, func(tx *store.Tx, v authority.Verdict) error {
 		s.verdict = &v
 		return i.transact(tx, s)
@@ -385,10 +389,10 @@ func (i *Issuer) remember(s *step) error {
 }
 
 func (c *conversation) rank() int {
-	switch {
-	case c.Stage == asking:
+	switch c.Stage {
+	case asking:
 		return 0
-	case c.Stage == over:
+	case over:
 		return 1
 	}
 	return 2
