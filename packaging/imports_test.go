@@ -50,6 +50,10 @@ func mayImport() map[string][]string {
 		"daemon/authority/fob":   {"daemon/otp"},
 		"daemon/authority/store": {"daemon/secret"},
 
+		// Who issues accounts keeps its records in the authority's file, and speaks in
+		// messages that others carry.
+		"daemon/authority/issue": {"daemon/authority", "daemon/authority/fob", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/store", "daemon/otp", "daemon/secret"},
+
 		// Bytes in, accounts out: who reads foreign files speaks to nobody.
 		"cmd/tokenctl/transfer": {"ipc", "daemon/archive"},
 		// Bytes in, fobs out: the same for the seeds of hardware tokens.

@@ -15,12 +15,16 @@ type Entry struct {
 	// Kind is "authority-create", "authority-edit", "user-add", "user-edit",
 	// "user-remove", "fob-import", "fob-assign", "fob-unassign", "fob-enable",
 	// "fob-disable", "fob-lost", "fob-replace", "fob-resync", "fob-burn" or
-	// "verify".
+	// "verify"; and those of daemon/authority/issue, which lists them.
 	Kind string
 	// By is who did it, as he named himself.
 	By string
 	// User and Fob are ids; empty where none is concerned or known.
 	User, Fob string
+	// Account and Device are ids of a managed account and of a device.
+	Account, Device string
+	// Reference is what a user was told to name to who helps him.
+	Reference string
 	// Service is who asked to verify.
 	Service string
 	// OK says whether it was done; for "verify", accepted.

@@ -89,7 +89,7 @@ type fobRecord struct {
 	Added     time.Time     `cbor:"18,keyasint"`
 	Used      time.Time     `cbor:"19,keyasint"`
 	Failures  throttle      `cbor:"20,keyasint"`
-	Resyncs   int           `cbor:"21,keyasint,omitempty"` // since ResyncDay
+	Resyncs   [2]int        `cbor:"21,keyasint"` // since ResyncDay: self-service, attended
 	ResyncDay time.Time     `cbor:"22,keyasint"`
 }
 

@@ -9,7 +9,8 @@ import (
 	"github.com/tokenbridge/tokend/daemon/secret"
 )
 
-// MaxResyncs is how often a day a resync of a fob may be tried.
+// MaxResyncs is how often a day a resync of a fob may be tried: as often again
+// attended, so that nobody can use up the tries of those who help.
 const MaxResyncs = 5
 
 // Resync is what a fob is found by whose counter or clock went astray.
@@ -68,10 +69,14 @@ func readPasscodes(typed []byte) (p fob.Passcode, err error) {
 func (a *Authority) resync(r *fobRecord, p fob.Passcode, need int) (err error) {
 	now := a.now()
 	if since := now.Sub(r.ResyncDay); since >= 24*time.Hour || since < -24*time.Hour {
-		r.ResyncDay, r.Resyncs = now.UTC(), 0
+		r.ResyncDay, r.Resyncs = now.UTC(), [2]int{}
 	}
-	if r.Resyncs >= MaxResyncs {
-		return failure(TooMany, "fob", "a resync of the fob %q was tried %d times within a day", r.Serial, r.Resyncs)
+	tries := &r.Resyncs[0]
+	if need == 2 {
+		tries = &r.Resyncs[1]
+	}
+	if *tries >= MaxResyncs {
+		return failure(TooMany, "fob", "a resync of the fob %q was tried %d times within a day", r.Serial, *tries)
 	}
 	var result fob.Result
 	var m fob.Moving
@@ -84,7 +89,7 @@ func (a *Authority) resync(r *fobRecord, p fob.Passcode, need int) (err error) {
 	case result == fob.Unfit:
 		return failure(Invalid, "passcode", "%d passcodes in a row, of %d digits each, are needed", need, r.Digits)
 	}
-	r.Resyncs++
+	*tries++
 	if result != fob.Accepted {
 		return storedError{failure(Refused, "passcode", "the passcodes do not follow one another within %d steps", fob.ResyncSteps)}
 	}

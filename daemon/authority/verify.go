@@ -75,27 +75,18 @@ type Verdict struct {
 // guess.
 func (a *Authority) Verify(ctx context.Context, at Attempt) (Verdict, error) {
 	begun := a.now()
-	v, err := a.verify(at)
-	if v.Accepted && err == nil {
-		a.audit.Audit(Entry{Kind: "verify", By: at.By, User: v.UserID, Fob: v.FobID, Service: at.Service, OK: true})
+	v, err := a.VerifyIn(at, nil)
+	if v.Accepted {
 		return v, nil
 	}
-	v.Accepted = false
-	if v.Reason != ReasonThrottled {
-		e := Entry{Kind: "verify", By: at.By, User: v.UserID, Fob: v.FobID, Service: at.Service, Detail: string(v.Reason)}
-		if err != nil {
-			e.Detail = why(err)
-		}
-		a.audit.Audit(e)
-	}
-	if late := a.holdBack(ctx, begun); err == nil {
+	if late := a.HoldBack(ctx, begun); err == nil {
 		err = late
 	}
 	return v, err
 }
 
-// holdBack waits until a failure that began at begun may be answered.
-func (a *Authority) holdBack(ctx context.Context, begun time.Time) error {
+// HoldBack waits until a failure that began at begun may be answered.
+func (a *Authority) HoldBack(ctx context.Context, begun time.Time) error {
 	passed := max(0, a.now().Sub(begun))
 	return a.wait(ctx, a.deadline-passed%a.deadline)
 }
@@ -109,24 +100,38 @@ type question struct {
 	several  bool // more than one passcode, and they may be looked at in any case
 }
 
-func (a *Authority) verify(at Attempt) (v Verdict, err error) {
+func (a *Authority) verify(at Attempt, then func(*store.Tx, Verdict) error) (v Verdict, err error) {
 	if err := checkService(at.Service); err != nil {
 		return Verdict{}, err
 	}
 	q := question{user: at.User, now: a.now()}
 	secret.Do(func() { q.passcode, err = fob.Read(at.Passcode) })
 	if err != nil {
-		return Verdict{Reason: ReasonUnreadable}, nil
+		v.Reason = ReasonUnreadable
+		return v, a.follow(v, then)
 	}
 	defer q.passcode.Wipe()
-	if err := a.store.View(func(tx *store.Tx) error { return a.prepare(tx, at, &q, &v) }); err != nil || v.Reason == ReasonThrottled {
+	if err := a.store.View(func(tx *store.Tx) error { return a.prepare(tx, at, &q, &v) }); err != nil {
 		return v, err
 	}
+	if v.Reason == ReasonThrottled {
+		return v, a.follow(v, then)
+	}
 	err = a.store.Update(func(tx *store.Tx) (err error) {
-		v, err = a.judge(tx, &q)
-		return err
+		if v, err = a.judge(tx, &q); err != nil || then == nil {
+			return err
+		}
+		return then(tx, v)
 	})
 	return v, err
+}
+
+// follow is for what changes nothing by itself.
+func (a *Authority) follow(v Verdict, then func(*store.Tx, Verdict) error) error {
+	if then == nil {
+		return nil
+	}
+	return a.store.Update(func(tx *store.Tx) error { return then(tx, v) })
 }
 
 func checkService(s string) error {

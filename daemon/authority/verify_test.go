@@ -433,7 +433,7 @@ func TestResync(t *testing.T) {
 	if f, err = r.ResyncFob(Resync{By: "alice", Serial: "H", User: "alice", Passcodes: row(700, 3)}); err != nil || f.Counter != 703 {
 		t.Fatalf("%+v, %v", f, err)
 	}
-	for range MaxResyncs - 2 {
+	for range MaxResyncs - 1 {
 		_, err = r.ResyncFob(Resync{By: "alice", Serial: "H", Passcodes: row(100, 3)})
 		r.fails(err, Refused)
 	}
@@ -443,6 +443,9 @@ func TestResync(t *testing.T) {
 	r.reopen()
 	_, err = r.ResyncFob(Resync{By: "alice", Serial: "H", Passcodes: row(800, 3)})
 	r.fails(err, TooMany)
+	if _, err = r.ResyncFob(Resync{By: "helper", Serial: "H", Passcodes: row(750, 2), Attended: true}); err != nil {
+		t.Error("strangers have used up the helper's tries:", err)
+	}
 	r.clock.pass(24 * time.Hour)
 	if _, err = r.ResyncFob(Resync{By: "alice", Serial: "H", Passcodes: row(800, 3)}); err != nil {
 		t.Error(err)
@@ -519,7 +522,7 @@ func TestLateFailure(t *testing.T) {
 	begun := r.clock.Now()
 	for passed, want := range map[int]int{0: 250, 10: 240, 250: 250, 260: 240, 999: 1, -5: 250} {
 		r.clock.waited = nil
-		if err := r.holdBack(t.Context(), begun.Add(-time.Duration(passed)*time.Millisecond)); err != nil || r.clock.waited[0] != time.Duration(want)*time.Millisecond {
+		if err := r.HoldBack(t.Context(), begun.Add(-time.Duration(passed)*time.Millisecond)); err != nil || r.clock.waited[0] != time.Duration(want)*time.Millisecond {
 			t.Errorf("after %d ms: %v, %v", passed, r.clock.waited, err)
 		}
 	}

@@ -103,12 +103,6 @@ type Moving struct {
 	Synced int
 }
 
-// Wipe overwrites the secret.
-func (f *Fob) Wipe() {
-	clear(f.Secret)
-	clear(f.PrivateID)
-}
-
 // Error says what is wrong with a fob. It never repeats a secret.
 type Error struct {
 	// Field is "serial", "type", "secret", "algorithm", "digits", "period",

@@ -81,6 +81,23 @@ func Open(dir string, key *secret.Buffer) (*Store, error) {
 	return open(path, key, (*Store).check)
 }
 
+// Ensure makes those of the buckets that are missing, for who keeps records of a
+// kind that the registry was made without.
+func (s *Store) Ensure(buckets ...string) error {
+	return s.Update(func(t *Tx) error {
+		for _, name := range buckets {
+			if t.tx.Bucket([]byte(name)) != nil {
+				continue
+			}
+			if _, err := t.tx.CreateBucket([]byte(name)); err != nil {
+				return fmt.Errorf("cannot make a bucket of the registry: %w", err)
+			}
+			t.changed = true
+		}
+		return nil
+	})
+}
+
 func open(path string, key *secret.Buffer, ready func(*Store) error) (_ *Store, err error) {
 	k, err := deriveKeys(key)
 	if err != nil {
@@ -116,7 +133,6 @@ func openFile(path string) (db *bolt.DB, err error) {
 	o := *bolt.DefaultOptions
 	o.Timeout = time.Nanosecond // try once
 	o.PageSize = pageSize       // the same everywhere, so that a copy can be moved
-	o.FreelistType = bolt.FreelistMapType
 	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := os.OpenFile(name, flag, mode)
 		if err != nil {
