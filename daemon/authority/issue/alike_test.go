@@ -316,7 +316,7 @@ func TestTiming(t *testing.T) {
 	if err := r.reg.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r.o.Wait, r.o.Now, r.o.Deadline = nil, nil, 40*time.Millisecond
+	r.o.Wait, r.o.Now, r.o.Deadline = nil, nil, 400*time.Millisecond
 	r.clock.now = time.Now()
 	var err error
 	if r.reg, err = authority.Open(r.o); err != nil {
