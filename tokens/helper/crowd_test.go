@@ -25,6 +25,23 @@ func watched(t *testing.T, c *helper.Client, d time.Duration) []tokens.Event {
 	return told
 }
 
+// watchedUntil is what a watch tells until enough says so of what was just told.
+func watchedUntil(t *testing.T, c *helper.Client, enough func(tokens.Event) bool) []tokens.Event {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var told []tokens.Event
+	err := c.Watch(ctx, func(e tokens.Event) {
+		if told = append(told, e); enough(e) {
+			cancel()
+		}
+	})
+	if ctx.Err() == nil {
+		t.Fatalf("the watch ended: %v", err)
+	}
+	return told
+}
+
 // TestAWatchWithoutEnd: what reports without end is heard as fast as anybody can
 // plug, and no faster.
 func TestAWatchWithoutEnd(t *testing.T) {
@@ -45,13 +62,16 @@ func TestAWatchOfTooMany(t *testing.T) {
 	for i := range 100 {
 		fmt.Fprintf(&lines, `echo '{"watch":{"type":"inserted","kind":"piv","token":{"kind":"piv","locator":"%d"}}}'`+"\n", i)
 	}
-	told := watched(t, client(script(t, lines.String()+"exec sleep 600"), tokens.KindPIV), 300*time.Millisecond)
+	givenUp := func(e tokens.Event) bool {
+		return e.Type == tokens.EventServiceLost && strings.Contains(e.Detail, "too many")
+	}
+	told := watchedUntil(t, client(script(t, lines.String()+"exec sleep 600"), tokens.KindPIV), givenUp)
 	in, lost := 0, false
 	for _, e := range told {
 		if e.Type == tokens.EventInserted && !lost {
 			in++
 		}
-		lost = lost || e.Type == tokens.EventServiceLost && strings.Contains(e.Detail, "too many")
+		lost = lost || givenUp(e)
 	}
 	if in != 64 || !lost {
 		t.Errorf("%d tokens before the watch was given up (%t)", in, lost)
@@ -73,7 +93,7 @@ func TestALyingWatch(t *testing.T) {
 		path := script(t, `echo '{"watch":{"type":"inserted","kind":"fido2","token":{"kind":"fido2",`+token+`}}}'
 exec sleep 600`)
 		c := helper.New(helper.Config{Path: path, Kind: tokens.KindFIDO2, Devices: []string{"/dev/configured"}})
-		told := watched(t, c, 400*time.Millisecond)
+		told := watchedUntil(t, c, func(tokens.Event) bool { return true })
 		if len(told) == 0 || (told[0].Type == tokens.EventInserted) != fine || fine && !told[0].Token.Unlisted {
 			t.Errorf("%s: told %+v", token, told)
 		}
