@@ -14,6 +14,31 @@ import (
 // polkitDTD is what polkit's own package has of the form of its policies.
 const polkitDTD = "/usr/share/polkit-1/policyconfig-1.dtd"
 
+// TestBusFilesInstalled: the guide tells an administrator where each file goes.
+func TestBusFilesInstalled(t *testing.T) {
+	guide, err := os.ReadFile("../docs/dbus.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, folder := range map[string]string{
+		"packaging/dbus/io.github.tokenbridge.Tokend1.conf":                    "/usr/share/dbus-1/system.d",
+		"packaging/dbus/system-services/io.github.tokenbridge.Tokend1.service": "/usr/share/dbus-1/system-services",
+		"packaging/dbus/services/io.github.tokenbridge.Tokend1.service":        "/usr/share/dbus-1/services",
+		"packaging/polkit/io.github.tokenbridge.tokend.policy":                 "/usr/share/polkit-1/actions",
+	} {
+		b, err := os.ReadFile("../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), folder+"/"+filepath.Base(file)) {
+			t.Errorf("%s does not say that it goes into %s", file, folder)
+		}
+		if line := "install -D -m 644 -t " + folder + " " + file; !strings.Contains(string(guide), line+"\n") {
+			t.Errorf("the guide lacks the line %q", line)
+		}
+	}
+}
+
 // TestBusFiles: what is installed for the message bus is well-formed, says one name,
 // and polkit's policy is of polkit's form. That the bus takes its policy, and polkit
 // its actions, the whole-program tests show.
@@ -32,9 +57,10 @@ func TestBusFiles(t *testing.T) {
 			t.Errorf("%s: %v\n%s", file, err, out)
 		}
 	}
+	// No SystemdService= while there is no unit: the bus would ask systemd for it in vain.
 	for file, want := range map[string][]string{
-		"dbus/system-services/io.github.tokenbridge.Tokend1.service": {"Name=io.github.tokenbridge.Tokend1", "User=root", "Exec=/usr/bin/tokend serve --bus system", "SystemdService=tokend.service"},
-		"dbus/services/io.github.tokenbridge.Tokend1.service":        {"Name=io.github.tokenbridge.Tokend1", "Exec=/usr/bin/tokend serve --user --bus session", "SystemdService=tokend.service"},
+		"dbus/system-services/io.github.tokenbridge.Tokend1.service": {"Name=io.github.tokenbridge.Tokend1", "User=root", "Exec=/usr/bin/tokend serve --bus system"},
+		"dbus/services/io.github.tokenbridge.Tokend1.service":        {"Name=io.github.tokenbridge.Tokend1", "Exec=/usr/bin/tokend serve --user --bus session"},
 	} {
 		b, err := os.ReadFile(file)
 		if err != nil {

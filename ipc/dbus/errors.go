@@ -3,6 +3,7 @@ package dbus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -58,8 +59,9 @@ func errorNames() map[ipc.Kind]string {
 	return names
 }
 
-// told is the cause of a call's failure as its caller is told it: the name, the
-// message, and a dictionary of details where there are some.
+// told is the cause of a call's failure as its caller is told it: the name and the
+// message, and nothing beside it. Clients of GLib drop the message of an error that
+// has a second argument.
 func (s *Server) told(err error) *dbus.Error {
 	var own *dbus.Error
 	if errors.As(err, &own) {
@@ -78,42 +80,32 @@ func (s *Server) told(err error) *dbus.Error {
 	if !ok {
 		name = s.names[ipc.Internal]
 	}
-	out := fault(name, text(e.Message))
-	if d := details(e); len(d) > 0 {
-		out.Body = append(out.Body, d)
-	}
-	return out
+	return fault(name, text(e.Message+details(e)))
 }
 
-// details is what a program can use of an error beside its kind.
-func details(e *ipc.Error) dict {
-	d := dict{}
-	if e.Token != nil {
-		d.set("Token", tokenPath(e.Token.ID))
-		d.set("TokenId", text(e.Token.ID))
-		d.set("TokenLabel", text(e.Token.Label))
+// details is what an error says beside its message, to be put behind that.
+func details(e *ipc.Error) string {
+	var b strings.Builder
+	if e.Token != nil && e.Token.Label != "" && !strings.Contains(e.Message, e.Token.Label) {
+		fmt.Fprintf(&b, "; token: %s", e.Token.Label)
 	}
 	if e.TriesLeft != nil {
-		d.set("TriesLeft", uint32(max(0, *e.TriesLeft)))
+		fmt.Fprintf(&b, "; tries left: %d", max(0, *e.TriesLeft))
 	}
 	if e.RetryAfter > 0 {
-		d.set("RetryAfter", uint32(e.RetryAfter))
+		fmt.Fprintf(&b, "; again in %d s", e.RetryAfter)
 	}
-	if e.Meanwhile {
-		d.set("Meanwhile", true)
-	}
-	if len(e.Items) > 0 {
-		items := make([]item, 0, len(e.Items))
-		for _, i := range e.Items {
-			items = append(items, item{text(i.ID), text(i.Name), text(i.Reason)})
+	for _, i := range e.Items {
+		b.WriteString("; " + i.ID)
+		if i.Name != "" {
+			b.WriteString(" " + i.Name)
 		}
-		d.set("Items", items)
+		if i.Reason != "" {
+			b.WriteString(": " + i.Reason)
+		}
 	}
-	return d
+	return b.String()
 }
-
-// item is one thing an error is about.
-type item struct{ ID, Name, Reason string }
 
 // dict is a dictionary of D-Bus, a{sv}.
 type dict map[string]dbus.Variant

@@ -140,6 +140,9 @@ func failure(t *testing.T, c *godbus.Call) (name, message string) {
 	if !errors.As(c.Err, &e) {
 		t.Fatalf("%s: %v is no error of D-Bus", c.Method, c.Err)
 	}
+	if len(e.Body) != 1 {
+		t.Errorf("%s: an error with %d arguments, of which clients of GLib show none", c.Method, len(e.Body))
+	}
 	if len(e.Body) > 0 {
 		message, _ = e.Body[0].(string)
 	}
@@ -293,15 +296,8 @@ func TestLockedVaultTellsNothing(t *testing.T) {
 	}
 	// The software token wants its passphrase, which is not typed here.
 	c := call(s.object(dbus.Root+"/vault"), vaultName+".Unlock", options{})
-	if name, _ := failure(t, c); name != dbus.Name+".Error.TokenPINRequired" {
+	if name, message := failure(t, c); name != dbus.Name+".Error.TokenPINRequired" || !strings.Contains(message, "software token") {
 		t.Errorf("unlock: %v", c.Err)
-	}
-	var e godbus.Error
-	if !errors.As(c.Err, &e) || len(e.Body) != 2 {
-		t.Fatalf("no details: %v", e.Body)
-	}
-	if d, ok := e.Body[1].(options); !ok || d["TokenLabel"].Value() != "software token" {
-		t.Errorf("details: %v", e.Body[1])
 	}
 }
 

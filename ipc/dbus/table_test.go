@@ -57,15 +57,15 @@ func TestDetails(t *testing.T) {
 	s := New(Config{Backend: nobody{}})
 	e := s.told(&ipc.Error{
 		Kind: ipc.PINInvalid, Message: "wrong\x00 PIN", Token: &ipc.TokenRef{ID: "a-b", Label: "x\xff"}, TriesLeft: &tries,
-		RetryAfter: 3, Meanwhile: true, Items: []ipc.Item{{ID: "1", Name: "n", Reason: "r"}},
+		RetryAfter: 3, Meanwhile: true, Items: []ipc.Item{{ID: "1", Name: "n", Reason: "r"}, {ID: "2", Name: "m"}},
 	})
-	if len(e.Body) != 2 || e.Body[0] != "wrong PIN" {
-		t.Fatalf("body: %v", e.Body)
+	// One argument: GLib shows no message where there are two.
+	if len(e.Body) != 1 || e.Body[0] != "wrong PIN; token: x\uFFFD; tries left: 2; again in 3 s; 1 n: r; 2 m" {
+		t.Fatalf("body: %q", e.Body)
 	}
-	d, ok := e.Body[1].(dict)
-	if !ok || d["Token"].Value() != tokenDir+"/a_2db" || d["TokenLabel"].Value() != "x\uFFFD" || d["TriesLeft"].Value() != uint32(2) ||
-		d["RetryAfter"].Value() != uint32(3) || d["Meanwhile"].Value() != true || d["Items"].Signature().String() != "a(sss)" {
-		t.Errorf("details: %v", e.Body[1])
+	e = s.told(&ipc.Error{Kind: ipc.TokenFailed, Message: `cannot use token "Blue"`, Token: &ipc.TokenRef{ID: "1", Label: "Blue"}})
+	if len(e.Body) != 1 || e.Body[0] != `cannot use token "Blue"` {
+		t.Errorf("a token that the message names: %q", e.Body)
 	}
 }
 
