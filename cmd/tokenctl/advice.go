@@ -307,6 +307,11 @@ func adviceAccount() []string {
 		"the codes of all: `tokenctl code --all`"}
 }
 
+// adviceNoAccount is about a code that was wanted where no account is.
+func adviceNoAccount() []string {
+	return []string{"add one: `tokenctl account add`, or all of another app: `tokenctl import FILE...`"}
+}
+
 // adviceCopyTerminal is for a list whose codes cannot be copied.
 const adviceCopyTerminal = "with --copy=terminal the terminal does it, where it can"
 

@@ -34,7 +34,9 @@ readers and for terminals that cannot do more (TERM=dumb); NO_COLOR is heeded.
 
 --all prints the codes of all accounts once, and --watch until Ctrl-C: they are
 taken from the screen at once when the vault is locked. Both leave out the
-accounts that need a touch or your consent, or count.`
+accounts that need a touch or your consent, or count. Without a terminal --watch
+and --json hand out all codes with --all only: a variable that is not set is no
+account.`
 
 const codeExamples = `  tokenctl code github
   tokenctl code github --copy             into the clipboard, for 30 s
@@ -72,6 +74,8 @@ func (c *cli) codeCommand() *cobra.Command {
 				return err
 			}
 			switch {
+			case len(args) == 0 && (f.watch || c.json) && !f.all && !c.canAsk():
+				return usage("without ACCOUNT there has to be a terminal, or --all for the codes of all accounts", adviceAccount()...)
 			case len(args) == 0 && (f.all || f.watch || c.json):
 				return c.codeList(cmd.Context(), f)
 			case len(args) == 0:
@@ -90,7 +94,7 @@ func (c *cli) codeCommand() *cobra.Command {
 	fl.DurationVar(&f.clearAfter, "clear-after", 30*time.Second, "empty the clipboard after `TIME` if the code is still in it (0: never)")
 	fl.BoolVar(&f.watch, "watch", false, "go on showing the code, with the time it has left, until Ctrl-C")
 	fl.StringVar(&f.interaction, "interaction", "", "where a PIN or your consent is wanting: none, or `agent`, which asks you in your session (also "+envInteraction+")")
-	fl.BoolVar(&f.all, "all", false, "print the codes of all accounts, once")
+	fl.BoolVar(&f.all, "all", false, "print the codes of all accounts: once, or until Ctrl-C with --watch")
 	fl.BoolVar(&f.plain, "plain", false, "a list of names and a question in place of the list to move in")
 	fl.BoolVar(&f.noTouchWait, "no-touch-wait", false, "fail rather than wait for a touch")
 	f.auth.add(cmd)
@@ -125,10 +129,12 @@ func (f *codeFlags) check(args []string) error {
 	case len(args) == 0 && (f.fresh || f.minRemaining > 0 || f.noTouchWait),
 		len(args) == 0 && f.copy != "" && (f.all || f.watch):
 		return usage("this flag needs an account: tokenctl code ACCOUNT")
-	case len(args) > 0 && (f.all || f.plain):
-		return usage("--all and --plain go with no account")
-	case f.all && (f.watch || f.plain), f.watch && f.plain:
-		return usage("only one can be given of --all, --watch, --plain")
+	case len(args) > 0 && f.all:
+		return usage("--all cannot be given together with ACCOUNT")
+	case len(args) > 0 && f.plain:
+		return usage("--plain cannot be given together with ACCOUNT")
+	case f.plain && (f.all || f.watch):
+		return usage("only one can be given of --plain, --all or --watch")
 	case f.watch && (f.fresh || f.minRemaining > 0 || f.copy != ""):
 		return usage("--watch shows codes as they come; it goes with no other choice of code")
 	}
@@ -239,6 +245,9 @@ func (c *cli) codeList(ctx context.Context, f *codeFlags) error {
 		return fail(doing, err)
 	}
 	if f.watch {
+		if len(list.Accounts) == 0 {
+			return noAccount()
+		}
 		return fail(doing, c.watchList(ctx, list.Accounts))
 	}
 	rows := make([]row, len(list.Accounts))
@@ -305,6 +314,11 @@ func (c *cli) passiveCode(ctx context.Context, r *row) error {
 
 // noAccounts is said where a list would be empty.
 const noAccounts = "no accounts yet; add one: tokenctl account add"
+
+// noAccount is the failure where a code was wanted and no account is there.
+func noAccount() error {
+	return failWith("", &ipc.Error{Kind: ipc.NotFound, Message: "there are no accounts yet"}, adviceNoAccount()...)
+}
 
 func document(rows []row) codeDocument {
 	d := codeDocument{Version: ipc.Version, Codes: []ipc.Code{}, NotAsked: []notAsked{}}

@@ -208,7 +208,9 @@ func TestPickSeesChanges(t *testing.T) {
 	tell(ipc.EventAccountRemoved)
 	f.mu.Unlock()
 	x.sees("^no accounts yet; add one: tokenctl account add$").types("\r\x1b[B\x1b[6~\x1b").ends(0)
-	openWindow(t, f, 80, 24, nil, "code").sees("^no accounts yet").ends(0)
+	for _, args := range [][]string{{"code"}, {"code", "--copy"}, {"code", "--watch"}} {
+		openWindow(t, f, 80, 24, nil, args...).sees("^tokenctl: there are no accounts yet$", "add one: `tokenctl account add`").ends(11)
+	}
 }
 
 // A daemon that is gone is told of, with nothing left on the screen, and the list
@@ -325,6 +327,10 @@ func TestPickPlain(t *testing.T) {
 		sees("leave").types("git\n").sees("  1  GitHub:me\r\n  2  GitLab:me\r\nNumber").types("9\n").sees("no account matches 9").sees("leave").types("2\n").sees(`\r\n[0-9]{6}\r\n`).ends(0)
 	at(t, f, "code", "--plain").sees("leave").types("vpn\n").sees("VPN:me:\r\n755224\r\n").ends(0)
 	at(t, f, "code", "--plain").sees("leave").types("\n").ends(0)
+	f.mu.Lock()
+	f.add("Long", "name of many words that is too long for a line", "touch", "totp")
+	f.mu.Unlock()
+	openWindow(t, f, 30, 24, nil, "code", "--plain").sees("^  5  Long:name of many words$", "^     that is too long for a$", "^     line; needs a touch$").types("\r").ends(0)
 	x := openWindow(t, f, 80, 24, []string{"TERM=dumb"}, "code")
 	x.sees("^  1  GitHub:me", "leave").types("\r").ends(0)
 	if s := x.State(); s.Styled || s.Alternate {

@@ -23,8 +23,7 @@ func (c *cli) pickCode(ctx context.Context, f *codeFlags) error {
 	case err != nil:
 		return fail("list the accounts", err)
 	case len(list.Accounts) == 0:
-		c.say(noAccounts)
-		return nil
+		return noAccount()
 	case f.plain || c.plainTerminal():
 		return c.pickPlain(ctx, f, list.Accounts)
 	}
@@ -82,7 +81,13 @@ func (c *cli) sayMatches(l *pickList) {
 		case !it.live():
 			why = "; counts each code"
 		}
-		_, _ = fmt.Fprintf(c.err, "%3d  %s%s\n", i+1, it.name, why)
+		lines := []string{fmt.Sprintf("%3d  %s%s", i+1, it.name, why)}
+		if c.errTTY && c.errWidth != nil && c.errWidth() > narrowest {
+			lines = hanging(fmt.Sprintf("%3d  ", i+1), "     ", it.name+why, c.errWidth())
+		}
+		for _, line := range lines {
+			_, _ = fmt.Fprintln(c.err, line)
+		}
 	}
 	if more := len(l.matches) - maxPlain; more > 0 {
 		c.say("… and %d more", more)
