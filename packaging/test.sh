@@ -46,7 +46,7 @@ rm -f build/test-failed
 	# Most tests wait: for cards, keys and people. So more run at once than there
 	# are processors. scrypt shares nothing and takes four times as long when it is
 	# watched for races, so it alone is not.
-	go test -race -gcflags=golang.org/x/crypto/scrypt=-race=false -count=1 -p 3 -timeout 40m -json $PKGS || touch build/test-failed
+	go test -race -gcflags=golang.org/x/crypto/scrypt=-race=false -count=1 -p 3 -timeout 70m -json $PKGS || touch build/test-failed
 	# What only differs by how it is built is tested again as it is built.
 	if [ "$PKGS" = ./... ]; then
 		GOEXPERIMENT=runtimesecret go test -count=1 -timeout 15m -json ./daemon/secret ./daemon/otp ./daemon/archive ./daemon/vault || touch build/test-failed
