@@ -93,7 +93,7 @@ type GrantState struct {
 	Mode     GrantMode `json:"mode"`
 	Accounts int       `json:"accounts,omitempty"` // with a mode of their own
 	Grants   int       `json:"grants,omitempty"`
-	Agents   int       `json:"agents,omitempty"` // that answer now
+	Agents   int       `json:"agents,omitempty"` // that can ask the user now
 }
 
 // SetGrantModeRequest sets a mode, which is kept over restarts.
