@@ -63,6 +63,9 @@ type Config struct {
 	// Bus says whether the daemon serves on a message bus: "ok", what is wrong, or
 	// nothing where it is not to. Nil stands for nothing.
 	Bus func() string
+	// Authority tells of the authority that lives beside the vaults; nil where none
+	// can.
+	Authority AuthorityReporter
 	// MayUseTokens says whether a caller may see and use the hardware tokens of
 	// this machine. Nil lets everybody.
 	MayUseTokens func(ipc.Principal) bool

@@ -64,6 +64,7 @@ func (d *Daemon) Doctor(ctx context.Context, p ipc.Principal) (ipc.Findings, err
 	c.backups()
 	c.vault()
 	c.audit()
+	c.authority()
 	rank := map[string]int{levelError: 0, levelWarning: 1, levelNote: 2, levelOK: 3}
 	slices.SortStableFunc(c.list, func(a, b ipc.Finding) int { return rank[a.Level] - rank[b.Level] })
 	return ipc.Findings{Version: ipc.Version, Findings: c.list}, nil
@@ -205,7 +206,7 @@ func (c *checkup) vault() {
 		c.found(levelOK, "vault", "", "the vault is %s", info.State)
 	}
 	for _, w := range c.u.warnings(c.p) {
-		if slices.ContainsFunc(c.list, func(f ipc.Finding) bool { return f.Message == w.Message }) || w.Code == "helper" || w.Code == "token-service" {
+		if slices.ContainsFunc(c.list, func(f ipc.Finding) bool { return f.Message == w.Message }) || w.Code == "helper" || w.Code == "token-service" || w.Code == "authority" {
 			continue
 		}
 		level := levelWarning

@@ -154,6 +154,11 @@ func (u *user) present(p ipc.Principal) []ipc.Event {
 		state.Waits = append(state.Waits, w.Operation)
 	}
 	events := []ipc.Event{state}
+	if trouble := u.d.authorityTrouble(p); trouble != "" {
+		e := u.d.event(ipc.EventNotice)
+		e.Detail = trouble
+		events = append(events, e)
+	}
 	if u.d.mayUseTokens(p) {
 		for _, t := range u.d.presence.all() {
 			e := u.d.event(ipc.EventTokenInserted)

@@ -28,7 +28,7 @@ func (d *Daemon) Status(ctx context.Context, p ipc.Principal) (ipc.Status, error
 			Time: wireTime(d.now()), Started: wireTime(d.started), Helper: d.helper(), Bus: d.bus(),
 		},
 		Vault: u.vaultInfo(), Tokens: u.tokenList(p), Warnings: u.warnings(p), Backups: u.backupSummary(),
-		Grants: u.grantState(),
+		Grants: u.grantState(), Authority: d.authority(p),
 	}, nil
 }
 
@@ -145,6 +145,9 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 	list = append(list, u.accessWarnings(p)...)
 	if state := u.d.bus(); state != "" && state != "ok" {
 		list = append(list, ipc.Warning{Code: "bus", Message: "the daemon does not serve on D-Bus: " + state, Fix: "tokenctl doctor"})
+	}
+	if trouble := u.d.authorityTrouble(p); trouble != "" {
+		list = append(list, ipc.Warning{Code: "authority", Message: trouble, Fix: "tokenctl doctor"})
 	}
 	store, err := u.storeIfAny()
 	if err != nil || store == nil || !store.Exists() {

@@ -55,6 +55,8 @@ const (
 	NewerVersion     Kind = "newer-version"
 	PolicyDenied     Kind = "policy-denied"
 	ActivationBad    Kind = "activation-invalid"
+	AuthorityDamaged Kind = "authority-damaged"      // its registry or its policy
+	AuthorityKey     Kind = "authority-key-unusable" // missing, another's, or open to others
 	Conflict         Kind = "conflict"
 	RowsSkipped      Kind = "rows-skipped"
 	LastKeyslot      Kind = "last-keyslot"
@@ -90,6 +92,7 @@ func Kinds() []KindInfo {
 		{Throttled, 429, 17},
 		{BackupDamaged, 422, 18}, {BackupUnknown, 422, 18}, {VaultDamaged, 422, 18}, {VaultReplaced, 422, 18}, {VaultRolledBack, 422, 18},
 		{WrongPassword, 403, 18}, {NewerVersion, 422, 18},
+		{AuthorityDamaged, 422, 18}, {AuthorityKey, 503, 18},
 		{PolicyDenied, 403, 19}, {ActivationBad, 403, 19},
 		{Conflict, 409, 20}, {RowsSkipped, 409, 20}, {LastKeyslot, 409, 20},
 		{Unreachable, 0, 21},

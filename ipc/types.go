@@ -11,6 +11,9 @@ type Status struct {
 	Backups *BackupSummary `json:"backups,omitempty"`
 	// Grants says what programs need to be handed codes.
 	Grants GrantState `json:"grants"`
+	// Authority is the authority that lives in this daemon, for those who have to
+	// do with it.
+	Authority *AuthorityState `json:"authority,omitempty"`
 }
 
 // Daemon says which daemon answers.
@@ -490,25 +493,4 @@ type Finding struct {
 	Message string `json:"message"`
 	// Fix is the command that mends it.
 	Fix string `json:"fix,omitempty"`
-}
-
-// AuditLog is the caller's chain, oldest first.
-type AuditLog struct {
-	Version int          `json:"version"`
-	Entries []AuditEntry `json:"entries"`
-	// Intact says that the chain verifies; Problem where it does not.
-	Intact  bool   `json:"intact"`
-	Problem string `json:"problem,omitempty"`
-}
-
-// AuditEntry is one entry: ids, never names or secrets.
-type AuditEntry struct {
-	Seq    uint64 `json:"seq"`
-	Time   Time   `json:"time"`
-	Action string `json:"action"`
-	Object string `json:"object,omitempty"`
-	By     string `json:"by,omitempty"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail,omitempty"`
-	Hash   string `json:"hash"`
 }

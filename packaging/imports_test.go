@@ -19,39 +19,55 @@ const module = "github.com/tokenbridge/tokend"
 // be added, with a thought for the direction.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"cmd/tokend":         {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi"},
-		"cmd/tokenctl":       {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret"},
-		"cmd/tokend-helper":  {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
-		"daemon":             {"daemon/vault", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
-		"daemon/archive":     {"daemon/secret"},
-		"daemon/backup":      {"daemon/vault", "daemon/archive"},
-		"daemon/audit":       {},
-		"daemon/drill":       {"daemon/archive", "daemon/otp"},
-		"daemon/otp":         {},
-		"daemon/secret":      {},
-		"daemon/vault":       {"daemon/archive", "daemon/drill", "daemon/secret", "tokens"},
-		"ipc":                {},
-		"ipc/client":         {"ipc", "ipc/local"},
-		"ipc/dbus":           {"ipc", "ipc/local"},
-		"ipc/httpapi":        {"ipc", "ipc/local"},
-		"ipc/local":          {"ipc"},
-		"tokens":             {},
-		"tokens/fido2":       {"tokens", "tokens/fido2/hid"},
-		"tokens/fido2/hid":   {},
-		"tokens/helper":      {"tokens", "tokens/helper/wire"},
-		"tokens/helper/wire": {"tokens"},
-		"tokens/piv":         {"tokens", "tokens/piv/pcsc"},
-		"tokens/piv/pcsc":    {},
-		"tokens/soft":        {"tokens"},
+		"cmd/tokend":            {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi"},
+		"cmd/tokenctl":          {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret"},
+		"cmd/tokend-helper":     {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
+		"daemon":                {"daemon/vault", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
+		"daemon/archive":        {"daemon/secret"},
+		"daemon/backup":         {"daemon/vault", "daemon/archive"},
+		"daemon/audit":          {},
+		"daemon/authority":      {"daemon/authority/fob", "daemon/authority/store", "daemon/otp", "daemon/secret"},
+		"daemon/authority/desk": {"daemon/audit", "daemon/authority", "daemon/authority/fob", "daemon/authority/policy", "daemon/authority/store", "daemon/otp", "ipc"},
+		"daemon/drill":          {"daemon/archive", "daemon/otp"},
+		"daemon/otp":            {},
+		"daemon/secret":         {},
+		"daemon/vault":          {"daemon/archive", "daemon/drill", "daemon/secret", "tokens"},
+		"ipc":                   {},
+		"ipc/client":            {"ipc", "ipc/local"},
+		"ipc/dbus":              {"ipc", "ipc/local"},
+		"ipc/httpapi":           {"ipc", "ipc/local"},
+		"ipc/local":             {"ipc"},
+		"tokens":                {},
+		"tokens/fido2":          {"tokens", "tokens/fido2/hid"},
+		"tokens/fido2/hid":      {},
+		"tokens/helper":         {"tokens", "tokens/helper/wire"},
+		"tokens/helper/wire":    {"tokens"},
+		"tokens/piv":            {"tokens", "tokens/piv/pcsc"},
+		"tokens/piv/pcsc":       {},
+		"tokens/soft":           {"tokens"},
+
+		// What is computed of a fob's passcodes knows nothing of where it is kept.
+		"daemon/authority/fob":   {"daemon/otp"},
+		"daemon/authority/store": {"daemon/secret"},
+
+		// Who issues accounts keeps its records in the authority's file, and speaks in
+		// messages that others carry.
+		"daemon/authority/issue": {"daemon/authority", "daemon/authority/fob", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/store", "daemon/otp", "daemon/secret"},
 
 		// Bytes in, accounts out: who reads foreign files speaks to nobody.
 		"cmd/tokenctl/transfer": {"ipc", "daemon/archive"},
+		// Bytes in, fobs out: the same for the seeds of hardware tokens.
+		"cmd/tokenctl/seeds": {},
 		// Who opens the user's folders knows backups by their container alone.
 		"cmd/tokenctl/copies": {"daemon/archive"},
 
 		// Mechanics of a desktop, which know nothing of what they carry.
 		"cmd/tokenctl/desktop":  {},
 		"cmd/tokenctl/pinentry": {},
+		// What an authority decides by, and what it and devices say to each other:
+		// text and bytes in, values out.
+		"daemon/authority/policy":  {},
+		"daemon/authority/message": {},
 	}
 }
 
@@ -138,9 +154,9 @@ func TestImportDirections(t *testing.T) {
 // by way of daemon/drill: a backup is verified, codes and all, without a daemon.
 func TestLinkage(t *testing.T) {
 	for program, forbidden := range map[string][]string{
-		"cmd/tokend":        {module + "/ipc/client", module + "/tokens/piv", module + "/tokens/fido2", "github.com/go-piv/", "github.com/keys-pub/", "github.com/fxamacker/", module + "/tokens/tokentest", "testing"},
-		"cmd/tokenctl":      {module + "/tokens", module + "/daemon/vault", module + "/ipc/httpapi", module + "/ipc/dbus", "github.com/go-piv/", "github.com/keys-pub/", "testing"},
-		"cmd/tokend-helper": {module + "/cmd/tokend-helper/internal/confine/confinetest", module + "/daemon/vault", module + "/ipc", module + "/tokens/tokentest", "net/http", "testing"},
+		"cmd/tokend":        {module + "/ipc/client", module + "/tokens/piv", module + "/tokens/fido2", "github.com/go-piv/", "github.com/keys-pub/", module + "/tokens/tokentest", "testing"},
+		"cmd/tokenctl":      {module + "/tokens", module + "/daemon/vault", module + "/daemon/authority", module + "/ipc/httpapi", module + "/ipc/dbus", "github.com/go-piv/", "github.com/keys-pub/", "testing"},
+		"cmd/tokend-helper": {module + "/cmd/tokend-helper/internal/confine/confinetest", module + "/daemon/vault", module + "/daemon/authority", module + "/ipc", module + "/tokens/tokentest", "net/http", "testing"},
 	} {
 		for _, system := range []string{"linux", "darwin", "windows"} {
 			linked := list(t, system, "-deps", "./"+program)

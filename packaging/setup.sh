@@ -64,6 +64,7 @@ test  ssh                                        openssh-client        yes signs
 test  openconnect                                openconnect           yes the same, a VPN's client
 test  /usr/sbin/openvpn                          openvpn               yes the same, another one, and its server
 test  systemd-analyze                            systemd               yes reads the units of a guide
+test  pamtester                                  pamtester             yes asks the authority for passcodes as programs with PAM do
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with

@@ -93,6 +93,10 @@ func adviseVault(e *ipc.Error) []string {
 			"`tokenctl status` says when the recovery password was set; an enrolled token opens without it"}
 	case ipc.NewerVersion:
 		return []string{"a newer tokend wrote this, and it was left alone; install that version here"}
+	case ipc.AuthorityDamaged:
+		return []string{"nothing was changed; put back a copy of the authority's folder, or see `tokenctl doctor`"}
+	case ipc.AuthorityKey:
+		return []string{"the registry is whole, and opens with its own key: see `tokenctl doctor`"}
 	case ipc.LastKeyslot:
 		return []string{"add another way first: `tokenctl token enroll` or `tokenctl recovery set-password`"}
 	case ipc.BackupStale:

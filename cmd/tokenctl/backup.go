@@ -231,15 +231,20 @@ tokenctl backup undo takes it back.`,
 			return c.printJSON(res)
 		}
 		c.sayRestored(res, a, signer != "")
-		if st, err := c.daemon().Status(ctx); err == nil {
-			c.sayAfterLoss(st)
-		}
-		if list, err := c.daemon().Destinations(ctx); err == nil && len(list.Destinations) == 0 {
-			c.say("no backup knows where backups are copied to, nor when one was proved: %s", adviceDestination())
-		}
+		c.sayGoOn(ctx)
 		return nil
 	}
 	return cmd
+}
+
+// sayGoOn says what a vault that was just restored still needs.
+func (c *cli) sayGoOn(ctx context.Context) {
+	if st, err := c.daemon().Status(ctx); err == nil {
+		c.sayAfterLoss(st)
+	}
+	if list, err := c.daemon().Destinations(ctx); err == nil && len(list.Destinations) == 0 {
+		c.say("no backup knows where backups are copied to, nor when one was proved: %s", adviceDestination())
+	}
 }
 
 // restore makes the vault. At a terminal, where no token opens the backup, the

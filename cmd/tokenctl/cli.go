@@ -85,6 +85,8 @@ type daemon interface {
 	RevokeGrants(ctx context.Context, r ipc.RevokeGrantsRequest) (ipc.GrantList, error)
 	Agent(ctx context.Context, can string, receive func(ipc.Event) error) error
 	AnswerAgent(ctx context.Context, r ipc.AgentAnswer) error
+
+	authorityDesk
 }
 
 // cli is one run of the program: its streams, what the global flags say, and

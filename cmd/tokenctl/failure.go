@@ -205,6 +205,9 @@ func itemText(i ipc.Item) string {
 		parts = append(parts, i.Name)
 	}
 	s := strings.Join(parts, "  ")
+	if s == "" {
+		return i.Reason
+	}
 	if i.Reason != "" {
 		s += ": " + i.Reason
 	}

@@ -194,7 +194,7 @@ func (q *quickstart) backupStep(ctx context.Context) error {
 	}
 	if !st.Vault.LastBackup.IsZero() && q.f.backup == "" {
 		q.say("a backup was last copied out of the daemon's folder %s", ago(q.now(), st.Vault.LastBackup))
-		return nil
+		return q.offerCopies(ctx)
 	}
 	q.heading("A backup")
 	if !q.f.sample && q.f.backup == "" {
@@ -222,6 +222,20 @@ func (q *quickstart) backupStep(ctx context.Context) error {
 		}
 		q.explain(err, e)
 	}
+}
+
+// offerCopies asks for a folder where nothing copies backups by itself yet: the one
+// copy that there is may be that which was restored.
+func (q *quickstart) offerCopies(ctx context.Context) error {
+	if q.f.sample || !q.canAsk() {
+		return nil
+	}
+	list, err := q.daemon().Destinations(ctx)
+	if err != nil || len(list.Destinations) > 0 {
+		return err
+	}
+	q.heading("Copies of backups")
+	return q.offerDestination(ctx)
 }
 
 // backupPath is where the backup goes; empty when the user wants none.

@@ -75,6 +75,9 @@ func (c *cli) statusTable(st ipc.Status) *table {
 	if v.Signer != "" {
 		t.add("signed by", v.Signer)
 	}
+	if a := st.Authority; a != nil {
+		t.add("authority", authorityText(*a))
+	}
 	return t
 }
 

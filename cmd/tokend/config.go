@@ -25,15 +25,21 @@ const systemConfig = "/etc/tokend/tokend.toml"
 // config is the configuration file. The sample, and so the documentation, is
 // made from these tags.
 type config struct {
-	StateDir string   `toml:"state_dir" doc:"Where the vaults are kept. Absent: /var/lib/tokend for the system's daemon,\n$XDG_STATE_HOME/tokend or ~/.local/state/tokend for a user's own."`
-	Socket   string   `toml:"socket" doc:"The socket to listen at. Absent: /run/tokend/tokend.sock for the system's daemon,\n$XDG_RUNTIME_DIR/tokend/tokend.sock for a user's own."`
-	Helper   string   `toml:"helper" doc:"The absolute path of tokend-helper. Absent: beside tokend, or in a libexec folder."`
-	Bus      string   `toml:"bus" doc:"The D-Bus message bus to serve on: system, session or none. Absent: none; session for a\nuser's own daemon where $DBUS_SESSION_BUS_ADDRESS is set."`
-	LogLevel string   `toml:"log_level" doc:"debug, info, warn or error. Reloaded on SIGHUP."`
-	Session  session  `toml:"session" doc:"When an open vault locks by itself. Reloaded on SIGHUP."`
-	Recovery recovery `toml:"recovery" doc:"The recovery password. Reloaded on SIGHUP."`
-	Backup   backups  `toml:"backup" doc:"The backups that are made by themselves. Reloaded on SIGHUP."`
-	Tokens   access   `toml:"tokens" doc:"Who may use the tokens of this machine, and which tokens may be enrolled. Reloaded on\nSIGHUP, but for fido2_devices."`
+	StateDir  string       `toml:"state_dir" doc:"Where the vaults are kept. Absent: /var/lib/tokend for the system's daemon,\n$XDG_STATE_HOME/tokend or ~/.local/state/tokend for a user's own."`
+	Socket    string       `toml:"socket" doc:"The socket to listen at. Absent: /run/tokend/tokend.sock for the system's daemon,\n$XDG_RUNTIME_DIR/tokend/tokend.sock for a user's own."`
+	Helper    string       `toml:"helper" doc:"The absolute path of tokend-helper. Absent: beside tokend, or in a libexec folder."`
+	Bus       string       `toml:"bus" doc:"The D-Bus message bus to serve on: system, session or none. Absent: none; session for a\nuser's own daemon where $DBUS_SESSION_BUS_ADDRESS is set."`
+	LogLevel  string       `toml:"log_level" doc:"debug, info, warn or error. Reloaded on SIGHUP."`
+	Session   session      `toml:"session" doc:"When an open vault locks by itself. Reloaded on SIGHUP."`
+	Recovery  recovery     `toml:"recovery" doc:"The recovery password. Reloaded on SIGHUP."`
+	Backup    backups      `toml:"backup" doc:"The backups that are made by themselves. Reloaded on SIGHUP."`
+	Tokens    access       `toml:"tokens" doc:"Who may use the tokens of this machine, and which tokens may be enrolled. Reloaded on\nSIGHUP, but for fido2_devices."`
+	Authority authorityKey `toml:"authority" doc:"The authority that can live in this daemon: users, fobs and the verification of passcodes\n(tokenctl admin authority create). Changes at the next start."`
+}
+
+type authorityKey struct {
+	Key     string `toml:"key" doc:"Where the key of its registry comes from: file, or credential (the systemd credential\ntokend-authority-key)."`
+	KeyFile string `toml:"key_file" doc:"The absolute path of the key file. Absent: key in the folder authority of the state folder."`
 }
 
 type session struct {
@@ -93,7 +99,8 @@ func defaultConfig() config {
 			Debounce: duration(30 * time.Second), Daily: duration(24 * time.Hour),
 			StaleAfter: duration(72 * time.Hour), ProveAfter: duration(180 * 24 * time.Hour),
 		},
-		Tokens: access{Users: []string{}, FIDO2Devices: []string{}},
+		Tokens:    access{Users: []string{}, FIDO2Devices: []string{}},
+		Authority: authorityKey{Key: keyInFile},
 	}
 }
 
@@ -179,6 +186,9 @@ func (c config) check() error {
 		return err
 	}
 	if err := c.Backup.check(); err != nil {
+		return err
+	}
+	if err := c.Authority.check(); err != nil {
 		return err
 	}
 	for name, d := range map[string]duration{"session.idle_lock": c.Session.IdleLock, "session.hard_lock": c.Session.HardLock} {

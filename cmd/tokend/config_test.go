@@ -53,6 +53,9 @@ func TestConfigIsStrict(t *testing.T) {
 		{"level", "log_level = \"loud\"\n", "log_level must be"},
 		{"relative device", "[tokens]\nfido2_devices = [\"hidraw0\"]\n", "tokens.fido2_devices must be absolute"},
 		{"relative roots", "[tokens]\nattestation_roots = \"roots.pem\"\n", "tokens.attestation_roots must be an absolute path"},
+		{"key", "[authority]\nkey = \"token\"\n", "authority.key must be file or credential"},
+		{"relative key", "[authority]\nkey_file = \"key\"\n", "authority.key_file must be an absolute path"},
+		{"two keys", "[authority]\nkey = \"credential\"\nkey_file = \"/key\"\n", "authority.key_file is for the key \"file\" alone"},
 		{"relative", "state_dir = \"here\"\n", "state_dir must be an absolute path"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenbridge/tokend/daemon"
+	"github.com/tokenbridge/tokend/daemon/authority/desk"
 	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/ipc/dbus"
@@ -75,6 +76,7 @@ type service struct {
 	access   *tokenAccess
 	roots    [][]byte // of attestations
 	daemon   *daemon.Daemon
+	desk     *desk.Desk
 	bus      *dbus.Server // nil without one
 }
 
@@ -224,9 +226,11 @@ func (s *service) build() error {
 	s.helper = newHelperState(path, findErr)
 	s.access = &tokenAccess{seats: seatDir}
 	s.setAccess()
+	s.desk = s.newDesk()
 	cfg := daemon.Config{
 		StateDir: s.config.StateDir, Mode: s.mode, Owner: owner, Version: buildVersion(), Socket: s.config.Socket,
 		Helper: s.helper.get, HelperConfined: s.helper.confinement, Bus: s.busState, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Backups: s.backupRules(), Log: s.log,
+		Authority: s.desk,
 	}
 	if findErr == nil {
 		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Running: &s.helpers, Guard: secret.Do, Log: s.log})
@@ -246,6 +250,7 @@ func (s *service) build() error {
 	if err != nil {
 		return err
 	}
+	s.desk.Open() // now that the state folder is ours
 	return s.buildBus()
 }
 
@@ -269,7 +274,7 @@ func (s *service) run(ctx context.Context) (err error) {
 	if err := s.build(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.daemon.Close()) }()
+	defer func() { err = errors.Join(err, s.desk.Close(), s.daemon.Close()) }()
 	listeners, err := s.listen(given)
 	if err != nil {
 		return err
@@ -286,11 +291,12 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server := httpapi.New(httpapi.Config{
-		Backend: s.daemon, Log: s.log, Settle: s.daemon.Settle, Guard: secret.Do, Identify: s.identify,
+		Backend: s.daemon, Authority: s.desk, Log: s.log, Settle: s.daemon.Settle, Guard: secret.Do, Identify: s.identify,
 	})
 	var wg sync.WaitGroup
 	wg.Go(func() { s.reloads(ctx, hangup) })
 	wg.Go(func() { _ = s.daemon.Run(ctx) })
+	wg.Go(func() { s.desk.Run(ctx) })
 	if s.bus != nil {
 		wg.Go(func() { s.bus.Run(ctx) })
 	}
@@ -373,6 +379,9 @@ func (s *service) reload() {
 	newDevice := func(path string) bool { return !slices.Contains(old.Tokens.FIDO2Devices, path) }
 	if slices.ContainsFunc(c.Tokens.FIDO2Devices, newDevice) {
 		s.log.Warn("tokens.fido2_devices changes at the next start")
+	}
+	if c.Authority != old.Authority {
+		s.log.Warn("authority changes at the next start")
 	}
 	if c.StateDir != "" && c.StateDir != old.StateDir || c.Socket != "" && c.Socket != old.Socket || c.Helper != old.Helper && s.options.helper == "" || c.Bus != old.Bus && s.options.bus == "" {
 		s.log.Warn("state_dir, socket, helper and bus change at the next start")

@@ -322,7 +322,7 @@ func TestBrokenMiddleStaysVisible(t *testing.T) {
 func TestRotation(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	const limit = 2000
-	l, err := open(path, clock(), limit)
+	l, err := OpenSize(path, clock(), limit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +330,7 @@ func TestRotation(t *testing.T) {
 		mustAppend(t, l, Entry{Action: "code", Object: fmt.Sprint(i), OK: true})
 		if i%7 == 0 { // restarts in between change nothing
 			_ = l.Close()
-			if l, err = open(path, clock(), limit); err != nil {
+			if l, err = OpenSize(path, clock(), limit); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -424,7 +424,7 @@ func TestBrokenClock(t *testing.T) {
 
 func TestConcurrent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
-	l, err := open(path, time.Now, 20_000)
+	l, err := OpenSize(path, time.Now, 20_000)
 	if err != nil {
 		t.Fatal(err)
 	}

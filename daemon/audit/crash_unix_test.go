@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	if path == "" {
 		os.Exit(m.Run())
 	}
-	l, err := open(path, time.Now, 30_000)
+	l, err := OpenSize(path, time.Now, 30_000)
 	for i := 0; err == nil; i++ {
 		if err = l.Append(Entry{Action: "code", Object: fmt.Sprint(i), OK: true, Sync: i%50 == 0}); err == nil && i == 0 {
 			fmt.Println("ready")

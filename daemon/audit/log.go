@@ -42,10 +42,11 @@ var errClosed = errors.New("audit log is closed")
 // kept and an entry (ActionDamaged) says so. Open looks at the end only, so that
 // it takes no longer for a long log; Check reads all of it.
 func Open(path string, now func() time.Time) (*Log, error) {
-	return open(path, now, MaxSize)
+	return OpenSize(path, now, MaxSize)
 }
 
-func open(path string, now func() time.Time, maxSize int64) (*Log, error) {
+// OpenSize is Open for a log whose files may grow to another size than MaxSize.
+func OpenSize(path string, now func() time.Time, maxSize int64) (*Log, error) {
 	l := &Log{path: path, now: now, max: maxSize}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -94,7 +94,7 @@ func TestAnswersOfABrokenDaemon(t *testing.T) {
 			socket, _ := babble(t, func(int, int) string { return c.say })
 			cl := client.New(socket)
 			defer cl.Close()
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			st, err := cl.Status(ctx)
 			if c.kind == "" {

@@ -18,13 +18,17 @@ import (
 // arguments and looks for the backend's method of the same name behind it.
 func TestClientReachesEveryMethod(t *testing.T) {
 	b := newBackend()
-	c := client.New(start(t, httpapi.Config{Backend: b}, local.Options{}))
+	c := client.New(start(t, httpapi.Config{Backend: b, Authority: b}, local.Options{}))
 	defer c.Close()
-	want := reflect.TypeFor[ipc.Backend]()
+	var names []string
+	for _, served := range []reflect.Type{reflect.TypeFor[ipc.Backend](), reflect.TypeFor[ipc.Authority]()} {
+		for i := range served.NumMethod() {
+			names = append(names, served.Method(i).Name)
+		}
+	}
 	cv := reflect.ValueOf(c)
 	const id = "a/b ?#%ü"
-	for i := range want.NumMethod() {
-		name := want.Method(i).Name
+	for _, name := range names {
 		if name == "Events" || name == "Agent" {
 			continue // streams, which TestClientEvents and TestAgentStream follow
 		}

@@ -13,14 +13,17 @@ import (
 // be written without a list of paths.
 type Access string
 
-// The levels of access. All but AccessPublic and AccessAdmin are about the
-// caller's own vault; AccessAdmin is about others' and needs an Admin.
+// The levels of access. All but AccessPublic, AccessRole and AccessAdmin are about
+// the caller's own vault. AccessRole is about an authority's users and fobs: which
+// role may do it the authority decides. AccessAdmin is about others' vaults and
+// needs an Admin.
 const (
 	AccessPublic Access = "public" // tells nothing of anybody
 	AccessRead   Access = "read"   // shows the caller's own things, no secret
 	AccessUse    Access = "use"    // makes a code, opens or locks the vault
 	AccessChange Access = "change" // changes accounts, tokens, recovery
 	AccessReveal Access = "reveal" // hands out a secret or a backup
+	AccessRole   Access = "role"
 	AccessAdmin  Access = "admin"
 )
 
@@ -55,6 +58,7 @@ type Route struct {
 	Request, Response reflect.Type
 
 	call    call
+	desk    deskCall // in place of call, of the authority's routes
 	stream  streamer
 	shape   *shape
 	secrets [][]byte // the fields of Request that are secrets, in quotes
@@ -83,7 +87,9 @@ const (
 const actions = "io.github.tokenbridge.tokend."
 
 // Routes returns the table of all routes, in the order of the documentation.
-func Routes() []Route { return slices.Concat(vaultRoutes(), backupRoutes(), grantRoutes()) }
+func Routes() []Route {
+	return slices.Concat(vaultRoutes(), backupRoutes(), grantRoutes(), authorityRoutes())
+}
 
 func vaultRoutes() []Route {
 	type b = ipc.Backend

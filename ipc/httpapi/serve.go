@@ -201,21 +201,28 @@ func (s *Server) lookup(method string, u *url.URL) (methods map[string]*Route, s
 	return own, ""
 }
 
-// byPattern finds the methods of a path with an {id} in it.
+// maxSegments is how many segments a path with an {id} in it has at most.
+const maxSegments = 4
+
+// byPattern finds the methods of a path with an {id} in it. The table has no two
+// patterns that fit one path.
 func (s *Server) byPattern(path string) (methods map[string]*Route, segment string) {
-	collection, rest, ok := strings.Cut(path, "/")
-	if !ok {
+	segments := strings.SplitN(path, "/", maxSegments+1)
+	if len(segments) > maxSegments {
 		return nil, ""
 	}
-	segment, action, ok := strings.Cut(rest, "/")
-	pattern := collection + "/{id}"
-	if ok {
-		pattern += "/" + action
+	for i := 1; i < len(segments); i++ {
+		segment := segments[i]
+		if segment == "" {
+			continue
+		}
+		segments[i] = "{id}"
+		if methods := s.routes[strings.Join(segments, "/")]; methods != nil {
+			return methods, segment
+		}
+		segments[i] = segment
 	}
-	if segment == "" {
-		return nil, ""
-	}
-	return s.routes[pattern], segment
+	return nil, ""
 }
 
 // maxID is the longest id, label or name in a path, in bytes.
@@ -436,7 +443,7 @@ func (x *exchange) log(status int, start time.Time) {
 			level = slog.LevelInfo
 		}
 	}
-	if status == 403 {
+	if status == 403 && (x.route == nil || x.route.Access != AccessRole) { // what is refused there is in the authority's audit chain
 		level = slog.LevelInfo
 	}
 	if status == 500 {

@@ -61,6 +61,9 @@ func (l Limits) withDefaults() Limits {
 // Config says what is served, to whom.
 type Config struct {
 	Backend ipc.Backend
+	// Authority is the authority that lives in the daemon. Nil stands for none: its
+	// routes answer ipc.ErrNoAuthority.
+	Authority ipc.Authority
 	// Authorize says whether p may use route r at all; its error goes to the
 	// caller. Nil stands for: everybody, and AccessAdmin for p.Admin only.
 	Authorize func(ctx context.Context, p ipc.Principal, r Route) error
@@ -126,6 +129,9 @@ func New(c Config) *Server {
 			r.shape, r.secrets = shapeOf(r.Request), secretFields(r.Request, nil)
 		} else {
 			r.shape = &shape{kind: isObject}
+		}
+		if r.desk != nil {
+			r.call = r.desk.at(c.Authority)
 		}
 		r.call = tidy(r.call, r.Response)
 		path := r.Path[len(prefix):]

@@ -66,8 +66,10 @@ func TestSecretFields(t *testing.T) {
 			continue
 		}
 		v := reflect.New(r.Request)
-		if f := v.Elem().FieldByName("Accounts"); f.IsValid() {
-			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+		for _, list := range []string{"Accounts", "Fobs"} {
+			if f := v.Elem().FieldByName(list); f.IsValid() {
+				f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+			}
 		}
 		if r.Request == reflect.TypeFor[ipc.InitRequest]() {
 			v.Elem().FieldByName("Enroll").Set(reflect.ValueOf(new(ipc.EnrollRequest)))

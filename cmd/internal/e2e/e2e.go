@@ -249,13 +249,18 @@ func (d *Daemon) Ctl(stdin string, args ...string) Result {
 
 // CtlContext is Ctl with a context whose end interrupts tokenctl, as Ctrl-C does.
 func (d *Daemon) CtlContext(ctx context.Context, stdin string, args ...string) Result {
+	return d.ctl(ctx, stdin, new(lockedBuffer), args...)
+}
+
+// ctl runs tokenctl; what it says can be read while it does.
+func (d *Daemon) ctl(ctx context.Context, stdin string, errOut *lockedBuffer, args ...string) Result {
 	cmd := exec.CommandContext(ctx, d.Programs.Path("tokenctl"), append([]string{"--socket", d.Socket}, args...)...)
 	cmd.Env = slices.Concat(os.Environ(), d.Programs.Env(), d.Env)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	cmd.Stdin = strings.NewReader(stdin)
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, errOut
 	start := time.Now()
 	err := cmd.Run()
 	r := Result{Args: args, Stdout: out.String(), Stderr: errOut.String(), Took: time.Since(start)}

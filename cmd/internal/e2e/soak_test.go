@@ -55,11 +55,10 @@ func TestSoak(t *testing.T) {
 	for n := range soakClients {
 		clients.Go(func() { s.client(n, stop) })
 	}
-	for n := range cycles {
+	// On a machine that does much else, the clients get less done meanwhile.
+	n := 0
+	for ; (n < cycles || n < 4*cycles && !s.enough(cycles)) && !t.Failed(); n++ {
 		s.cycle(n)
-		if t.Failed() {
-			break
-		}
 	}
 	close(stop)
 	clients.Wait()
@@ -71,14 +70,23 @@ func TestSoak(t *testing.T) {
 		unlocks += n
 		by += fmt.Sprintf(", %d by the %s", n, k.name())
 	}
-	t.Logf("%d cycles, %d restarts of a service that hung, %d codes, %d refusals, %d unlocks%s; %v before, %v after", cycles, s.hung, s.codes.Load(), s.refused.Load(), unlocks, by, before, after)
+	t.Logf("%d cycles, %d restarts of a service that hung, %d codes, %d refusals, %d unlocks%s; %v before, %v after", n, s.hung, s.codes.Load(), s.refused.Load(), unlocks, by, before, after)
 	after.flat(t, before)
-	if s.hung > 2+cycles/8 {
+	if s.hung > 2+n/8 {
 		t.Errorf("the service hung %d times", s.hung)
 	}
-	if s.codes.Load() < int64(cycles) || unlocks < int64(cycles)/10 {
+	if !s.enough(cycles) {
 		t.Error("too little happened for this to prove anything")
 	}
+}
+
+// enough says that the clients did enough for so many cycles to prove something.
+func (s *soak) enough(cycles int) bool {
+	unlocks := int64(0)
+	for i := range s.unlocks {
+		unlocks += s.unlocks[i].Load()
+	}
+	return s.codes.Load() >= int64(cycles) && unlocks >= int64(cycles)/10
 }
 
 // soak is a daemon with tokens that come and go.

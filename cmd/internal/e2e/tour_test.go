@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -65,6 +66,10 @@ func tour(t *testing.T, p Programs, dir string) {
 			e.Setenv("PATH", p.Dir+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Setenv("TOKEND_SOCKET", d.Socket)
 			e.Setenv("VAULT", filepath.Join(d.State, "users", strconv.Itoa(os.Getuid())))
+			e.Setenv("STATE", d.State)
+			for i := range 10 { // the seeds of fobs in the scripts
+				e.Setenv(fmt.Sprintf("S%d", i), fmt.Sprintf("313233343536373839303132333435363738393%d", i))
+			}
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("TMPDIR", e.WorkDir)
 			return nil

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// authorityDesk is what tokenctl needs of a daemon in which an authority lives:
+// ipc.Authority without the principal.
+type authorityDesk interface {
+	Authority(ctx context.Context) (ipc.AuthorityInfo, error)
+	CreateAuthority(ctx context.Context, r ipc.CreateAuthorityRequest) (ipc.AuthorityInfo, error)
+	EditAuthority(ctx context.Context, r ipc.EditAuthorityRequest) (ipc.AuthorityInfo, error)
+	AuthorityAudit(ctx context.Context, r ipc.AuditQuery) (ipc.AuditPage, error)
+
+	Users(ctx context.Context, q ipc.UserQuery) (ipc.UserPage, error)
+	User(ctx context.Context, id string) (ipc.User, error)
+	AddUser(ctx context.Context, r ipc.NewUser) (ipc.User, error)
+	EditUser(ctx context.Context, id string, r ipc.EditUserRequest) (ipc.User, error)
+	RemoveUser(ctx context.Context, id string, r ipc.RemoveUserRequest) (ipc.RemoveUserResult, error)
+
+	Fobs(ctx context.Context, q ipc.FobQuery) (ipc.FobPage, error)
+	Fob(ctx context.Context, id string) (ipc.Fob, error)
+	ImportFobs(ctx context.Context, r ipc.ImportFobsRequest) (ipc.ImportFobsResult, error)
+	AssignFob(ctx context.Context, id string, r ipc.AssignFobRequest) (ipc.Fob, error)
+	UnassignFob(ctx context.Context, id string, r ipc.UnassignFobRequest) (ipc.Fob, error)
+	EnableFob(ctx context.Context, id string) (ipc.Fob, error)
+	DisableFob(ctx context.Context, id string) (ipc.Fob, error)
+	LoseFob(ctx context.Context, id string) (ipc.Fob, error)
+	ReplaceFob(ctx context.Context, id string, r ipc.ReplaceFobRequest) (ipc.Fob, error)
+	ResyncFob(ctx context.Context, id string, r ipc.ResyncFobRequest) (ipc.Fob, error)
+	ResyncOwnFob(ctx context.Context, id string, r ipc.ResyncFobRequest) (ipc.Fob, error)
+	BurnFobs(ctx context.Context, r ipc.BurnFobsRequest) (ipc.BurnFobsResult, error)
+
+	Policy(ctx context.Context) (ipc.PolicyText, error)
+	SetPolicy(ctx context.Context, r ipc.SetPolicyRequest) (ipc.PolicyFindings, error)
+	CheckPolicy(ctx context.Context, r ipc.CheckPolicyRequest) (ipc.PolicyFindings, error)
+	ExplainPolicy(ctx context.Context, r ipc.ExplainPolicyRequest) (ipc.PolicyExplanation, error)
+
+	Verify(ctx context.Context, r ipc.VerifyRequest) (ipc.Verified, error)
+	VerifyAttended(ctx context.Context, r ipc.VerifyRequest) (ipc.AttendedVerdict, error)
+}
+
+const adminHelp = `Run the authority that lives in the daemon: whose users and fobs (hardware OTP
+tokens) it knows, what its policy says, and whether a passcode is right.
+
+An authority is made once, by root or by the owner of a user's own daemon, who
+may do everything. Others do what their role allows:
+
+  user       resyncs a fob of his own
+  verifier   asks whether passcodes are right ("admin verify --quiet")
+  helpdesk   sees users and fobs, verifies, resyncs, enables, disables fobs
+  admin      everything but administrators and owners
+  owner      everything
+
+Who is a user is known by his login on this machine: "admin user add --login".`
+
+func (c *cli) adminCommand() *cobra.Command {
+	cmd := group("admin", "Run an authority: users, fobs, policy, passcodes",
+		c.adminAuthorityCommand(), c.adminUserCommand(), c.adminFobCommand(), c.adminVerifyCommand(),
+		c.adminPolicyCommand(), c.adminAuditCommand())
+	cmd.Long = adminHelp
+	return cmd
+}
+
+// deskFail is fail with the advice that suits an authority.
+func deskFail(doing string, err error) error {
+	var e *ipc.Error
+	var f *failure
+	if err == nil || errors.As(err, &f) || !errors.As(err, &e) {
+		return fail(doing, err)
+	}
+	if hints := adviceAuthority(e); hints != nil {
+		return failWith(doing, err, hints...)
+	}
+	return fail(doing, err)
+}
+
+// aRole is a role as it was typed.
+func aRole(s string) (ipc.Role, error) {
+	r := ipc.Role(strings.ToLower(strings.TrimSpace(s)))
+	if !slices.Contains(allRoles(), r) {
+		return "", usage(fmt.Sprintf("there is no role %q", s), adviceRoles()...)
+	}
+	return r, nil
+}
+
+// allRoles are the roles, the least first.
+func allRoles() []ipc.Role {
+	return []ipc.Role{ipc.RoleUser, ipc.RoleVerifier, ipc.RoleHelpdesk, ipc.RoleAdmin, ipc.RoleOwner}
+}
+
+// words joins names of any kind; a dash where there are none.
+func words[S ~string](names []S) string {
+	all := make([]string, len(names))
+	for i, n := range names {
+		all[i] = string(n)
+	}
+	return orDash(strings.Join(all, ", "))
+}
+
+// answer shows a document: as JSON, or as words for people.
+func (c *cli) answer(doc any, people func()) error {
+	if c.json {
+		return c.printJSON(doc)
+	}
+	people()
+	return nil
+}

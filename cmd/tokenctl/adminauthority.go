@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+func (c *cli) adminAuthorityCommand() *cobra.Command {
+	return group("authority", "Make the authority, and see or change what it says of itself",
+		c.authorityCreateCommand(), c.authorityShowCommand(), c.authorityEditCommand())
+}
+
+const authorityCreateHelp = `Make an authority in the daemon, with a new key and a policy to begin with:
+
+  no-sms-no-calls   fobs and security keys, else another device, else a bypass
+                    code; never a text message or a call (as it is if not told)
+  fob-only          fobs, and nothing else
+  open              whatever a user has
+
+Its registry lies in the daemon's state folder, and is sealed: keep the key apart
+from copies of it, for without the key nobody opens them. docs/authority.md says
+where the key can come from, and what each way protects.`
+
+func (c *cli) authorityCreateCommand() *cobra.Command {
+	var r ipc.CreateAuthorityRequest
+	cmd := &cobra.Command{
+		Use: "create NAME", Short: "Make an authority in the daemon", Long: authorityCreateHelp, Args: named(1, "NAME"),
+		Example: "  tokenctl admin authority create \"Example Ltd\" --contact \"IT, +41 44 000 00 00\"",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r.Name = args[0]
+			info, err := c.daemon().CreateAuthority(cmd.Context(), r)
+			if err != nil {
+				return deskFail("make the authority", err)
+			}
+			return c.answer(info, func() {
+				c.showPairs(c.authorityTable(info))
+				c.warn(info.Warnings)
+				for _, line := range adviceCreated() {
+					c.say("%s", line)
+				}
+			})
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&r.Preset, "preset", "", "the `POLICY` to begin with: no-sms-no-calls, fob-only or open")
+	fl.StringVar(&r.Contact, "contact", "", "whom people turn to: a name, a number or an address (`TEXT`)")
+	fl.StringVar(&r.Portal, "portal", "", "the https `ADDRESS` of a page for them")
+	return cmd
+}
+
+func (c *cli) authorityTable(a ipc.AuthorityInfo) *table {
+	t := &table{head: []string{"", ""}, flexible: 1}
+	t.add("authority", a.Name)
+	t.add("id", a.ID)
+	t.add("contact", orDash(a.Contact))
+	t.add("portal", orDash(a.Portal))
+	t.add("made", ago(c.now(), a.Created))
+	t.add("key", keySourceText(a.KeySource))
+	t.add("registry", fmt.Sprintf("%d KiB", (a.Size+1023)/1024))
+	t.add("policy", a.Policy)
+	t.add("your roles", words(a.Roles))
+	return t
+}
+
+// keySourceText says where the registry's key comes from.
+func keySourceText(s string) string {
+	switch s {
+	case "key-file":
+		return "a file in the daemon's state folder"
+	case "credential":
+		return "a credential of systemd"
+	}
+	return s
+}
+
+func (c *cli) authorityShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "show", Short: "Show what the authority says of itself, and your roles", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			info, err := c.daemon().Authority(cmd.Context())
+			if err != nil {
+				return deskFail("show the authority", err)
+			}
+			return c.answer(info, func() {
+				c.showPairs(c.authorityTable(info))
+				c.warn(info.Warnings)
+			})
+		},
+	}
+}
+
+func (c *cli) authorityEditCommand() *cobra.Command {
+	var name, contact, portal string
+	cmd := &cobra.Command{
+		Use: "edit", Short: "Change the authority's name, contact or portal", Args: noArgs,
+		Long: `Change what the authority says of itself. The contact that refusals name is in
+the policy: "tokenctl admin policy show".`,
+		Example: "  tokenctl admin authority edit --contact \"IT, room 4.12\"",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var r ipc.EditAuthorityRequest
+			n := 0
+			for flag, to := range map[string]**string{"name": &r.Name, "contact": &r.Contact, "portal": &r.Portal} {
+				if f := cmd.Flags().Lookup(flag); f.Changed {
+					value := f.Value.String()
+					*to = &value
+					n++
+				}
+			}
+			if n == 0 {
+				return usage("nothing to change was given", adviceHelp(cmd.CommandPath())...)
+			}
+			info, err := c.daemon().EditAuthority(cmd.Context(), r)
+			if err != nil {
+				return deskFail("change the authority", err)
+			}
+			return c.answer(info, func() { c.showPairs(c.authorityTable(info)) })
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&name, "name", "", "another `NAME`")
+	fl.StringVar(&contact, "contact", "", "another contact (`TEXT`)")
+	fl.StringVar(&portal, "portal", "", "another https `ADDRESS`; empty is none")
+	return cmd
+}
+
+// authorityText is the authority that lives in the daemon, in the status.
+func authorityText(a ipc.AuthorityState) string {
+	if a.Problem != nil {
+		return "cannot be used: " + a.Problem.Message
+	}
+	s := a.Name
+	switch {
+	case a.User != "":
+		s += ", which knows you as " + a.User + " (" + words(a.Roles) + ")"
+	case len(a.Roles) > 0:
+		s += " (" + words(a.Roles) + ")"
+	}
+	if a.Local {
+		s += "; local authority: policy is advisory"
+	}
+	return s
+}

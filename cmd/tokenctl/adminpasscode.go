@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// passcodes gets what a fob showed: from the file that flag names, or, a question
+// each, from the terminal, where they are shown as they are typed: each is good
+// for one use, and a fob that is a keyboard ends it with Enter.
+func (c *cli) passcodes(ctx context.Context, path string, questions ...string) (ipc.Secret, error) {
+	const flag = "--passcode-file"
+	if path != "" && (path != "-" || !c.canAsk()) {
+		b, err := c.readInput(ctx, flag, path, maxSecretFile)
+		b = bytes.TrimRight(b, "\x00") // pam_exec ends it with one
+		if err == nil && len(bytes.TrimSpace(b)) == 0 {
+			err = usage("the file given with "+flag+" is empty", adviceFilesOnly()...)
+		}
+		return b, err
+	}
+	var all ipc.Secret
+	for _, q := range questions {
+		one, err := c.ask(ctx, q, "", flag+" FILE")
+		if err == nil && one == "" {
+			err = cancelled("cancelled: nothing was typed")
+		}
+		if err != nil {
+			all.Wipe()
+			return nil, err
+		}
+		if len(all) > 0 {
+			all = append(all, ' ')
+		}
+		all = append(all, one...)
+	}
+	return all, nil
+}
+
+const verifyHelp = `Ask whether a passcode is a user's, and use it up. It is asked for, or read from
+a file; a fob that is a keyboard can type it.
+
+As one of the helpdesk you are told which fob it was, or why not: wrong, used
+before, of a fob that is lost or disabled, or not looked at after too many wrong
+ones. In that case two passcodes in a row, "123456 654321", prove the fob at
+once.
+
+--quiet asks as a service does, and is told yes or no: the exit code is 0, or 16
+whatever was wrong. That is all that the role verifier may do. For PAM, give
+"--passcode-file -": docs/authority.md has an example.`
+
+func (c *cli) adminVerifyCommand() *cobra.Command {
+	var file, service string
+	var quiet bool
+	cmd := &cobra.Command{
+		Use: "verify USER", Short: "Ask whether a passcode is a user's", Long: verifyHelp, Args: named(1, "USER"),
+		Example: "  tokenctl admin verify alice\n  tokenctl admin verify alice --quiet --service vpn --passcode-file -",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			doing := "verify the passcode of " + args[0]
+			p, err := c.passcodes(cmd.Context(), file, "Passcode of "+args[0])
+			if err != nil {
+				return fail(doing, err)
+			}
+			defer p.Wipe()
+			r := ipc.VerifyRequest{User: args[0], Service: service, Passcode: p}
+			if quiet {
+				if r.Service == "" {
+					r.Service = "tokenctl"
+				}
+				v, err := c.daemon().Verify(cmd.Context(), r)
+				if err != nil {
+					return deskFail(doing, err)
+				}
+				return c.answer(v, func() { c.say("accepted") })
+			}
+			v, err := c.daemon().VerifyAttended(cmd.Context(), r)
+			if err != nil {
+				return failWith(doing, err, adviceAttended(err)...)
+			}
+			return c.answer(v, func() { c.say("accepted: fob %s", clean(v.Serial)) })
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&file, "passcode-file", "", "read the passcode from `FILE` (- is standard input)")
+	fl.StringVar(&service, "service", "", "what asks: failures are counted by `NAME` and user")
+	fl.BoolVar(&quiet, "quiet", false, "be told yes or no, and nothing else, as a service is")
+	return cmd
+}
+
+const resyncHelp = `Find a fob whose counter or clock went astray, as when its button was pressed
+many times in a pocket: by two passcodes in a row, looked for within 1,000 steps.
+Only with the person before you: whoever he says to be, you answer for it. It
+can be tried five times a day, and lifts the fob's throttle.
+
+--own is for a fob of your own, and takes three passcodes.`
+
+func (c *cli) fobResyncCommand() *cobra.Command {
+	var file, user string
+	var own bool
+	cmd := &cobra.Command{
+		Use: "resync SERIAL", Short: "Find a fob again by passcodes in a row", Long: resyncHelp, Args: named(1, "SERIAL"),
+		Example: "  tokenctl admin fob resync 10001",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			doing := "resync fob " + args[0]
+			questions := []string{"Passcode", "The next passcode"}
+			if own {
+				questions = append(questions, "And the next")
+			}
+			p, err := c.passcodes(cmd.Context(), file, questions...)
+			if err != nil {
+				return fail(doing, err)
+			}
+			defer p.Wipe()
+			call := c.daemon().ResyncFob
+			if own {
+				call = c.daemon().ResyncOwnFob
+			}
+			f, err := call(cmd.Context(), args[0], ipc.ResyncFobRequest{User: user, Passcodes: p})
+			if err != nil {
+				return failWith(doing, err, adviceResync(err, own)...)
+			}
+			return c.sayFob(f)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&file, "passcode-file", "", "read the passcodes, with blanks between, from `FILE` (- is standard input)")
+	fl.StringVar(&user, "user", "", "only if the fob is this `USER`'s")
+	fl.BoolVar(&own, "own", false, "it is your own fob: three passcodes")
+	return cmd
+}
+
+const burnHelp = `Use up passcodes that may have been accepted already. When the machine was set
+back to a snapshot, or the registry to an old copy, it has forgotten which were
+used since, and would accept them once more.
+
+Fobs by time are raised to now. Of a fob by counter the next --margin passcodes
+are skipped, and of Yubico OTP as many times of being plugged in: give more than
+were used since the copy was made. Who did not use his fob meanwhile is refused
+until he has pressed it as often, or until a resync.`
+
+func (c *cli) fobBurnCommand() *cobra.Command {
+	var r ipc.BurnFobsRequest
+	var all, yes bool
+	cmd := &cobra.Command{
+		Use: "burn [SERIAL]", Short: "Use up passcodes after the registry was set back", Long: burnHelp, Args: named(0, "SERIAL"),
+		Example: "  tokenctl admin fob burn --all --margin 20",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if all == (len(args) > 0) {
+				return usage("which fobs? give a SERIAL, or --all", adviceHelp(cmd.CommandPath())...)
+			}
+			doing, what := "burn passcodes", "of all fobs"
+			if len(args) > 0 {
+				r.Serial, what = args[0], "of fob "+args[0]
+			}
+			if !yes {
+				question := fmt.Sprintf("Use up the next %s %s?", plural(int(min(r.Margin, 1<<20)), "passcode"), what)
+				if err := c.confirm(cmd.Context(), question, "--yes"); err != nil {
+					return fail(doing, err)
+				}
+			}
+			res, err := c.daemon().BurnFobs(cmd.Context(), r)
+			if err != nil {
+				return deskFail(doing, err)
+			}
+			return c.answer(res, func() { c.say("raised %s", plural(res.Raised, "fob")) })
+		},
+	}
+	fl := cmd.Flags()
+	fl.Uint64Var(&r.Margin, "margin", 10, "how many passcodes are skipped, up to 1000 (`N`)")
+	fl.BoolVar(&all, "all", false, "of all fobs")
+	fl.BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}

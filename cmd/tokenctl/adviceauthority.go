@@ -1,0 +1,179 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/tokenbridge/tokend/cmd/tokenctl/seeds"
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// Advice about authorities. Messages say facts; what follows here says what to do
+// about them.
+
+// adviceAuthority is what helps with an error of an authority's; nil where the
+// kind's own advice does.
+func adviceAuthority(e *ipc.Error) []string {
+	switch e.Kind {
+	case ipc.NotFound:
+		switch {
+		case strings.HasPrefix(e.Message, "no authority"):
+			return []string{"make one, as root or as the owner of your own daemon: `tokenctl admin authority create NAME`",
+				"if there is one, it does not know you as a user, or another daemon has it: ask its administrator, or see --socket PATH"}
+		case strings.Contains(e.Message, "fob"):
+			return []string{"nothing was changed; see which there are: `tokenctl admin fob list`"}
+		}
+		return []string{"nothing was changed; see who there is: `tokenctl admin user list`"}
+	case ipc.NotAuthorized:
+		return []string{"nothing was changed; which roles you have: `tokenctl status`",
+			"an administrator can give you another, and for administrators and owners an owner: `tokenctl admin user role USER ROLE`"}
+	case ipc.AlreadyExists:
+		if strings.Contains(e.Message, "fob") {
+			return []string{"nothing was changed; see whose it is: `tokenctl admin fob show SERIAL`"}
+		}
+		return []string{"nothing was changed; see what is there: `tokenctl admin authority show`, `tokenctl admin user list`"}
+	case ipc.Conflict:
+		return []string{"nothing was changed; see how it is: `tokenctl admin fob show SERIAL`, `tokenctl admin user show USER`"}
+	case ipc.PasscodeInvalid:
+		return []string{"nothing was accepted; use the passcode that the fob shows now, once",
+			"why it was not, the helpdesk is told: without --quiet"}
+	case ipc.PasscodeReused:
+		return []string{"nothing was accepted; wait for the fob's next passcode, or press its button again: each is good for one use"}
+	case ipc.Throttled:
+		return []string{"single passcodes are not looked at for " + waitText(e.RetryAfter) + " more; wait, or prove the fob at once",
+			"by two passcodes in a row, with a blank between: \"123456 654321\""}
+	}
+	return nil
+}
+
+func adviceRoles() []string {
+	return []string{"roles: user, verifier, helpdesk, admin, owner; what each may do: `tokenctl admin --help`"}
+}
+
+// adviceCreated is what to do once there is an authority.
+func adviceCreated() []string {
+	return []string{
+		"next: tokenctl admin fob import FILE, tokenctl admin user add USER, tokenctl admin fob assign SERIAL USER",
+		"copy the key to a safe place, apart from backups of the registry: docs/authority.md",
+	}
+}
+
+func adviceUnassign(serial string) []string {
+	return []string{"say from whom: `tokenctl admin fob unassign " + quoted(serial) + " USER`, or --all"}
+}
+
+// adviceResync is about a resync that failed.
+func adviceResync(err error, own bool) []string {
+	var e *ipc.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	switch e.Kind {
+	case ipc.PasscodeInvalid:
+		return []string{"nothing was changed but the number of tries, five a day; give " + either(own, "three", "two") + " passcodes that follow one another, none left out",
+			"if that fails again, it is another fob, or broken: give him another with `tokenctl admin fob replace SERIAL WITH`"}
+	case ipc.Throttled:
+		return []string{"nothing was changed; tomorrow it can be tried again, or give him another fob: `tokenctl admin fob replace SERIAL WITH`"}
+	}
+	return adviceAuthority(e)
+}
+
+func advicePolicyFile() []string {
+	return []string{"begin with the one in force: `tokenctl admin policy show`"}
+}
+
+// advicePolicySet is about a policy that was refused.
+func advicePolicySet(path string) []string {
+	return []string{"the policy in force stays; what mends it: `tokenctl admin policy check " + quoted(path) + "`"}
+}
+
+func adviceChainBroken() []string {
+	return []string{"entries were changed or lost after they were written; what stands before that place is whole",
+		"compare with a copy kept elsewhere; users and fobs are not affected"}
+}
+
+// adviceFobApply is how a plan is carried out.
+func adviceFobApply(command string) string { return "to import them: " + command + " --apply" }
+
+// adviceFobType is about a file that does not tell counter from time.
+func adviceFobType() []string {
+	return []string{"nothing was changed; their maker's paper says which: --type hotp (by counter, a button is pressed) or --type totp (by time)"}
+}
+
+// adviceFobRows is about rows of an import that came to nothing.
+func adviceFobRows() []string {
+	return []string{"mend the rows above and repeat: what is in already stays as it is"}
+}
+
+// adviceFobsIn is what to do once fobs are in the registry.
+func adviceFobsIn(path string) []string {
+	lines := []string{"give them to people: tokenctl admin fob assign SERIAL USER"}
+	if path != "" {
+		lines = append(lines, "the file holds the seeds: keep it under lock and key, off this machine, or destroy it: "+path)
+	}
+	return lines
+}
+
+// adviceSeeds is what helps with a seed file that could not be read.
+func adviceSeeds(kind seeds.Kind) []string {
+	switch kind {
+	case seeds.WrongKey:
+		return []string{"nothing was changed; it is the key or passphrase that the maker sent apart from the file"}
+	case seeds.KeyNeeded:
+		return adviceNoTerminal("--key-file FILE, or --password-file FILE for a passphrase")
+	case seeds.Damaged:
+		return []string{"nothing was changed; copy the file again, whole, or have the maker send it once more"}
+	case seeds.NewerVersion:
+		return []string{"nothing was changed; install a newer tokend, or have the maker send an older format"}
+	case seeds.Packed:
+		return []string{"nothing was changed; unpack or decrypt it with the program that its maker names, then repeat"}
+	case seeds.TooLarge, seeds.TooCostly:
+		return []string{"nothing was changed; have it sent in smaller parts, or as docs/fobs.md has it"}
+	case seeds.WebPage:
+		return []string{"nothing was changed; the download saved a page, perhaps of a login, in place of the file"}
+	}
+	return []string{"nothing was changed; docs/fobs.md says which files are read, and how a plain CSV looks"}
+}
+
+// adviceSeedKey says which flag the other kind of key is given with.
+func adviceSeedKey(passphrase bool) []string {
+	if passphrase {
+		return []string{"nothing was changed; give it with --password-file FILE"}
+	}
+	return []string{"nothing was changed; give it with --key-file FILE"}
+}
+
+// adviceFobBroken is about an import that ended in its middle.
+func adviceFobBroken(added int) []string {
+	return []string{plural(added, "fob") + " of it are in, and stay; repeat the command when that is mended: what is in already is left as it is"}
+}
+
+// adviceAttended is about a passcode that was not accepted, for a helper who is
+// told why.
+func adviceAttended(err error) []string {
+	var e *ipc.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	if e.Kind != ipc.PasscodeInvalid || len(e.Items) == 0 {
+		return adviceAuthority(e)
+	}
+	switch e.Items[0].Reason {
+	case "unknown-user":
+		return []string{"nothing was accepted; see who there is: `tokenctl admin user list`"}
+	case "disabled-user":
+		return []string{"nothing was accepted; if he may come back: `tokenctl admin user edit USER --enable`"}
+	case "no-fob", "unassigned", "unfit":
+		return []string{"nothing was accepted; see which fobs he has, and compare with the number on the one in his hand: `tokenctl admin user show USER`"}
+	case "lost", "disabled":
+		return []string{"nothing was accepted; if it is in his hand: `tokenctl admin fob enable SERIAL`, else give him another: `tokenctl admin fob replace SERIAL WITH`"}
+	case "expired":
+		return []string{"nothing was accepted; give him another: `tokenctl admin fob replace SERIAL WITH`"}
+	case "unreadable":
+		return []string{"nothing was accepted, and it counts as no failure; type what the fob shows, and nothing else"}
+	case "wrong":
+		return []string{"nothing was accepted; compare the number on the fob with `tokenctl admin user show USER`, and take its next passcode",
+			"if that is wrong, too, it may have gone astray: with the person before you, `tokenctl admin fob resync SERIAL`"}
+	}
+	return adviceAuthority(e)
+}

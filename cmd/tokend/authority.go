@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+
+	"github.com/tokenbridge/tokend/daemon/authority/desk"
+	"github.com/tokenbridge/tokend/daemon/authority/store"
+)
+
+// The places where the authority key can be.
+const (
+	keyInFile       = "file"
+	keyInCredential = "credential"
+)
+
+// authorityDir is the authority's folder in the state folder.
+const authorityDir = "authority"
+
+func (a authorityKey) check() error {
+	switch a.Key {
+	case keyInFile:
+	case keyInCredential:
+		if a.KeyFile != "" {
+			return errors.New("authority.key_file is for the key \"file\" alone")
+		}
+	default:
+		return fmt.Errorf("authority.key must be file or credential, not %q", a.Key)
+	}
+	if a.KeyFile != "" && !filepath.IsAbs(a.KeyFile) {
+		return errors.New("authority.key_file must be an absolute path")
+	}
+	return nil
+}
+
+// newDesk is where the authority is spoken to, if there is one; it is not open yet.
+func (s *service) newDesk() *desk.Desk {
+	c := desk.Config{Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, Log: s.log}
+	switch a := s.config.Authority; {
+	case a.Key == keyInCredential:
+		c.Key = store.Credential(os.Getenv("CREDENTIALS_DIRECTORY"))
+	case a.KeyFile != "":
+		c.Key = store.KeyFile(a.KeyFile)
+	}
+	return desk.New(c)
+}
+
+// loginOf is the login name of a uid; empty where it has none.
+func loginOf(uid string) string {
+	u, err := user.LookupId(uid)
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}

@@ -1,0 +1,36 @@
+package daemon
+
+import "github.com/tokenbridge/tokend/ipc"
+
+// AuthorityReporter tells callers of the authority that lives in this daemon, each
+// as much as is his business.
+type AuthorityReporter interface {
+	// State is nil for who has nothing to do with it, and where there is none.
+	State(p ipc.Principal) *ipc.AuthorityState
+	// Findings are for who can mend what is wrong.
+	Findings(p ipc.Principal) []ipc.Finding
+}
+
+// authority is what p is told of the authority, nil if nothing.
+func (d *Daemon) authority(p ipc.Principal) *ipc.AuthorityState {
+	if d.cfg.Authority == nil {
+		return nil
+	}
+	return d.cfg.Authority.State(p)
+}
+
+// authorityTrouble is what is wrong with the authority, for those whom it
+// concerns; empty if nothing is.
+func (d *Daemon) authorityTrouble(p ipc.Principal) string {
+	if a := d.authority(p); a != nil && a.Problem != nil {
+		return "the authority cannot be used: " + a.Problem.Message
+	}
+	return ""
+}
+
+// authority is about the authority, where the caller can mend it.
+func (c *checkup) authority() {
+	if a := c.u.d.cfg.Authority; a != nil {
+		c.list = append(c.list, a.Findings(c.p)...)
+	}
+}

@@ -1,0 +1,171 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/tokenbridge/tokend/daemon/authority"
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// strangersWait is how long after his login was looked up a caller who is no user
+// is told that there is no authority, so that it takes as long where there is one.
+const strangersWait = 20 * time.Millisecond
+
+// caller is somebody who has to do with the authority.
+type caller struct {
+	*office
+	// by is what the audit calls him: his id, or else his uid.
+	by string
+	// user is who he is to the authority; empty for an administrator of the daemon
+	// who is none of its users.
+	user authority.User
+	// root says that he administers the daemon, which is as good as being an owner.
+	root bool
+}
+
+// The ranks, by which it is known who may change whom.
+const (
+	rankUser = iota
+	rankVerifier
+	rankHelpdesk
+	rankAdmin
+	rankOwner
+)
+
+func rankOf(roles []authority.Role) int {
+	ranks := []authority.Role{authority.RoleUser, authority.RoleVerifier, authority.RoleHelpdesk, authority.RoleAdmin, authority.RoleOwner}
+	best := rankUser
+	for _, r := range roles {
+		best = max(best, slices.Index(ranks, r))
+	}
+	return best
+}
+
+func (c *caller) rank() int {
+	if c.root {
+		return rankOwner
+	}
+	return rankOf(c.user.Roles)
+}
+
+func (c *caller) roles() []authority.Role {
+	if c.root && !slices.Contains(c.user.Roles, authority.RoleOwner) {
+		return append(slices.Clone(c.user.Roles), authority.RoleOwner)
+	}
+	return c.user.Roles
+}
+
+// enter says who calls. To whoever is no user, and to everybody where there is no
+// authority, it answers alike.
+func (d *Desk) enter(ctx context.Context, p ipc.Principal) (*caller, error) {
+	login := d.cfg.Login(p.UID)
+	begun := d.cfg.Now()
+	c, err := d.recognise(p, login)
+	if c != nil || err != nil {
+		return c, err
+	}
+	if !p.Admin {
+		if err := d.cfg.Wait(ctx, strangersWait-min(max(0, d.cfg.Now().Sub(begun)), strangersWait)); err != nil {
+			return nil, failed(err)
+		}
+	}
+	return nil, ipc.ErrNoAuthority()
+}
+
+// recognise returns nothing for a stranger, and where there is no authority.
+func (d *Desk) recognise(p ipc.Principal, login string) (*caller, error) {
+	d.mu.Lock()
+	if p.Admin {
+		d.tryOpen()
+	}
+	o, problem, closed := d.office, d.problem, d.closed
+	d.mu.Unlock()
+	switch {
+	case closed:
+		return nil, ipc.Errorf(ipc.Cancelled, "the daemon is stopping")
+	case o == nil && problem != nil && p.Admin:
+		return nil, failed(problem)
+	case o == nil:
+		return nil, nil
+	}
+	c := &caller{office: o, by: "uid " + p.UID, root: p.Admin}
+	if login == "" {
+		return c.unlessStranger(), nil
+	}
+	u, err := o.authority.UserByLogin(login)
+	var missing *authority.Error
+	switch {
+	case err == nil && !u.Disabled:
+		c.user, c.by = u, u.ID
+	case err != nil && !errors.As(err, &missing) && p.Admin:
+		return nil, d.failed(err)
+	}
+	return c.unlessStranger(), nil
+}
+
+func (c *caller) unlessStranger() *caller {
+	if !c.root && c.user.ID == "" {
+		return nil
+	}
+	return c
+}
+
+// require returns the caller if his role is one of these, or if he administers
+// the daemon. What he wanted to do goes into the audit where it is not.
+func (d *Desk) require(ctx context.Context, p ipc.Principal, action string, roles ...authority.Role) (*caller, error) {
+	c, err := d.enter(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range c.roles() {
+		if slices.Contains(roles, r) || r == authority.RoleOwner {
+			return c, nil
+		}
+	}
+	return nil, c.refused(action, "your role at the authority does not allow this")
+}
+
+// refused notes what was not allowed, and says so.
+func (c *caller) refused(action, message string) error {
+	c.chain.Audit(authority.Entry{Kind: action, By: c.by, Detail: string(ipc.NotAuthorized)})
+	return ipc.Errorf(ipc.NotAuthorized, "%s", message)
+}
+
+// mayChange says whether the caller may change somebody, or his fobs: owners
+// everybody, others those who can do less than an administrator, and than
+// themselves. So nobody makes himself an owner by way of an owner's login or fob.
+func (c *caller) mayChange(action string, who authority.User) error {
+	if rank := rankOf(who.Roles); c.rank() < rankOwner && (rank >= rankAdmin || rank >= c.rank()) {
+		return c.refused(action, "your role at the authority does not allow this for a user of such a role")
+	}
+	return nil
+}
+
+// mayGrant says whether the caller may give or take roles.
+func (c *caller) mayGrant(action string, roles []authority.Role) error {
+	if c.rank() < rankOwner && rankOf(roles) >= rankAdmin {
+		return c.refused(action, "only an owner gives the roles of administrators and owners")
+	}
+	return nil
+}
+
+// mayTouch says whether the caller may change a fob, by whose it is.
+func (c *caller) mayTouch(action, serial string) error {
+	f, err := c.authority.Fob(serial)
+	if err != nil {
+		return err
+	}
+	for _, u := range f.Users {
+		who, err := c.authority.User(u.ID)
+		if err != nil {
+			return err
+		}
+		if err := c.mayChange(action, who); err != nil {
+			return err
+		}
+	}
+	return nil
+}

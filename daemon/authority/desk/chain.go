@@ -1,0 +1,172 @@
+package desk
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tokenbridge/tokend/daemon/audit"
+	"github.com/tokenbridge/tokend/daemon/authority"
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// chainSize is how large a file of the chain may grow, in bytes: some 50,000
+// entries, and as many again in the file before.
+const chainSize = 16 << 20
+
+// maxKinds is how many kinds of failures a minute are told apart. Of each the
+// first is an entry, and at the end how many followed: so that nobody pushes older
+// entries out of the chain by failing often.
+const maxKinds = 256
+
+// chain is the authority's audit log. It is an authority.Auditor.
+type chain struct {
+	log  *audit.Log
+	now  func() time.Time
+	tell *slog.Logger
+
+	mu     sync.Mutex
+	since  time.Time
+	counts map[failure]int
+	err    error // of the last entry
+}
+
+// failure is a kind of failure.
+type failure struct{ action, by, user, fob, service, reason string }
+
+func openChain(path string, now func() time.Time, tell *slog.Logger) (*chain, error) {
+	log, err := audit.OpenSize(path, now, chainSize)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the authority's audit log: %w", err)
+	}
+	return &chain{log: log, now: now, tell: tell, counts: map[failure]int{}}, nil
+}
+
+// Audit implements authority.Auditor.
+func (c *chain) Audit(e authority.Entry) {
+	if !e.OK && !c.first(e) {
+		return
+	}
+	c.append(entry(e))
+}
+
+// entry is what stands in the log: the object is the fob, or else the user.
+func entry(e authority.Entry) audit.Entry {
+	out := audit.Entry{Action: e.Kind, By: e.By, Object: e.Fob, OK: e.OK, Sync: e.Kind != actVerify}
+	var words []string
+	switch {
+	case e.Fob == "":
+		out.Object = e.User
+	case e.User != "":
+		words = append(words, "user="+e.User)
+	}
+	if e.Service != "" {
+		words = append(words, "service="+short(e.Service))
+	}
+	if e.Detail != "" {
+		words = append(words, e.Detail)
+	}
+	out.Detail = strings.Join(words, " ")
+	return out
+}
+
+// short bounds what a caller calls his service.
+func short(s string) string { return s[:min(len(s), 64)] }
+
+// first says whether a failure is the first of its kind since the last flush, and
+// counts it.
+func (c *chain) first(e authority.Entry) bool {
+	c.mu.Lock()
+	due := c.now().Sub(c.since).Abs() >= flushEvery
+	c.mu.Unlock()
+	if due {
+		c.flush()
+	}
+	k := failure{e.Kind, e.By, e.User, e.Fob, short(e.Service), e.Detail}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.counts[k]; !known && len(c.counts) >= maxKinds {
+		k = failure{action: e.Kind, reason: "others"}
+	}
+	c.counts[k]++
+	return c.counts[k] == 1
+}
+
+// flush writes how many failures there were beyond the first of each kind.
+func (c *chain) flush() {
+	c.mu.Lock()
+	counts := c.counts
+	c.counts, c.since = map[failure]int{}, c.now()
+	c.mu.Unlock()
+	for k, n := range counts {
+		if n > 1 {
+			c.append(entry(authority.Entry{Kind: k.action, By: k.by, User: k.user, Fob: k.fob, Service: k.service,
+				Detail: fmt.Sprintf("%s repeated=%d", k.reason, n-1)}))
+		}
+	}
+}
+
+// note writes what the daemon itself did.
+func (c *chain) note(action, detail string) {
+	c.append(audit.Entry{Action: action, By: "tokend", OK: true, Detail: detail})
+}
+
+func (c *chain) append(e audit.Entry) {
+	err := c.log.Append(e)
+	c.mu.Lock()
+	was := c.err
+	c.err = err
+	c.mu.Unlock()
+	if err != nil && was == nil { // once, not for every passcode
+		c.tell.Error("cannot write the authority's audit log", "err", err)
+	}
+}
+
+// problem is what is wrong with the chain, in words; empty if nothing is.
+func (c *chain) problem() (string, error) {
+	c.mu.Lock()
+	err := c.err
+	c.mu.Unlock()
+	if err != nil {
+		return "the log cannot be written", nil
+	}
+	r, err := c.log.Check()
+	if err != nil {
+		return "", fmt.Errorf("cannot read the authority's audit log: %w", err)
+	}
+	return r.Problem(), nil
+}
+
+// page is the entries after a number.
+func (c *chain) page(after uint64, limit int) (ipc.AuditPage, error) {
+	entries, err := c.log.Read()
+	if err != nil && !errors.Is(err, audit.ErrBroken) {
+		return ipc.AuditPage{}, fmt.Errorf("cannot read the authority's audit log: %w", err)
+	}
+	out := ipc.AuditPage{Version: ipc.Version, Entries: []ipc.AuditEntry{}}
+	for _, e := range entries {
+		if e.Seq <= after {
+			continue
+		}
+		if len(out.Entries) == limit {
+			out.More = true
+			break
+		}
+		out.Entries = append(out.Entries, ipc.AuditEntry{
+			Seq: e.Seq, Time: wireTime(e.Time), Action: e.Action, Object: e.Object, By: e.By, OK: e.OK, Detail: e.Detail, Hash: e.Hash,
+		})
+	}
+	if out.Problem, err = c.problem(); err != nil {
+		return ipc.AuditPage{}, err
+	}
+	out.Intact = out.Problem == ""
+	return out, nil
+}
+
+func (c *chain) close() error {
+	c.flush()
+	return c.log.Close()
+}

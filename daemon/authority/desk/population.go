@@ -1,0 +1,71 @@
+package desk
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/tokenbridge/tokend/daemon/authority"
+	"github.com/tokenbridge/tokend/daemon/authority/fob"
+	"github.com/tokenbridge/tokend/daemon/authority/policy"
+)
+
+// population is the authority's users, for a policy to be checked with. It is a
+// policy.Population.
+type population struct {
+	ctx       context.Context // of the one check that it is made for
+	authority *authority.Authority
+	now       time.Time
+}
+
+// Members implements [policy.Population]. Users who are disabled are left out:
+// nothing brings them back, and nothing is to.
+func (p *population) Members() iter.Seq2[policy.Member, error] {
+	return func(yield func(policy.Member, error) bool) {
+		for after := ""; ; {
+			if err := p.ctx.Err(); err != nil {
+				yield(policy.Member{}, err)
+				return
+			}
+			page, err := p.authority.Users(authority.UserQuery{After: after})
+			if err != nil {
+				yield(policy.Member{}, err)
+				return
+			}
+			for _, u := range page.Users {
+				if !u.Disabled && !yield(policy.Member{Person: person(u), Has: holdings(u, p.now)}, nil) {
+					return
+				}
+			}
+			if after = page.Next; after == "" {
+				return
+			}
+		}
+	}
+}
+
+// person is a user as a policy sees him.
+func person(u authority.User) policy.Person {
+	out := policy.Person{ID: u.ID, Name: u.Name}
+	for _, r := range u.Roles {
+		out.Roles = append(out.Roles, policy.Role(r))
+	}
+	return out
+}
+
+// holdings are what a user has of each factor.
+func holdings(u authority.User, now time.Time) map[policy.Factor]policy.Holding {
+	var fobs policy.Holding
+	for _, f := range u.Fobs {
+		if works(f, now) {
+			fobs.Working++
+		} else {
+			fobs.Broken++
+		}
+	}
+	return map[policy.Factor]policy.Holding{policy.Fob: fobs}
+}
+
+func works(f authority.UserFob, now time.Time) bool {
+	return f.State == fob.Active && !now.Before(f.Start) && (f.Expiry.IsZero() || now.Before(f.Expiry))
+}

@@ -1,0 +1,68 @@
+package desk
+
+import (
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// State is what Status tells a caller of the authority; nil where there is none,
+// or it is none of his business.
+func (d *Desk) State(p ipc.Principal) *ipc.AuthorityState {
+	c, err := d.recognise(p, d.cfg.Login(p.UID))
+	if err != nil {
+		e := *failed(err)
+		e.Err = nil
+		return &ipc.AuthorityState{Roles: []ipc.Role{ipc.RoleOwner}, Local: true, Problem: &e}
+	}
+	if c == nil {
+		return nil
+	}
+	s := &ipc.AuthorityState{User: c.user.Name, Roles: wireRoles(c.roles()), Local: true}
+	profile, err := c.authority.Profile()
+	if err != nil {
+		e := *failed(err)
+		e.Err, s.Problem = nil, &e
+		return s
+	}
+	s.ID, s.Name = profile.ID, profile.Name
+	return s
+}
+
+// warnings are about what is not as it should be.
+func (c *caller) warnings() []ipc.Warning {
+	var list []ipc.Warning
+	if p := c.policy.current(); p.problem != nil {
+		list = append(list, ipc.Warning{Code: "authority-policy",
+			Message: "the authority has no policy that can be used, and so leaves nobody anything: " + p.problem.Error(), Fix: "tokenctl admin policy set FILE"})
+	}
+	switch problem, err := c.chain.problem(); {
+	case err != nil:
+		list = append(list, ipc.Warning{Code: "authority-audit", Message: "the authority's audit log cannot be read"})
+	case problem != "":
+		list = append(list, ipc.Warning{Code: "authority-audit", Message: "the authority's audit log is not as it should be: " + problem})
+	}
+	return list
+}
+
+// Findings are what the doctor tells of the authority to those who can mend it.
+func (d *Desk) Findings(p ipc.Principal) []ipc.Finding {
+	c, err := d.recognise(p, d.cfg.Login(p.UID))
+	if err != nil {
+		e := failed(err)
+		message := "the authority cannot be used: " + e.Message
+		if e.Err != nil {
+			message += " (" + e.Err.Error() + ")"
+		}
+		return []ipc.Finding{{Code: "authority", Level: "error", Message: message}}
+	}
+	if c == nil || c.rank() < rankAdmin {
+		return nil
+	}
+	var list []ipc.Finding
+	for _, w := range c.warnings() {
+		list = append(list, ipc.Finding{Code: w.Code, Level: "error", Message: w.Message, Fix: w.Fix})
+	}
+	if len(list) == 0 {
+		list = append(list, ipc.Finding{Code: "authority", Level: "ok", Message: "the authority's registry, policy and audit log can be used"})
+	}
+	return list
+}

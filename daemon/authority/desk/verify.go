@@ -1,0 +1,132 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/tokenbridge/tokend/daemon/authority"
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// attended is the service of a helper who names none.
+const attended = "attended"
+
+// Verify implements [ipc.Verifications].
+func (d *Desk) Verify(ctx context.Context, p ipc.Principal, r ipc.VerifyRequest) (ipc.Verified, error) {
+	c, err := d.require(ctx, p, actVerify, authority.RoleVerifier, authority.RoleAdmin)
+	if err != nil {
+		return ipc.Verified{}, err
+	}
+	v, err := c.authority.Verify(ctx, authority.Attempt{By: c.by, Service: r.Service, User: r.User, Passcode: r.Passcode})
+	if err != nil {
+		return ipc.Verified{}, d.failed(err)
+	}
+	if !v.Accepted {
+		return ipc.Verified{}, ipc.Errorf(ipc.PasscodeInvalid, "the passcode was not accepted")
+	}
+	return ipc.Verified{Version: ipc.Version, Accepted: true}, nil
+}
+
+// VerifyAttended implements [ipc.Verifications].
+func (d *Desk) VerifyAttended(ctx context.Context, p ipc.Principal, r ipc.VerifyRequest) (ipc.AttendedVerdict, error) {
+	c, err := d.require(ctx, p, actVerify, authority.RoleHelpdesk, authority.RoleAdmin)
+	if err != nil {
+		return ipc.AttendedVerdict{}, err
+	}
+	if r.Service == "" {
+		r.Service = attended
+	}
+	v, err := c.authority.Verify(ctx, authority.Attempt{By: c.by, Service: r.Service, User: r.User, Passcode: r.Passcode})
+	if err != nil {
+		return ipc.AttendedVerdict{}, d.failed(err)
+	}
+	if !v.Accepted {
+		return ipc.AttendedVerdict{}, notAccepted(v)
+	}
+	return ipc.AttendedVerdict{Version: ipc.Version, Accepted: true, UserID: v.UserID, FobID: v.FobID, Serial: v.Serial}, nil
+}
+
+// notAccepted says to a helper why.
+func notAccepted(v authority.Verdict) *ipc.Error {
+	e := &ipc.Error{Kind: ipc.PasscodeInvalid, Message: "the passcode was not accepted: " + reason(v.Reason),
+		Items: []ipc.Item{{ID: v.FobID, Name: v.Serial, Reason: string(v.Reason)}}}
+	switch v.Reason {
+	case authority.ReasonReused:
+		e.Kind = ipc.PasscodeReused
+	case authority.ReasonThrottled:
+		e.Kind, e.RetryAfter = ipc.Throttled, int(math.Ceil(v.RetryAfter.Seconds()))
+	}
+	return e
+}
+
+func reason(r authority.Reason) string {
+	switch r {
+	case authority.ReasonUnknownUser:
+		return "there is no such user"
+	case authority.ReasonDisabledUser:
+		return "the user is disabled"
+	case authority.ReasonNoFob:
+		return "the user has no fob that could have made it"
+	case authority.ReasonUnreadable:
+		return "it is neither digits nor a Yubico OTP"
+	case authority.ReasonThrottled:
+		return "after too many failures single passcodes are not looked at for a while"
+	case authority.ReasonWrong:
+		return "none of the user's fobs makes it now"
+	case authority.ReasonReused:
+		return "it was used before, or a later one was"
+	case authority.ReasonUnfit:
+		return "none of the user's fobs makes passcodes of this length or kind"
+	case authority.ReasonUnassigned:
+		return "the fob is not the user's"
+	case authority.ReasonDisabled:
+		return "the fob is disabled"
+	case authority.ReasonLost:
+		return "the fob is lost"
+	case authority.ReasonNotYet:
+		return "the fob is not valid yet"
+	case authority.ReasonExpired:
+		return "the fob has expired"
+	}
+	return string(r)
+}
+
+// ResyncFob implements [ipc.Fobs].
+func (d *Desk) ResyncFob(ctx context.Context, p ipc.Principal, id string, r ipc.ResyncFobRequest) (ipc.Fob, error) {
+	return d.changeFob(ctx, p, actResync, id, helpers(), func(c *caller) (authority.Fob, error) {
+		return resynced(c.authority.ResyncFob(authority.Resync{By: c.by, Serial: id, User: r.User, Passcodes: r.Passcodes, Attended: true}))
+	})
+}
+
+const actResync = "fob-resync"
+
+// resynced: too many tries are over after a while.
+func resynced(f authority.Fob, err error) (authority.Fob, error) {
+	var e *authority.Error
+	if errors.As(err, &e) && e.Kind == authority.TooMany {
+		return f, &ipc.Error{Kind: ipc.Throttled, Message: e.Problem, RetryAfter: int((24 * time.Hour).Seconds())}
+	}
+	return f, err
+}
+
+// ResyncOwnFob implements [ipc.Fobs]. That there is a fob which is not his the
+// caller is not told.
+func (d *Desk) ResyncOwnFob(ctx context.Context, p ipc.Principal, id string, r ipc.ResyncFobRequest) (ipc.Fob, error) {
+	c, err := d.enter(ctx, p)
+	if err != nil {
+		return ipc.Fob{}, err
+	}
+	if c.user.ID == "" {
+		return ipc.Fob{}, errNotOwn()
+	}
+	f, err := resynced(c.authority.ResyncFob(authority.Resync{By: c.by, Serial: id, User: c.user.ID, Passcodes: r.Passcodes}))
+	var e *authority.Error
+	if errors.As(err, &e) && e.Kind == authority.NotFound {
+		return ipc.Fob{}, errNotOwn()
+	}
+	return d.fob(f, err)
+}
+
+func errNotOwn() *ipc.Error { return ipc.Errorf(ipc.NotFound, "you have no such fob") }

@@ -1,0 +1,43 @@
+package issue
+
+import (
+	"errors"
+
+	"github.com/tokenbridge/tokend/daemon/authority"
+	"github.com/tokenbridge/tokend/daemon/authority/store"
+)
+
+// The kinds of entries that this package makes, beside "verify":
+//
+//	activation-create, activation-approve, activation-revoke   by an administrator; Detail is the activation's id
+//	bypass-create, bypass-revoke, bypass-use                   the same, of a bypass code; used by a device
+//	device-revoke, account-revoke                              by an administrator, or because another device took the account over
+//	user-forget                                                all there was of a user was removed
+//	activate                                                   a device used an activation, or why not
+//	reactivate-begin, reactivate-factor                        what a device asked for, and what came of it
+//	device-ask, device-approve                                 a device asked the others; one answered
+//	secret-issue, secret-prove                                 a new secret, and its proof
+//	managed-verify                                             a code of a managed account
+
+// admin tells of what an administrator did.
+func (i *Issuer) admin(kind, by string, e authority.Entry, err error) {
+	e.Kind, e.By, e.OK = kind, by, err == nil
+	if err != nil {
+		e.Detail = why(err)
+	}
+	i.audit.Audit(e)
+}
+
+// why is what the audit says of an error: no text, for that may hold a name.
+func why(err error) string {
+	var e *authority.Error
+	switch {
+	case errors.As(err, &e):
+		return string(e.Kind)
+	case errors.Is(err, store.ErrFull):
+		return "disk-full"
+	case errors.Is(err, store.ErrDamaged):
+		return "damaged"
+	}
+	return "failed"
+}

@@ -1,0 +1,66 @@
+package authority
+
+import (
+	"time"
+
+	"github.com/tokenbridge/tokend/daemon/authority/store"
+)
+
+// What the other parts of an authority need, which keep records of their own in
+// the same file and change them in one step with what is verified here.
+
+// Store is the registry's file.
+func (a *Authority) Store() *store.Store { return a.store }
+
+// UserIn is User within a transaction.
+func (a *Authority) UserIn(tx *store.Tx, ref string) (User, error) {
+	id, r, err := a.findUser(tx, ref)
+	if err != nil {
+		return User{}, err
+	}
+	return a.user(tx, id, r)
+}
+
+// VerifyIn is Verify, except that then is called in the transaction that stores
+// what follows from the passcode, whatever that is: both are stored or neither.
+// then may be nil. Where it fails nothing was verified, and its error comes back. VerifyIn does
+// not wait for the deadline; that is the caller's to do, with HoldBack.
+func (a *Authority) VerifyIn(at Attempt, then func(tx *store.Tx, v Verdict) error) (Verdict, error) {
+	withdrawn := false
+	inner := then
+	if then != nil {
+		inner = func(tx *store.Tx, v Verdict) error {
+			err := then(tx, v)
+			withdrawn = err != nil
+			return err
+		}
+	}
+	v, err := a.verify(at, inner)
+	e := Entry{Kind: "verify", By: at.By, User: v.UserID, Fob: v.FobID, Service: at.Service, OK: v.Accepted && err == nil, Detail: string(v.Reason)}
+	if err != nil {
+		e.Detail, v.Accepted = why(err), false
+	}
+	if !withdrawn && v.Reason != ReasonThrottled {
+		a.audit.Audit(e)
+	}
+	return v, err
+}
+
+// Waits is how long nothing of this sort is looked at, by the throttle that
+// passcodes have. who is an id or another name that is not made up by strangers.
+func (a *Authority) Waits(tx *store.Tx, service, who string, now time.Time) (time.Duration, error) {
+	key, err := a.store.Key(triesBucket, service+"\x00"+who)
+	if err != nil {
+		return 0, err
+	}
+	return a.waits(tx, &question{tries: key, now: now})
+}
+
+// Failed counts a failure that Waits looks at.
+func (a *Authority) Failed(tx *store.Tx, service, who string, now time.Time) error {
+	key, err := a.store.Key(triesBucket, service+"\x00"+who)
+	if err != nil {
+		return err
+	}
+	return a.noteFailure(tx, key, now)
+}

@@ -1,0 +1,85 @@
+package ipc
+
+import "context"
+
+// Authority is what the daemon offers in which an authority lives: users, fobs,
+// policy, and verification. Every method takes the caller, whose role at the
+// authority decides; to a caller who is no user of it the authority does not
+// exist: he gets NotFound, as where there is none. Every error is an *Error.
+//
+// Root, and the owner of a user's own daemon, may do everything.
+type Authority interface {
+	AuthorityOffice
+	Users
+	Fobs
+	Policies
+	Verifications
+}
+
+// ErrNoAuthority is the answer where no authority lives, and to whoever is no user
+// of the one that does.
+func ErrNoAuthority() *Error { return Errorf(NotFound, "no authority lives in this daemon") }
+
+// AuthorityOffice makes the authority and keeps what it says of itself.
+type AuthorityOffice interface {
+	Authority(ctx context.Context, p Principal) (AuthorityInfo, error)
+	// CreateAuthority fails with AlreadyExists where there is one.
+	CreateAuthority(ctx context.Context, p Principal, r CreateAuthorityRequest) (AuthorityInfo, error)
+	EditAuthority(ctx context.Context, p Principal, r EditAuthorityRequest) (AuthorityInfo, error)
+	// AuthorityAudit reads a page of the authority's own audit chain.
+	AuthorityAudit(ctx context.Context, p Principal, r AuditQuery) (AuditPage, error)
+}
+
+// Users are the authority's people. id is an id or a name.
+type Users interface {
+	Users(ctx context.Context, p Principal, q UserQuery) (UserPage, error)
+	User(ctx context.Context, p Principal, id string) (User, error)
+	AddUser(ctx context.Context, p Principal, r NewUser) (User, error)
+	EditUser(ctx context.Context, p Principal, id string, r EditUserRequest) (User, error)
+	RemoveUser(ctx context.Context, p Principal, id string, r RemoveUserRequest) (RemoveUserResult, error)
+}
+
+// Fobs are the authority's hardware OTP tokens. id is a serial number or an id.
+type Fobs interface {
+	Fobs(ctx context.Context, p Principal, q FobQuery) (FobPage, error)
+	Fob(ctx context.Context, p Principal, id string) (Fob, error)
+	// ImportFobs says what adding a page of fobs would do and, with Apply, does it.
+	ImportFobs(ctx context.Context, p Principal, r ImportFobsRequest) (ImportFobsResult, error)
+	AssignFob(ctx context.Context, p Principal, id string, r AssignFobRequest) (Fob, error)
+	UnassignFob(ctx context.Context, p Principal, id string, r UnassignFobRequest) (Fob, error)
+	EnableFob(ctx context.Context, p Principal, id string) (Fob, error)
+	DisableFob(ctx context.Context, p Principal, id string) (Fob, error)
+	LoseFob(ctx context.Context, p Principal, id string) (Fob, error)
+	// ReplaceFob gives the users of one fob another in its place, and returns that.
+	ReplaceFob(ctx context.Context, p Principal, id string, r ReplaceFobRequest) (Fob, error)
+	// ResyncFob finds a fob by two passcodes in a row, of a person whom the caller
+	// answers for. It fails with PasscodeInvalid, and with Throttled where it was
+	// tried too often within a day.
+	ResyncFob(ctx context.Context, p Principal, id string, r ResyncFobRequest) (Fob, error)
+	// ResyncOwnFob is for the caller's own fob, and takes three passcodes.
+	ResyncOwnFob(ctx context.Context, p Principal, id string, r ResyncFobRequest) (Fob, error)
+	BurnFobs(ctx context.Context, p Principal, r BurnFobsRequest) (BurnFobsResult, error)
+}
+
+// Policies keep and explain the authority's policy.
+type Policies interface {
+	Policy(ctx context.Context, p Principal) (PolicyText, error)
+	// SetPolicy fails with InvalidArgument where the text has errors; Items has
+	// them, by line.
+	SetPolicy(ctx context.Context, p Principal, r SetPolicyRequest) (PolicyFindings, error)
+	// CheckPolicy says what is wrong with a text, errors included, and whom it would
+	// leave without a way back. It changes nothing.
+	CheckPolicy(ctx context.Context, p Principal, r CheckPolicyRequest) (PolicyFindings, error)
+	ExplainPolicy(ctx context.Context, p Principal, r ExplainPolicyRequest) (PolicyExplanation, error)
+}
+
+// Verifications say whether passcodes are right.
+type Verifications interface {
+	// Verify is for services. It fails with PasscodeInvalid, and the same words,
+	// whatever was wrong: the passcode, the user, the fob, the number of tries.
+	Verify(ctx context.Context, p Principal, r VerifyRequest) (Verified, error)
+	// VerifyAttended is for a helper who has the person before him: it also says
+	// which fob it was, and why not. It fails with PasscodeInvalid, PasscodeReused
+	// or Throttled; Items has the reason.
+	VerifyAttended(ctx context.Context, p Principal, r VerifyRequest) (AttendedVerdict, error)
+}

@@ -1,0 +1,142 @@
+package client
+
+import (
+	"context"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// Authority tells what the authority in this daemon says of itself.
+func (c *Client) Authority(ctx context.Context) (ipc.AuthorityInfo, error) {
+	return get[ipc.AuthorityInfo](ctx, c, "admin/authority")
+}
+
+// CreateAuthority makes an authority in this daemon.
+func (c *Client) CreateAuthority(ctx context.Context, r ipc.CreateAuthorityRequest) (ipc.AuthorityInfo, error) {
+	return send[ipc.AuthorityInfo](ctx, c, "POST", "admin/authority", r)
+}
+
+// EditAuthority changes what the authority says of itself.
+func (c *Client) EditAuthority(ctx context.Context, r ipc.EditAuthorityRequest) (ipc.AuthorityInfo, error) {
+	return send[ipc.AuthorityInfo](ctx, c, "PUT", "admin/authority", r)
+}
+
+// AuthorityAudit reads a page of the authority's audit chain.
+func (c *Client) AuthorityAudit(ctx context.Context, r ipc.AuditQuery) (ipc.AuditPage, error) {
+	return send[ipc.AuditPage](ctx, c, "POST", "admin/audit", r)
+}
+
+// Users lists a page of the authority's users.
+func (c *Client) Users(ctx context.Context, q ipc.UserQuery) (ipc.UserPage, error) {
+	return send[ipc.UserPage](ctx, c, "POST", "admin/users/list", q)
+}
+
+// User shows one user.
+func (c *Client) User(ctx context.Context, id string) (ipc.User, error) {
+	return get[ipc.User](ctx, c, at("admin/users", id, ""))
+}
+
+// AddUser adds a user.
+func (c *Client) AddUser(ctx context.Context, r ipc.NewUser) (ipc.User, error) {
+	return send[ipc.User](ctx, c, "POST", "admin/users", r)
+}
+
+// EditUser changes a user.
+func (c *Client) EditUser(ctx context.Context, id string, r ipc.EditUserRequest) (ipc.User, error) {
+	return send[ipc.User](ctx, c, "PUT", at("admin/users", id, ""), r)
+}
+
+// RemoveUser removes a user.
+func (c *Client) RemoveUser(ctx context.Context, id string, r ipc.RemoveUserRequest) (ipc.RemoveUserResult, error) {
+	return send[ipc.RemoveUserResult](ctx, c, "DELETE", at("admin/users", id, ""), r)
+}
+
+// Fobs lists a page of the authority's fobs.
+func (c *Client) Fobs(ctx context.Context, q ipc.FobQuery) (ipc.FobPage, error) {
+	return send[ipc.FobPage](ctx, c, "POST", "admin/fobs/list", q)
+}
+
+// Fob shows one fob.
+func (c *Client) Fob(ctx context.Context, id string) (ipc.Fob, error) {
+	return get[ipc.Fob](ctx, c, at("admin/fobs", id, ""))
+}
+
+// ImportFobs plans adding a page of fobs, or does it.
+func (c *Client) ImportFobs(ctx context.Context, r ipc.ImportFobsRequest) (ipc.ImportFobsResult, error) {
+	return send[ipc.ImportFobsResult](ctx, c, "POST", "admin/fobs/import", r)
+}
+
+// AssignFob gives a fob to a user.
+func (c *Client) AssignFob(ctx context.Context, id string, r ipc.AssignFobRequest) (ipc.Fob, error) {
+	return send[ipc.Fob](ctx, c, "POST", at("admin/fobs", id, "assign"), r)
+}
+
+// UnassignFob takes a fob from a user, or from all its users.
+func (c *Client) UnassignFob(ctx context.Context, id string, r ipc.UnassignFobRequest) (ipc.Fob, error) {
+	return send[ipc.Fob](ctx, c, "POST", at("admin/fobs", id, "unassign"), r)
+}
+
+// EnableFob makes a fob active again.
+func (c *Client) EnableFob(ctx context.Context, id string) (ipc.Fob, error) {
+	return send[ipc.Fob](ctx, c, "POST", at("admin/fobs", id, "enable"), nil)
+}
+
+// DisableFob makes a fob's passcodes good for nothing for a while.
+func (c *Client) DisableFob(ctx context.Context, id string) (ipc.Fob, error) {
+	return send[ipc.Fob](ctx, c, "POST", at("admin/fobs", id, "disable"), nil)
+}
+
+// LoseFob notes that a fob is lost.
+func (c *Client) LoseFob(ctx context.Context, id string) (ipc.Fob, error) {
+	return send[ipc.Fob](ctx, c, "POST", at("admin/fobs", id, "lost"), nil)
+}
+
+// ReplaceFob gives a fob's users another in its place.
+func (c *Client) ReplaceFob(ctx context.Context, id string, r ipc.ReplaceFobRequest) (ipc.Fob, error) {
+	return send[ipc.Fob](ctx, c, "POST", at("admin/fobs", id, "replace"), r)
+}
+
+// ResyncFob finds a fob by two passcodes of a person who is attended to.
+func (c *Client) ResyncFob(ctx context.Context, id string, r ipc.ResyncFobRequest) (ipc.Fob, error) {
+	return send[ipc.Fob](ctx, c, "POST", at("admin/fobs", id, "resync"), r)
+}
+
+// ResyncOwnFob finds one's own fob by three passcodes.
+func (c *Client) ResyncOwnFob(ctx context.Context, id string, r ipc.ResyncFobRequest) (ipc.Fob, error) {
+	return send[ipc.Fob](ctx, c, "POST", at("fobs", id, "resync"), r)
+}
+
+// BurnFobs uses up passcodes that may have been accepted before the registry was set back.
+func (c *Client) BurnFobs(ctx context.Context, r ipc.BurnFobsRequest) (ipc.BurnFobsResult, error) {
+	return send[ipc.BurnFobsResult](ctx, c, "POST", "admin/fobs/burn", r)
+}
+
+// Policy reads the authority's policy.
+func (c *Client) Policy(ctx context.Context) (ipc.PolicyText, error) {
+	return get[ipc.PolicyText](ctx, c, "admin/policy")
+}
+
+// SetPolicy replaces the policy.
+func (c *Client) SetPolicy(ctx context.Context, r ipc.SetPolicyRequest) (ipc.PolicyFindings, error) {
+	return send[ipc.PolicyFindings](ctx, c, "PUT", "admin/policy", r)
+}
+
+// CheckPolicy says what is wrong with a policy.
+func (c *Client) CheckPolicy(ctx context.Context, r ipc.CheckPolicyRequest) (ipc.PolicyFindings, error) {
+	return send[ipc.PolicyFindings](ctx, c, "POST", "admin/policy/check", r)
+}
+
+// ExplainPolicy says what the policy leaves a user, and by which rule.
+func (c *Client) ExplainPolicy(ctx context.Context, r ipc.ExplainPolicyRequest) (ipc.PolicyExplanation, error) {
+	return send[ipc.PolicyExplanation](ctx, c, "POST", "admin/policy/explain", r)
+}
+
+// Verify asks whether a passcode is right.
+func (c *Client) Verify(ctx context.Context, r ipc.VerifyRequest) (ipc.Verified, error) {
+	return send[ipc.Verified](ctx, c, "POST", "verify", r)
+}
+
+// VerifyAttended asks whether a passcode is right, and why not.
+func (c *Client) VerifyAttended(ctx context.Context, r ipc.VerifyRequest) (ipc.AttendedVerdict, error) {
+	return send[ipc.AttendedVerdict](ctx, c, "POST", "admin/verify", r)
+}

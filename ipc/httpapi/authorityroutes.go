@@ -1,0 +1,109 @@
+package httpapi
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// maxFobs is the largest page of an import, and maxPolicy the largest policy, in
+// bytes.
+const (
+	maxFobs   = 4 << 20
+	maxPolicy = 4 << 20
+)
+
+// deskCall runs a method of the authority's.
+type deskCall func(ctx context.Context, a ipc.Authority, p ipc.Principal, id string, read reader) (any, error)
+
+// at gives the call the server's authority.
+func (c deskCall) at(a ipc.Authority) call {
+	return func(ctx context.Context, _ ipc.Backend, p ipc.Principal, id string, read reader) (any, error) {
+		if a == nil {
+			return nil, ipc.ErrNoAuthority()
+		}
+		return c(ctx, a, p, id, read)
+	}
+}
+
+func authorityRoutes() []Route {
+	type a = ipc.Authority
+	const (
+		look, change, verify = "authority-read", "authority-change", "authority-verify"
+	)
+	return []Route{
+		desk("GET", "admin/authority", look, "What the authority in this daemon says of itself", a.Authority),
+		deskWith("POST", "admin/authority", change, "Make an authority in this daemon", a.CreateAuthority),
+		deskWith("PUT", "admin/authority", change, "Change what the authority says of itself", a.EditAuthority),
+		deskWith("POST", "admin/audit", look, "A page of the authority's audit chain, oldest first", a.AuthorityAudit),
+
+		deskWith("POST", "admin/users/list", look, "A page of the authority's users", a.Users),
+		deskWith("POST", "admin/users", change, "Add a user", a.AddUser),
+		deskItem("GET", "admin/users/{id}", look, "One user", a.User),
+		deskItemWith("PUT", "admin/users/{id}", change, "Change a user", a.EditUser),
+		deskItemWith("DELETE", "admin/users/{id}", change, "Remove a user", a.RemoveUser),
+
+		deskWith("POST", "admin/fobs/list", look, "A page of the authority's fobs, without their seeds", a.Fobs),
+		large(maxFobs, deskWith("POST", "admin/fobs/import", change, "Say what adding a page of fobs would do, or do it", a.ImportFobs)),
+		deskWith("POST", "admin/fobs/burn", change, "Use up passcodes that may have been accepted before the registry was set back", a.BurnFobs),
+		deskItem("GET", "admin/fobs/{id}", look, "One fob", a.Fob),
+		deskItemWith("POST", "admin/fobs/{id}/assign", change, "Give a fob to a user", a.AssignFob),
+		deskItemWith("POST", "admin/fobs/{id}/unassign", change, "Take a fob from a user, or from all its users", a.UnassignFob),
+		deskItem("POST", "admin/fobs/{id}/enable", change, "Make a fob active again", a.EnableFob),
+		deskItem("POST", "admin/fobs/{id}/disable", change, "Make a fob's passcodes good for nothing for a while", a.DisableFob),
+		deskItem("POST", "admin/fobs/{id}/lost", change, "Note that a fob is lost", a.LoseFob),
+		deskItemWith("POST", "admin/fobs/{id}/replace", change, "Give a fob's users another in its place", a.ReplaceFob),
+		deskItemWith("POST", "admin/fobs/{id}/resync", change, "Find a fob by two passcodes of a person who is attended to", a.ResyncFob),
+		deskItemWith("POST", "fobs/{id}/resync", verify, "Find one's own fob by three passcodes", a.ResyncOwnFob),
+
+		desk("GET", "admin/policy", look, "The authority's policy", a.Policy),
+		large(maxPolicy, deskWith("PUT", "admin/policy", change, "Replace the policy", a.SetPolicy)),
+		large(maxPolicy, deskWith("POST", "admin/policy/check", look, "Say what is wrong with a policy, and whom it would leave without a way back", a.CheckPolicy)),
+		deskWith("POST", "admin/policy/explain", look, "Say what the policy leaves a user, and by which rule", a.ExplainPolicy),
+
+		deskWith("POST", "verify", verify, "Verify a passcode; whatever is wrong, the answer is one", a.Verify),
+		deskWith("POST", "admin/verify", verify, "Verify a passcode of a person who is attended to, and say why not", a.VerifyAttended),
+	}
+}
+
+func deskRoute[Out any](method, path, action, summary string, c deskCall) Route {
+	return Route{Method: method, Path: prefix + path, Access: AccessRole, Polkit: actions + action, Summary: summary,
+		Response: reflect.TypeFor[Out](), desk: c}
+}
+
+func desk[Out any](method, path, action, summary string, f func(ipc.Authority, context.Context, ipc.Principal) (Out, error)) Route {
+	return deskItem(method, path, action, summary, func(a ipc.Authority, ctx context.Context, p ipc.Principal, _ string) (Out, error) {
+		return f(a, ctx, p)
+	})
+}
+
+func deskItem[Out any](method, path, action, summary string, f func(ipc.Authority, context.Context, ipc.Principal, string) (Out, error)) Route {
+	return deskRoute[Out](method, path, action, summary,
+		func(ctx context.Context, a ipc.Authority, p ipc.Principal, id string, _ reader) (any, error) {
+			out, err := f(a, ctx, p, id)
+			return &out, err
+		})
+}
+
+func deskWith[In, Out any](method, path, action, summary string, f func(ipc.Authority, context.Context, ipc.Principal, In) (Out, error)) Route {
+	return deskItemWith(method, path, action, summary,
+		func(a ipc.Authority, ctx context.Context, p ipc.Principal, _ string, in In) (Out, error) {
+			return f(a, ctx, p, in)
+		})
+}
+
+func deskItemWith[In, Out any](method, path, action, summary string, f func(ipc.Authority, context.Context, ipc.Principal, string, In) (Out, error)) Route {
+	r := deskRoute[Out](method, path, action, summary,
+		func(ctx context.Context, a ipc.Authority, p ipc.Principal, id string, read reader) (any, error) {
+			var in In
+			defer wipe(reflect.ValueOf(&in))
+			if err := read(&in); err != nil {
+				return nil, err
+			}
+			out, err := f(a, ctx, p, id, in)
+			return &out, err
+		})
+	r.MaxBody, r.Request = maxBody, reflect.TypeFor[In]()
+	return r
+}

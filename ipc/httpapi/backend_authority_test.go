@@ -1,0 +1,153 @@
+package httpapi_test
+
+import (
+	"context"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// The authority's methods of backend; see there.
+
+var (
+	alice  = ipc.User{ID: "u1", Name: "alice", Logins: []string{"alice"}, Roles: []ipc.Role{ipc.RoleUser}, Created: noon}
+	oneFob = ipc.Fob{ID: "f1", Serial: "7700001", Type: ipc.FobHOTP, State: ipc.FobActive, Algorithm: "SHA1", Digits: 6,
+		Users: []ipc.FobUser{{ID: "u1", Name: "alice"}}, Added: noon}
+)
+
+func (b *backend) Authority(_ context.Context, p ipc.Principal) (ipc.AuthorityInfo, error) {
+	b.note(p, "Authority", nil)
+	return ipc.AuthorityInfo{Version: 1, ID: "0123", Name: "Example AG", Created: noon, KeySource: "key-file", Roles: []ipc.Role{ipc.RoleOwner}}, nil
+}
+
+func (b *backend) CreateAuthority(_ context.Context, p ipc.Principal, r ipc.CreateAuthorityRequest) (ipc.AuthorityInfo, error) {
+	b.note(p, "CreateAuthority", r)
+	return ipc.AuthorityInfo{Version: 1, ID: "0123", Name: "Example AG", Created: noon, KeySource: "key-file", Roles: []ipc.Role{ipc.RoleOwner}}, nil
+}
+
+func (b *backend) EditAuthority(_ context.Context, p ipc.Principal, r ipc.EditAuthorityRequest) (ipc.AuthorityInfo, error) {
+	b.note(p, "EditAuthority", r)
+	return ipc.AuthorityInfo{Version: 1, ID: "0123", Name: "Example AG", Created: noon, KeySource: "key-file", Roles: []ipc.Role{ipc.RoleOwner}}, nil
+}
+
+func (b *backend) AuthorityAudit(_ context.Context, p ipc.Principal, r ipc.AuditQuery) (ipc.AuditPage, error) {
+	b.note(p, "AuthorityAudit", r)
+	return ipc.AuditPage{Version: 1, Intact: true}, nil
+}
+
+func (b *backend) Users(_ context.Context, p ipc.Principal, q ipc.UserQuery) (ipc.UserPage, error) {
+	b.note(p, "Users", q)
+	return ipc.UserPage{Version: 1, Users: []ipc.User{alice}}, nil
+}
+
+func (b *backend) User(_ context.Context, p ipc.Principal, id string) (ipc.User, error) {
+	b.note(p, "User "+id, nil)
+	return alice, nil
+}
+
+func (b *backend) AddUser(_ context.Context, p ipc.Principal, r ipc.NewUser) (ipc.User, error) {
+	b.note(p, "AddUser", r)
+	return alice, nil
+}
+
+func (b *backend) EditUser(_ context.Context, p ipc.Principal, id string, r ipc.EditUserRequest) (ipc.User, error) {
+	b.note(p, "EditUser "+id, r)
+	return alice, nil
+}
+
+func (b *backend) RemoveUser(_ context.Context, p ipc.Principal, id string, r ipc.RemoveUserRequest) (ipc.RemoveUserResult, error) {
+	b.note(p, "RemoveUser "+id, r)
+	return ipc.RemoveUserResult{Version: 1, Removed: alice}, nil
+}
+
+func (b *backend) Fobs(_ context.Context, p ipc.Principal, q ipc.FobQuery) (ipc.FobPage, error) {
+	b.note(p, "Fobs", q)
+	return ipc.FobPage{Version: 1, Fobs: []ipc.Fob{oneFob}}, nil
+}
+
+func (b *backend) Fob(_ context.Context, p ipc.Principal, id string) (ipc.Fob, error) {
+	b.note(p, "Fob "+id, nil)
+	return oneFob, nil
+}
+
+func (b *backend) ImportFobs(_ context.Context, p ipc.Principal, r ipc.ImportFobsRequest) (ipc.ImportFobsResult, error) {
+	b.note(p, "ImportFobs", r)
+	return ipc.ImportFobsResult{Version: 1, Applied: r.Apply}, nil
+}
+
+func (b *backend) AssignFob(_ context.Context, p ipc.Principal, id string, r ipc.AssignFobRequest) (ipc.Fob, error) {
+	b.note(p, "AssignFob "+id, r)
+	return oneFob, nil
+}
+
+func (b *backend) UnassignFob(_ context.Context, p ipc.Principal, id string, r ipc.UnassignFobRequest) (ipc.Fob, error) {
+	b.note(p, "UnassignFob "+id, r)
+	return oneFob, nil
+}
+
+func (b *backend) EnableFob(_ context.Context, p ipc.Principal, id string) (ipc.Fob, error) {
+	b.note(p, "EnableFob "+id, nil)
+	return oneFob, nil
+}
+
+func (b *backend) DisableFob(_ context.Context, p ipc.Principal, id string) (ipc.Fob, error) {
+	b.note(p, "DisableFob "+id, nil)
+	return oneFob, nil
+}
+
+func (b *backend) LoseFob(_ context.Context, p ipc.Principal, id string) (ipc.Fob, error) {
+	b.note(p, "LoseFob "+id, nil)
+	return oneFob, nil
+}
+
+func (b *backend) ReplaceFob(_ context.Context, p ipc.Principal, id string, r ipc.ReplaceFobRequest) (ipc.Fob, error) {
+	b.note(p, "ReplaceFob "+id, r)
+	return oneFob, nil
+}
+
+func (b *backend) ResyncFob(_ context.Context, p ipc.Principal, id string, r ipc.ResyncFobRequest) (ipc.Fob, error) {
+	b.note(p, "ResyncFob "+id, r)
+	return oneFob, nil
+}
+
+func (b *backend) ResyncOwnFob(_ context.Context, p ipc.Principal, id string, r ipc.ResyncFobRequest) (ipc.Fob, error) {
+	b.note(p, "ResyncOwnFob "+id, r)
+	return oneFob, nil
+}
+
+func (b *backend) BurnFobs(_ context.Context, p ipc.Principal, r ipc.BurnFobsRequest) (ipc.BurnFobsResult, error) {
+	b.note(p, "BurnFobs", r)
+	return ipc.BurnFobsResult{Version: 1, Raised: 1}, nil
+}
+
+func (b *backend) Policy(_ context.Context, p ipc.Principal) (ipc.PolicyText, error) {
+	b.note(p, "Policy", nil)
+	return ipc.PolicyText{Version: 1, Text: "version = 1\n"}, nil
+}
+
+func (b *backend) SetPolicy(_ context.Context, p ipc.Principal, r ipc.SetPolicyRequest) (ipc.PolicyFindings, error) {
+	b.note(p, "SetPolicy", r)
+	return ipc.PolicyFindings{Version: 1}, nil
+}
+
+func (b *backend) CheckPolicy(_ context.Context, p ipc.Principal, r ipc.CheckPolicyRequest) (ipc.PolicyFindings, error) {
+	b.note(p, "CheckPolicy", r)
+	return ipc.PolicyFindings{Version: 1}, nil
+}
+
+func (b *backend) ExplainPolicy(_ context.Context, p ipc.Principal, r ipc.ExplainPolicyRequest) (ipc.PolicyExplanation, error) {
+	b.note(p, "ExplainPolicy", r)
+	return ipc.PolicyExplanation{Version: 1, User: r.User, Outcome: "offered", Required: 1}, nil
+}
+
+func (b *backend) Verify(_ context.Context, p ipc.Principal, r ipc.VerifyRequest) (ipc.Verified, error) {
+	b.note(p, "Verify", r)
+	if string(r.Passcode) == "000000" {
+		return ipc.Verified{}, ipc.Errorf(ipc.PasscodeInvalid, "the passcode was not accepted")
+	}
+	return ipc.Verified{Version: 1, Accepted: true}, nil
+}
+
+func (b *backend) VerifyAttended(_ context.Context, p ipc.Principal, r ipc.VerifyRequest) (ipc.AttendedVerdict, error) {
+	b.note(p, "VerifyAttended", r)
+	return ipc.AttendedVerdict{Version: 1, Accepted: true, Serial: "7700001"}, nil
+}

@@ -1,0 +1,185 @@
+package ipc
+
+// Role is what a user may do at an authority.
+type Role string
+
+// The roles. Everybody is a user.
+const (
+	RoleUser Role = "user"
+	// RoleVerifier asks whether passcodes are right, and nothing else.
+	RoleVerifier Role = "verifier"
+	// RoleHelpdesk sees users and fobs, and enables, disables and resyncs fobs.
+	RoleHelpdesk Role = "helpdesk"
+	// RoleAdmin does everything but change administrators and owners, and their fobs.
+	RoleAdmin Role = "admin"
+	RoleOwner Role = "owner"
+)
+
+// AuthorityInfo is what an authority says of itself.
+type AuthorityInfo struct {
+	Version int    `json:"version"`
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Contact string `json:"contact,omitempty"` // whom people turn to
+	Portal  string `json:"portal,omitempty"`  // the address of a page for them
+	Created Time   `json:"created"`
+	// KeySource is where the key of the registry comes from: "key-file" or
+	// "credential".
+	KeySource string `json:"key_source"`
+	Size      int    `json:"size"`          // of the registry, in bytes
+	Policy    string `json:"policy_sha256"` // of the policy's text, hexadecimal
+	// Roles are the caller's.
+	Roles []Role `json:"roles"`
+	// Warnings say what is not as it should be.
+	Warnings []Warning `json:"warnings"`
+}
+
+// AuthorityState is what Status tells a caller of the authority that lives in the
+// daemon.
+type AuthorityState struct {
+	ID   string `json:"id,omitempty"`
+	Name string `json:"name,omitempty"`
+	// User is what the authority calls the caller; empty for root and the daemon's
+	// owner, who need not be among its users.
+	User  string `json:"user,omitempty"`
+	Roles []Role `json:"roles"`
+	// Local says that the authority lives on this very machine: whoever
+	// administers that can get round the policy, which so is advisory.
+	Local bool `json:"local"`
+	// Problem is why the authority cannot be used.
+	Problem *Error `json:"problem,omitempty"`
+}
+
+// CreateAuthorityRequest makes an authority.
+type CreateAuthorityRequest struct {
+	Name    string `json:"name"`
+	Contact string `json:"contact,omitempty"`
+	Portal  string `json:"portal,omitempty"` // an https address
+	// Preset is the policy to begin with: "no-sms-no-calls" (when empty),
+	// "fob-only" or "open".
+	Preset string `json:"preset,omitempty"`
+}
+
+// EditAuthorityRequest changes what is not nil. The policy's own contact is in its
+// text.
+type EditAuthorityRequest struct {
+	Name    *string `json:"name,omitempty"`
+	Contact *string `json:"contact,omitempty"`
+	Portal  *string `json:"portal,omitempty"`
+}
+
+// AuditQuery asks for the entries after a number.
+type AuditQuery struct {
+	After uint64 `json:"after,omitempty"` // the last number that is known
+	Limit int    `json:"limit,omitempty"` // 1 to 1,000; 1,000 when 0
+}
+
+// AuditPage is a page of an authority's audit chain, oldest first.
+type AuditPage struct {
+	Version int          `json:"version"`
+	Entries []AuditEntry `json:"entries"`
+	// More says that there are entries after the last of these.
+	More bool `json:"more"`
+	// Intact says that the whole chain verifies; Problem where it does not.
+	Intact  bool   `json:"intact"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// User is a person, as an authority knows him.
+type User struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"` // found in capitals and small letters alike
+	Display string `json:"display,omitempty"`
+	Email   string `json:"email,omitempty"`
+	// Logins are his names on the authority's own host: by them he is known there.
+	Logins   []string  `json:"logins"`
+	Roles    []Role    `json:"roles"`
+	Disabled bool      `json:"disabled,omitempty"`
+	Fobs     []UserFob `json:"fobs"`
+	Created  Time      `json:"created"`
+}
+
+// UserFob is a fob of a user's.
+type UserFob struct {
+	ID     string   `json:"id"`
+	Serial string   `json:"serial"`
+	Type   FobType  `json:"type"`
+	State  FobState `json:"state"`
+}
+
+// UserQuery says which users to list, in the order of their names.
+type UserQuery struct {
+	Prefix string `json:"prefix,omitempty"` // of the name
+	Role   Role   `json:"role,omitempty"`
+	After  string `json:"after,omitempty"` // Next of the page before
+	Limit  int    `json:"limit,omitempty"` // 1 to 1,000; 1,000 when 0
+}
+
+// UserPage is a page of users.
+type UserPage struct {
+	Version int    `json:"version"`
+	Users   []User `json:"users"`
+	// Next is where the next page begins; empty on the last.
+	Next string `json:"next,omitempty"`
+}
+
+// NewUser is a user to be added.
+type NewUser struct {
+	Name    string `json:"name"`
+	Display string `json:"display,omitempty"`
+	Email   string `json:"email,omitempty"`
+	// Logins are his names on the authority's own host, at most 16.
+	Logins []string `json:"logins,omitempty"`
+	// Roles are the user role alone when empty.
+	Roles []Role `json:"roles,omitempty"`
+}
+
+// EditUserRequest changes what is not nil.
+type EditUserRequest struct {
+	Name     *string   `json:"name,omitempty"`
+	Display  *string   `json:"display,omitempty"`
+	Email    *string   `json:"email,omitempty"`
+	Logins   *[]string `json:"logins,omitempty"`
+	Roles    *[]Role   `json:"roles,omitempty"`
+	Disabled *bool     `json:"disabled,omitempty"`
+}
+
+// RemoveUserRequest confirms that the user's name is meant.
+type RemoveUserRequest struct {
+	// Confirm must be the user's id.
+	Confirm string `json:"confirm"`
+}
+
+// RemoveUserResult says who is gone. His fobs are nobody's unless they have other
+// users.
+type RemoveUserResult struct {
+	Version int  `json:"version"`
+	Removed User `json:"removed"`
+}
+
+// VerifyRequest is somebody's passcode.
+type VerifyRequest struct {
+	// User is a name or an id. He need not exist.
+	User string `json:"user"`
+	// Service is what asks: 1 to 64 letters, digits and - . _ Failures are counted
+	// by service and user.
+	Service string `json:"service"`
+	// Passcode is as it was typed, line end and blanks included; two in a row, where
+	// one is not looked at because of too many failures.
+	Passcode Secret `json:"passcode"`
+}
+
+// Verified says that a passcode was accepted; whatever was not is an error.
+type Verified struct {
+	Version  int  `json:"version"`
+	Accepted bool `json:"accepted"`
+}
+
+// AttendedVerdict says that a passcode was accepted, and of which fob.
+type AttendedVerdict struct {
+	Version  int    `json:"version"`
+	Accepted bool   `json:"accepted"`
+	UserID   string `json:"user_id"`
+	FobID    string `json:"fob_id"`
+	Serial   string `json:"serial"`
+}
