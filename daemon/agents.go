@@ -171,7 +171,7 @@ func (d *Daemon) Agent(ctx context.Context, p ipc.Principal, can string, send fu
 		return err
 	}
 	a := &agent{Agent: ipc.Agent{Session: p.Session, PID: p.PID, Can: []string{}}}
-	if can != "" { // one that can ask nothing still locks, and is the session's
+	if can != "" && can != ipc.AgentCanNothing { // one that can ask nothing still locks, and is the session's
 		a.Can = strings.Split(can, ",")
 	}
 	for _, word := range a.Can {

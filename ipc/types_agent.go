@@ -133,6 +133,7 @@ const (
 	AgentCanTouch   = "touch"   // tell the user that a touch is wanted
 	AgentCanPIN     = "pin"     // ask for a PIN
 	AgentCanConsent = "consent" // ask for consent
+	AgentCanNothing = "nothing" // alone: it locks at its end, and asks nothing
 )
 
 // AgentAnswer is what the user said to an agent.
