@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -19,14 +20,20 @@ type agent struct {
 	ipc.Agent
 }
 
-// join makes a the agent of its session.
+// join makes a the agent of its session. One that registers anew, because it can
+// do other things now, takes its own place.
 func (g *agents) join(a *agent) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, other := range g.list {
-		if other.Session == a.Session {
+	for i, other := range g.list {
+		if other.Session != a.Session {
+			continue
+		}
+		if other.PID != a.PID || a.PID == 0 {
 			return ipc.Errorf(ipc.AlreadyExists, "an agent answers for this session already: process %d", other.PID)
 		}
+		g.list[i] = a
+		return nil
 	}
 	g.list = append(g.list, a)
 	return nil
@@ -48,11 +55,34 @@ func (g *agents) all() []ipc.Agent {
 	return list
 }
 
-// heard says whether some agent is told of e.
-func (g *agents) heard(e ipc.Event) bool {
+// asking is how many can ask the user anything.
+func (g *agents) asking() int {
+	n := 0
+	for _, a := range g.all() {
+		if slices.Contains(a.Can, ipc.AgentCanPIN) || slices.Contains(a.Can, ipc.AgentCanConsent) {
+			n++
+		}
+	}
+	return n
+}
+
+// heard says whether some agent is told of e, other than those in not.
+func (g *agents) heard(e ipc.Event, not ...*agent) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.ContainsFunc(g.list, func(a *agent) bool { return g.hears(a, e) })
+	return slices.ContainsFunc(g.list, func(a *agent) bool { return g.hears(a, e) && !slices.Contains(not, a) })
+}
+
+// of is the agent of a session, if it is told of e.
+func (g *agents) of(session string, e ipc.Event) *agent {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, a := range g.list {
+		if a.Session == session && g.hears(a, e) {
+			return a
+		}
+	}
+	return nil
 }
 
 // tells is heard for one agent.
@@ -88,8 +118,8 @@ func (g *agents) hears(a *agent, e ipc.Event) bool {
 	})
 }
 
-// agentLeft ends the questions that no agent asks any more, and puts the others
-// to those that hear of them now. Some are told of a question twice.
+// agentLeft puts the questions of an agent that left to those that hear of them
+// now. Some are told of a question twice.
 func (u *user) agentLeft() {
 	for _, q := range u.asking.all() {
 		if !u.unheard(q) {
@@ -98,16 +128,40 @@ func (u *user) agentLeft() {
 	}
 }
 
-// unheard ends a question if no agent asks it.
+// unheard says that no agent asks a question. It then ends, unless one comes back
+// soon: an agent is started again, or its notification service is.
 func (u *user) unheard(q *question) bool {
-	if u.agents.heard(q.event) {
+	if u.isAsked(q) {
 		return false
 	}
-	if u.asking.close(q) {
-		q.err = errAgentGone
-		close(q.done)
-	}
+	lapse := u.asking.lapse(q)
+	time.AfterFunc(u.d.askLimit()/agentBack, func() {
+		if !u.isAsked(q) {
+			u.asking.abandon(q, lapse)
+		}
+	})
 	return true
+}
+
+// isAsked says whether an agent asks a question that did not say that it cannot.
+func (u *user) isAsked(q *question) bool { return u.agents.heard(q.event, u.asking.unable(q)...) }
+
+// cannotAsk is told by the agent of p's session that it could not ask. The
+// question ends where no other asks it.
+func (u *user) cannotAsk(p ipc.Principal, r ipc.AgentAnswer) error {
+	q := u.asking.of(r.Operation)
+	if q == nil {
+		return errNotAsked()
+	}
+	a := u.agents.of(p.Session, q.event)
+	if a == nil { // it was not put to it
+		return errNotAsked()
+	}
+	u.asking.cannot(q, a)
+	if u.isAsked(q) {
+		return nil
+	}
+	return u.asking.reply(r)
 }
 
 // Agent implements [ipc.Agents].
@@ -116,7 +170,10 @@ func (d *Daemon) Agent(ctx context.Context, p ipc.Principal, can string, send fu
 	if err != nil {
 		return err
 	}
-	a := &agent{Agent: ipc.Agent{Session: p.Session, PID: p.PID, Can: strings.Split(can, ",")}}
+	a := &agent{Agent: ipc.Agent{Session: p.Session, PID: p.PID, Can: []string{}}}
+	if can != "" && can != ipc.AgentCanNothing { // one that can ask nothing still locks, and is the session's
+		a.Can = strings.Split(can, ",")
+	}
 	for _, word := range a.Can {
 		switch word {
 		case ipc.AgentCanTouch, ipc.AgentCanPIN, ipc.AgentCanConsent:

@@ -149,6 +149,7 @@ func (u *user) onToken(ctx context.Context, locator string, ref ipc.TokenRef, c 
 	if touches.Load() > 0 {
 		e := tell(ipc.EventTouchDone)
 		e.OK = new(err == nil)
+		u.waits.remove(number) // first: who connects now is not told of it any more
 		u.d.hub.publish(u.uid, e)
 	}
 	if err == nil && !errors.Is(context.Cause(ctx), errNoTouch) { // the token may have been quicker than its end

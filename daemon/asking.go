@@ -14,6 +14,10 @@ import (
 // askLimit is how long a call waits for one answer of the user's.
 const askLimit = 2 * time.Minute
 
+// agentBack is the part of it for which a question waits for an agent to come
+// back: a twelfth, ten seconds.
+const agentBack = 12
+
 func (d *Daemon) askLimit() time.Duration {
 	if d.cfg.AskLimit > 0 {
 		return d.cfg.AskLimit
@@ -51,6 +55,10 @@ type question struct {
 	done   chan struct{}   // closed when answer or err is there
 	answer ipc.AgentAnswer // with a PIN that is the asker's to wipe
 	err    error
+
+	// guarded by asking.mu
+	unable []*agent // said that they cannot ask it
+	lapses int      // how often no agent was left that asks it
 }
 
 // turn is had by one of several equal requests at a time.
@@ -128,13 +136,57 @@ func (a *asking) all() []*question {
 	return list
 }
 
+// of is the open question of an operation, nil for none.
+func (a *asking) of(operation string) *question {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.open[operation]
+}
+
+// cannot notes that an agent cannot ask q.
+func (a *asking) cannot(q *question, g *agent) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	q.unable = append(q.unable, g)
+}
+
+// unable are the agents that cannot ask q.
+func (a *asking) unable(q *question) []*agent {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(q.unable)
+}
+
+// lapse notes that no agent asks q any more, and numbers that.
+func (a *asking) lapse(q *question) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	q.lapses++
+	return q.lapses
+}
+
+// abandon ends a question that no agent asks, if that is still the lapse of that
+// number.
+func (a *asking) abandon(q *question, lapse int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.open[q.event.Operation] != q || q.lapses != lapse {
+		return
+	}
+	delete(a.open, q.event.Operation)
+	q.err = errAgentGone
+	close(q.done)
+}
+
+func errNotAsked() *ipc.Error { return ipc.Errorf(ipc.NotFound, "nothing of that name is being asked") }
+
 // reply closes the question of an operation with an answer that fits it.
 func (a *asking) reply(r ipc.AgentAnswer) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	q := a.open[r.Operation]
 	if q == nil {
-		return ipc.Errorf(ipc.NotFound, "nothing of that name is being asked")
+		return errNotAsked()
 	}
 	pin := q.event.Type == ipc.EventPINWanted
 	if r.For == "" {
@@ -220,6 +272,9 @@ func (d *Daemon) AnswerAgent(_ context.Context, p ipc.Principal, r ipc.AgentAnsw
 	u, err := d.user(&p)
 	if err != nil {
 		return err
+	}
+	if r.Unable && !r.Allow {
+		return u.cannotAsk(p, r)
 	}
 	return u.asking.reply(r)
 }

@@ -13,8 +13,9 @@ import (
 type wish struct {
 	who     ipc.Principal
 	action  ipc.GrantAction
-	agent   bool // the call may wait for the user's agent
-	passive bool // nobody asked for this very code
+	ref     string // the account, as the caller called it
+	agent   bool   // the call may wait for the user's agent
+	passive bool   // nobody asked for this very code
 }
 
 // errDenied is for an account that no program is handed anything of.

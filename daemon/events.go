@@ -147,9 +147,12 @@ func (d *Daemon) event(kind string) ipc.Event {
 // present is the state that opens an event stream: the vault, the tokens, and
 // the touches being waited for.
 func (u *user) present(p ipc.Principal) []ipc.Event {
-	state := u.d.event(ipc.EventState)
+	state, open := u.d.event(ipc.EventState), u.waits.all()
 	v := u.vaultInfo()
 	state.Vault = &v
+	for _, w := range open {
+		state.Waits = append(state.Waits, w.Operation)
+	}
 	events := []ipc.Event{state}
 	if trouble := u.d.authorityTrouble(p); trouble != "" {
 		e := u.d.event(ipc.EventNotice)
@@ -163,7 +166,7 @@ func (u *user) present(p ipc.Principal) []ipc.Event {
 			events = append(events, e)
 		}
 	}
-	return append(events, u.waits.all()...)
+	return append(events, open...)
 }
 
 // wait tells the user what an operation waits for, now and whoever connects

@@ -56,7 +56,7 @@ func (u *user) grantState() ipc.GrantState {
 	modes := u.modesOf().get()
 	return ipc.GrantState{
 		Mode: modes.Mode, Accounts: len(modes.Accounts),
-		Grants: u.grants.count(u.d.clock.Elapsed()), Agents: len(u.agents.all()),
+		Grants: u.grants.count(u.d.clock.Elapsed()), Agents: u.agents.asking(),
 	}
 }
 

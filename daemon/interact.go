@@ -23,6 +23,7 @@ func withAgent(interaction string) (bool, error) {
 // wishes: the vault is unlocked by his agent if need be, and the user is asked
 // for his consent.
 func (d *Daemon) granted(ctx context.Context, p *ipc.Principal, ref string, w wish) (*user, *session, vault.Account, error) {
+	w.ref = ref
 	u, s, err := d.openedFor(ctx, p, w)
 	if err != nil {
 		return nil, nil, vault.Account{}, err
@@ -49,7 +50,7 @@ func (d *Daemon) openedFor(ctx context.Context, p *ipc.Principal, w wish) (*user
 	s, err := u.open(!w.passive)
 	var e *ipc.Error
 	if w.agent && !w.passive && errors.As(err, &e) && e.Kind == ipc.VaultLocked && !e.Meanwhile {
-		if err := d.unlockByAgent(ctx, *p, err); err != nil {
+		if err := d.unlockByAgent(ctx, *p, w.ref, err); err != nil {
 			return nil, nil, err
 		}
 		s, err = u.open(!w.passive)
@@ -74,19 +75,30 @@ func (u *user) asked(ctx context.Context, p ipc.Principal, a vault.Account, auth
 	if !w.agent || len(auth.PIN) > 0 || len(auth.RecoveryPassword) > 0 || len(auth.RecoveryKey) > 0 {
 		return call(auth)
 	}
-	var ref *ipc.AccountRef
+	var what wanted
 	if a.ID != "" {
-		ref = new(accountRef(a))
+		what.account = new(accountRef(a))
 	}
-	return u.untilPIN(ctx, p, ref, auth, call, nil)
+	return u.untilPIN(ctx, p, what, auth, call, nil)
 }
+
+// wanted is what a PIN is asked for.
+type wanted struct {
+	account *ipc.AccountRef
+	ref     string // what the caller called it, while the vault is locked
+}
+
+// maxWanted is the longest name, in bytes, that a question repeats: no account
+// has one that is longer.
+const maxWanted = 1024
 
 // maxPINs is how often the agent is asked for a PIN by one call.
 const maxPINs = 5
 
 // unlockByAgent opens the user's vault with the PIN that his agent asks for.
-// locked is the error that the call would fail with otherwise.
-func (d *Daemon) unlockByAgent(ctx context.Context, p ipc.Principal, locked error) error {
+// ref is the account that the caller named; locked is the error that the call would
+// fail with otherwise.
+func (d *Daemon) unlockByAgent(ctx context.Context, p ipc.Principal, ref string, locked error) error {
 	u, err := d.user(&p)
 	if err != nil {
 		return err
@@ -97,7 +109,7 @@ func (d *Daemon) unlockByAgent(ctx context.Context, p ipc.Principal, locked erro
 		return unasked(ctx, mapError(locked))
 	}
 	defer leave()
-	return u.untilPIN(ctx, p, nil, ipc.Auth{}, func(a ipc.Auth) error {
+	return u.untilPIN(ctx, p, wanted{ref: ref}, ipc.Auth{}, func(a ipc.Auth) error {
 		if u.sess.Load() != nil && noAuth(a) {
 			return nil
 		}
@@ -109,7 +121,7 @@ func (d *Daemon) unlockByAgent(ctx context.Context, p ipc.Principal, locked erro
 // untilPIN runs call until it succeeds, fails for another reason than a PIN, or
 // the agent has no PIN for it. otherwise, where not nil, is what the call fails
 // with then.
-func (u *user) untilPIN(ctx context.Context, p ipc.Principal, a *ipc.AccountRef, auth ipc.Auth, call func(ipc.Auth) error, otherwise error) error {
+func (u *user) untilPIN(ctx context.Context, p ipc.Principal, what wanted, auth ipc.Auth, call func(ipc.Auth) error, otherwise error) error {
 	for asked := 0; ; asked++ {
 		err := call(auth)
 		wipeAuth(&auth)
@@ -117,7 +129,7 @@ func (u *user) untilPIN(ctx context.Context, p ipc.Principal, a *ipc.AccountRef,
 		if need == nil || asked == maxPINs {
 			return err
 		}
-		pin, spend, askErr := u.askPIN(ctx, p, a, need)
+		pin, spend, askErr := u.askPIN(ctx, p, what, need)
 		if askErr != nil {
 			var told *ipc.Error
 			switch {
@@ -151,13 +163,16 @@ func pinWanted(err error) *ipc.Error {
 
 // askPIN has the agent ask for the PIN that need wants. It fails with *ipc.Error
 // where the user refused, now or before.
-func (u *user) askPIN(ctx context.Context, p ipc.Principal, a *ipc.AccountRef, need *ipc.Error) (ipc.Secret, bool, error) {
+func (u *user) askPIN(ctx context.Context, p ipc.Principal, what wanted, need *ipc.Error) (ipc.Secret, bool, error) {
 	key := grantKey{asker: askerOf(p), action: unlocking}
 	if left := u.grants.refusedFor(key, u.d.clock.Elapsed()); left > 0 {
 		return nil, false, errPINRefused(need, seconds(left))
 	}
 	e := u.question(ctx, ipc.EventPINWanted, p)
-	e.Token, e.TriesLeft, e.Account = need.Token, need.TriesLeft, a
+	e.Token, e.TriesLeft, e.Account = need.Token, need.TriesLeft, what.account
+	if len(what.ref) <= maxWanted {
+		e.Wanted = what.ref
+	}
 	if need.Kind != ipc.PINRequired {
 		e.Detail = need.Message
 	}

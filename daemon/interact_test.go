@@ -3,7 +3,9 @@ package daemon_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,6 +51,9 @@ func TestLockedVaultIsUnlockedByTheAgent(t *testing.T) {
 	})
 	call := later(t.Context(), d, p, "alice")
 	first := desk.next(t, ipc.EventPINWanted)
+	if first.Wanted != "alice" || first.Account != nil {
+		t.Errorf("it is asked for %q, %v", first.Wanted, first.Account)
+	}
 	if first.Token == nil || first.Token.ID != made.Token.ID || first.Requester != "backup (4711)" || first.From.Unit != "cron.service" || first.Detail != "" {
 		t.Errorf("asked as %+v", first)
 	}
@@ -132,11 +137,11 @@ func TestQuestionEnds(t *testing.T) {
 		kind   ipc.Kind
 		gone   bool // the agent is, so that it is told nothing more
 	}{
-		"the agent dies": {end: func(_ *daemon.Daemon, _ ipc.Principal, desk *agent, _ func(), _ ipc.Event) error {
+		"the agent dies": {limit: 12 * time.Second, end: func(_ *daemon.Daemon, _ ipc.Principal, desk *agent, _ func(), _ ipc.Event) error {
 			desk.leave()
 			return nil
 		}, kind: ipc.ConsentRequired, gone: true},
-		"the agent dies over a PIN": {locked: true, end: func(_ *daemon.Daemon, _ ipc.Principal, desk *agent, _ func(), _ ipc.Event) error {
+		"the agent dies over a PIN": {limit: 12 * time.Second, locked: true, end: func(_ *daemon.Daemon, _ ipc.Principal, desk *agent, _ func(), _ ipc.Event) error {
 			desk.leave()
 			return nil
 		}, kind: ipc.VaultLocked, gone: true},
@@ -228,7 +233,9 @@ func TestAgentsOfSessions(t *testing.T) {
 	d, p := asking(t, nil)
 	two := join(t, d, program("1000", "2", "", "/usr/bin/tokenctl"), nil)
 	three := join(t, d, program("1000", "3", "", "/usr/bin/tokenctl"), nil)
-	if err := d.Agent(t.Context(), program("1000", "3", "", "/usr/bin/tokenctl"), "touch", func(ipc.Event) error { return nil }); ipc.KindOf(err) != ipc.AlreadyExists {
+	second := program("1000", "3", "", "/usr/bin/tokenctl")
+	second.PID++
+	if err := d.Agent(t.Context(), second, "touch", func(ipc.Event) error { return nil }); ipc.KindOf(err) != ipc.AlreadyExists {
 		t.Errorf("a second agent of a session: %v", err)
 	}
 	if err := d.Agent(t.Context(), program("1000", "9", "", ""), "touch,everything", nil); ipc.KindOf(err) != ipc.InvalidArgument {
@@ -273,5 +280,126 @@ func TestQuestionsAreLimited(t *testing.T) {
 	}
 	if n := desk.questions(); n != 12 {
 		t.Errorf("he was asked %d times within a minute", n)
+	}
+}
+
+// able registers an agent of a session that can only so much, and hands over what
+// it hears first.
+func able(t *testing.T, d *daemon.Daemon, p ipc.Principal, can string) (first ipc.Event, leave func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	heard, done := make(chan ipc.Event, 64), make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := d.Agent(ctx, p, can, func(e ipc.Event) error { heard <- e; return nil }); err != nil {
+			t.Errorf("the agent: %v", err)
+		}
+	}()
+	leave = sync.OnceFunc(func() { cancel(); <-done })
+	t.Cleanup(leave)
+	select {
+	case first = <-heard:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the agent hears nothing")
+	}
+	return first, leave
+}
+
+// TestAgentThatCannotAsk: one that can ask nothing is the agent of its session all
+// the same, and never ends what another asks; nor does a program that is no agent.
+func TestAgentThatCannotAsk(t *testing.T) {
+	d, p := asking(t, nil)
+	other := p
+	other.Session, other.PID = "9", 9
+	able(t, d, other, "")
+	st, err := d.Status(t.Context(), p)
+	if err != nil || st.Grants.Agents != 0 {
+		t.Errorf("%d agents can ask, %v", st.Grants.Agents, err)
+	}
+	wantKind(t, code(t, d, p, "alice", "agent"), ipc.ConsentRequired) // nobody is there to ask
+	desk := join(t, d, p, nil)
+	if list, err := d.Grants(t.Context(), p); err != nil || len(list.Agents) != 2 || list.Agents[0].Can == nil {
+		t.Errorf("%+v, %v", list.Agents, err)
+	}
+	second := p
+	second.PID = 2
+	if err := d.Agent(t.Context(), second, "", func(ipc.Event) error { return nil }); ipc.KindOf(err) != ipc.AlreadyExists {
+		t.Errorf("a second agent of a session, which can nothing: %v", err)
+	}
+	call := later(t.Context(), d, p, "alice")
+	e := desk.next(t, ipc.EventConsentWanted)
+	wantKind(t, d.AnswerAgent(t.Context(), other, ipc.AgentAnswer{Operation: e.Operation, Unable: true}), ipc.NotFound)
+	stranger := p
+	stranger.Session = "7"
+	wantKind(t, d.AnswerAgent(t.Context(), stranger, ipc.AgentAnswer{Operation: e.Operation, Unable: true}), ipc.NotFound)
+	if err := d.AnswerAgent(t.Context(), p, ipc.AgentAnswer{Operation: e.Operation, Allow: true}); err != nil {
+		t.Error(err)
+	}
+	if err := ended(t, call); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOneOfTwoCannotAsk: what two agents ask, because it comes from no session of
+// theirs, is asked as long as one of them can.
+func TestOneOfTwoCannotAsk(t *testing.T) {
+	d, p := asking(t, nil)
+	two, three := program("1000", "2", "", "/usr/bin/tokenctl"), program("1000", "3", "", "/usr/bin/tokenctl")
+	desks := []*agent{join(t, d, two, nil), join(t, d, three, nil)}
+	cron := p
+	cron.Session = ""
+	for _, unable := range []int{1, 2} {
+		call := later(t.Context(), d, cron, "alice")
+		e := desks[0].next(t, ipc.EventConsentWanted)
+		desks[1].next(t, ipc.EventConsentWanted)
+		answer := ipc.AgentAnswer{Operation: e.Operation, Unable: true}
+		if err := d.AnswerAgent(t.Context(), two, answer); err != nil {
+			t.Error(err)
+		}
+		if unable == 2 {
+			if err := d.AnswerAgent(t.Context(), three, answer); err != nil {
+				t.Error(err)
+			}
+			wantKind(t, ended(t, call), ipc.ConsentRequired)
+			continue
+		}
+		if err := d.AnswerAgent(t.Context(), three, ipc.AgentAnswer{Operation: e.Operation, Allow: true}); err != nil {
+			t.Error(err)
+		}
+		if err := ended(t, call); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestAgentComesBack: a question outlives an agent that registers anew, because it
+// can do other things, or is started again, and whoever comes back is told what is
+// open still.
+func TestAgentComesBack(t *testing.T) {
+	d, p := asking(t, nil)
+	desk := join(t, d, p, nil)
+	call := later(t.Context(), d, p, "alice")
+	e := desk.next(t, ipc.EventConsentWanted)
+	first, leave := able(t, d, p, "touch") // in its own place, and for a while it cannot ask
+	if !slices.Contains(first.Waits, e.Operation) {
+		t.Errorf("of the open question it is told %v", first.Waits)
+	}
+	desk.leave()
+	leave()
+	back := p
+	back.PID++ // another process
+	again := join(t, d, back, nil)
+	if next := again.next(t, ipc.EventConsentWanted); next.Operation != e.Operation {
+		t.Errorf("it is asked %+v", next)
+	}
+	if err := d.AnswerAgent(t.Context(), back, ipc.AgentAnswer{Operation: e.Operation, Allow: true}); err != nil {
+		t.Error(err)
+	}
+	if err := ended(t, call); err != nil {
+		t.Error(err)
+	}
+	again.leave()
+	if first, _ := able(t, d, p, "touch"); len(first.Waits) != 0 {
+		t.Errorf("it is told that there is open %v", first.Waits)
 	}
 }

@@ -19,7 +19,7 @@ func (d *Daemon) unlockAsked(ctx context.Context, p ipc.Principal, auth ipc.Auth
 		return out, unasked(ctx, errLocked())
 	}
 	defer leave()
-	err = u.untilPIN(ctx, p, nil, auth, func(a ipc.Auth) (err error) {
+	err = u.untilPIN(ctx, p, wanted{}, auth, func(a ipc.Auth) (err error) {
 		if u.sess.Load() != nil && len(a.PIN) == 0 {
 			a = ipc.Auth{} // opened meanwhile
 		}

@@ -339,8 +339,8 @@ type Agents interface {
 	// Agent registers the caller as the agent of his login session for as long as
 	// it runs, and reports like Events, and what is to be asked: "pin-wanted"
 	// and "consent-wanted", each withdrawn by its "…-done". can holds the
-	// AgentCan… words, between commas. Where the session has an agent it fails
-	// with AlreadyExists.
+	// AgentCan… words, between commas, and can be empty. Where the session has
+	// an agent that is another process it fails with AlreadyExists.
 	Agent(ctx context.Context, p Principal, can string, send func(Event) error) error
 	// AnswerAgent says what the user answered. It fails with NotFound where
 	// nothing of that name is being asked (any more) of the caller's user.

@@ -107,6 +107,12 @@ type Event struct {
 	Request string `json:"request,omitempty"`
 	// Operation identifies a wait from "…-wanted" to "…-done".
 	Operation string `json:"operation,omitempty"`
+	// Waits, in "state", are the operations of all waits that are open: others
+	// that were told of have ended.
+	Waits []string `json:"waits,omitempty"`
+	// Wanted is the account that the requester named, where a PIN is wanted before
+	// it is known which that is.
+	Wanted string `json:"wanted,omitempty"`
 	// Touch says which touch of the operation is wanted, 1 being the first.
 	Touch int `json:"touch,omitempty"`
 	// Place is the place in a token's queue, 1 being next.

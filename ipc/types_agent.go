@@ -93,7 +93,7 @@ type GrantState struct {
 	Mode     GrantMode `json:"mode"`
 	Accounts int       `json:"accounts,omitempty"` // with a mode of their own
 	Grants   int       `json:"grants,omitempty"`
-	Agents   int       `json:"agents,omitempty"` // that answer now
+	Agents   int       `json:"agents,omitempty"` // that can ask the user now
 }
 
 // SetGrantModeRequest sets a mode, which is kept over restarts.
@@ -133,6 +133,7 @@ const (
 	AgentCanTouch   = "touch"   // tell the user that a touch is wanted
 	AgentCanPIN     = "pin"     // ask for a PIN
 	AgentCanConsent = "consent" // ask for consent
+	AgentCanNothing = "nothing" // alone: it locks at its end, and asks nothing
 )
 
 // AgentAnswer is what the user said to an agent.

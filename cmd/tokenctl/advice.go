@@ -394,6 +394,22 @@ func adviceNoPinentry() []string {
 	return []string{"install one that suits your desktop (pinentry-gnome3, pinentry-qt) or terminal (pinentry-curses, with GPG_TTY=$(tty)), or name one: --pinentry"}
 }
 
+// adviceAgentTaken is about a second agent in a session.
+func adviceAgentTaken() []string {
+	return []string{"one is enough; which runs, and what it can: `tokenctl agent status`"}
+}
+
+// adviceAgentStart is about an agent that does not run.
+func adviceAgentStart(installed bool, unit string) []string {
+	switch {
+	case !installed:
+		return []string{"start it with your session, from now on: `tokenctl agent install`; until Ctrl-C: `tokenctl agent`"}
+	case unit != "":
+		return []string{"start it: `systemctl --user start " + unit + "`; why it ended: `journalctl --user -u " + unit + "`"}
+	}
+	return []string{"start it: `tokenctl agent`"}
+}
+
 func adviceBadDisk() []string {
 	return []string{"the bad file was removed; the disk or stick may be failing: write the backup to another"}
 }

@@ -99,9 +99,7 @@ func (c *cli) runAgent(ctx context.Context, f *agentFlags) error {
 	var err error
 	if a.pin, err = c.findPinentry(ctx, f.pinentry); err != nil {
 		c.say("cannot ask for PINs: %s", clean(err.Error()))
-		for _, h := range adviceNoPinentry() {
-			c.say("  %s", h)
-		}
+		c.hints(adviceNoPinentry())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -109,23 +107,34 @@ func (c *cli) runAgent(ctx context.Context, f *agentFlags) error {
 	if runtime.GOOS == "linux" {
 		a.notes = desktop.NewNotifier("tokend", log, func(desktop.Abilities) { a.changed() })
 		a.work.Go(func() { a.notes.Run(ctx) })
-		login := desktop.NewLogin(c.getenv("XDG_SESSION_ID"), log, a.leave)
-		a.work.Go(func() { login.Run(ctx) })
-	}
-	if a.notes != nil { // whether there is a notification service is soon known
-		select {
-		case <-a.again:
-		case <-time.After(time.Second):
-		}
+		a.login = desktop.NewLogin(c.getenv("XDG_SESSION_ID"), log, a.leave, a.changed)
+		a.work.Go(func() { a.login.Run(ctx) })
+		a.settle()
 	}
 	err = a.follow(ctx)
 	cancel()
 	a.work.Wait()
-	if err == nil && !stay() {
+	if ipc.KindOf(err) == ipc.AlreadyExists {
+		return failWith("be the agent of this session", err, adviceAgentTaken()...)
+	}
+	if err == nil && a.mine && !stay() {
 		// However the session ended: what it opened is closed.
 		a.leave(context.WithoutCancel(ctx), "the session ends")
 	}
 	return fail("be the agent of this session", err)
+}
+
+// settle waits until it is known what the desktop can do, a second at most.
+func (a *agent) settle() {
+	limit := time.NewTimer(time.Second)
+	defer limit.Stop()
+	for !a.desktop().Notify || !a.login.Heard() {
+		select {
+		case <-a.again:
+		case <-limit.C:
+			return
+		}
+	}
 }
 
 // untilSignalled ends the agent where its terminal or its session goes. stay

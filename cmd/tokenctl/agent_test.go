@@ -123,6 +123,9 @@ func TestWhoAsks(t *testing.T) {
 		{strings.Repeat("\u0301", 256), ipc.Requester{Exe: "/tmp/x", Unit: strings.Repeat("u", 500)}, "Program: /tmp/x"},
 		{strings.Repeat("\U0001f600", 256), ipc.Requester{Exe: "/" + strings.Repeat("x", 500)}, "Program: /xxx"},
 	} {
+		if got := wish(ipc.Event{Wanted: c.name}); len(got) > 300 || !strings.HasPrefix(got, `a code of what it calls "`) || strings.Contains(got, "\n") {
+			t.Errorf("%q", got)
+		}
 		e := ipc.Event{From: &c.from, Account: &ipc.AccountRef{Issuer: c.name, Name: c.name}}
 		lines := whoAsks(e)
 		if got := wish(e) + strings.Join(lines, "\n"); len(got) > 800 || strings.Count(got, "\n") != len(lines)-1 {

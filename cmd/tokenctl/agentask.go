@@ -58,7 +58,10 @@ func wish(e ipc.Event) string {
 	if e.Action == ipc.GrantReveal {
 		what = "the secret"
 	}
-	if e.Account == nil {
+	switch {
+	case e.Account == nil && e.Wanted != "": // its own word: the vault is locked
+		return what + ` of what it calls "` + shown(clean(e.Wanted)) + `"`
+	case e.Account == nil:
 		return what
 	}
 	return what + " of " + shown(accountName(e.Account.Issuer, e.Account.Name))

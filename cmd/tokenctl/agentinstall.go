@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenbridge/tokend/cmd/tokenctl/pinentry"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -178,12 +179,29 @@ func (c *cli) installAgent(ctx context.Context, f *agentFlags) error {
 		}
 	}
 	c.say("written: %s", s.path)
+	c.sayNoPinentry(f.pinentry)
 	if s.note != "" {
 		c.say("%s", s.note)
 		return nil
 	}
 	c.say("the agent runs, and starts with your session from now on")
 	return nil
+}
+
+// sayNoPinentry warns where the agent will find no pinentry to ask with.
+func (c *cli) sayNoPinentry(name string) {
+	// Where it will be started there can be a desktop, or a terminal.
+	if _, err := pinentry.Find(name, pinentry.Environment{Graphical: true, TTY: "/dev/tty"}); err != nil {
+		c.say("it will not be able to ask for PINs: %s", clean(err.Error()))
+		c.hints(adviceNoPinentry())
+	}
+}
+
+// hints says what to do about what was said.
+func (c *cli) hints(list []string) {
+	for _, h := range list {
+		c.say("  %s", h)
+	}
 }
 
 func (c *cli) removeAgent(ctx context.Context) error {
@@ -241,7 +259,12 @@ func (c *cli) sayAgent(ctx context.Context) error {
 		c.say("%s", agentLine(a))
 	}
 	if len(list.Agents) == 0 {
+		unit := ""
+		if s.file == agentUnit {
+			unit = agentUnit
+		}
 		c.say("no agent runs")
+		c.hints(adviceAgentStart(doc.Installed, unit))
 	}
 	return nil
 }
@@ -249,7 +272,7 @@ func (c *cli) sayAgent(ctx context.Context) error {
 // agentLine is what is known of an agent that runs.
 func agentLine(a ipc.Agent) string {
 	return fmt.Sprintf("an agent runs: process %d%s, it can ask or tell of: %s",
-		a.PID, either(a.Session == "", "", " in session "+clean(a.Session)), clean(strings.Join(a.Can, ", ")))
+		a.PID, either(a.Session == "", "", " in session "+clean(a.Session)), either(len(a.Can) == 0, "nothing", clean(strings.Join(a.Can, ", "))))
 }
 
 // service runs systemctl or launchctl.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
@@ -24,6 +25,8 @@ type agent struct {
 	again chan struct{}     // what it can do is different now
 	turn  chan struct{}     // one pinentry at a time
 	work  sync.WaitGroup
+	login *desktop.Login // nil on systems without
+	mine  bool           // it answers for the session, by the daemon's last word
 
 	mu     sync.Mutex
 	open   map[string]func() // what is shown or asked, by operation: takes it back
@@ -45,15 +48,23 @@ func (a *agent) follow(ctx context.Context) error {
 	told, taken := "", 0
 	for {
 		err := a.stream(ctx, &told)
+		kind := ipc.KindOf(err)
+		if ctx.Err() == nil && kind == ipc.Cancelled { // the abilities changed; what is asked stays
+			continue
+		}
 		a.takeBackAll()
-		switch kind := ipc.KindOf(err); {
+		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, errMissed), kind == ipc.Cancelled: // the abilities changed
+		case errors.Is(err, errMissed):
 			continue
 		case kind == ipc.AlreadyExists:
+			a.mine = false
 			if taken++; taken > takenRetries {
 				return err
+			}
+			if taken == 1 {
+				a.c.say("%s; waiting a moment whether it ends", clean(err.Error()))
 			}
 		default:
 			taken = 0
@@ -73,7 +84,7 @@ func (a *agent) follow(ctx context.Context) error {
 // stream registers, and hears events until the daemon goes or the abilities
 // change.
 func (a *agent) stream(ctx context.Context, told *string) error {
-	ctx, cancel := context.WithCancel(ctx)
+	own, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for len(a.again) > 0 {
 		<-a.again
@@ -81,21 +92,20 @@ func (a *agent) stream(ctx context.Context, told *string) error {
 	can := a.abilities()
 	go func() {
 		select {
-		case <-ctx.Done():
+		case <-own.Done():
 		case <-a.again:
 			cancel()
 		}
 	}()
-	hear := func(e ipc.Event) error {
+	// One that can do nothing is the session's agent, too: it locks, and runs backups.
+	return a.c.daemon().Agent(own, strings.Join(can, ","), func(e ipc.Event) error {
 		if e.Type == ipc.EventState {
+			a.mine = true
+			a.keep(e.Waits)
 			a.sayAbilities(can, told)
 		}
 		return a.hear(ctx, e)
-	}
-	if len(can) == 0 { // it still locks, and runs backups
-		return a.c.daemon().Events(ctx, hear)
-	}
-	return a.c.daemon().Agent(ctx, strings.Join(can, ","), hear)
+	})
 }
 
 func (a *agent) changed() {
@@ -142,7 +152,12 @@ func (a *agent) sayAbilities(can []string, told *string) {
 			no = append(no, words[w])
 		}
 	}
-	text := "connected; it can lock the vault with your session"
+	text := "connected; it can lock the vault "
+	if a.login != nil && a.login.Heard() {
+		text += "with your session"
+	} else {
+		text += "when it ends (nothing here tells when your session is locked)"
+	}
 	if len(yes) > 0 {
 		text += ", " + strings.Join(yes, ", ")
 	}
@@ -209,12 +224,20 @@ func (a *agent) takeBack(operation string) {
 	}
 }
 
-func (a *agent) takeBackAll() {
+func (a *agent) takeBackAll() { a.keep(nil) }
+
+// keep takes back all that is shown or asked but for these operations.
+func (a *agent) keep(operations []string) {
 	a.mu.Lock()
-	all := a.open
-	a.open = map[string]func(){}
+	over := maps.Clone(a.open)
+	for _, o := range operations {
+		delete(over, o)
+	}
+	for o := range over {
+		delete(a.open, o)
+	}
 	a.mu.Unlock()
-	for _, end := range all {
+	for _, end := range over {
 		end()
 	}
 }

@@ -22,8 +22,12 @@ func (c *Client) Events(ctx context.Context, receive func(ipc.Event) error) erro
 }
 
 // Agent registers this process as the agent of its login session, for as long as
-// it runs, which is as Events does. can says what it can ask, see ipc.Agents.
+// it runs, which is as Events does. can says what it can ask, see ipc.Agents; empty
+// is ipc.AgentCanNothing.
 func (c *Client) Agent(ctx context.Context, can string, receive func(ipc.Event) error) error {
+	if can == "" {
+		can = ipc.AgentCanNothing
+	}
 	return c.follow(ctx, "POST", "agent?can="+url.QueryEscape(can), receive)
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -30,11 +31,23 @@ type Login struct {
 	own string
 	// leave is told why; sleep waits until it returns.
 	leave func(ctx context.Context, reason string)
+	// changed is told when Heard says otherwise; it can be nil.
+	changed func()
+	heard   atomic.Bool
 }
 
 // NewLogin is for the process's user; own is $XDG_SESSION_ID.
-func NewLogin(own string, log *slog.Logger, leave func(ctx context.Context, reason string)) *Login {
-	return &Login{log: log, connect: system, uid: uint32(max(0, os.Getuid())), own: own, leave: leave}
+func NewLogin(own string, log *slog.Logger, leave func(ctx context.Context, reason string), changed func()) *Login {
+	return &Login{log: log, connect: system, uid: uint32(max(0, os.Getuid())), own: own, leave: leave, changed: changed}
+}
+
+// Heard says that logind is there to be listened to.
+func (l *Login) Heard() bool { return l.heard.Load() }
+
+func (l *Login) hears(service string) {
+	if l.heard.Swap(service != "") != (service != "") && l.changed != nil {
+		l.changed()
+	}
 }
 
 // Run listens until ctx ends.
@@ -70,6 +83,8 @@ func (l *Login) serve(ctx context.Context, c *link) error {
 	if service == "" {
 		service = owner(ctx, c, loginName)
 	}
+	w.hears(service)
+	defer w.hears("")
 	for {
 		select {
 		case <-ctx.Done():
@@ -84,13 +99,14 @@ func (l *Login) serve(ctx context.Context, c *link) error {
 				}
 				service = now
 				c.wire.listen(now)
+				w.hears(now)
 				if now != "" {
 					w.begin(ctx)
 				}
 				continue
 			}
 			if s.Sender == service {
-				w.heard(ctx, s)
+				w.tells(ctx, s)
 			}
 		}
 	}
@@ -184,7 +200,7 @@ func (w *watch) knowsOwn() bool {
 	return false
 }
 
-func (w *watch) heard(ctx context.Context, s *dbus.Signal) {
+func (w *watch) tells(ctx context.Context, s *dbus.Signal) {
 	switch s.Name {
 	case loginManager + ".PrepareForSleep":
 		if len(s.Body) != 1 {

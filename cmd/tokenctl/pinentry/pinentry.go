@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -122,7 +123,12 @@ func (p *Program) run(ctx context.Context, f func(*session) error) error {
 	defer cancel(nil)
 	slow := time.AfterFunc(startLimit, func() { cancel(errSlow) })
 	defer slow.Stop()
+	// It ends with this process, however that ends, and until then the thread stays
+	// that it was started by: the system tells of the end of that.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, p.Path)
+	cmd.SysProcAttr = withParent()
 	cmd.Cancel = func() error { return cmd.Process.Signal(ending()) }
 	cmd.WaitDelay = killAfter
 	in, err := cmd.StdinPipe()

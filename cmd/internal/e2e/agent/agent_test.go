@@ -220,14 +220,98 @@ func TestAgentKilledInMidQuestion(t *testing.T) {
 		a := d.agent()
 		script := d.begin("code", "Example:session", "--interaction", "agent")
 		d.sees(tc.asks, 1)
+		if tc.locked && !strings.Contains(d.screen.String(), `"Example:session"`) {
+			t.Errorf("the question does not say for what: %q", d.screen)
+		}
+		asking := children(t, a.cmd.Process.Pid)
+		if len(asking) != 1 {
+			t.Errorf("%d programs ask", len(asking))
+		}
 		_ = a.cmd.Process.Kill()
 		if exit := script.ends(t); exit != tc.exit {
 			t.Errorf("%s: exit %d, %s", name, exit, script.said)
 		}
 		<-a.done
+		for _, pid := range asking { // it does not stay on the terminal
+			e2e.Eventually(t, 20*time.Second, func() error {
+				if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !strings.Contains(string(b), ") Z ") {
+					return fmt.Errorf("pinentry outlives the agent: %s", b)
+				}
+				return nil
+			})
+		}
 		if tc.locked {
 			d.unlock()
 		}
+	}
+}
+
+// children are the programs that a process runs.
+func children(t *testing.T, pid int) (all []int) {
+	t.Helper()
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
+		for word := range strings.FieldsSeq(string(b)) {
+			if child, err := strconv.Atoi(word); err == nil {
+				all = append(all, child)
+			}
+		}
+	}
+	return all
+}
+
+// TestSecondAgent has another agent come that can do nothing, while a question is
+// open: it is told, and ends, and neither the question nor the vault hear of it.
+func TestSecondAgent(t *testing.T) {
+	d := newDesk(t)
+	d.OK("", "grant", "mode", "ask")
+	d.agent()
+	script := d.begin("code", "Example:session", "--interaction", "agent")
+	d.sees("Hand out a code", 1)
+	env := slices.Clone(d.Env)
+	d.Env = append(d.Env, "DBUS_SESSION_BUS_ADDRESS=unix:path=/nowhere", "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nowhere")
+	useless := func() *process { return d.begin("agent", "--pinentry", "no-such-pinentry") }
+	second := useless()
+	if exit := second.ends(t); exit != 11 || !strings.Contains(second.said.String(), "tokenctl agent status") {
+		t.Errorf("exit %d, %s", exit, second.said)
+	}
+	third := useless()
+	third.says(t, "waiting a moment")
+	_ = third.cmd.Process.Signal(syscall.SIGTERM)
+	third.ends(t)
+	if d.locked() == nil {
+		t.Error("an agent that was none locked the vault")
+	}
+	d.Env = env
+	n := d.notes.wait(t, "Hand out", false)
+	d.notes.act(t, n.id, "once")
+	if exit := script.ends(t); exit != 0 || !sixDigits.MatchString(script.out.String()) {
+		t.Errorf("exit %d, %q, %s", exit, script.out, script.said)
+	}
+}
+
+// TestQuestionOutlivesTheService restarts the notification service while a question
+// is open: it stays in pinentry, and is shown by the next service.
+func TestQuestionOutlivesTheService(t *testing.T) {
+	d := newDesk(t)
+	d.OK("", "grant", "mode", "ask")
+	d.agent()
+	script := d.begin("code", "Example:session", "--interaction", "agent")
+	d.notes.wait(t, "Hand out", false)
+	d.sees("Hand out", 1)
+	_ = d.notes.conn.Close()
+	again := d.session.serveNotes()
+	n := again.wait(t, "Hand out", false)
+	if asked := strings.Count(d.screen.String(), "Hand out"); asked != 1 {
+		t.Errorf("pinentry asked %d times", asked)
+	}
+	again.act(t, n.id, "once")
+	if exit := script.ends(t); exit != 0 || !sixDigits.MatchString(script.out.String()) {
+		t.Errorf("exit %d, %q, %s", exit, script.out, script.said)
 	}
 }
 
@@ -357,7 +441,7 @@ func TestWithoutDesktop(t *testing.T) {
 	d.Env = append(d.Env, "DBUS_SESSION_BUS_ADDRESS=unix:path=/nowhere", "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nowhere")
 	a := d.begin("agent", "--pinentry", "no-such-pinentry")
 	a.says(t, "cannot ask for PINs: cannot find the pinentry")
-	a.says(t, "it can lock the vault with your session; it cannot tell of touches, nor ask for PINs, nor ask for consent")
+	a.says(t, "it can lock the vault when it ends (nothing here tells when your session is locked); it cannot tell of touches, nor ask for PINs, nor ask for consent")
 	d.OK("", "grant", "mode", "ask")
 	d.Fails(10, "", []string{"code", "Example:session", "--interaction", "agent"}, "no agent can ask")
 	_ = a.cmd.Process.Kill()
