@@ -221,17 +221,6 @@ func adviceStray(command string, secret bool) []string {
 		"if it was the secret: it is in the shell's history now, take it out there"}
 }
 
-// adviceTooMany is about more words than a command takes.
-func adviceTooMany(command string, args []string, takes int) []string {
-	if areFiles(args) {
-		return []string{"it takes one file at a time: `" + command + " " + quoted(args[0]) + "`; a pattern like *.tokend may mean several"}
-	}
-	if takes == 1 {
-		return []string{"a name with spaces goes into quotes: `" + command + " " + quoted(strings.Join(args, " ")) + "`"}
-	}
-	return append([]string{"a name with spaces goes into quotes"}, adviceHelp(command)...)
-}
-
 // adviceSecretFlag is about a secret as the value of a flag.
 func adviceSecretFlag(file string) []string {
 	return []string{"leave it out to be asked, or give it with --" + file + " FILE (- is standard input)",
