@@ -67,7 +67,7 @@ func (a *Authority) changeFob(kind, by, ref string, change func(tx *store.Tx, id
 	if err == nil && stored.because != nil {
 		out, err = Fob{}, stored.because
 	}
-	a.audit.Audit(Entry{Kind: kind, By: by, User: known(user), Fob: known(id), OK: err == nil, Detail: why(err)})
+	a.audit.Audit(Entry{Kind: kind, By: by, User: known(user), Fob: known(id), OK: err == nil, Detail: Why(err)})
 	return out, err
 }
 

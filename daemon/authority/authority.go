@@ -157,7 +157,7 @@ func newAuthority(o Options, s *store.Store) *Authority {
 		a.now = time.Now
 	}
 	if a.wait == nil {
-		a.wait = sleep
+		a.wait = Sleep
 	}
 	if a.deadline == 0 {
 		a.deadline = DefaultDeadline
@@ -165,7 +165,8 @@ func newAuthority(o Options, s *store.Store) *Authority {
 	return a
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d, or until ctx ends, whose cause it then returns.
+func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -231,5 +232,5 @@ func (a *Authority) SetProfile(by string, p Profile) (Profile, error) {
 
 // told audits what concerns neither a user nor a fob.
 func (a *Authority) told(kind, by string, err error) {
-	a.audit.Audit(Entry{Kind: kind, By: by, OK: err == nil, Detail: why(err)})
+	a.audit.Audit(Entry{Kind: kind, By: by, OK: err == nil, Detail: Why(err)})
 }

@@ -30,7 +30,7 @@ func (a *Authority) BurnFobs(by, serial string, margin uint64) (int, error) {
 		return 1, nil
 	}
 	burnt, err := a.burnAll(margin)
-	detail := why(err)
+	detail := Why(err)
 	if err == nil {
 		detail = fmt.Sprintf("raised=%d margin=%d", burnt, margin)
 	}

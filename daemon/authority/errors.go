@@ -61,8 +61,8 @@ func checkText(field, s string) error {
 	return nil
 }
 
-// why is what the audit says of an error: no text, for that may hold a name.
-func why(err error) string {
+// Why is what the audit says of an error: no text, for that may hold a name.
+func Why(err error) string {
 	var e *Error
 	switch {
 	case err == nil:

@@ -38,7 +38,7 @@ func (a *Authority) VerifyIn(at Attempt, then func(tx *store.Tx, v Verdict) erro
 	v, err := a.verify(at, inner)
 	e := Entry{Kind: "verify", By: at.By, User: v.UserID, Fob: v.FobID, Service: at.Service, OK: v.Accepted && err == nil, Detail: string(v.Reason)}
 	if err != nil {
-		e.Detail, v.Accepted = why(err), false
+		e.Detail, v.Accepted = Why(err), false
 	}
 	if !withdrawn && v.Reason != ReasonThrottled {
 		a.audit.Audit(e)

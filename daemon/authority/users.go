@@ -29,7 +29,7 @@ func (a *Authority) AddUser(by string, u User) (User, error) {
 		return tx.Put(usersBucket, id[:], r)
 	})
 	a.names.changed()
-	a.audit.Audit(Entry{Kind: "user-add", By: by, User: id.String(), OK: err == nil, Detail: why(err)})
+	a.audit.Audit(Entry{Kind: "user-add", By: by, User: id.String(), OK: err == nil, Detail: Why(err)})
 	if err != nil {
 		return User{}, err
 	}
@@ -62,7 +62,7 @@ func (a *Authority) EditUser(by, ref string, e UserEdit) (User, error) {
 		return tx.Put(usersBucket, id[:], r)
 	})
 	a.names.changed()
-	a.audit.Audit(Entry{Kind: "user-edit", By: by, User: known(id), OK: err == nil, Detail: why(err)})
+	a.audit.Audit(Entry{Kind: "user-edit", By: by, User: known(id), OK: err == nil, Detail: Why(err)})
 	if err != nil {
 		return User{}, err
 	}
@@ -94,7 +94,7 @@ func (a *Authority) RemoveUser(by, ref string) error {
 		return tx.Delete(usersBucket, id[:])
 	})
 	a.names.changed()
-	a.audit.Audit(Entry{Kind: "user-remove", By: by, User: known(id), OK: err == nil, Detail: why(err)})
+	a.audit.Audit(Entry{Kind: "user-remove", By: by, User: known(id), OK: err == nil, Detail: Why(err)})
 	return err
 }
 

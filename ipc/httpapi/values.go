@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -125,7 +124,7 @@ func encodeSecrets(out any, size int) ([]byte, error) {
 			clear(body)
 			return nil, errors.New("a secret has lost its place")
 		}
-		body = appendQuoted(append(body, before...), s)
+		body = ipc.Secret(s).AppendJSON(append(body, before...))
 		rest = after
 	}
 	body = append(body, rest...)
@@ -133,25 +132,6 @@ func encodeSecrets(out any, size int) ([]byte, error) {
 		body = append(body, ' ')
 	}
 	return append(body, '\n'), nil
-}
-
-// appendQuoted appends s as a JSON string.
-func appendQuoted(to, s []byte) []byte {
-	const hex = "0123456789abcdef"
-	to = append(to, '"')
-	for len(s) > 0 {
-		r, n := utf8.DecodeRune(s)
-		switch c := s[0]; {
-		case c == '"' || c == '\\':
-			to = append(to, '\\', c)
-		case c < ' ':
-			to = append(to, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			to = utf8.AppendRune(to, r)
-		}
-		s = s[n:]
-	}
-	return append(to, '"')
 }
 
 func holdsStructs(t reflect.Type) bool { return t.Elem().Kind() == reflect.Struct }

@@ -40,9 +40,9 @@ func TestOtherUsersAgent(t *testing.T) {
 		return string(out)
 	}
 	// agent registers one, and waits until it counts.
-	agent := func(uid int) *lockedBuffer {
+	agent := func(uid int) *Buffer {
 		t.Helper()
-		heard := new(lockedBuffer)
+		heard := new(Buffer)
 		cmd := d.curlAs(ctx, uid, "-X", "POST", "http://tokend/v1/agent?can=consent,pin,touch")
 		cmd.Stdout, cmd.Stderr = heard, heard
 		if err := cmd.Start(); err != nil {
@@ -65,7 +65,7 @@ func TestOtherUsersAgent(t *testing.T) {
 		t.Errorf("bob's agent is zoey's: %s", out)
 	}
 	zoeys := agent(zoey)
-	answer := new(lockedBuffer)
+	answer := new(Buffer)
 	script := wish(zoey)
 	script.Stdout = answer
 	if err := script.Start(); err != nil {

@@ -48,7 +48,7 @@ mount --bind "$1/rules" /usr/share/polkit-1/rules.d
 if [ -d /etc/polkit-1/rules.d ]; then mount --bind "$1/none" /etc/polkit-1/rules.d; fi
 exec "$2"`
 	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", dir, polkitd)
-	log := new(lockedBuffer)
+	log := new(Buffer)
 	cmd.Env = append(os.Environ(), bus.Env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -206,9 +206,9 @@ func bobSees(t *testing.T, d *Daemon, bus *busBench, words []string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	listen := func(uid int, argv ...string) (*lockedBuffer, func()) {
+	listen := func(uid int, argv ...string) (*Buffer, func()) {
 		t.Helper()
-		out, pipe := new(lockedBuffer), bus.command(ctx, uid, argv...)
+		out, pipe := new(Buffer), bus.command(ctx, uid, argv...)
 		stdout, err := pipe.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

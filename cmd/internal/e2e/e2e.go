@@ -124,7 +124,7 @@ type Daemon struct {
 
 	cmd  *exec.Cmd
 	done chan struct{}
-	log  *lockedBuffer
+	log  *Buffer
 }
 
 // NewDaemon prepares a daemon on a fresh state folder; Start starts it.
@@ -137,7 +137,7 @@ func NewDaemon(tb testing.TB, p Programs, env []string, args ...string) *Daemon 
 	}
 	d := &Daemon{
 		tb: tb, Programs: p, State: filepath.Join(dir, "state"), Socket: filepath.Join(dir, "s"),
-		Env: env, Args: args, log: &lockedBuffer{},
+		Env: env, Args: args, log: &Buffer{},
 	}
 	tb.Cleanup(func() {
 		d.Stop()
@@ -249,11 +249,11 @@ func (d *Daemon) Ctl(stdin string, args ...string) Result {
 
 // CtlContext is Ctl with a context whose end interrupts tokenctl, as Ctrl-C does.
 func (d *Daemon) CtlContext(ctx context.Context, stdin string, args ...string) Result {
-	return d.ctl(ctx, stdin, new(lockedBuffer), args...)
+	return d.ctl(ctx, stdin, new(Buffer), args...)
 }
 
 // ctl runs tokenctl; what it says can be read while it does.
-func (d *Daemon) ctl(ctx context.Context, stdin string, errOut *lockedBuffer, args ...string) Result {
+func (d *Daemon) ctl(ctx context.Context, stdin string, errOut *Buffer, args ...string) Result {
 	cmd := exec.CommandContext(ctx, d.Programs.Path("tokenctl"), append([]string{"--socket", d.Socket}, args...)...)
 	cmd.Env = slices.Concat(os.Environ(), d.Programs.Env(), d.Env)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -346,19 +346,22 @@ func Eventually(tb testing.TB, within time.Duration, f func() error) time.Durati
 	}
 }
 
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+// Buffer is what a program says, to be read while it runs.
+type Buffer struct {
+	mu   sync.Mutex
+	said bytes.Buffer
 }
 
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
+// Write is io.Writer's.
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.said.Write(p)
 }
 
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+// String is what was written until now.
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.said.String()
 }

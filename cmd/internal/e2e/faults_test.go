@@ -178,7 +178,7 @@ func TestClientGoneInMidTouch(t *testing.T) {
 	checkOne(t, b.Daemon, session) // at once: it does not need the card
 	// No program can call a card's wait for a touch off; the next one who asks
 	// is told that the card is still at it, and comes next.
-	done, said := make(chan Result, 1), new(lockedBuffer)
+	done, said := make(chan Result, 1), new(Buffer)
 	go func() { done <- b.ctl(context.Background(), "", said, "code", touch.name) }()
 	Eventually(t, soon(), func() error {
 		if !strings.Contains(said.String(), "busy") {

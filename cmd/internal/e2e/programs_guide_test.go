@@ -122,7 +122,7 @@ func (b *programsBench) watch(e block) {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	cmd, out := b.command(ctx, e), new(lockedBuffer)
+	cmd, out := b.command(ctx, e), new(Buffer)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		b.t.Fatal(err)
@@ -171,7 +171,7 @@ func (b *programsBench) openVPN(config string) {
 		manageOpenVPN(b.t, path)
 		return
 	}
-	cmd, said := exec.Command(openvpn, "--config", config), new(lockedBuffer)
+	cmd, said := exec.Command(openvpn, "--config", config), new(Buffer)
 	cmd.Env, cmd.Stdout, cmd.Stderr = b.env, said, said
 	if err := cmd.Start(); err != nil {
 		b.t.Fatalf("%v (packaging/setup.sh test installs it)", err)

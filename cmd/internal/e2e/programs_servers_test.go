@@ -192,7 +192,7 @@ printf %%s %s | oathtool --totp -b -w 2 -N "$(date -u -d '30 seconds ago' '+%%Y-
 	cmd, said := exec.Command(openvpn, "--mode", "server", "--tls-server", "--dev", "tun", "--topology", "subnet",
 		"--local", host, "--port", port, "--proto", "tcp-server", "--ca", File(t, c.pem), "--cert", File(t, c.pem), "--key", c.key, "--dh", "none",
 		"--verify-client-cert", "none", "--username-as-common-name", "--script-security", "2", "--auth-user-pass-verify", script, "via-file",
-		"--tmp-dir", dir, "--keepalive", "10", "60"), new(lockedBuffer)
+		"--tmp-dir", dir, "--keepalive", "10", "60"), new(Buffer)
 	cmd.Stdout, cmd.Stderr = said, said
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%v (packaging/setup.sh test installs it)", err)

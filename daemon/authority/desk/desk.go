@@ -81,20 +81,9 @@ func New(c Config) *Desk {
 		c.Now = time.Now
 	}
 	if c.Wait == nil {
-		c.Wait = sleep
+		c.Wait = authority.Sleep
 	}
 	return &Desk{cfg: c}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // Open opens the authority, if there is one. One that cannot be opened is told of

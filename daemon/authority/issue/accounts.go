@@ -172,73 +172,32 @@ func findAccount(tx *store.Tx, p portfolio, ref string) (message.ID, accountReco
 
 // Accounts lists a user's managed accounts.
 func (i *Issuer) Accounts(user string) ([]Account, error) {
-	var out []Account
-	err := i.eachAccount(user, func(id message.ID, r *accountRecord) { out = append(out, r.shown(id)) }, func() { out = nil })
-	return out, err
-}
-
-func (i *Issuer) eachAccount(user string, f func(message.ID, *accountRecord), again func()) error {
-	return i.store.View(func(tx *store.Tx) error {
-		again()
-		u, err := i.reg.UserIn(tx, user)
-		if err != nil {
-			return err
-		}
-		p, err := portfolioOf(tx, u.ID)
-		if err != nil {
-			return err
-		}
-		for _, id := range p.Accounts {
-			r, found, err := get[accountRecord](tx, accountsBucket, id)
-			if err != nil {
-				return err
-			}
-			r.tidy(i.now())
-			if found {
-				f(id, &r)
-			}
-			r.wipe()
-		}
-		return nil
+	ids := func(p portfolio) []message.ID { return p.Accounts }
+	return ofUser(i, user, accountsBucket, ids, func(_ *store.Tx, id message.ID, r accountRecord) (Account, error) {
+		defer r.wipe()
+		r.tidy(i.now())
+		return r.shown(id), nil
 	})
 }
 
 // Devices lists a user's devices, revoked ones too.
 func (i *Issuer) Devices(user string) ([]Device, error) {
-	has := map[string][]string{}
-	err := i.eachAccount(user, func(id message.ID, r *accountRecord) {
-		for _, h := range r.Holders {
-			if h.State == Active {
-				has[h.Device.String()] = append(has[h.Device.String()], id.String())
-			}
-		}
-	}, func() { clear(has) })
+	accounts, err := i.Accounts(user)
 	if err != nil {
 		return nil, err
 	}
-	var out []Device
-	err = i.store.View(func(tx *store.Tx) error {
-		out = nil
-		u, err := i.reg.UserIn(tx, user)
-		if err != nil {
-			return err
-		}
-		p, err := portfolioOf(tx, u.ID)
-		if err != nil {
-			return err
-		}
-		for _, id := range p.Devices {
-			d, found, err := get[deviceRecord](tx, devicesBucket, id)
-			if err != nil {
-				return err
-			}
-			if found {
-				out = append(out, Device{ID: id.String(), User: d.User, Name: d.Name, State: d.State, First: d.First.UTC(), Last: d.Last.UTC(), Accounts: has[id.String()]})
+	has := map[string][]string{}
+	for _, a := range accounts {
+		for _, d := range a.Devices {
+			if d.State == Active {
+				has[d.Device] = append(has[d.Device], a.ID)
 			}
 		}
-		return nil
+	}
+	ids := func(p portfolio) []message.ID { return p.Devices }
+	return ofUser(i, user, devicesBucket, ids, func(_ *store.Tx, id message.ID, d deviceRecord) (Device, error) {
+		return Device{ID: id.String(), User: d.User, Name: d.Name, State: d.State, First: d.First.UTC(), Last: d.Last.UTC(), Accounts: has[id.String()]}, nil
 	})
-	return out, err
 }
 
 // RevokeDevice takes all accounts from a device, and what it has pending. What it

@@ -185,34 +185,12 @@ func roomFor(tx *store.Tx, list []message.ID, most int, now time.Time) ([]messag
 // Activations lists a user's activations, old ones too, in the order in which
 // they were made.
 func (i *Issuer) Activations(user string) ([]Activation, error) {
-	var out []Activation
-	err := i.store.View(func(tx *store.Tx) error {
-		out = nil
-		u, err := i.reg.UserIn(tx, user)
-		if err != nil {
-			return err
-		}
-		p, err := portfolioOf(tx, u.ID)
-		if err != nil {
-			return err
-		}
-		for _, id := range p.Activations {
-			a, found, err := get[activationRecord](tx, activationsBucket, id)
-			if err != nil {
-				return err
-			}
-			r, _, err := get[accountRecord](tx, accountsBucket, a.Account)
-			r.wipe()
-			if err != nil {
-				return err
-			}
-			if found {
-				out = append(out, a.shown(id, r.Label, i.now()))
-			}
-		}
-		return nil
+	ids := func(p portfolio) []message.ID { return p.Activations }
+	return ofUser(i, user, activationsBucket, ids, func(tx *store.Tx, id message.ID, a activationRecord) (Activation, error) {
+		r, _, err := get[accountRecord](tx, accountsBucket, a.Account)
+		defer r.wipe()
+		return a.shown(id, r.Label, i.now()), err
 	})
-	return out, err
 }
 
 // RevokeActivation makes an activation useless. A secret that it has led to and

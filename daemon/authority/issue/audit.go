@@ -1,11 +1,6 @@
 package issue
 
-import (
-	"errors"
-
-	"github.com/tokenbridge/tokend/daemon/authority"
-	"github.com/tokenbridge/tokend/daemon/authority/store"
-)
+import "github.com/tokenbridge/tokend/daemon/authority"
 
 // The kinds of entries that this package makes, beside "verify":
 //
@@ -23,21 +18,7 @@ import (
 func (i *Issuer) admin(kind, by string, e authority.Entry, err error) {
 	e.Kind, e.By, e.OK = kind, by, err == nil
 	if err != nil {
-		e.Detail = why(err)
+		e.Detail = authority.Why(err)
 	}
 	i.audit.Audit(e)
-}
-
-// why is what the audit says of an error: no text, for that may hold a name.
-func why(err error) string {
-	var e *authority.Error
-	switch {
-	case errors.As(err, &e):
-		return string(e.Kind)
-	case errors.Is(err, store.ErrFull):
-		return "disk-full"
-	case errors.Is(err, store.ErrDamaged):
-		return "damaged"
-	}
-	return "failed"
 }

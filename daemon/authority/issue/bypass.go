@@ -101,29 +101,10 @@ func (i *Issuer) liveBypass(tx *store.Tx, p portfolio, now time.Time) (out []mes
 // BypassCodes lists a user's bypass codes, old ones too, in the order in which
 // they were made.
 func (i *Issuer) BypassCodes(user string) ([]BypassCode, error) {
-	var out []BypassCode
-	err := i.store.View(func(tx *store.Tx) error {
-		out = nil
-		u, err := i.reg.UserIn(tx, user)
-		if err != nil {
-			return err
-		}
-		p, err := portfolioOf(tx, u.ID)
-		if err != nil {
-			return err
-		}
-		for _, id := range p.Bypass {
-			b, found, err := get[bypassRecord](tx, bypassBucket, id)
-			if err != nil {
-				return err
-			}
-			if found {
-				out = append(out, b.shown(id, i.now()))
-			}
-		}
-		return nil
+	ids := func(p portfolio) []message.ID { return p.Bypass }
+	return ofUser(i, user, bypassBucket, ids, func(_ *store.Tx, id message.ID, b bypassRecord) (BypassCode, error) {
+		return b.shown(id, i.now()), nil
 	})
-	return out, err
 }
 
 // RevokeBypass makes a bypass code useless. It fails with NotFound, and with

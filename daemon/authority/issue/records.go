@@ -160,6 +160,38 @@ func portfolioOf(tx *store.Tx, user string) (portfolio, error) {
 	return p, err
 }
 
+// ofUser lists what show makes of the records of a user that ids picks from his
+// portfolio, in that order. It fails with NotFound where there is no such user.
+func ofUser[R, T any](i *Issuer, user, bucket string, ids func(portfolio) []message.ID, show func(*store.Tx, message.ID, R) (T, error)) ([]T, error) {
+	var out []T
+	err := i.store.View(func(tx *store.Tx) error {
+		u, err := i.reg.UserIn(tx, user)
+		if err != nil {
+			return err
+		}
+		p, err := portfolioOf(tx, u.ID)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids(p) {
+			r, found, err := get[R](tx, bucket, id)
+			if err != nil {
+				return err
+			}
+			if !found {
+				continue
+			}
+			shown, err := show(tx, id, r)
+			if err != nil {
+				return err
+			}
+			out = append(out, shown)
+		}
+		return nil
+	})
+	return out, err
+}
+
 func (p portfolio) put(tx *store.Tx, user string) error {
 	id, ok := parseID(user)
 	if !ok {

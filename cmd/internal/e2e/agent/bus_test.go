@@ -24,7 +24,7 @@ func (d *desk) beginGdbus(account, interaction string) *process {
 	p := &process{
 		cmd: exec.Command("gdbus", "call", "--session", "--timeout", "150", "-d", tokendName, "-o", "/io/github/tokenbridge/Tokend1",
 			"-m", tokendName+".Manager.GenerateCode", account, "{'interaction': <'"+interaction+"'>}"),
-		out: &buffer{}, said: &buffer{}, done: make(chan struct{}),
+		out: &e2e.Buffer{}, said: &e2e.Buffer{}, done: make(chan struct{}),
 	}
 	p.cmd.Env = slices.Concat(os.Environ(), d.Env)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.said

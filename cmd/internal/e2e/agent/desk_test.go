@@ -7,7 +7,6 @@ package agent
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -46,24 +45,6 @@ func TestMain(m *testing.M) {
 		_ = os.RemoveAll(p.Dir)
 	}
 	os.Exit(code)
-}
-
-// buffer is what a program says, while it runs.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // bus is a private dbus-daemon.
@@ -211,7 +192,7 @@ func (b *bus) serveLogind(sessions ...string) *logind {
 	b.t.Helper()
 	cmd := exec.Command("/usr/bin/python3", "-m", "dbusmock", "--system", "--template", "logind")
 	cmd.Env = append(os.Environ(), "DBUS_SYSTEM_BUS_ADDRESS="+b.address)
-	var out buffer
+	var out e2e.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		b.t.Fatal(err)
@@ -271,7 +252,7 @@ type desk struct {
 	login   *logind
 	master  *os.File // the person's side of the terminal that pinentry uses
 	tty     string
-	screen  *buffer
+	screen  *e2e.Buffer
 }
 
 // newDesk makes a vault with an account of each class; no agent runs yet.
@@ -294,7 +275,7 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	d := &desk{t: t, card: card, pin: e2e.File(t, vpiv.FactoryPIN), screen: &buffer{}}
+	d := &desk{t: t, card: card, pin: e2e.File(t, vpiv.FactoryPIN), screen: &e2e.Buffer{}}
 	d.session = startBus(t, filepath.Join(dir, "session"))
 	system := startBus(t, filepath.Join(dir, "system"))
 	d.notes, d.login = d.session.serveNotes(), system.serveLogind("c1", "c2")
@@ -320,15 +301,15 @@ func newDesk(t *testing.T) *desk {
 // process is a program in the background.
 type process struct {
 	cmd  *exec.Cmd
-	out  *buffer
-	said *buffer
+	out  *e2e.Buffer
+	said *e2e.Buffer
 	done chan struct{}
 }
 
 // begin starts tokenctl without a terminal.
 func (d *desk) begin(args ...string) *process {
 	d.t.Helper()
-	p := &process{cmd: exec.Command(d.Programs.Path("tokenctl"), append([]string{"--socket", d.Socket}, args...)...), out: &buffer{}, said: &buffer{}, done: make(chan struct{})}
+	p := &process{cmd: exec.Command(d.Programs.Path("tokenctl"), append([]string{"--socket", d.Socket}, args...)...), out: &e2e.Buffer{}, said: &e2e.Buffer{}, done: make(chan struct{})}
 	p.cmd.Env = slices.Concat(os.Environ(), d.Programs.Env(), d.Env)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.said
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal at all
