@@ -124,7 +124,7 @@ func encodeSecrets(out any, size int) ([]byte, error) {
 			clear(body)
 			return nil, errors.New("a secret has lost its place")
 		}
-		body = ipc.Secret(s).AppendJSON(append(body, before...))
+		body = s.AppendJSON(append(body, before...))
 		rest = after
 	}
 	body = append(body, rest...)
