@@ -75,10 +75,11 @@ func (u *user) allow(ctx context.Context, s *session, a vault.Account, w wish) e
 // grant unless all are there, and names the accounts that have none.
 func (u *user) allowAll(ctx context.Context, s *session, accounts []vault.Account, w wish) error {
 	if !w.agent {
+		modes := u.modesOf()
 		var without []ipc.Item
 		for _, a := range accounts {
 			key := grantKey{asker: askerOf(w.who), action: w.action, account: a.ID}
-			if u.modesOf().of(a.ID) == ipc.GrantAsk && !u.grants.covers(key, u.d.clock.Elapsed()) {
+			if modes.of(a.ID) == ipc.GrantAsk && !u.grants.covers(key, u.d.clock.Elapsed()) {
 				without = append(without, ipc.Item{ID: a.ID, Name: display(a)})
 			}
 		}

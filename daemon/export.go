@@ -71,6 +71,7 @@ func (u *user) chosen(s *session, ids []string) (leaving []vault.Account, refuse
 	for _, a := range s.index.Load().list {
 		known[a.ID] = a
 	}
+	modes := u.modesOf()
 	seen := make(map[string]bool, len(ids))
 	for _, id := range ids {
 		a, ok := known[id]
@@ -82,7 +83,7 @@ func (u *user) chosen(s *session, ids []string) (leaving []vault.Account, refuse
 		}
 		seen[id] = true
 		reason := mayNotLeave(a)
-		if reason == "" && u.modesOf().of(id) == ipc.GrantDeny {
+		if reason == "" && modes.of(id) == ipc.GrantDeny {
 			reason = "its grant mode is deny"
 		}
 		if reason != "" {

@@ -95,14 +95,15 @@ func (d *Daemon) SetGrantMode(_ context.Context, p ipc.Principal, r ipc.SetGrant
 	if r.Inherit {
 		detail = "inherit"
 	}
-	err = u.modesOf().set(id, r.Mode)
+	modes := u.modesOf()
+	err = modes.set(id, r.Mode)
 	u.audit(entry{action: "grant-mode", object: id, by: p, ok: err == nil, detail: detail, sync: true})
 	if err != nil {
 		return ipc.GrantList{}, mapError(err)
 	}
 	// What is denied now needs a new grant when it is denied no longer; who was
 	// refused before may ask anew.
-	u.grants.drop(func(g *grant) bool { return u.modesOf().of(g.key.account) == ipc.GrantDeny })
+	u.grants.drop(func(g *grant) bool { return modes.of(g.key.account) == ipc.GrantDeny })
 	u.grants.forgive(func(k grantKey) bool { return id == "" || k.account == id })
 	return u.grantList(), nil
 }
@@ -146,13 +147,14 @@ func (d *Daemon) AllowGrant(_ context.Context, p ipc.Principal, r ipc.AllowReque
 	if err != nil {
 		return ipc.GrantList{}, err
 	}
+	modes := u.modesOf()
 	var refs []ipc.AccountRef
 	for _, ref := range r.Accounts {
 		a, err := s.index.Load().find(ref)
 		if err != nil {
 			return ipc.GrantList{}, err
 		}
-		if u.modesOf().of(a.ID) == ipc.GrantDeny {
+		if modes.of(a.ID) == ipc.GrantDeny {
 			return ipc.GrantList{}, errDenied()
 		}
 		refs = append(refs, accountRef(a))

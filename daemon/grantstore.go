@@ -143,7 +143,8 @@ func (g *grants) clear() {
 	g.list = nil
 }
 
-// drop ends the grants for which is says so, and returns them.
+// drop ends the grants for which is says so, and returns them. is must not need
+// user.mu: whoever holds that may be waiting for the grants.
 func (g *grants) drop(is func(*grant) bool) []*grant {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -60,24 +60,29 @@ func usage(message string, hints ...string) error {
 
 // fileFailure is a failure to do something with a file of the user's.
 func fileFailure(doing string, err error) error {
-	kind := ipc.Internal
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		kind = ipc.NotFound
-	case errors.Is(err, fs.ErrExist):
-		kind = ipc.AlreadyExists
-	case errors.Is(err, fs.ErrPermission):
-		kind = ipc.NotAuthorized
-	case isDiskFull(err):
-		kind = ipc.DiskFull
-	}
+	kind := fileKind(err)
 	return problem(kind, doing, err, adviceForFile(kind)...)
 }
 
 // writeFailure is a failure to write a new file of the user's.
 func writeFailure(doing string, err error) error {
-	failed := fileFailure(doing, err)
-	return failWith(doing, asError(context.Background(), failed), adviceForWriting(ipc.KindOf(failed), errors.Is(err, syscall.EROFS))...)
+	kind := fileKind(err)
+	return problem(kind, doing, err, adviceForWriting(kind, errors.Is(err, syscall.EROFS))...)
+}
+
+// fileKind is the kind of an error of the file system.
+func fileKind(err error) ipc.Kind {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ipc.NotFound
+	case errors.Is(err, fs.ErrExist):
+		return ipc.AlreadyExists
+	case errors.Is(err, fs.ErrPermission):
+		return ipc.NotAuthorized
+	case isDiskFull(err):
+		return ipc.DiskFull
+	}
+	return ipc.Internal
 }
 
 // plain is an error's text without the operation and path that package os puts

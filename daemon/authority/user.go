@@ -57,6 +57,12 @@ type UserFob struct {
 	Start, Expiry time.Time
 }
 
+// Works says whether passcodes of the fob are accepted at the time now.
+func (f UserFob) Works(now time.Time) bool {
+	bounds := fob.Fob{State: f.State, Start: f.Start, Expiry: f.Expiry}
+	return bounds.Usable(now) == fob.Accepted
+}
+
 // UserEdit is what to change of a user; nil is left as it is.
 type UserEdit struct {
 	Name, Display, Email *string

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
-	"github.com/tokenbridge/tokend/daemon/authority/fob"
 	"github.com/tokenbridge/tokend/daemon/authority/policy"
 )
 
@@ -57,15 +56,11 @@ func person(u authority.User) policy.Person {
 func holdings(u authority.User, now time.Time) map[policy.Factor]policy.Holding {
 	var fobs policy.Holding
 	for _, f := range u.Fobs {
-		if works(f, now) {
+		if f.Works(now) {
 			fobs.Working++
 		} else {
 			fobs.Broken++
 		}
 	}
 	return map[policy.Factor]policy.Holding{policy.Fob: fobs}
-}
-
-func works(f authority.UserFob, now time.Time) bool {
-	return f.State == fob.Active && !now.Before(f.Start) && (f.Expiry.IsZero() || now.Before(f.Expiry))
 }

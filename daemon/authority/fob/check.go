@@ -46,7 +46,7 @@ func (f *Fob) Check(p Passcode, now time.Time) (Result, Moving, error) {
 		return Wrong, f.Moving, err
 	}
 	if result == Accepted {
-		if result = f.usable(now); result == Accepted {
+		if result = f.Usable(now); result == Accepted {
 			return Accepted, moving, nil
 		}
 	}
@@ -68,7 +68,9 @@ func (f *Fob) match(p Passcode, now time.Time) (Result, Moving, error) {
 	}
 }
 
-func (f *Fob) usable(now time.Time) Result {
+// Usable says whether passcodes of f are accepted at the time now: Accepted, or
+// why not. Only State, Start and Expiry are looked at.
+func (f *Fob) Usable(now time.Time) Result {
 	switch {
 	case f.State == Lost:
 		return IsLost

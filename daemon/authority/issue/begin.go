@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
-	"github.com/tokenbridge/tokend/daemon/authority/fob"
 	"github.com/tokenbridge/tokend/daemon/authority/message"
 	"github.com/tokenbridge/tokend/daemon/authority/policy"
 )
@@ -147,7 +146,7 @@ func (i *Issuer) holdings(s *step) (map[policy.Factor]policy.Holding, error) {
 		has[f] = h
 	}
 	for _, f := range s.user.Fobs {
-		count(policy.Fob, f.State == fob.Active)
+		count(policy.Fob, f.Works(s.now))
 	}
 	for _, id := range s.mine.Devices {
 		d, found, err := get[deviceRecord](s.tx, devicesBucket, id)

@@ -99,6 +99,37 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// TestFobOutOfDate: a fob holds the rungs below it back while its passcodes are
+// accepted, and neither before nor after.
+func TestFobOutOfDate(t *testing.T) {
+	r := newRig(t)
+	r.policyIs(strings.Replace(usual, "after_restore", "ladder = [\"fob\", \"bypass_code\"]\nafter_restore", 1))
+	bob := r.user("bob")
+	seed := seedOf("F2")
+	seed.Start, seed.Expiry = r.clock.Now().Add(time.Hour), r.clock.Now().Add(2*time.Hour)
+	if _, err := r.reg.ImportFobs("owner", []authority.Seed{seed}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.reg.AssignFob("owner", "F2", bob.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.CreateBypass("owner", "bob", 24*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	fresh := r.active("old", "bob", "vpn").restored("new")
+	for _, c := range []struct{ when, offered, denied string }{
+		{"before its start", "bypass_code", "fob"},
+		{"while it works", "fob", "bypass_code"},
+		{"after its expiry", "bypass_code", "fob"},
+	} {
+		offer := expect[*message.Offer](fresh, fresh.begin(true), true)
+		if !slices.Contains(offer.Factors, c.offered) || slices.Contains(offer.Factors, c.denied) {
+			t.Errorf("%s: %v", c.when, offer.Factors)
+		}
+		r.clock.pass(time.Hour)
+	}
+}
+
 // TestNothingLeft: every factor is denied, or the restore is.
 func TestNothingLeft(t *testing.T) {
 	r := newRig(t)
