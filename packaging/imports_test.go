@@ -22,7 +22,7 @@ func mayImport() map[string][]string {
 		"cmd/tokend":            {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi"},
 		"cmd/tokenctl":          {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret"},
 		"cmd/tokend-helper":     {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
-		"daemon":                {"daemon/vault", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
+		"daemon":                {"daemon/vault", "daemon/managed", "daemon/authority/message", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
 		"daemon/archive":        {"daemon/secret"},
 		"daemon/backup":         {"daemon/vault", "daemon/archive"},
 		"daemon/audit":          {},
@@ -49,6 +49,9 @@ func mayImport() map[string][]string {
 		// What is computed of a fob's passcodes knows nothing of where it is kept.
 		"daemon/authority/fob":   {"daemon/otp"},
 		"daemon/authority/store": {"daemon/secret"},
+
+		// A device of an authority: a vault, and messages that others carry.
+		"daemon/managed": {"daemon/authority/message", "daemon/otp", "daemon/vault", "tokens"},
 
 		// Who issues accounts keeps its records in the authority's file, and speaks in
 		// messages that others carry.
