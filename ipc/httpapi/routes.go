@@ -15,7 +15,7 @@ type Access string
 
 // The levels of access. All but AccessPublic, AccessRole and AccessAdmin are about
 // the caller's own vault. AccessRole is about an authority's users and fobs: which
-// role may do it the authority decides. AccessAdmin is about others' vaults and
+// role may do it the authority decides, and messages to it may everybody send. AccessAdmin is about others' vaults and
 // needs an Admin.
 const (
 	AccessPublic Access = "public" // tells nothing of anybody
@@ -62,6 +62,7 @@ type Route struct {
 	stream  streamer
 	shape   *shape
 	secrets [][]byte // the fields of Request that are secrets, in quotes
+	reveals bool     // the answer holds secrets
 }
 
 // call runs a backend's method. id is the path's or the query's parameter, read

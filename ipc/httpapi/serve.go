@@ -100,7 +100,7 @@ func (x *exchange) run() error {
 	if err != nil {
 		return err
 	}
-	if x.route.Access == AccessReveal {
+	if x.route.reveals {
 		x.s.cfg.Guard(func() { err = x.reveal(out) })
 		return err
 	}
