@@ -97,10 +97,10 @@ func (d *Device) Activate(ctx context.Context, l *message.Link, authority []byte
 		if _, err := io.ReadFull(w.d.random(), t.Key); err != nil {
 			return fmt.Errorf("cannot make a reactivation key: %w", err)
 		}
-		private := ed25519.NewKeyFromSeed(t.Key)
+		private := ed25519.NewKeyFromSeed(t.Key) // its second half is the public one
 		defer clear(private)
 		b := &message.Activate{Activation: l.Activation, Secret: l.Secret, DeviceName: a.Name,
-			Reactivation: [32]byte(private.Public().(ed25519.PublicKey))}
+			Reactivation: [32]byte(private[ed25519.SeedSize:])}
 		if err := w.next(t, b); err != nil {
 			return err
 		}

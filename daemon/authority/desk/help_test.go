@@ -1,6 +1,7 @@
 package desk_test
 
 import (
+	"errors"
 	"crypto/ed25519"
 	"crypto/rand"
 	"slices"
@@ -242,7 +243,7 @@ func TestMessages(t *testing.T) {
 			break
 		}
 	}
-	if e, ok := err.(*ipc.Error); n != 27 || !ok || e.RetryAfter != 1 {
+	if e := (*ipc.Error)(nil); n != 27 || !errors.As(err, &e) || e.RetryAfter != 1 {
 		t.Errorf("after %d: %v", n, err)
 	}
 	if _, err := b.AuthorityDescriptor(ctx, as("bob")); err != nil {
