@@ -15,6 +15,7 @@ const (
 	serviceKey        = "security-key"
 	serviceDevice     = "other-device"
 	serviceActivation = "activation"
+	serviceOwn        = "own-devices"
 )
 
 // maxAsked is how often one conversation may ask other devices.

@@ -28,7 +28,7 @@
 // learns nothing: an account that does not exist and a signature by a wrong key
 // fail with one error; an activation that does not exist, is used, revoked,
 // expired or another device's, and a wrong secret of it, get one answer, as do
-// devices that are not known or another user's. All failures are answered at the
+// devices that are not known or another user's, whether they ask or are named. All failures are answered at the
 // authority's deadline.
 //
 // The package knows neither callers nor carriers. Who may do what as an
