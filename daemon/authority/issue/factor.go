@@ -89,19 +89,3 @@ func (i *Issuer) wrong(s *step, service, code, text string) (message.Result, err
 	s.tell("reactivate-factor", false, service+" wrong")
 	return s.again(code, text, 0), i.reg.Failed(s.tx, service, s.user.ID, s.now)
 }
-
-func (i *Issuer) securityKey(s *step, assertion []byte) (message.Result, error) {
-	if r, err := i.throttled(s, serviceKey); err != nil || r != nil {
-		return r, err
-	}
-	if i.security != nil && len(s.talk.Challenge) > 0 {
-		good, err := i.security.Verify(s.user.ID, s.talk.Challenge, assertion)
-		if err != nil {
-			return nil, err
-		}
-		if good {
-			return i.proved(s, policy.SecurityKey)
-		}
-	}
-	return i.wrong(s, serviceKey, codeKey, "this is not the answer of a security key of yours")
-}

@@ -103,7 +103,9 @@ func (a Assertion) Encode() ([]byte, error) { return packed(a) }
 
 // EncodeNew writes the statement of a new key: the authenticator data of its
 // credential, and an assertion by that.
-func EncodeNew(authData []byte, proof Assertion) ([]byte, error) { return packed(newKey{authData, proof}) }
+func EncodeNew(authData []byte, proof Assertion) ([]byte, error) {
+	return packed(newKey{authData, proof})
+}
 
 // ReadNew checks the statement of a new key that signed hash, and returns what is to
 // be kept. It fails with the errors of this package.
