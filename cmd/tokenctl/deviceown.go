@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+const deviceRevokeHelp = `Take all managed accounts from one of your devices, by its name or id: one that was
+lost, stolen or given away. From then on none of its codes is accepted; when it asks,
+it is told, and forgets the secrets. Its vault and your other accounts in it are
+another matter: where a token or a password may be in wrong hands, see
+docs/recovery.md.
+
+This device is meant only with --this.`
+
+func (c *cli) deviceRevokeCommand() *cobra.Command {
+	var f authFlags
+	var yes, this bool
+	cmd := &cobra.Command{
+		Use: "revoke DEVICE", Short: "Take all managed accounts from one of your devices", Long: deviceRevokeHelp, Args: named(0, "DEVICE"),
+		Example: "  tokenctl device revoke 'old phone'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if this == (len(args) > 0) {
+				return usage("which device? give its name or id, or --this", adviceWhichDevice()...)
+			}
+			ref := ""
+			if len(args) > 0 {
+				ref = args[0]
+			}
+			return c.revokeOwn(cmd.Context(), &f, ref, yes)
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&this, "this", false, "this device itself")
+	f.add(cmd)
+	return cmd
+}
+
+// revokeOwn revokes a device; an empty ref is this one.
+func (c *cli) revokeOwn(ctx context.Context, f *authFlags, ref string, yes bool) error {
+	doing := "revoke " + either(ref == "", "this device", ref)
+	doc := devicesDocument{Version: ipc.Version, Authorities: []authorityEntry{}}
+	err := c.eachAuthority(ctx, f, doing, c.daemon().AskDevices, func(e *errand) error {
+		found, err := findOwn(e.step.Devices, ref)
+		if err != nil || found == nil {
+			return err
+		}
+		if found.This && ref != "" {
+			return failWith(doing, &ipc.Error{Kind: ipc.InvalidArgument, Message: found.Name + " is this device itself"}, adviceThisDevice()...)
+		}
+		if !yes {
+			q := fmt.Sprintf("Take %s from %s?", orDash(strings.Join(found.Accounts, ", ")), orDash(found.Name))
+			if err := c.confirm(ctx, q, "--yes"); err != nil {
+				return err
+			}
+		}
+		who := e.step.Authority
+		if err := e.next(e.daemon().RevokeDevice(ctx, e.step.Conversation, ipc.RevokeDeviceRequest{Device: found.ID})); err != nil {
+			return err
+		}
+		if err := e.carry(ctx); err != nil {
+			return err
+		}
+		if e.step.Refused != nil {
+			return e.refused()
+		}
+		found.State = ipc.DeviceRevoked
+		doc.Authorities = append(doc.Authorities, authorityEntry{Authority: who.Name, ID: who.ID, Devices: []ipc.OwnDevice{*found}})
+		c.say("revoked %s at %s: none of its codes is accepted any more", clean(orDash(found.Name)), clean(who.Name))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(doc.Authorities) == 0 {
+		return failWith(doing, &ipc.Error{Kind: ipc.NotFound, Message: "you have no such device that is active"}, adviceWhichDevice()...)
+	}
+	return c.answer(doc, func() {})
+}
+
+// findOwn finds a device that is active by its id or name; an empty ref is this one.
+func findOwn(devices []ipc.OwnDevice, ref string) (*ipc.OwnDevice, error) {
+	var found []*ipc.OwnDevice
+	for i := range devices {
+		d := &devices[i]
+		if d.State != ipc.DeviceActive {
+			continue
+		}
+		if ref == "" && d.This || ref != "" && d.ID == ref {
+			return d, nil
+		}
+		if ref != "" && strings.EqualFold(d.Name, ref) {
+			found = append(found, d)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, nil
+	case 1:
+		return found[0], nil
+	}
+	e := &ipc.Error{Kind: ipc.Ambiguous, Message: "several of your devices have this name"}
+	for _, d := range found {
+		e.Items = append(e.Items, ipc.Item{ID: d.ID, Name: d.Name, Reason: strings.Join(d.Accounts, ", ")})
+	}
+	return nil, failWith("", e, adviceWhichDevice()...)
+}
+
+func (c *cli) deviceCheckCommand() *cobra.Command {
+	var f authFlags
+	cmd := &cobra.Command{
+		Use: "check", Short: "Ask whether accounts were taken from this device", Args: noArgs,
+		Long: `Ask each authority whether accounts were taken from this device, and by whom: by a
+new device of yours, by an administrator. Their secrets are forgotten here; the
+accounts stay, inactive. Who has not done it himself should ask the authority's
+contact at once.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.deviceCheck(cmd.Context(), &f) },
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func (c *cli) deviceCheck(ctx context.Context, f *authFlags) error {
+	doc := devicesDocument{Version: ipc.Version, Authorities: []authorityEntry{}}
+	gone := 0
+	err := c.eachAuthority(ctx, f, "ask whether accounts were taken from this device", c.daemon().AskNotices, func(e *errand) error {
+		s := e.step
+		gone += len(s.Revoked)
+		doc.Authorities = append(doc.Authorities, authorityEntry{Authority: s.Authority.Name, ID: s.Authority.ID, Revoked: s.Revoked})
+		if c.json {
+			return nil
+		}
+		for _, r := range s.Revoked {
+			name := "an account that is not here any more"
+			if r.Account != nil {
+				name = accountName(r.Account.Issuer, r.Account.Name)
+			}
+			c.say("%s was taken from this device %s by %s", name, ago(c.now(), r.At), clean(orDash(r.By)))
+			for _, line := range adviceTaken(r.Account, s.Authority) {
+				c.say("  %s", line)
+			}
+		}
+		return nil
+	})
+	if err != nil && len(doc.Authorities) == 0 {
+		return err
+	}
+	said := c.answer(doc, func() {
+		if gone == 0 {
+			c.say("nothing was taken from this device")
+		}
+	})
+	if said != nil {
+		return said
+	}
+	return err
+}
