@@ -25,9 +25,11 @@ answer in its place.
 
 Without a network to the authority, by files. Its descriptor comes with the link
 ("tokenctl admin authority descriptor" there):
+
   1. here: tokenctl activate --descriptor FILE --to-file request.txt
   2. there: tokenctl admin message request.txt > answer.txt
   3. here: tokenctl activate --from-file answer.txt --to-file proof.txt
+
 and 2. once more with the proof, whose answer goes to --from-file here.`
 
 type activateFlags struct {

@@ -59,7 +59,7 @@ func adviseVault(e *ipc.Error) []string {
 		return []string{"make one: `tokenctl quickstart` asks step by step, `tokenctl init` is for scripts",
 			"or bring one back: `tokenctl backup restore FILE`"}
 	case ipc.AccountInactive:
-		return []string{"its secret was never in a backup: who issued the account makes another for this device"}
+		return adviceInactive("tokenctl reactivate ACCOUNT")
 	case ipc.VaultLocked:
 		return []string{"unlock it: `tokenctl unlock` (in a script: `tokenctl unlock --pin-file FILE`, or --recovery-password-file FILE)"}
 	case ipc.VaultDamaged:

@@ -22,7 +22,7 @@ func (c *cli) deviceRevokeCommand() *cobra.Command {
 	var f authFlags
 	var yes, this bool
 	cmd := &cobra.Command{
-		Use: "revoke DEVICE", Short: "Take all managed accounts from one of your devices", Long: deviceRevokeHelp, Args: named(0, "DEVICE"),
+		Use: "revoke [DEVICE]", Short: "Take all managed accounts from one of your devices", Long: deviceRevokeHelp, Args: named(0, "DEVICE"),
 		Example: "  tokenctl device revoke 'old phone'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if this == (len(args) > 0) {

@@ -107,8 +107,8 @@ func (e *errand) notCarried(err error) error {
 	return failWith(e.doing, err, adviceNotCarried(e.step, e.again, err)...)
 }
 
-// pause waits, and says what is kept where Ctrl-C ends it.
-func (e *errand) pause(ctx context.Context, d time.Duration) error {
+// sleep waits, and says what is kept where Ctrl-C ends it.
+func (e *errand) sleep(ctx context.Context, d time.Duration) error {
 	e.heedSignals()
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -25,10 +25,13 @@ Without a terminal: --factor says which factor, and --passcode-file has what is
 typed. Both can be given several times, where the policy asks for several factors.
 
 Without a network to the authority, by files; each step tells the next:
+
   1. here: tokenctl reactivate ACCOUNT --to-file request.txt
   2. there: tokenctl admin message request.txt > answer.txt
   3. here: tokenctl reactivate ACCOUNT --from-file answer.txt --to-file next.txt
-and so on. It takes three messages. A passcode by time is too old when it arrives.`
+
+and so on: three messages go there. A passcode by time is too old when it arrives;
+one of a fob with a button is not, nor is a bypass code.`
 
 type reactivateFlags struct {
 	auth      authFlags
@@ -99,21 +102,19 @@ func (c *cli) reactivate(ctx context.Context, f *reactivateFlags, ref string) er
 		if err := r.carry(ctx); err != nil || r.waits {
 			return err
 		}
-		act := r.finish
+		var err error
 		switch r.step.Phase {
 		case ipc.PhaseChoose:
-			act = r.choose
+			err = r.choose(ctx)
 		case ipc.PhaseWaiting:
-			act = r.wait
+			err = r.wait(ctx)
 		case ipc.PhaseProving:
-			act = r.proveAgain
+			err = r.proveAgain(ctx)
+		default:
+			return r.finish()
 		}
-		err := act(ctx)
 		if err != nil {
 			return fail(r.doing, err)
-		}
-		if isOver(r.step.Phase) && len(r.step.Request) == 0 {
-			return r.finish(ctx)
 		}
 	}
 }
@@ -143,7 +144,7 @@ func (r *reactivation) begin(ctx context.Context, a ipc.Account) error {
 }
 
 // finish is the end, good or bad.
-func (r *reactivation) finish(context.Context) error {
+func (r *reactivation) finish() error {
 	if r.step.Phase != ipc.PhaseDone {
 		return r.ended()
 	}
@@ -171,7 +172,7 @@ func (r *reactivation) wait(ctx context.Context) error {
 			r.say("it asks for this number: %d", w.Number)
 		}
 	}
-	if err := r.pause(ctx, time.Duration(max(1, w.RetrySeconds))*time.Second); err != nil {
+	if err := r.sleep(ctx, time.Duration(max(1, w.RetrySeconds))*time.Second); err != nil {
 		return err
 	}
 	return r.next(r.daemon().PollConversation(ctx, r.step.Conversation))
