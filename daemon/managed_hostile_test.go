@@ -279,7 +279,7 @@ func TestHostileAuthority(t *testing.T) {
 	}
 	// An account of the same name as the user's own, and under the id that another
 	// authority has, is another account.
-	for _, account := range []string{third.ID, vpn.ID} {
+	for _, account := range []string{third.ID, o.account} {
 		if a := f.managed(v, account, "alice"); a.ID == third.ID || a.ID == vpn.ID {
 			t.Fatalf("an authority has taken the account %+v", a)
 		}
@@ -290,7 +290,7 @@ func TestHostileAuthority(t *testing.T) {
 		t.Fatal(err)
 	}
 	notices := f.answer(step.Request, &message.Notices{Revoked: []message.Notification{
-		{Account: third.ID, At: 1, By: "x"}, {Account: vpn.ID, At: 1, By: "x"}, {Account: "mine", At: 1, By: "x"}}})
+		{Account: third.ID, At: 1, By: "x"}, {Account: o.account, At: 1, By: "x"}, {Account: "mine", At: 1, By: "x"}}})
 	step, err = v.TakeAnswer(t.Context(), v.who, ipc.TakeAnswerRequest{Message: notices})
 	if err != nil {
 		t.Fatal(err)
@@ -413,7 +413,7 @@ func TestRequestsTellNothingElse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range [][]byte{[]byte("Privatebank"), []byte("carla"), key, []byte("GEZDGNBVGY3TQOJQ"), []byte(third.ID), []byte(note), []byte(vpn.ID), []byte("vpn"),
+		for _, s := range [][]byte{[]byte("Privatebank"), []byte("carla"), key, []byte("GEZDGNBVGY3TQOJQ"), []byte(third.ID), []byte(note), []byte(vpn.ID), []byte("vpn"), []byte(o.account),
 			[]byte(mine.ID), []byte(state(t, v.Daemon, v.who).ID)} {
 			if bytes.Contains(raw, s) {
 				t.Errorf("%s tells %q", q.Kind(), s)

@@ -50,6 +50,8 @@ type office struct {
 	*clock
 	desc  []byte
 	count uint64
+	// account is the office's id of the one that the last link is for.
+	account string
 }
 
 func newOffice(t *testing.T, c *clock) *office {
@@ -104,11 +106,12 @@ func (o *office) passcode() string {
 
 func (o *office) link(account string) string {
 	o.Helper()
-	_, l, err := o.CreateActivation("owner", issue.NewActivation{User: "alice", Account: account,
+	a, l, err := o.CreateActivation("owner", issue.NewActivation{User: "alice", Account: account,
 		Endpoint: message.Endpoint{Socket: "/run/tokend/tokend.sock"}})
 	if err != nil {
 		o.Fatal(err)
 	}
+	o.account = a.Account
 	uri, err := l.URI()
 	if err != nil {
 		o.Fatal(err)
