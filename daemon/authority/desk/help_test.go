@@ -1,9 +1,9 @@
 package desk_test
 
 import (
-	"errors"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
