@@ -48,6 +48,12 @@ type AnswerQuestionRequest struct {
 // RevokeDeviceRequest names one of the devices that a conversation has listed.
 type RevokeDeviceRequest struct {
 	Device string `json:"device"` // its id
+	// This says that the user means the very device that asks; without it that is
+	// refused with the code "this-device", as any other is with it.
+	This bool `json:"this,omitempty"`
+	// Last says that he knows that some account is left on no device; without it
+	// that is refused with the code "last-device", and with their names.
+	Last bool `json:"last,omitempty"`
 }
 
 // ManagedPhase is how far a conversation got.

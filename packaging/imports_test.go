@@ -56,7 +56,7 @@ func mayImport() map[string][]string {
 
 		// Who issues accounts keeps its records in the authority's file, and speaks in
 		// messages that others carry.
-		"daemon/authority/issue": {"daemon/authority", "daemon/authority/fob", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/store", "daemon/otp", "daemon/secret"},
+		"daemon/authority/issue": {"daemon/authority", "daemon/authority/fob", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/store", "daemon/authority/webkey", "daemon/otp", "daemon/secret"},
 
 		// Bytes in, accounts out: who reads foreign files speaks to nobody.
 		"cmd/tokenctl/transfer": {"ipc", "daemon/archive"},
@@ -74,6 +74,8 @@ func mayImport() map[string][]string {
 		// text and bytes in, values out.
 		"daemon/authority/policy":  {},
 		"daemon/authority/message": {},
+		// What a security key has signed: the same.
+		"daemon/authority/webkey": {},
 	}
 }
 

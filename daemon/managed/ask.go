@@ -223,6 +223,28 @@ func (d *Device) Questions(ctx context.Context, id string) (Step, error) {
 	return d.look(ctx, id, message.KindPoll, func(*work, *talk) message.RequestBody { return &message.Poll{} })
 }
 
+// Devices asks the authority of an account that is active here for the devices of
+// its user.
+func (d *Device) Devices(ctx context.Context, id string) (Step, error) {
+	return d.look(ctx, id, message.KindDevices, func(*work, *talk) message.RequestBody { return &message.Devices{} })
+}
+
+// RevokeDevice takes the accounts of that authority from one of the devices that it
+// has listed. this says that the user means the very device that asks, last that he
+// knows that no device is left with some account; the authority refuses where it
+// has to be said and was not. A device that revokes itself is told so by Notices,
+// as any other.
+func (d *Device) RevokeDevice(ctx context.Context, conversation, device string, this, last bool) (Step, error) {
+	return d.then(ctx, conversation, Listed, func(w *work, t *talk) error {
+		n := slices.IndexFunc(t.Devices.Devices, func(o message.OwnDevice) bool { return o.ID.String() == device })
+		if n < 0 {
+			return fmt.Errorf("%w: no such device is listed", ErrNotNow)
+		}
+		t.Refused = nil
+		return w.next(t, &message.RevokeDevice{Device: t.Devices.Devices[n].ID, This: this, Last: last})
+	})
+}
+
 // Notices asks the authority of an account which accounts of this device were
 // revoked, and says which of those have been forgotten.
 func (d *Device) Notices(ctx context.Context, id string) (Step, error) {

@@ -52,6 +52,7 @@ const (
 	Waiting   Phase = "waiting"   // for somebody to approve elsewhere
 	Proving   Phase = "proving"   // the new secret is here, its proof is not acknowledged
 	Questions Phase = "questions" // other devices ask this one
+	Listed    Phase = "devices"   // the user's devices are there to choose one from
 	Done      Phase = "done"
 	Refused   Phase = "refused" // the authority has ended it
 	Expired   Phase = "expired" // nothing came in time
@@ -85,6 +86,7 @@ type Step struct {
 	Done      *message.Done
 	Questions []message.Question
 	Notices   []message.Notification
+	Devices   *message.DeviceList
 	// Changed are the accounts that this step has given a secret or taken it from.
 	Changed []vault.Account
 }

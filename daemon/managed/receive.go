@@ -64,6 +64,8 @@ func (w *work) take(t *talk, r message.Result) ([]vault.Account, error) {
 		return w.done(t, r)
 	case *message.Questions:
 		t.Phase, t.Questions = Questions, r.List
+	case *message.DeviceList:
+		t.Phase, t.Devices = Listed, r
 	case *message.Notices:
 		return w.notices(t, r)
 	}
@@ -126,7 +128,7 @@ func (w *work) isOf(id string, authority message.Hash) bool {
 // conversation.
 func (w *work) done(t *talk, r *message.Done) ([]vault.Account, error) {
 	t.Done = r
-	if t.Secret == nil { // an approval
+	if t.Secret == nil { // an approval, or another device is revoked
 		t.end(Done, w.now)
 		return nil, nil
 	}

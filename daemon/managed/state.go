@@ -67,6 +67,7 @@ type talk struct {
 	Done      *message.Done          `cbor:"20,keyasint,omitempty"`
 	Questions []message.Question     `cbor:"21,keyasint,omitempty"`
 	Notices   []message.Notification `cbor:"22,keyasint,omitempty"`
+	Devices   *message.DeviceList    `cbor:"23,keyasint,omitempty"`
 }
 
 func codec() (cbor.EncMode, cbor.DecMode, error) {
@@ -218,6 +219,8 @@ func (t *talk) step(now time.Time) (Step, error) {
 		s.Waiting = t.Waiting
 	case Questions:
 		s.Questions = slices.Clone(t.Questions)
+	case Listed:
+		s.Devices = t.Devices
 	case Proving:
 		s.Late = t.Secret != nil && !now.Before(t.Secret.Deadline())
 	case Done:

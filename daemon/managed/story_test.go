@@ -251,3 +251,33 @@ func TestLocked(t *testing.T) {
 	}
 	m.expect(Done, m.carry(m.expect(Proving, step), nil))
 }
+
+// TestDevices: a device that is gone is revoked from another one, after what it
+// costs was said.
+func TestDevices(t *testing.T) {
+	s := newSite(t)
+	old := s.activated("old laptop", "vpn")
+	phone := s.activated("phone", "mail")
+	listed := phone.expect(Listed, phone.carry(phone.Devices(t.Context(), phone.only().ID)))
+	if l := listed.Devices; len(l.Devices) != 2 || l.Devices[0].Name != "old laptop" || !l.Devices[1].This || !slices.Equal(l.AccountsOf(l.Devices[0]), []string{"Example: vpn"}) {
+		t.Fatalf("%+v", l)
+	}
+	gone := listed.Devices.Devices[0].ID.String()
+	if _, err := phone.RevokeDevice(t.Context(), listed.Conversation, message.ID{1}.String(), false, true); !errors.Is(err, ErrNotNow) {
+		t.Error(err)
+	}
+	last := phone.expect(Listed, phone.carry(phone.RevokeDevice(t.Context(), listed.Conversation, gone, false, false)))
+	if last.Refused == nil || last.Refused.Code != "last-device" || last.Devices == nil {
+		t.Fatalf("%+v", last.Refused)
+	}
+	done := phone.expect(Done, phone.carry(phone.RevokeDevice(t.Context(), listed.Conversation, gone, false, true)))
+	if !slices.Equal(done.Done.Revoked, []string{"old laptop"}) || old.logsIn() || !phone.logsIn() {
+		t.Errorf("%+v", done)
+	}
+	notices := old.expect(Done, old.carry(old.Notices(t.Context(), old.only().ID)))
+	if len(notices.Notices) != 1 || notices.Notices[0].By != "phone" || !old.only().Inactive {
+		t.Errorf("%+v", notices)
+	}
+	// One that is revoked is told nothing more, and has its own accounts still.
+	old.expect(Refused, old.carry(old.Devices(t.Context(), old.only().ID)))
+}

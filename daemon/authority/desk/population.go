@@ -70,6 +70,7 @@ func (o *office) holdings(u authority.User, now time.Time) (map[policy.Factor]po
 	return map[policy.Factor]policy.Holding{
 		policy.Fob:         fobs,
 		policy.OtherDevice: {Working: held.DevicesActive, Broken: held.DevicesRevoked},
+		policy.SecurityKey: {Working: held.SecurityKeys},
 		policy.BypassCode:  {Working: held.BypassOpen, Broken: held.BypassDead},
 	}, err
 }

@@ -9,9 +9,10 @@ import (
 type Held struct {
 	DevicesActive, DevicesRevoked int
 	BypassOpen, BypassDead        int
+	SecurityKeys                  int
 }
 
-// Holds counts a user's devices and bypass codes. It fails with NotFound.
+// Holds counts a user's devices, bypass codes and security keys. It fails with NotFound.
 func (i *Issuer) Holds(user string) (Held, error) {
 	var out Held
 	err := i.store.View(func(tx *store.Tx) error {
@@ -29,6 +30,7 @@ func (i *Issuer) Holds(user string) (Held, error) {
 			return err
 		}
 		out.BypassOpen, out.BypassDead = len(open), len(p.Bypass)-len(open)
+		out.SecurityKeys = len(p.Keys)
 		for _, id := range p.Devices {
 			d, found, err := get[deviceRecord](tx, devicesBucket, id)
 			switch {
