@@ -126,6 +126,10 @@ func adviceRefused(s ipc.ManagedStep, again string) []string {
 		out = append(out, "nothing was changed; ask once more, or take another factor: `"+again+"`")
 	case "conversation-over":
 		return adviceExpired(again)
+	case "last-device":
+		return []string{"nothing was changed; if that is meant: --last"}
+	case "device-unknown", "this-device":
+		return append([]string{"nothing was changed"}, adviceWhichDevice()...)
 	default:
 		out = adviceUnknown(s)
 	}

@@ -16,11 +16,13 @@ it is told, and forgets the secrets. Its vault and your other accounts in it are
 another matter: where a token or a password may be in wrong hands, see
 docs/recovery.md.
 
-This device is meant only with --this.`
+This device is meant only with --this. Where no other device has an account that it
+has, you are asked, or say --last: then only a reactivation from a backup, or an
+administrator, brings it back.`
 
 func (c *cli) deviceRevokeCommand() *cobra.Command {
-	var f authFlags
-	var yes, this bool
+	f := &revokeOwnFlags{}
+	var this bool
 	cmd := &cobra.Command{
 		Use: "revoke [DEVICE]", Short: "Take all managed accounts from one of your devices", Long: deviceRevokeHelp, Args: named(0, "DEVICE"),
 		Example: "  tokenctl device revoke 'old phone'",
@@ -32,20 +34,26 @@ func (c *cli) deviceRevokeCommand() *cobra.Command {
 			if len(args) > 0 {
 				ref = args[0]
 			}
-			return c.revokeOwn(cmd.Context(), &f, ref, yes)
+			return c.revokeOwn(cmd.Context(), f, ref)
 		},
 	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&f.last, "last", false, "also where no other device has an account of it")
 	cmd.Flags().BoolVar(&this, "this", false, "this device itself")
-	f.add(cmd)
+	f.auth.add(cmd)
 	return cmd
 }
 
+type revokeOwnFlags struct {
+	auth      authFlags
+	yes, last bool
+}
+
 // revokeOwn revokes a device; an empty ref is this one.
-func (c *cli) revokeOwn(ctx context.Context, f *authFlags, ref string, yes bool) error {
+func (c *cli) revokeOwn(ctx context.Context, f *revokeOwnFlags, ref string) error {
 	doing := "revoke " + either(ref == "", "this device", ref)
 	doc := devicesDocument{Version: ipc.Version, Authorities: []authorityEntry{}}
-	err := c.eachAuthority(ctx, f, doing, c.daemon().AskDevices, func(e *errand) error {
+	err := c.eachAuthority(ctx, &f.auth, doing, c.daemon().AskDevices, func(e *errand) error {
 		found, err := findOwn(e.step.Devices, ref)
 		if err != nil || found == nil {
 			return err
@@ -53,21 +61,15 @@ func (c *cli) revokeOwn(ctx context.Context, f *authFlags, ref string, yes bool)
 		if found.This && ref != "" {
 			return failWith(doing, &ipc.Error{Kind: ipc.InvalidArgument, Message: found.Name + " is this device itself"}, adviceThisDevice()...)
 		}
-		if !yes {
+		if !f.yes {
 			q := fmt.Sprintf("Take %s from %s?", orDash(strings.Join(found.Accounts, ", ")), orDash(found.Name))
 			if err := c.confirm(ctx, q, "--yes"); err != nil {
 				return err
 			}
 		}
 		who := e.step.Authority
-		if err := e.next(e.daemon().RevokeDevice(ctx, e.step.Conversation, ipc.RevokeDeviceRequest{Device: found.ID})); err != nil {
+		if err := f.revoke(ctx, e, found); err != nil {
 			return err
-		}
-		if err := e.carry(ctx); err != nil {
-			return err
-		}
-		if e.step.Refused != nil {
-			return e.refused()
 		}
 		found.State = ipc.DeviceRevoked
 		doc.Authorities = append(doc.Authorities, authorityEntry{Authority: who.Name, ID: who.ID, Devices: []ipc.OwnDevice{*found}})
@@ -81,6 +83,31 @@ func (c *cli) revokeOwn(ctx context.Context, f *authFlags, ref string, yes bool)
 		return failWith(doing, &ipc.Error{Kind: ipc.NotFound, Message: "you have no such device that is active"}, adviceWhichDevice()...)
 	}
 	return c.answer(doc, func() {})
+}
+
+// revoke revokes a device. Where that leaves an account on no device, the person is
+// told which, and asked once more.
+func (f *revokeOwnFlags) revoke(ctx context.Context, e *errand, d *ipc.OwnDevice) error {
+	r := ipc.RevokeDeviceRequest{Device: d.ID, This: d.This, Last: f.last}
+	for {
+		if err := e.next(e.daemon().RevokeDevice(ctx, e.step.Conversation, r)); err != nil {
+			return err
+		}
+		if err := e.carry(ctx); err != nil {
+			return err
+		}
+		no := e.step.Refused
+		if no == nil {
+			return nil
+		}
+		if no.Code != "last-device" || r.Last || f.yes || !e.canAsk() {
+			return e.refused()
+		}
+		if err := e.confirm(ctx, upperFirst(clean(no.Message))+".", "--last"); err != nil {
+			return err
+		}
+		r.Last = true
+	}
 }
 
 // findOwn finds a device that is active by its id or name; an empty ref is this one.

@@ -175,8 +175,10 @@ func refusalKind(conversation, code string) ipc.Kind {
 		return ipc.Throttled
 	case "not-approved", "approval-expired":
 		return ipc.Cancelled
-	case "conversation-over":
+	case "conversation-over", "last-device", "this-device":
 		return ipc.Conflict
+	case "device-unknown":
+		return ipc.NotFound
 	}
 	if conversation == kindActivate {
 		return ipc.ActivationBad
