@@ -172,7 +172,7 @@ func (u *user) use(ctx context.Context, p ipc.Principal, s *session, a vault.Acc
 		secret.Do(func() { err = f(key) })
 		return err
 	}
-	if a.Class != tokens.ClassTouch {
+	if a.Class != tokens.ClassTouch || a.Inactive { // what is not there takes no touch
 		return s.vault.Use(ctx, a.ID, vault.Way{}, handle)
 	}
 	o, ctx, done, err := u.touchWay(ctx, p, s, auth, a, noTouch)

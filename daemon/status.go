@@ -123,6 +123,9 @@ func (u *user) openInfo(info *ipc.Vault, s *session) {
 		if a.Class == tokens.ClassTouch {
 			info.Touch++
 		}
+		if a.Inactive {
+			info.Inactive++
+		}
 	}
 }
 

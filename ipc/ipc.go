@@ -211,6 +211,7 @@ type Backend interface {
 	AutoBackups
 	Grants
 	Agents
+	Managed
 }
 
 // Reporter tells how things are.

@@ -47,6 +47,7 @@ type authorityDesk interface {
 	Verify(ctx context.Context, r ipc.VerifyRequest) (ipc.Verified, error)
 	VerifyAttended(ctx context.Context, r ipc.VerifyRequest) (ipc.AttendedVerdict, error)
 
+	AuthorityMessage(ctx context.Context, r ipc.AuthorityMessage) (ipc.AuthorityAnswer, error)
 	AuthorityDescriptor(ctx context.Context) (ipc.AuthorityDescriptor, error)
 
 	CreateActivation(ctx context.Context, r ipc.NewActivation) (ipc.MadeActivation, error)
@@ -78,7 +79,7 @@ Who is a user is known by his login on this machine: "admin user add --login".`
 func (c *cli) adminCommand() *cobra.Command {
 	cmd := group("admin", "Run an authority: users, fobs, policy, passcodes",
 		c.adminAuthorityCommand(), c.adminUserCommand(), c.adminFobCommand(), c.adminVerifyCommand(),
-		c.adminActivationCommand(), c.adminBypassCommand(), c.adminDeviceCommand(), c.adminPolicyCommand(), c.adminAuditCommand())
+		c.adminActivationCommand(), c.adminBypassCommand(), c.adminDeviceCommand(), c.adminMessageCommand(), c.adminPolicyCommand(), c.adminAuditCommand())
 	cmd.Long = adminHelp
 	return cmd
 }

@@ -58,6 +58,8 @@ func adviseVault(e *ipc.Error) []string {
 	case ipc.NoVault:
 		return []string{"make one: `tokenctl quickstart` asks step by step, `tokenctl init` is for scripts",
 			"or bring one back: `tokenctl backup restore FILE`"}
+	case ipc.AccountInactive:
+		return adviceInactive("tokenctl reactivate ACCOUNT")
 	case ipc.VaultLocked:
 		return []string{"unlock it: `tokenctl unlock` (in a script: `tokenctl unlock --pin-file FILE`, or --recovery-password-file FILE)"}
 	case ipc.VaultDamaged:

@@ -184,6 +184,8 @@ func adviceAttended(err error) []string {
 		return []string{"nothing was accepted; see who there is: `tokenctl admin user list`"}
 	case "disabled-user":
 		return []string{"nothing was accepted; if he may come back: `tokenctl admin user edit USER --enable`"}
+	case "no-account", "pending":
+		return []string{"nothing was accepted; which devices have which accounts: `tokenctl admin device list USER`"}
 	case "no-fob", "unassigned", "unfit":
 		return []string{"nothing was accepted; see which fobs he has, and compare with the number on the one in his hand: `tokenctl admin user show USER`"}
 	case "lost", "disabled":

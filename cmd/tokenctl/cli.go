@@ -86,6 +86,7 @@ type daemon interface {
 	Agent(ctx context.Context, can string, receive func(ipc.Event) error) error
 	AnswerAgent(ctx context.Context, r ipc.AgentAnswer) error
 
+	managedDevice
 	authorityDesk
 }
 

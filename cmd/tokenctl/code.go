@@ -164,6 +164,9 @@ func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
 		defer stop()
 	}
 	code, err := c.askedCode(ctx, f, ref, ref)
+	if ipc.KindOf(err) == ipc.AccountInactive {
+		return failWith(doing, err, adviceInactive("tokenctl reactivate "+quoted(ref))...)
+	}
 	if err != nil {
 		return fail(doing, err)
 	}
@@ -223,7 +226,7 @@ type codeDocument struct {
 
 type notAsked struct {
 	Account ipc.AccountRef `json:"account"`
-	Reason  string         `json:"reason"` // "touch", "counter", "consent", "denied", or what failed
+	Reason  string         `json:"reason"` // "touch", "counter", "consent", "denied", "inactive", or what failed
 }
 
 // row is one account of a list of codes.
@@ -275,6 +278,9 @@ func (c *cli) refresh(ctx context.Context, rows []row) error {
 	for i := range rows {
 		r := &rows[i]
 		switch {
+		case r.account.Inactive:
+			r.reason = "inactive"
+			continue
 		case r.account.Class == "touch":
 			r.reason = "touch"
 			continue
@@ -303,6 +309,9 @@ func (c *cli) passiveCode(ctx context.Context, r *row) error {
 		return nil
 	case ipc.NotAuthorized:
 		r.code, r.reason = ipc.Code{}, "denied"
+		return nil
+	case ipc.AccountInactive:
+		r.code, r.reason = ipc.Code{}, "inactive"
 		return nil
 	}
 	if err != nil {
@@ -356,6 +365,8 @@ func whyNot(reason string) string {
 		return "wants your consent: ask by name"
 	case "denied":
 		return "its grant mode is deny"
+	case "inactive":
+		return "inactive: tokenctl reactivate"
 	}
 	return reason
 }

@@ -24,6 +24,7 @@ import (
 // fake is a daemon in memory, behind the real API on a real socket. It keeps
 // the rules that tokenctl has to live with: locking, PIN tries, touches.
 type fake struct {
+	ipc.Managed  // none: what of it is called has a method below
 	mu           sync.Mutex
 	undos        []ipc.UndoStep // the newest first
 	undid        string         // the step that was taken back last

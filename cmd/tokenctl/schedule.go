@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -160,7 +162,7 @@ func (c *cli) offerDestination(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if path == "skip" || path == "" {
+		if path == "" || saysSkip(path) {
 			c.say("Later: tokenctl backup destination add PATH")
 			return nil
 		}
@@ -174,6 +176,12 @@ func (c *cli) offerDestination(ctx context.Context) error {
 		}
 		c.explain(err, e)
 	}
+}
+
+// saysSkip says whether the answer to a question for a path is that there is to be
+// none. A file of such a name is ./no.
+func saysSkip(answer string) bool {
+	return slices.Contains([]string{"skip", "n", "no", "none"}, strings.ToLower(answer))
 }
 
 // shownRun is firstRun where what is stale was shown and ends nothing.

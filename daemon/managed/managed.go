@@ -70,8 +70,10 @@ type Step struct {
 	// Request is what waits to be carried, again where no answer came; nil where
 	// something is to be done first.
 	Request []byte
-	// Authority is whom it is for, with its endpoints.
-	Authority *message.Descriptor
+	// Authority is whom it is for, with its endpoints; Descriptor is what that was
+	// read from.
+	Authority  *message.Descriptor
+	Descriptor []byte
 	// Until is when the phase ends.
 	Until time.Time
 	// Late says that the new secret was to be proved by now: the answer will say

@@ -210,8 +210,8 @@ func (t *talk) step(now time.Time) (Step, error) {
 	if err != nil {
 		return Step{}, errors.Join(vault.ErrDamaged, err)
 	}
-	s := Step{Conversation: t.ID.String(), Kind: t.Kind, Account: t.Local, Phase: t.Phase, Request: bytes.Clone(t.Sealed), Authority: d, Until: t.until(),
-		Refused: t.Refused}
+	s := Step{Conversation: t.ID.String(), Kind: t.Kind, Account: t.Local, Phase: t.Phase, Request: bytes.Clone(t.Sealed), Authority: d,
+		Descriptor: bytes.Clone(t.Authority), Until: t.until(), Refused: t.Refused}
 	switch t.Phase {
 	case Choose:
 		s.Offer = t.Offer

@@ -89,7 +89,7 @@ const actions = "io.github.tokenbridge.tokend."
 
 // Routes returns the table of all routes, in the order of the documentation.
 func Routes() []Route {
-	return slices.Concat(vaultRoutes(), backupRoutes(), grantRoutes(), authorityRoutes())
+	return slices.Concat(vaultRoutes(), backupRoutes(), grantRoutes(), managedRoutes(), authorityRoutes())
 }
 
 func vaultRoutes() []Route {
@@ -225,7 +225,14 @@ func createBackup() Route {
 func item[Out any](path string, a Access, action, summary string,
 	f func(ipc.Backend, context.Context, ipc.Principal, string) (Out, error),
 ) Route {
-	return Route{Method: http.MethodGet, Path: prefix + path, Access: a, Polkit: actions + action, Summary: summary,
+	return itemBy(http.MethodGet, path, a, action, summary, f)
+}
+
+// itemBy is of a method of its own, without a body.
+func itemBy[Out any](method, path string, a Access, action, summary string,
+	f func(ipc.Backend, context.Context, ipc.Principal, string) (Out, error),
+) Route {
+	return Route{Method: method, Path: prefix + path, Access: a, Polkit: actions + action, Summary: summary,
 		Response: reflect.TypeFor[Out](),
 		call: func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, _ reader) (any, error) {
 			out, err := f(b, ctx, p, id)

@@ -46,6 +46,16 @@ func newLaptop(t *testing.T, b *bench, from ipc.Principal) *laptop {
 	return l
 }
 
+// code is what the device shows for a secret that it was given.
+func (l *laptop) code(s *message.NewSecret) string {
+	l.Helper()
+	c, err := otp.TOTP(s.Secret, otp.Params{Type: otp.TypeTOTP, Algorithm: otp.Algorithm(s.Algorithm), Digits: s.Digits, Period: s.Period}, l.b.clock.Now())
+	if err != nil {
+		l.Fatal(err)
+	}
+	return c.Value.String()
+}
+
 func (l *laptop) say(body message.RequestBody, account string) message.Result {
 	l.Helper()
 	var signer ed25519.PrivateKey
@@ -73,7 +83,7 @@ func (l *laptop) say(body message.RequestBody, account string) message.Result {
 }
 
 // activate uses a link.
-func (l *laptop) activate(uri ipc.Secret) {
+func (l *laptop) activate(uri ipc.Secret) *message.NewSecret {
 	l.Helper()
 	link, err := message.ParseLink(string(uri))
 	if err != nil {
@@ -88,13 +98,10 @@ func (l *laptop) activate(uri ipc.Secret) {
 	if !ok {
 		l.Fatalf("%T %+v", res, res)
 	}
-	c, err := otp.TOTP(s.Secret, otp.Params{Type: otp.TypeTOTP, Algorithm: otp.Algorithm(s.Algorithm), Digits: s.Digits, Period: s.Period}, l.b.clock.Now())
-	if err != nil {
-		l.Fatal(err)
-	}
-	if res, ok := l.say(&message.Proof{Code: message.Secret(c.Value.String())}, s.Account).(*message.Done); !ok {
+	if res, ok := l.say(&message.Proof{Code: message.Secret(l.code(s))}, s.Account).(*message.Done); !ok {
 		l.Fatalf("%T %+v", res, res)
 	}
+	return s
 }
 
 // TestManagedAccount: the helpdesk makes a link, a stranger's process carries the
@@ -109,7 +116,8 @@ func TestManagedAccount(t *testing.T) {
 	if made.Activation.By != b.ids["helpdesk"] || made.Activation.State != ipc.CodeOpen || made.Endpoint != "help.example.org:7443" {
 		t.Errorf("%+v", made)
 	}
-	newLaptop(t, b, as("stranger")).activate(made.Link)
+	laptop := newLaptop(t, b, as("stranger"))
+	b.verifiesManaged(laptop, laptop.activate(made.Link))
 	here, err := b.CreateActivation(ctx, as("admin"), ipc.NewActivation{User: "bob", Account: "vpn", Local: true, ValidSeconds: 60})
 	if err != nil || here.Endpoint != "/run/tokend/tokend.sock" || here.Activation.AccountID != made.Activation.AccountID {
 		t.Errorf("%+v, %v", here, err)
@@ -170,6 +178,56 @@ func TestManagedAccount(t *testing.T) {
 	}
 	if d := seen["secret-prove"]; !strings.Contains(d, "device="+devices.Devices[0].ID) || !strings.Contains(d, "account="+made.Activation.AccountID) {
 		t.Errorf("secret-prove: %q", d)
+	}
+}
+
+// verifiesManaged: a service is told yes or no of a code, and a helper why not; a
+// code is no passcode of a fob, and the other way round.
+func (b *bench) verifiesManaged(l *laptop, s *message.NewSecret) {
+	l.Helper()
+	ctx := l.Context()
+	ask := func(r ipc.VerifyRequest) (ipc.Kind, string, ipc.AttendedVerdict) {
+		r.User = "bob"
+		v, err := b.VerifyAttended(ctx, as("helpdesk"), r)
+		var e *ipc.Error
+		if errors.As(err, &e) {
+			return e.Kind, e.Items[0].Reason, v
+		}
+		return "", "", v
+	}
+	b.pass(time.Minute)
+	code := l.code(s)
+	for _, c := range []struct {
+		r      ipc.VerifyRequest
+		kind   ipc.Kind
+		reason string
+	}{
+		{ipc.VerifyRequest{Managed: true, Account: "mail", Passcode: ipc.Secret(code)}, ipc.PasscodeInvalid, "no-account"},
+		{ipc.VerifyRequest{Managed: true, Passcode: ipc.Secret("12345678")}, ipc.PasscodeInvalid, "unfit"},
+		{ipc.VerifyRequest{Managed: true, Passcode: ipc.Secret(passcode(l.T, "bob-fob", 0))}, ipc.PasscodeInvalid, "wrong"},
+		{ipc.VerifyRequest{Passcode: ipc.Secret(code)}, ipc.PasscodeInvalid, "wrong"},
+		{ipc.VerifyRequest{Account: "vpn", Passcode: ipc.Secret(code + "\r\n")}, "", ""},
+		{ipc.VerifyRequest{Managed: true, Passcode: ipc.Secret(code)}, ipc.PasscodeReused, "reused"},
+	} {
+		kind, reason, v := ask(c.r)
+		if kind != c.kind || reason != c.reason {
+			l.Errorf("%+v: %s, %q", c.r, kind, reason)
+		}
+		if ok := v.Accepted && v.DeviceID != "" && v.AccountID == s.Account && v.Serial == ""; ok != (c.kind == "") {
+			l.Errorf("%+v: %+v", c.r, v)
+		}
+		b.pass(time.Second)
+	}
+	b.pass(time.Minute)
+	service := ipc.VerifyRequest{User: "bob", Service: "gate", Account: "vpn", Passcode: ipc.Secret(l.code(s))}
+	if v, err := b.Verify(ctx, as("verifier"), service); err != nil || !v.Accepted {
+		l.Errorf("%+v, %v", v, err)
+	}
+	if _, err := b.Verify(ctx, as("verifier"), service); ipc.KindOf(err) != ipc.PasscodeInvalid {
+		l.Errorf("the same code again: %v", err)
+	}
+	if _, err := b.Verify(ctx, as("bob"), service); ipc.KindOf(err) != ipc.NotAuthorized {
+		l.Errorf("as who is no verifier: %v", err)
 	}
 }
 
