@@ -181,10 +181,9 @@ func (u *user) askPIN(ctx context.Context, p ipc.Principal, what wanted, need *i
 		return nil, false, err
 	}
 	if !answer.Allow {
-		now := u.d.clock.Elapsed()
-		u.grants.refuse(key, now)
+		left := u.grants.refuse(key, u.d.clock.Elapsed())
 		u.audit(entry{action: "unlock", object: need.Token.ID, by: p, detail: "refused"})
-		return nil, false, errPINRefused(need, seconds(u.grants.refusedFor(key, now)))
+		return nil, false, errPINRefused(need, seconds(left))
 	}
 	return answer.PIN, answer.SpendLastTry, nil
 }

@@ -2,6 +2,7 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +13,7 @@ import (
 )
 
 // Describe completes p by what the kernel tells of process p.PID: its short
-// name, unit, login session and file. pidfd, where it is not negative, refers to
+// name, unit (or terminal), login session and file. pidfd, where it is not negative, refers to
 // the process that is meant; it stays open. If that has ended, nothing is added:
 // its number may be another's by now.
 func Describe(p ipc.Principal, pidfd int) ipc.Principal { return describe(p, pidfd, anyUID) }
@@ -41,6 +42,9 @@ func describe(p ipc.Principal, pidfd int, uid int64) ipc.Principal {
 	}
 	p.Program = printable(strings.TrimSuffix(readAt(dir, "comm"), "\n"))
 	p.Unit, p.Session = unitOf(readAt(dir, "cgroup"))
+	if p.Unit == "" {
+		p.Leader, p.Terminal = windowOf(readAt(dir, "stat"))
+	}
 	p.Exe = linkAt(dir, "exe")
 	return p
 }
@@ -130,6 +134,51 @@ func unitOf(cgroup string) (unit, session string) {
 		}
 	}
 	return unit, session
+}
+
+// windowOf finds in /proc/PID/stat who leads the process session, 0 where that is
+// not told, and its controlling terminal, empty for none. A process can leave
+// both, and enter neither.
+func windowOf(stat string) (leader int, terminal string) {
+	// The name before it is the program's own, and can hold anything.
+	_, rest, ok := strings.Cut(stat[max(0, strings.LastIndexByte(stat, ')')):], ") ")
+	fields := strings.Fields(rest) // state, parent, group, session, terminal, …
+	if !ok || len(fields) < 5 {
+		return 0, ""
+	}
+	leader, err := strconv.Atoi(fields[3])
+	if err != nil || leader <= 0 {
+		return 0, ""
+	}
+	dev, err := strconv.ParseInt(fields[4], 10, 64)
+	if err != nil {
+		return leader, ""
+	}
+	return leader, terminalName(uint64(uint32(dev)))
+}
+
+// The kernel's numbers of terminals (Documentation/admin-guide/devices.txt).
+const (
+	majorTTY    = 4 // consoles, and from 64 on serial lines
+	firstSerial = 64
+	majorPTS    = 136
+)
+
+// terminalName is a terminal as its device file is called, without /dev/; empty
+// for no terminal.
+func terminalName(dev uint64) string {
+	major, minor := unix.Major(dev), unix.Minor(dev)
+	switch {
+	case dev == 0:
+		return ""
+	case major == majorPTS:
+		return fmt.Sprintf("pts/%d", minor)
+	case major == majorTTY && minor < firstSerial:
+		return fmt.Sprintf("tty%d", minor)
+	case major == majorTTY:
+		return fmt.Sprintf("ttyS%d", minor-firstSerial)
+	}
+	return fmt.Sprintf("%d:%d", major, minor)
 }
 
 // describeNamed is Describe for a process that is known by its number alone.
