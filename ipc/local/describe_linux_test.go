@@ -94,7 +94,7 @@ func TestWindows(t *testing.T) {
 				}
 				// Where the system has no units, that is what is told of it.
 				pid, _ := strconv.Atoi(child)
-				if p := Describe(ipc.Principal{PID: pid}, -1); p.Unit == "" && (p.Leader != leader || p.Terminal != terminal) || p.Unit != "" && p.Leader != 0 {
+				if p := describe(ipc.Principal{PID: pid}, -1, uint32(os.Geteuid())); p.Unit == "" && (p.Leader != leader || p.Terminal != terminal) || p.Unit != "" && p.Leader != 0 {
 					t.Errorf("%+v", p)
 				}
 				return leader, terminal, want
@@ -133,19 +133,20 @@ func TestDescribe(t *testing.T) {
 	if exe, err = filepath.EvalSymlinks(exe); err != nil {
 		t.Fatal(err)
 	}
+	own := uint32(os.Geteuid())
 	for _, fd := range []int{pidfd, -1} {
-		if p := Describe(ipc.Principal{UID: "1", PID: cmd.Process.Pid}, fd); p.Exe != exe || p.Program != filepath.Base(exe) || p.UID != "1" {
+		if p := describe(ipc.Principal{UID: "1", PID: cmd.Process.Pid}, fd, own); p.Exe != exe || p.Program != filepath.Base(exe) || p.UID != "1" {
 			t.Errorf("%+v", p)
 		}
 	}
 	// Somebody else's number: the process that was meant is another, and gone.
-	own := ipc.Principal{PID: os.Getpid()}
+	other := ipc.Principal{PID: os.Getpid()}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	if p := Describe(own, pidfd); p != own {
+	if p := describe(other, pidfd, own); p != other {
 		t.Errorf("of another process than the one that is meant was told %+v", p)
 	}
-	if gone := (ipc.Principal{PID: cmd.Process.Pid}); Describe(gone, -1) != gone || Describe(ipc.Principal{}, -1) != (ipc.Principal{}) {
+	if gone := (ipc.Principal{PID: cmd.Process.Pid}); describe(gone, -1, own) != gone || describe(ipc.Principal{}, -1, own) != (ipc.Principal{}) {
 		t.Error("something was told of a process that is not there")
 	}
 }
@@ -199,6 +200,6 @@ func TestPrincipalNamesExecutable(t *testing.T) {
 
 func BenchmarkDescribe(b *testing.B) {
 	for b.Loop() {
-		Describe(ipc.Principal{PID: os.Getpid()}, -1)
+		describe(ipc.Principal{PID: os.Getpid()}, -1, uint32(os.Geteuid()))
 	}
 }
