@@ -76,13 +76,24 @@ func (c *cli) timerCommand() (program string, args []string, err error) {
 	if program, err = os.Executable(); err != nil {
 		return "", nil, fmt.Errorf("cannot tell this program's path: %w", err)
 	}
-	if socket := c.ownSocket(); socket != "" {
-		if socket, err = filepath.Abs(socket); err != nil {
-			return "", nil, err
-		}
-		args = append(args, "--socket", socket)
+	if args, err = c.socketFlag(); err != nil {
+		return "", nil, err
 	}
 	return program, append(args, "--no-input", "backup", "run"), nil
+}
+
+// socketFlag is the socket, where it is not the usual one, as flags of a command that
+// is run from another folder.
+func (c *cli) socketFlag() ([]string, error) {
+	socket := c.ownSocket()
+	if socket == "" {
+		return nil, nil
+	}
+	socket, err := filepath.Abs(socket)
+	if err != nil {
+		return nil, err
+	}
+	return []string{"--socket", socket}, nil
 }
 
 // scheduleInstalled says whether the timer is there, where that can be told.
