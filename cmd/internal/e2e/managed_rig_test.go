@@ -48,6 +48,7 @@ const alicesPassword = "correct horse battery staple"
 // between.
 type company struct {
 	*testing.T
+	root   *testing.T // the whole story's, which its daemons live as long as
 	office *Daemon
 	wire   *wire
 	laptop *computer // alice's first device
@@ -89,7 +90,7 @@ func newCompany(t *testing.T) *company {
 	if err := os.Chmod(dir, 0o1777); err != nil {
 		t.Fatal(err)
 	}
-	c := &company{T: t, dir: dir}
+	c := &company{T: t, root: t, dir: dir}
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +159,7 @@ func (c *company) late(link string) {
 // computer is a fresh device that runs.
 func (c *company) computer(name string) *computer {
 	c.Helper()
-	m := &computer{NewDaemon(c.T, programs(c.T), []string{"PCSCLITE_CSOCK_NAME=/nonexistent"}).open(c.T), name}
+	m := &computer{NewDaemon(c.root, programs(c.T), []string{"PCSCLITE_CSOCK_NAME=/nonexistent"}).open(c.T), name}
 	m.Start()
 	return m
 }
@@ -432,6 +433,20 @@ func newWire(t *testing.T, to string) *wire {
 		}
 	})
 	return w
+}
+
+// cut takes the ways to the authority away, or gives them back: the wire, and its
+// socket, which here is on the same machine.
+func (c *company) cut(away bool) {
+	c.Helper()
+	c.wire.cut.Store(away)
+	mode := os.FileMode(0o755)
+	if away {
+		mode = 0o700
+	}
+	if err := os.Chmod(filepath.Dir(c.office.Socket), mode); err != nil {
+		c.Fatal(err)
+	}
 }
 
 // Write is io.Writer's.

@@ -118,8 +118,8 @@ func (c *company) byPasscode(name, passcode string) {
 // byFiles carries every message by hand, with the network cut.
 func (c *company) byFiles() {
 	c.fobs(true)
-	c.wire.cut.Store(true)
-	defer c.wire.cut.Store(false)
+	c.cut(true)
+	defer c.cut(false)
 	m := c.lost("cellar")
 	path := func(n int, what string) string { return filepath.Join(c.dir, fmt.Sprint(what, n)) }
 	said := m.okAs(c.T, alice, "", "reactivate", "vpn", "--name", m.name, "--to-file", path(1, "request")).Stderr
@@ -150,6 +150,7 @@ func (c *company) byFiles() {
 			c.Errorf("a request for an answer: %s", r)
 		}
 	}
+	c.cut(false)
 	c.moved(m, said)
 }
 
@@ -158,7 +159,7 @@ func (c *company) byFiles() {
 func (c *company) interrupted() {
 	c.fobs(true)
 	m := c.lost("desk")
-	c.wire.cut.Store(true)
+	c.cut(true)
 	r := m.as(alice, c.button(), "reactivate", "vpn", "--name", m.name, "--passcode-file", "-")
 	for _, want := range []string{"cannot reach the authority", "it goes on with `tokenctl reactivate 'Example Ltd:vpn'`", "--to-file FILE"} {
 		if r.Exit != 23 || !strings.Contains(r.Stderr, want) {
@@ -174,7 +175,7 @@ func (c *company) interrupted() {
 	if r := m.okAs(c.T, alice, "", "reactivate"); !strings.Contains(r.Stdout, "the authority has not answered, until") {
 		c.Errorf("the list: %s", r)
 	}
-	c.wire.cut.Store(false)
+	c.cut(false)
 	r = c.patient(m, c.button(), "reactivate", "vpn", "--passcode-file", "-")
 	c.moved(m, r.Stderr)
 }
