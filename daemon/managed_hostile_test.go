@@ -36,6 +36,8 @@ func eachManaged(t *testing.T, d *daemon.Daemon, p ipc.Principal, account, conve
 	note("AskQuestions")(d.AskQuestions(ctx, p, account))
 	note("AnswerQuestion")(d.AnswerQuestion(ctx, p, conversation, ipc.AnswerQuestionRequest{Question: strings.Repeat("0", 32)}))
 	note("AskNotices")(d.AskNotices(ctx, p, account))
+	note("AskDevices")(d.AskDevices(ctx, p, account))
+	note("RevokeDevice")(d.RevokeDevice(ctx, p, conversation, ipc.RevokeDeviceRequest{Device: strings.Repeat("0", 32)}))
 	_, errs["Conversations"] = d.Conversations(ctx, p)
 	return errs
 }
@@ -398,6 +400,9 @@ func TestRequestsTellNothingElse(t *testing.T) {
 	step = take(&message.Questions{List: []message.Question{question}})(v.AskQuestions(t.Context(), v.who, mine.ID))
 	take(&message.Done{})(v.AnswerQuestion(t.Context(), v.who, step.Conversation, ipc.AnswerQuestionRequest{Question: question.ID.String()}))
 	take(&message.Notices{})(v.AskNotices(t.Context(), v.who, mine.ID))
+	device := message.OwnDevice{ID: message.ID{4}, Name: "phone", State: "active", First: 1, Last: 1}
+	step = take(&message.DeviceList{Devices: []message.OwnDevice{device}})(v.AskDevices(t.Context(), v.who, mine.ID))
+	take(&message.Done{})(v.RevokeDevice(t.Context(), v.who, step.Conversation, ipc.RevokeDeviceRequest{Device: device.ID.String()}))
 
 	kinds := map[message.Kind]bool{}
 	for _, q := range f.heard {
@@ -420,7 +425,7 @@ func TestRequestsTellNothingElse(t *testing.T) {
 			}
 		}
 	}
-	if len(kinds) != 7 {
+	if len(kinds) != 9 {
 		t.Errorf("only %v were said", kinds)
 	}
 }

@@ -126,7 +126,8 @@ type device struct {
 	name  string
 	state string
 	who   ipc.Principal
-	sent  [][]byte
+	// kills says that the daemon is killed before and after each answer.
+	kills bool
 }
 
 func (o *office) device(name string) *device {
@@ -139,6 +140,13 @@ func (o *office) device(name string) *device {
 func (v *device) run() {
 	v.Helper()
 	v.Daemon = start(v.T, func(cfg *daemon.Config) { cfg.Clock, cfg.StateDir = v.clock.clock(), v.state })
+}
+
+func (v *device) perhapsKilled() {
+	v.Helper()
+	if v.kills {
+		v.killed()
+	}
 }
 
 // killed goes on with the files as they are now, as if the daemon had been killed.
@@ -194,6 +202,7 @@ func (v *device) restored(name string) *device {
 		v.Fatal(err)
 	}
 	n := v.office.device(name)
+	n.kills = v.kills
 	if _, err := n.RestoreBackup(v.T.Context(), n.who, ipc.RestoreBackupRequest{Auth: ipc.Auth{RecoveryPassword: secretOf(recovery)}, Data: b.Data, Signer: head.Vault.Signer}); err != nil {
 		v.Fatal(err)
 	}
@@ -212,8 +221,7 @@ func (v *device) try(conversation, factor, passcode string) (ipc.ManagedStep, er
 	return v.GiveFactor(v.T.Context(), v.who, conversation, ipc.GiveFactorRequest{Factor: factor, Passcode: secretOf(passcode)})
 }
 
-// carry takes a step's request to the office and the answer back, both twice, with
-// the daemon killed wherever it can be.
+// carry takes a step's request to the office and the answer back, both twice.
 func (v *device) carry(s ipc.ManagedStep, err error) ipc.ManagedStep {
 	v.Helper()
 	if err != nil {
@@ -222,8 +230,7 @@ func (v *device) carry(s ipc.ManagedStep, err error) ipc.ManagedStep {
 	if len(s.Request) == 0 {
 		v.Fatalf("nothing to carry: %+v", s)
 	}
-	v.sent = append(v.sent, s.Request)
-	v.killed()
+	v.perhapsKilled()
 	if again := v.step(s.Conversation); !bytes.Equal(again.Request, s.Request) {
 		v.Fatal("the request is another one after a kill")
 	}
@@ -238,7 +245,7 @@ func (v *device) carry(s ipc.ManagedStep, err error) ipc.ManagedStep {
 	if err != nil {
 		v.Fatal(err)
 	}
-	v.killed()
+	v.perhapsKilled()
 	generation, entries := state(v.T, v.Daemon, v.who).Generation, len(v.audited())
 	again, err := v.TakeAnswer(v.T.Context(), v.who, ipc.TakeAnswerRequest{Message: answer})
 	if err != nil || again.Phase != out.Phase || !bytes.Equal(again.Request, out.Request) || len(again.Changed) > 0 {

@@ -15,6 +15,7 @@ import (
 func TestManagedStory(t *testing.T) {
 	o := newOffice(t, newClock())
 	old := o.device("old laptop").create()
+	old.kills = true
 	add(t, old.Daemon, old.who, aliceURI)
 	a := old.activate("vpn")
 	if !old.logsIn(a.ID) {
@@ -203,5 +204,35 @@ func TestManagedClass(t *testing.T) {
 	}
 	if list, err := v.Conversations(t.Context(), v.who); err != nil || len(list.Steps) != 0 {
 		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// TestManagedDevices: a device that is gone is revoked from another one, once the
+// user has said that he knows what it costs.
+func TestManagedDevices(t *testing.T) {
+	o := newOffice(t, newClock())
+	old, phone := o.device("old laptop").create(), o.device("phone").create()
+	vpn, mail := old.activate("vpn"), phone.activate("mail")
+	listed := phone.expect(ipc.PhaseDevices, phone.carry(phone.AskDevices(t.Context(), phone.who, mail.ID)))
+	if len(listed.Devices) != 2 || listed.Devices[0].Name != "old laptop" || listed.Devices[0].State != ipc.DeviceActive || !listed.Devices[1].This ||
+		!slices.Equal(listed.Devices[0].Accounts, []string{"Example: vpn"}) || listed.Devices[0].First.IsZero() || listed.Kind != "devices" {
+		t.Fatalf("%+v", listed.Devices)
+	}
+	r := ipc.RevokeDeviceRequest{Device: strings.Repeat("1", 32)}
+	_, err := phone.RevokeDevice(t.Context(), phone.who, listed.Conversation, r)
+	wantKind(t, err, ipc.Conflict)
+	r.Device = listed.Devices[0].ID
+	last := phone.expect(ipc.PhaseDevices, phone.carry(phone.RevokeDevice(t.Context(), phone.who, listed.Conversation, r)))
+	if last.Refused == nil || last.Refused.Code != "last-device" || len(last.Devices) != 2 || !old.logsIn(vpn.ID) {
+		t.Fatalf("%+v", last)
+	}
+	r.Last = true
+	done := phone.expect(ipc.PhaseDone, phone.carry(phone.RevokeDevice(t.Context(), phone.who, listed.Conversation, r)))
+	if !slices.Equal(done.Done.Revoked, []string{"old laptop"}) || old.logsIn(vpn.ID) || !phone.logsIn(mail.ID) {
+		t.Errorf("%+v", done.Done)
+	}
+	if list := strings.Join(phone.audited(), "\n"); strings.Count(list, "device-revoke "+listed.Conversation+" device="+r.Device) != 2 ||
+		!strings.Contains(list, "authority-done "+listed.Conversation) {
+		t.Errorf("%s", list)
 	}
 }

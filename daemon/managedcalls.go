@@ -198,14 +198,13 @@ func (d *Daemon) AnswerQuestion(ctx context.Context, p ipc.Principal, conversati
 
 // AskDevices implements [ipc.Managed].
 func (d *Daemon) AskDevices(ctx context.Context, p ipc.Principal, account string) (ipc.ManagedStep, error) {
-	return ipc.ManagedStep{}, errNoDevices()
+	return d.look(ctx, p, account, (*managed.Device).Devices)
 }
 
 // RevokeDevice implements [ipc.Managed].
 func (d *Daemon) RevokeDevice(ctx context.Context, p ipc.Principal, conversation string, r ipc.RevokeDeviceRequest) (ipc.ManagedStep, error) {
-	return ipc.ManagedStep{}, errNoDevices()
-}
-
-func errNoDevices() *ipc.Error {
-	return ipc.Errorf(ipc.Unsupported, "this daemon cannot ask an authority for devices")
+	return d.converse(ctx, p, func(t *talking) (managed.Step, error) {
+		t.note.action, t.note.object, t.note.detail = "device-revoke", conversation, "device="+idOf(r.Device).String()
+		return t.device.RevokeDevice(ctx, conversation, r.Device, r.This, r.Last)
+	})
 }

@@ -27,6 +27,13 @@ func (s *session) wireStep(step managed.Step) ipc.ManagedStep {
 	for _, n := range step.Notices {
 		w.Revoked = append(w.Revoked, ipc.Revocation{Account: s.issuedBy(step.Authority, n.Account), At: wireUnix(n.At), By: n.By})
 	}
+	if l := step.Devices; l != nil {
+		for _, d := range l.Devices {
+			w.Devices = append(w.Devices, ipc.OwnDevice{
+				ID: d.ID.String(), Name: d.Name, State: ipc.DeviceState(d.State), This: d.This, First: wireUnix(d.First), Last: wireUnix(d.Last), Accounts: l.AccountsOf(d),
+			})
+		}
+	}
 	for _, a := range step.Changed {
 		w.Changed = append(w.Changed, accountRef(a))
 	}
@@ -42,6 +49,8 @@ func kindOfTalk(k message.Kind) string {
 		return "questions"
 	case message.KindNotice:
 		return "notices"
+	case message.KindDevices:
+		return "devices"
 	}
 	return string(k)
 }

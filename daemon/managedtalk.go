@@ -97,6 +97,8 @@ func (t *talking) answered(step managed.Step) {
 		for _, a := range step.Changed {
 			note("account-revoked", a.ID, "conversation="+step.Conversation)
 		}
+	case step.Phase == managed.Done && len(step.Changed) == 0: // an approval, or a device was revoked
+		note("authority-done", step.Conversation, "")
 	case step.Phase == managed.Done:
 		for _, a := range step.Changed {
 			note("secret-replace", a.ID, "conversation="+step.Conversation)

@@ -30,6 +30,11 @@ type Principal struct {
 	// where it is not known. A grant is for what has them in common; a program of
 	// the same user can have itself started under any of them.
 	Session, Unit, Exe string
+	// Terminal is the controlling terminal ("pts/3") and Leader the process that
+	// leads the process session, where the kernel tells of no unit; else both are
+	// empty. A grant then is for what has them in common: mostly one window.
+	Terminal string
+	Leader   int
 	// Admin is set for root and for the owner of a user's own daemon.
 	Admin bool
 }

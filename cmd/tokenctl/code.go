@@ -145,6 +145,11 @@ func (f *codeFlags) request(a ipc.Auth) ipc.CodeRequest {
 	return ipc.CodeRequest{Auth: a, Fresh: f.fresh, MinRemaining: f.minRemaining, NoTouchWait: f.noTouchWait, Interaction: f.interaction}
 }
 
+// agreement is to a code of an account, which the user is asked about as name.
+func (f *codeFlags) agreement(ref, name string) agreement {
+	return agreement{action: ipc.GrantCode, account: ref, name: name, agent: f.interaction == ipc.InteractionAgent}
+}
+
 // codeOne prints one code.
 func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
 	doing := "make a code for " + ref
@@ -190,7 +195,7 @@ func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
 // the account is called name.
 func (c *cli) askedCode(ctx context.Context, f *codeFlags, ref, name string) (code ipc.Code, err error) {
 	err = c.open(ctx, &f.auth, func(ctx context.Context, a ipc.Auth) error {
-		return c.withConsent(ctx, ipc.GrantCode, ref, name, func() (err error) {
+		return c.withConsent(ctx, f.agreement(ref, name), func() (err error) {
 			code, err = c.daemon().Code(ctx, ref, f.request(a))
 			return err
 		})
