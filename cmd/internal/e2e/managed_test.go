@@ -133,7 +133,7 @@ func (c *company) byFiles() {
 			c.Fatal(err)
 		}
 		c.seen = append(c.seen, raw)
-		if !c.counts(c.has) {
+		if c.has != nil && !c.counts(c.has) {
 			c.Errorf("before message %d arrived, codes of the %s do not count any more", n, c.has.name)
 		}
 		answer := c.office.OK(string(text), "admin", "message", "-")
