@@ -163,7 +163,7 @@ func TestManagedRefusals(t *testing.T) {
 	_, err = v.try("nothing", "fob", "123456")
 	wantKind(t, err, ipc.NotFound)
 	_, err = v.try("nothing", "security_key", "")
-	wantKind(t, err, ipc.Unsupported)
+	wantKind(t, err, ipc.NotFound)
 	step, err := v.Activate(ctx, v.who, v.activation(link))
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ const officeRules = `version = 1
 name = "IT helpdesk"
 portal = "https://help.example.org"
 [reactivation]
-allow = ["fob", "other_device", "bypass_code", "sms"]
+allow = ["fob", "security_key", "other_device", "bypass_code", "sms"]
 after_restore = "allowed"
 old_device = "revoke"
 [help]
@@ -50,6 +50,7 @@ type office struct {
 	*clock
 	desc  []byte
 	count uint64
+	alice string // her id
 	// account is the office's id of the one that the last link is for.
 	account string
 }
@@ -79,7 +80,8 @@ func newOffice(t *testing.T, c *clock) *office {
 	if _, o.desc, err = o.Descriptor(nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = reg.AddUser("owner", authority.User{Name: "alice"}); err == nil {
+	u, err := reg.AddUser("owner", authority.User{Name: "alice"})
+	if o.alice = u.ID; err == nil {
 		_, err = reg.ImportFobs("owner", []authority.Seed{{Serial: "F1", Type: fob.HOTP, Secret: fobSeed()}})
 	}
 	if err == nil {

@@ -117,21 +117,25 @@ func (d *Daemon) Conversations(_ context.Context, p ipc.Principal) (ipc.ManagedS
 func (d *Daemon) GiveFactor(ctx context.Context, p ipc.Principal, conversation string, r ipc.GiveFactorRequest) (ipc.ManagedStep, error) {
 	defer r.Passcode.Wipe()
 	defer r.PIN.Wipe()
+	var assertion []byte
+	if r.Factor == managed.KeyFactor {
+		u, err := d.user(&p)
+		if err == nil {
+			assertion, err = u.answerByKey(ctx, p, conversation, r)
+		}
+		if err != nil {
+			return ipc.ManagedStep{}, err
+		}
+	}
 	return d.converse(ctx, p, func(t *talking) (managed.Step, error) {
 		t.note.action, t.note.object = "reactivate-factor", conversation
-		if r.Factor == securityKey {
-			return managed.Step{}, ipc.Errorf(ipc.Unsupported, "this daemon cannot ask a security key for an authority")
-		}
-		step, err := t.device.GiveFactor(ctx, conversation, r.Factor, r.Passcode, nil)
+		step, err := t.device.GiveFactor(ctx, conversation, r.Factor, r.Passcode, assertion)
 		if err == nil {
 			t.note.detail = r.Factor
 		}
 		return step, err
 	})
 }
-
-// securityKey is the factor that is no passcode and is asked for here.
-const securityKey = "security_key"
 
 // PollConversation implements [ipc.Managed].
 func (d *Daemon) PollConversation(ctx context.Context, p ipc.Principal, conversation string) (ipc.ManagedStep, error) {

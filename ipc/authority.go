@@ -18,6 +18,7 @@ type Authority interface {
 	Activations
 	BypassCodes
 	UserDevices
+	SecurityKeys
 }
 
 // ErrNoAuthority is the answer where no authority lives, and to whoever is no user
@@ -126,4 +127,14 @@ type UserDevices interface {
 	// RevokeUserDevice takes all managed accounts from a device, which is told when
 	// it asks.
 	RevokeUserDevice(ctx context.Context, p Principal, id string) (UserDevice, error)
+}
+
+// SecurityKeys are users' FIDO2 keys, which are a factor. Administrators register
+// them, and those whom the policy lets help the user.
+type SecurityKeys interface {
+	// AddSecurityKey fails with InvalidArgument for what is not a new key's statement
+	// for this user, and with AlreadyExists for a key that is registered.
+	AddSecurityKey(ctx context.Context, p Principal, r NewSecurityKey) (SecurityKey, error)
+	SecurityKeys(ctx context.Context, p Principal, r UserRef) (SecurityKeyList, error)
+	RemoveSecurityKey(ctx context.Context, p Principal, r SecurityKeyRef) (SecurityKey, error)
 }

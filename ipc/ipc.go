@@ -286,6 +286,10 @@ type Tokens interface {
 	RenameToken(ctx context.Context, p Principal, id string, r RenameTokenRequest) (Token, error)
 	ChangePIN(ctx context.Context, p Principal, id string, r ChangePINRequest) error
 	WipeToken(ctx context.Context, p Principal, id string, r WipeTokenRequest) (WipeTokenResult, error)
+	// MakeSecurityKey has a FIDO2 key that is plugged in make a credential for an
+	// authority, whose user it is registered for by SecurityKeys. It takes two
+	// touches, and fails as EnrollToken does.
+	MakeSecurityKey(ctx context.Context, p Principal, r MakeSecurityKeyRequest) (MadeSecurityKey, error)
 }
 
 // Recovery keeps the way back that needs no token.

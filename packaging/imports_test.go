@@ -22,7 +22,7 @@ func mayImport() map[string][]string {
 		"cmd/tokend":            {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi", "ipc/remote"},
 		"cmd/tokenctl":          {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret"},
 		"cmd/tokend-helper":     {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
-		"daemon":                {"daemon/vault", "daemon/managed", "daemon/authority/message", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
+		"daemon":                {"daemon/vault", "daemon/managed", "daemon/authority/message", "daemon/authority/webkey", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
 		"daemon/archive":        {"daemon/secret"},
 		"daemon/backup":         {"daemon/vault", "daemon/archive"},
 		"daemon/audit":          {},
@@ -52,7 +52,7 @@ func mayImport() map[string][]string {
 		"daemon/authority/store": {"daemon/secret"},
 
 		// A device of an authority: a vault, and messages that others carry.
-		"daemon/managed": {"daemon/authority/message", "daemon/otp", "daemon/vault", "tokens"},
+		"daemon/managed": {"daemon/authority/message", "daemon/authority/webkey", "daemon/otp", "daemon/vault", "tokens"},
 
 		// Who issues accounts keeps its records in the authority's file, and speaks in
 		// messages that others carry.

@@ -59,6 +59,9 @@ type authorityDesk interface {
 	RevokeBypassCode(ctx context.Context, id string) (ipc.BypassCode, error)
 	UserDevices(ctx context.Context, r ipc.UserRef) (ipc.UserDeviceList, error)
 	RevokeUserDevice(ctx context.Context, id string) (ipc.UserDevice, error)
+	AddSecurityKey(ctx context.Context, r ipc.NewSecurityKey) (ipc.SecurityKey, error)
+	SecurityKeys(ctx context.Context, r ipc.UserRef) (ipc.SecurityKeyList, error)
+	RemoveSecurityKey(ctx context.Context, r ipc.SecurityKeyRef) (ipc.SecurityKey, error)
 }
 
 const adminHelp = `Run the authority that lives in the daemon: whose users and fobs (hardware OTP

@@ -195,3 +195,18 @@ func (c *Client) UserDevices(ctx context.Context, r ipc.UserRef) (ipc.UserDevice
 func (c *Client) RevokeUserDevice(ctx context.Context, id string) (ipc.UserDevice, error) {
 	return send[ipc.UserDevice](ctx, c, "POST", at("admin/devices", id, "revoke"), nil)
 }
+
+// AddSecurityKey registers a user's security key.
+func (c *Client) AddSecurityKey(ctx context.Context, r ipc.NewSecurityKey) (ipc.SecurityKey, error) {
+	return send[ipc.SecurityKey](ctx, c, "POST", "admin/security-keys", r)
+}
+
+// SecurityKeys lists a user's security keys.
+func (c *Client) SecurityKeys(ctx context.Context, r ipc.UserRef) (ipc.SecurityKeyList, error) {
+	return send[ipc.SecurityKeyList](ctx, c, "POST", "admin/security-keys/list", r)
+}
+
+// RemoveSecurityKey forgets one of a user's security keys.
+func (c *Client) RemoveSecurityKey(ctx context.Context, r ipc.SecurityKeyRef) (ipc.SecurityKey, error) {
+	return send[ipc.SecurityKey](ctx, c, "POST", "admin/security-keys/remove", r)
+}

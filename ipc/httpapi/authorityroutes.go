@@ -78,6 +78,10 @@ func authorityRoutes() []Route {
 		deskItem("POST", "admin/bypass-codes/{id}/revoke", help, "Make a bypass code useless", a.RevokeBypassCode),
 		deskWith("POST", "admin/devices/list", look, "The devices that have a user's managed accounts", a.UserDevices),
 		deskItem("POST", "admin/devices/{id}/revoke", help, "Take all managed accounts from a device", a.RevokeUserDevice),
+
+		deskWith("POST", "admin/security-keys", help, "Register a user's security key", a.AddSecurityKey),
+		deskWith("POST", "admin/security-keys/list", look, "A user's security keys", a.SecurityKeys),
+		deskWith("POST", "admin/security-keys/remove", help, "Forget a user's security key", a.RemoveSecurityKey),
 	}
 }
 

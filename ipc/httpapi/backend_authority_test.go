@@ -213,3 +213,20 @@ func (b *backend) RevokeUserDevice(_ context.Context, p ipc.Principal, id string
 	b.note(p, "RevokeUserDevice "+id, nil)
 	return oneDevice, nil
 }
+
+var oneKey = ipc.SecurityKey{ID: "k1", UserID: "u1", Name: "YubiKey", PIN: true, By: "u2", Created: noon}
+
+func (b *backend) AddSecurityKey(_ context.Context, p ipc.Principal, r ipc.NewSecurityKey) (ipc.SecurityKey, error) {
+	b.note(p, "AddSecurityKey", r)
+	return oneKey, nil
+}
+
+func (b *backend) SecurityKeys(_ context.Context, p ipc.Principal, r ipc.UserRef) (ipc.SecurityKeyList, error) {
+	b.note(p, "SecurityKeys", r)
+	return ipc.SecurityKeyList{Version: 1, Keys: []ipc.SecurityKey{oneKey}}, nil
+}
+
+func (b *backend) RemoveSecurityKey(_ context.Context, p ipc.Principal, r ipc.SecurityKeyRef) (ipc.SecurityKey, error) {
+	b.note(p, "RemoveSecurityKey", r)
+	return oneKey, nil
+}

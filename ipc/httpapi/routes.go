@@ -131,6 +131,7 @@ func vaultRoutes() []Route {
 		itemWith("POST", "tokens/{id}/revoke", AccessChange, "revoke-token", "Remove a keyslot and rotate the keys", b.RevokeToken),
 		itemWith("POST", "tokens/{id}/test", AccessUse, "test-token", "Open a keyslot once for each of its classes", b.TestToken),
 		pinRoute(),
+		with("POST", "tokens/security-key", AccessUse, "make-security-key", "Have a FIDO2 key make a credential for an authority", b.MakeSecurityKey),
 		itemWith("POST", "tokens/{id}/wipe", AccessChange, "wipe-token", "Remove from a token what a revoked keyslot left there", b.WipeToken),
 
 		with("POST", "recovery", AccessChange, "set-recovery", "Set the recovery password", b.SetRecoveryPassword),

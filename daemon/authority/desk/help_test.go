@@ -12,6 +12,7 @@ import (
 	"github.com/tokenbridge/tokend/daemon/authority/message"
 	"github.com/tokenbridge/tokend/daemon/otp"
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens/tokentest/softkey"
 )
 
 // laptop is a device that speaks to a desk.
@@ -317,5 +318,51 @@ func TestMessages(t *testing.T) {
 	none := empty(t, t.TempDir())
 	if _, err := none.AuthorityMessage(ctx, as("bob"), ipc.AuthorityMessage{Message: []byte("nonsense")}); ipc.KindOf(err) != ipc.NotFound {
 		t.Errorf("where none is: %v", err)
+	}
+}
+
+// TestSecurityKeys: who may register users' keys, and what the policy then counts.
+func TestSecurityKeys(t *testing.T) {
+	b := furnished(t)
+	ctx := t.Context()
+	key := softkey.New(t)
+	add := func(who ipc.Principal, user string, k *softkey.Key) error {
+		_, err := b.AddSecurityKey(ctx, who, ipc.NewSecurityKey{User: user, Name: "YubiKey", Statement: k.New(b.ids[user])})
+		return err
+	}
+	for _, c := range []struct {
+		who  ipc.Principal
+		user string
+		want ipc.Kind
+	}{
+		{as("stranger"), "bob", ipc.NotFound},
+		{as("bob"), "bob", ipc.NotAuthorized},
+		{as("admin"), "admin", ipc.NotAuthorized},
+		{as("helpdesk"), "admin", ipc.NotAuthorized},
+		{as("admin"), "bob", ""},
+		{as("admin"), "bob", ipc.AlreadyExists},
+	} {
+		if err := add(c.who, c.user, key); ipc.KindOf(err) != c.want && (err != nil || c.want != "") {
+			t.Errorf("%s of %s: %v, want %s", c.who.UID, c.user, err, c.want)
+		}
+	}
+	list, err := b.SecurityKeys(ctx, as("helpdesk"), ipc.UserRef{User: "bob"})
+	if err != nil || len(list.Keys) != 1 || list.Keys[0].By != b.ids["admin"] || !list.Keys[0].PIN {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	e, err := b.ExplainPolicy(ctx, as("helpdesk"), ipc.ExplainPolicyRequest{User: "bob"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range e.Has {
+		if h.Factor == ipc.FactorSecurityKey && h.Working != 1 {
+			t.Errorf("%+v", h)
+		}
+	}
+	if _, err := b.RemoveSecurityKey(ctx, as("bob"), ipc.SecurityKeyRef{User: "bob", Key: "YubiKey"}); ipc.KindOf(err) != ipc.NotAuthorized {
+		t.Error(err)
+	}
+	if k, err := b.RemoveSecurityKey(ctx, as("helpdesk"), ipc.SecurityKeyRef{User: "bob", Key: "yubikey"}); err != nil || k.ID != list.Keys[0].ID {
+		t.Errorf("%+v, %v", k, err)
 	}
 }
