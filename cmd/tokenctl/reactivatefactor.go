@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -14,6 +15,10 @@ import (
 // authority counts.
 const maxFactors = 5
 
+// shortWait is how many seconds a person at a terminal is held up by the authority
+// without being sent away.
+const shortWait = 15
+
 // choose says which factors there are and gives one.
 func (r *reactivation) choose(ctx context.Context) error {
 	offer := r.step.Offer
@@ -21,7 +26,7 @@ func (r *reactivation) choose(ctx context.Context) error {
 		return r.ended()
 	}
 	if r.step.Refused != nil && r.tried != "" {
-		if err := r.wasRefused(); err != nil {
+		if err := r.wasRefused(ctx); err != nil {
 			return err
 		}
 	}
@@ -38,12 +43,17 @@ func (r *reactivation) choose(ctx context.Context) error {
 }
 
 // wasRefused says why a factor was not taken. Whoever can be asked is asked again.
-func (r *reactivation) wasRefused() error {
+func (r *reactivation) wasRefused(ctx context.Context) error {
 	no := r.step.Refused
-	if !r.canAsk() || no.Code == "throttled" || r.asked >= maxFactors || len(r.f.factors)+len(r.f.passcodes) > 0 {
+	held := no.Code == "throttled"
+	if !r.canAsk() || held && no.RetrySeconds > shortWait || r.asked >= maxFactors || len(r.f.factors)+len(r.f.passcodes) > 0 {
 		return r.refused()
 	}
 	r.say("%s: %s", factorName(r.tried), clean(no.Message))
+	if held {
+		r.say("wait %s …", waitText(no.RetrySeconds))
+		return r.sleep(ctx, time.Duration(no.RetrySeconds)*time.Second)
+	}
 	return nil
 }
 
