@@ -100,7 +100,7 @@ func wireOffer(o *message.Offer) *ipc.ManagedOffer {
 		return nil
 	}
 	return &ipc.ManagedOffer{
-		Factors: o.Factors, Required: o.Required, Proved: o.Proved, Denials: wireDenials(o.Denials), OldDevice: o.OldDevice, Until: wireTime(o.Deadline()),
+		Factors: append([]string{}, o.Factors...), Required: o.Required, Proved: o.Proved, Denials: wireDenials(o.Denials), OldDevice: o.OldDevice, Until: wireTime(o.Deadline()),
 	}
 }
 
