@@ -150,6 +150,16 @@ func (u *user) setClass(ctx context.Context, p ipc.Principal, s *session, a vaul
 	})
 }
 
+// slots are the vault's keyslots. It fails with VaultLocked where the vault was
+// locked in between: that no token opens it would be wrong.
+func (s *session) slots() ([]vault.Slot, error) {
+	list := s.vault.Slots()
+	if list == nil {
+		return nil, errLocked()
+	}
+	return list, nil
+}
+
 // touchWay is the way to open the touch class for account a, under a context
 // that ends with the session.
 func (u *user) touchWay(ctx context.Context, p ipc.Principal, s *session, auth ipc.Auth, a vault.Account, noTouch bool) (opening, context.Context, func(), error) {
@@ -157,7 +167,11 @@ func (u *user) touchWay(ctx context.Context, p ipc.Principal, s *session, auth i
 	if a.ID != "" {
 		c.account = new(accountRef(a))
 	}
-	o, err := u.way(ctx, auth, tokens.ClassTouch, s.vault.Slots(), c)
+	slots, err := s.slots()
+	if err != nil {
+		return opening{}, nil, nil, err
+	}
+	o, err := u.way(ctx, auth, tokens.ClassTouch, slots, c)
 	if err != nil {
 		return opening{}, nil, nil, err
 	}

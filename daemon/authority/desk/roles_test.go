@@ -65,6 +65,9 @@ func table() map[string]struct {
 		"RevokeBypassCode":    {helpers, []any{nothing}},
 		"UserDevices":         {helpers, []any{ipc.UserRef{User: "bob"}}},
 		"RevokeUserDevice":    {helpers, []any{nothing}},
+		"AddSecurityKey":      {helpers, []any{ipc.NewSecurityKey{User: "bob"}}},
+		"SecurityKeys":        {helpers, []any{ipc.UserRef{User: "bob"}}},
+		"RemoveSecurityKey":   {helpers, []any{ipc.SecurityKeyRef{User: "bob", Key: nothing}}},
 	}
 }
 
