@@ -108,7 +108,7 @@ its counter was seen to go back, as that of a copy does.`,
 func (c *cli) userKeyRemoveCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
-		Use: "remove USER KEY", Aliases: []string{"rm"}, Short: "Forget a user's security key", Args: named(2, "USER and KEY"),
+		Use: "remove USER KEY", Aliases: []string{"rm"}, Short: "Forget a user's security key", Args: named(2, "USER", "KEY"),
 		Long: `Forget a user's security key, by its id or name: it is no factor any more. One
 that was lost or stolen is removed, too.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
