@@ -303,6 +303,11 @@ func adviceThisDevice() []string {
 	return []string{"nothing was changed; if it is meant: `tokenctl device revoke --this`"}
 }
 
+// adviceForget is about a device that revoked itself and has not heard so.
+func adviceForget() []string {
+	return []string{"it is revoked all the same, and its codes count no more; to forget the secrets: `tokenctl device check`"}
+}
+
 // adviceTaken is about an account that was taken from this device.
 func adviceTaken(a *ipc.AccountRef, who ipc.ManagedAuthority) []string {
 	out := []string{"if that was not you, tell the authority's contact at once" + contactText(who)}

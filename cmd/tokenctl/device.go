@@ -46,11 +46,8 @@ func (c *cli) eachAuthority(ctx context.Context, f *authFlags, doing string, beg
 		}
 		asked[step.Authority.ID] = true
 		if err == nil {
-			e := &errand{cli: c, doing: doing, step: step}
-			if err = e.carry(ctx); err == nil && step.Phase == ipc.PhaseRefused {
-				err = e.refused()
-			}
-			if err == nil {
+			e := &errand{cli: c, doing: doing, about: a.ID, step: step}
+			if err = e.put(ctx); err == nil {
 				err = do(e)
 			}
 		}
