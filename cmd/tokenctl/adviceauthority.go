@@ -74,6 +74,11 @@ func adviceActivation(a ipc.Activation) []string {
 	return out
 }
 
+// adviceNotOffered is about a bypass code that the policy holds back.
+func adviceNotOffered(user string) []string {
+	return []string{"say first what is lost: `tokenctl admin fob lost SERIAL`, `tokenctl admin device revoke ID`; what it would be then: `tokenctl admin policy explain " + quoted(user) + "`"}
+}
+
 // adviceTakeBack is about an activation whose link nobody got to see.
 func adviceTakeBack(id string) []string {
 	return []string{"the link was made, and nobody has it: `tokenctl admin activation revoke " + id + "`, then make another"}

@@ -294,6 +294,6 @@ func (f *approveFlags) decide(ctx context.Context, e *errand, q ipc.Question) (i
 			r.Yes, r.Number = true, n
 			return r, nil
 		}
-		e.say("please type the number with two digits that stands on the other device, or no; Ctrl-C leaves it open")
+		e.say("please type the number with two digits (10 to 99) that stands on the other device, or no; Ctrl-C leaves it open")
 	}
 }

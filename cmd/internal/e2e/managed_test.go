@@ -121,6 +121,9 @@ func (c *company) byFiles() {
 	c.cut(true)
 	defer c.cut(false)
 	m := c.lost("cellar")
+	if r := m.as(alice, "", "device", "check"); r.Exit == 0 || !strings.Contains(r.Stderr, "cannot reach the authority at "+c.wire.address) {
+		c.Errorf("the network is cut: %s", r)
+	}
 	path := func(n int, what string) string { return filepath.Join(c.dir, fmt.Sprint(what, n)) }
 	said := m.okAs(c.T, alice, "", "reactivate", "vpn", "--name", m.name, "--to-file", path(1, "request")).Stderr
 	for n := 1; n <= 3; n++ {
