@@ -182,11 +182,11 @@ func (c Config) check() error {
 		if err := s.check(); err != nil {
 			return err
 		}
-		if key := strings.ToLower(s.Address); seen[key] {
+		key := strings.ToLower(s.Address)
+		if seen[key] {
 			return fmt.Errorf("%s is named twice", s.Address)
-		} else {
-			seen[key] = true
 		}
+		seen[key] = true
 	}
 	return nil
 }
