@@ -136,6 +136,9 @@ func (w *waiting) wait(ctx context.Context, p patience) (reply, error) {
 	end := time.Now().Add(p.total)
 	next, left, bad := time.Now(), p.sends, 0
 	for {
+		if ctx.Err() != nil {
+			return reply{}, ctx.Err()
+		}
 		now := time.Now()
 		if !now.Before(end) {
 			return reply{}, errSilence
@@ -191,8 +194,8 @@ func (w *waiting) take(b []byte, from netip.AddrPort) (reply, bool) {
 func (w *waiting) failure(ctx context.Context, server string, p patience, err error) *failure {
 	f := &failure{server: server, problem: err.Error(), err: err, dropped: len(w.dropped) > 0, sent: w.sent}
 	switch {
-	case ctx.Err() != nil:
-		f.problem = "no answer before the question was given up"
+	case ctx.Err() != nil: // the socket was closed for it, and that may be the error
+		f.problem, f.err = "no answer before the question was given up", ctx.Err()
 	case errors.Is(err, errSilence):
 		f.problem = fmt.Sprintf("no answer within %v", p.total)
 	}

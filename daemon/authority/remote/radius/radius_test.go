@@ -163,13 +163,13 @@ func TestNothingIsAskedOfWhatCannotBe(t *testing.T) {
 
 func TestPrompts(t *testing.T) {
 	for in, want := range map[string]string{
-		"":                                   "",
-		"Enter the code":                     "Enter the code",
+		"":                                    "",
+		"Enter the code":                      "Enter the code",
 		" Enter\r\n\tthe   code\x00\x1b[31m ": "Enter the code[31m",
-		"a\xffb":                             "a b",
-		"a\u202eb\u200b":                     "ab",
-		"Größe\u00a0ß":                       "Größe ß",
-		strings.Repeat("ä", 300):             strings.Repeat("ä", remote.MaxPrompt),
+		"a\xffb":                              "a b",
+		"a\u202eb\u200b":                      "ab",
+		"Größe\u00a0ß":                        "Größe ß",
+		strings.Repeat("ä", 300):              strings.Repeat("ä", remote.MaxPrompt),
 	} {
 		if got := prompt([][]byte{[]byte(in)}); got != want {
 			t.Errorf("%q: %q", in, got)
