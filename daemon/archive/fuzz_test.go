@@ -59,8 +59,12 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if !a.HasDevice() && !bytes.Equal(a.Backup(), data) {
+		files, unix, err := readTar(data)
+		if err != nil || !bytes.Equal(buildTar(files, unix), data) {
 			t.Fatal("accepted, but not what would be written")
+		}
+		if !a.HasDevice() && !bytes.Equal(a.Backup(), data) {
+			t.Fatal("a backup of a backup is another one")
 		}
 	})
 }

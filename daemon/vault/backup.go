@@ -3,8 +3,6 @@ package vault
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -57,9 +55,8 @@ func (s *Store) newestForBackup() (*archive.Archive, error) {
 }
 
 func backupInfo(a *archive.Archive, data []byte) BackupInfo {
-	sum := sha256.Sum256(data)
 	return BackupInfo{VaultID: a.Header.VaultID, Epoch: a.Header.Epoch, Generation: a.Manifest.Generation,
-		Written: a.Manifest.Time, Signer: a.Manifest.Signer, SHA256: hex.EncodeToString(sum[:]),
+		Written: a.Manifest.Time, Signer: a.Manifest.Signer, SHA256: archive.Sum(data),
 		Slots: slotsOf(a.Header.Keyslots), RecoverySet: a.Header.RecoverySet}
 }
 
