@@ -49,7 +49,7 @@ type exchange struct {
 	c     *conn
 	route *Route
 	id    string
-	begun bool // the stream's head is out: no error can be told any more
+	begun bool // the head of a stream or a backup is out: no error can be told any more
 	// secrets says that the request or its answer held some.
 	secrets bool
 }
@@ -99,6 +99,9 @@ func (x *exchange) run() error {
 	out, err := x.call()
 	if err != nil {
 		return err
+	}
+	if b, ok := out.(*ipc.Backup); ok {
+		return x.handOut(b)
 	}
 	if x.route.Access == AccessReveal {
 		x.s.cfg.Guard(func() { err = x.reveal(out) })
@@ -372,9 +375,14 @@ func (x *exchange) header(contentType string) http.Header {
 }
 
 func (x *exchange) write(status int, body []byte) {
-	x.header("application/json").Set("Content-Length", strconv.Itoa(len(body)))
-	x.w.WriteHeader(status)
+	x.head(status, len(body))
 	_, _ = x.w.Write(body) // the caller is gone: nobody is left to be told
+}
+
+// head begins an answer of JSON of so many bytes.
+func (x *exchange) head(status, size int) {
+	x.header("application/json").Set("Content-Length", strconv.Itoa(size))
+	x.w.WriteHeader(status)
 }
 
 // fail answers with err and returns the status.
