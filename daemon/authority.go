@@ -19,13 +19,22 @@ func (d *Daemon) authority(p ipc.Principal) *ipc.AuthorityState {
 	return d.cfg.Authority.State(p)
 }
 
-// authorityTrouble is what is wrong with the authority, for those whom it
-// concerns; empty if nothing is.
-func (d *Daemon) authorityTrouble(p ipc.Principal) string {
-	if a := d.authority(p); a != nil && a.Problem != nil {
+// authorityTrouble is what is wrong with an authority, as far as it was told; empty
+// if nothing is.
+func authorityTrouble(a *ipc.AuthorityState) string {
+	if a != nil && a.Problem != nil {
 		return "the authority cannot be used: " + a.Problem.Message
 	}
 	return ""
+}
+
+// authorityWarnings is authorityTrouble as the warning of a status.
+func authorityWarnings(a *ipc.AuthorityState) []ipc.Warning {
+	trouble := authorityTrouble(a)
+	if trouble == "" {
+		return nil
+	}
+	return []ipc.Warning{{Code: "authority", Message: trouble, Fix: "tokenctl doctor"}}
 }
 
 // authority is about the authority, where the caller can mend it.

@@ -39,6 +39,7 @@ func errRefused(left time.Duration) *ipc.Error {
 	return e
 }
 
+// seconds is d as a caller is told it, rounded up.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // allow makes sure that w may be granted for account a: it is free to all, has
@@ -116,16 +117,15 @@ func (u *user) askConsent(ctx context.Context, s *session, a vault.Account, key 
 		return unasked(ctx, errConsent(err.Error()))
 	}
 	if !answer.Allow {
-		now := u.d.clock.Elapsed()
-		u.grants.refuse(key, now)
+		left := u.grants.refuse(key, u.d.clock.Elapsed())
 		u.audit(entry{action: "grant", object: a.ID, by: w.who, detail: fmt.Sprintf("%s refused", w.action)})
-		return errRefused(u.grants.refusedFor(key, now))
+		return errRefused(left)
 	}
 	if u.modesOf().of(a.ID) == ipc.GrantDeny { // set while the question was open
 		return errDenied()
 	}
 	if answer.For = key.atMost(answer.For); answer.For == ipc.GrantOnce { // for this call, and no other's
-		u.grants.forgive(func(k grantKey) bool { return k == key })
+		u.grants.forgive(func(k grantKey) bool { return k == key.anywhere() })
 		u.auditGrant(w.who, a.ID, w.action, answer.For)
 		return nil
 	}

@@ -206,7 +206,7 @@ func (c *checkup) vault() {
 		c.found(levelOK, "vault", "", "the vault is %s", info.State)
 	}
 	for _, w := range c.u.warnings(c.p) {
-		if slices.ContainsFunc(c.list, func(f ipc.Finding) bool { return f.Message == w.Message }) || w.Code == "helper" || w.Code == "token-service" || w.Code == "authority" {
+		if slices.ContainsFunc(c.list, func(f ipc.Finding) bool { return f.Message == w.Message }) || w.Code == "helper" || w.Code == "token-service" {
 			continue
 		}
 		level := levelWarning

@@ -150,6 +150,16 @@ func (u *user) setClass(ctx context.Context, p ipc.Principal, s *session, a vaul
 	})
 }
 
+// slots are the vault's keyslots. It fails with VaultLocked where the vault was
+// locked in between: that no token opens it would be wrong.
+func (s *session) slots() ([]vault.Slot, error) {
+	list := s.vault.Slots()
+	if list == nil {
+		return nil, errLocked()
+	}
+	return list, nil
+}
+
 // touchWay is the way to open the touch class for account a, under a context
 // that ends with the session.
 func (u *user) touchWay(ctx context.Context, p ipc.Principal, s *session, auth ipc.Auth, a vault.Account, noTouch bool) (opening, context.Context, func(), error) {
@@ -157,7 +167,11 @@ func (u *user) touchWay(ctx context.Context, p ipc.Principal, s *session, auth i
 	if a.ID != "" {
 		c.account = new(accountRef(a))
 	}
-	o, err := u.way(ctx, auth, tokens.ClassTouch, s.vault.Slots(), c)
+	slots, err := s.slots()
+	if err != nil {
+		return opening{}, nil, nil, err
+	}
+	o, err := u.way(ctx, auth, tokens.ClassTouch, slots, c)
 	if err != nil {
 		return opening{}, nil, nil, err
 	}
@@ -172,7 +186,7 @@ func (u *user) use(ctx context.Context, p ipc.Principal, s *session, a vault.Acc
 		secret.Do(func() { err = f(key) })
 		return err
 	}
-	if a.Class != tokens.ClassTouch {
+	if a.Class != tokens.ClassTouch || a.Inactive { // what is not there takes no touch
 		return s.vault.Use(ctx, a.ID, vault.Way{}, handle)
 	}
 	o, ctx, done, err := u.touchWay(ctx, p, s, auth, a, noTouch)

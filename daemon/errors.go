@@ -291,7 +291,7 @@ func slotError(err error) *ipc.Error {
 	case errors.Is(err, vault.ErrWrongKey):
 		return fault(ipc.NoKeyslot, err, "the token's key does not open the keyslot")
 	case errors.Is(err, vault.ErrNoSecret):
-		return fault(ipc.NotFound, err, "the account has no secret on this device")
+		return fault(ipc.AccountInactive, err, "the account has no secret on this device")
 	case errors.Is(err, vault.ErrUncertain):
 		return fault(ipc.Internal, err, "the change was made, but it may not survive a power failure")
 	case errors.Is(err, vault.ErrNoKeyslot):

@@ -154,7 +154,7 @@ func (u *user) present(p ipc.Principal) []ipc.Event {
 		state.Waits = append(state.Waits, w.Operation)
 	}
 	events := []ipc.Event{state}
-	if trouble := u.d.authorityTrouble(p); trouble != "" {
+	if trouble := authorityTrouble(u.d.authority(p)); trouble != "" {
 		e := u.d.event(ipc.EventNotice)
 		e.Detail = trouble
 		events = append(events, e)

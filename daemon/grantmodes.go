@@ -66,18 +66,14 @@ func parseModes(b []byte) (modesData, error) {
 		return d, fmt.Errorf("the file has version %d", d.Version)
 	}
 	for _, mode := range d.Accounts {
-		if !validMode(mode) {
+		if !mode.Valid() {
 			return d, fmt.Errorf("there is no mode %q", mode)
 		}
 	}
-	if !validMode(d.Mode) {
+	if !d.Mode.Valid() {
 		return d, fmt.Errorf("there is no mode %q", d.Mode)
 	}
 	return d, nil
-}
-
-func validMode(m ipc.GrantMode) bool {
-	return m == ipc.GrantOff || m == ipc.GrantAsk || m == ipc.GrantDeny
 }
 
 // of is the mode of an account. A user who has no folder has no vault either.

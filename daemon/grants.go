@@ -81,7 +81,7 @@ func (d *Daemon) SetGrantMode(_ context.Context, p ipc.Principal, r ipc.SetGrant
 	switch {
 	case r.Inherit && (r.Account == "" || r.Mode != ""):
 		return ipc.GrantList{}, ipc.Errorf(ipc.InvalidArgument, "only an account inherits, and it then has no mode of its own")
-	case !r.Inherit && !validMode(r.Mode):
+	case !r.Inherit && !r.Mode.Valid():
 		return ipc.GrantList{}, ipc.Errorf(ipc.InvalidArgument, "the grant mode must be off, ask or deny")
 	}
 	if _, err := u.existing(); err != nil {
@@ -175,8 +175,7 @@ func checkGrant(action ipc.GrantAction, scope ipc.GrantScope) error {
 }
 
 func checkScope(scope ipc.GrantScope) error {
-	switch scope {
-	case ipc.GrantOnce, ipc.Grant10Min, ipc.GrantToLock:
+	if scope.Valid() {
 		return nil
 	}
 	return ipc.Errorf(ipc.InvalidArgument, "a grant holds %q, %q or until %q", ipc.GrantOnce, ipc.Grant10Min, ipc.GrantToLock)

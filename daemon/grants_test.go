@@ -436,6 +436,7 @@ func TestGrantIsForWhoeverIsAlike(t *testing.T) {
 		"another account":    {func(*ipc.Principal) {}, "bob", false},
 		"another session":    {func(q *ipc.Principal) { q.Session = "3" }, "alice", false},
 		"another unit":       {func(q *ipc.Principal) { q.Unit = "vte-spawn-2.scope" }, "alice", false},
+		"another terminal":   {func(q *ipc.Principal) { q.Terminal, q.Leader = "pts/3", 7 }, "alice", false},
 		"another executable": {func(q *ipc.Principal) { q.Exe = "/usr/bin/python3" }, "alice", false},
 		"unreadable":         {func(q *ipc.Principal) { q.Exe = "" }, "alice", false},
 	} {
@@ -444,6 +445,37 @@ func TestGrantIsForWhoeverIsAlike(t *testing.T) {
 		if err := code(t, d, q, tc.ref, ""); (err == nil) != tc.shares {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	// Where there is no unit, the terminal and the process session stand for it.
+	window := ipc.Principal{UID: p.UID, PID: 5, Exe: "/usr/bin/tokenctl", Terminal: "pts/3", Leader: 4711}
+	if _, err := d.AllowGrant(t.Context(), window, ipc.AllowRequest{Action: ipc.GrantCode, Accounts: []string{"alice"}, For: ipc.GrantToLock}); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		terminal string
+		leader   int
+		shares   bool
+	}{"that window": {"pts/3", 4711, true}, "another terminal": {"pts/4", 4711, false}, "the terminal, used anew": {"pts/3", 4800, false}, "a cron job": {"", 99, false}, "nothing known": {}} {
+		q := window
+		q.PID, q.Terminal, q.Leader = 6, tc.terminal, tc.leader
+		if err := code(t, d, q, "alice", ""); (err == nil) != tc.shares {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// A refusal holds in all of them, and touches no grant.
+	desk := join(t, d, window, says(false, ""))
+	for _, leader := range []int{1, 2, 3} {
+		q := window
+		q.Leader = leader
+		if err := code(t, d, q, "alice", "agent"); ipc.KindOf(err) != ipc.ConsentRequired || !strings.Contains(err.Error(), "the user refused") {
+			t.Errorf("refused elsewhere: %v", err)
+		}
+	}
+	if n := desk.questions(); n != 1 {
+		t.Errorf("the user was asked %d times", n)
+	}
+	if err := code(t, d, window, "alice", "agent"); err != nil {
+		t.Error(err)
 	}
 	if _, err := d.RevealAccount(t.Context(), p, "alice", ipc.RevealRequest{}); ipc.KindOf(err) != ipc.ConsentRequired {
 		t.Errorf("a grant for codes and the secret: %v", err)

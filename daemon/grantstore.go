@@ -14,10 +14,12 @@ import (
 // short name where that cannot be read.
 type asker struct {
 	session, unit, program string
+	terminal               string // with leader, in the place of a unit
+	leader                 int
 }
 
 func askerOf(p ipc.Principal) asker {
-	a := asker{session: p.Session, unit: p.Unit, program: p.Exe}
+	a := asker{session: p.Session, unit: p.Unit, program: p.Exe, terminal: p.Terminal, leader: p.Leader}
 	if a.program == "" {
 		a.program = ownName + p.Program
 	}
@@ -44,6 +46,14 @@ type grantKey struct {
 	account string // id; empty for the PIN of a locked vault
 }
 
+// anywhere is k for a program whatever window it runs in. A refusal is for that: who
+// said no is not asked again because the program was started anew, as cron does it,
+// which is a window of its own each time.
+func (k grantKey) anywhere() grantKey {
+	k.terminal, k.leader = "", 0
+	return k
+}
+
 // unlocking is the action of a prompt for the PIN; no grant is made for it.
 const unlocking ipc.GrantAction = "unlock"
 
@@ -66,7 +76,7 @@ const (
 type grants struct {
 	mu      sync.Mutex
 	list    []*grant
-	refused map[grantKey]*refusal
+	refused map[grantKey]*refusal // by [grantKey.anywhere]
 }
 
 type grant struct {
@@ -127,7 +137,7 @@ func (g *grants) add(s *session, key grantKey, made ipc.Grant, now time.Duration
 	}
 	g.list = append(g.list, n)
 	g.list = g.list[max(0, len(g.list)-keptGrants):]
-	delete(g.refused, key)
+	delete(g.refused, key.anywhere())
 	return true
 }
 
@@ -182,10 +192,12 @@ func (g *grants) count(now time.Duration) int {
 	return len(g.list)
 }
 
-// refuse remembers that the user said no.
-func (g *grants) refuse(key grantKey, now time.Duration) {
+// refuse remembers that the user said no, and says for how long he is not asked
+// about key again.
+func (g *grants) refuse(key grantKey, now time.Duration) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	key = key.anywhere()
 	for k, r := range g.refused {
 		if now >= r.until+longestRefusal {
 			delete(g.refused, k)
@@ -204,6 +216,7 @@ func (g *grants) refuse(key grantKey, now time.Duration) {
 	}
 	r.until = now + min(firstRefusal<<min(r.times, 10), longestRefusal)
 	r.times++
+	return r.until - now
 }
 
 // forgetSoonest needs g.mu.
@@ -222,7 +235,7 @@ func (g *grants) forgetSoonest() {
 func (g *grants) refusedFor(key grantKey, now time.Duration) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if r := g.refused[key]; r != nil && now < r.until {
+	if r := g.refused[key.anywhere()]; r != nil && now < r.until {
 		return r.until - now
 	}
 	return 0

@@ -22,8 +22,7 @@ func (g *gauge) begin(now time.Duration) error {
 		return &ipc.Error{Kind: ipc.Busy, Message: "too many passwords are being tried at once", RetryAfter: 2}
 	}
 	if now < g.until {
-		left := int((g.until - now + time.Second - 1) / time.Second)
-		return &ipc.Error{Kind: ipc.Throttled, Message: "too many wrong passwords in a row", RetryAfter: left}
+		return &ipc.Error{Kind: ipc.Throttled, Message: "too many wrong passwords in a row", RetryAfter: seconds(g.until - now)}
 	}
 	g.under++
 	return nil

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -50,7 +51,7 @@ func (d *Daemon) openedFor(ctx context.Context, p *ipc.Principal, w wish) (*user
 	s, err := u.open(!w.passive)
 	var e *ipc.Error
 	if w.agent && !w.passive && errors.As(err, &e) && e.Kind == ipc.VaultLocked && !e.Meanwhile {
-		if err := d.unlockByAgent(ctx, *p, w.ref, err); err != nil {
+		if _, err := u.unlockByAgent(ctx, *p, wanted{ref: w.ref}, ipc.Auth{}, e); err != nil {
 			return nil, nil, err
 		}
 		s, err = u.open(!w.passive)
@@ -72,7 +73,7 @@ func mayReveal(a vault.Account) error {
 // asked runs call, with the PIN from the agent where a token wants one and the
 // caller gave none. a can be none, where it is for several.
 func (u *user) asked(ctx context.Context, p ipc.Principal, a vault.Account, auth ipc.Auth, w wish, call func(ipc.Auth) error) error {
-	if !w.agent || len(auth.PIN) > 0 || len(auth.RecoveryPassword) > 0 || len(auth.RecoveryKey) > 0 {
+	if !w.agent || !noSecret(auth) {
 		return call(auth)
 	}
 	var what wanted
@@ -95,33 +96,30 @@ const maxWanted = 1024
 // maxPINs is how often the agent is asked for a PIN by one call.
 const maxPINs = 5
 
-// unlockByAgent opens the user's vault with the PIN that his agent asks for.
-// ref is the account that the caller named; locked is the error that the call would
-// fail with otherwise.
-func (d *Daemon) unlockByAgent(ctx context.Context, p ipc.Principal, ref string, locked error) error {
-	u, err := d.user(&p)
-	if err != nil {
-		return err
-	}
+// unlockByAgent is Unlock with the PIN that the user's agent asks for, of the token
+// that auth names, if any. Where no agent can ask, it fails with what the token wants;
+// with locked, where that is not nil: a caller who named no token knows of none.
+func (u *user) unlockByAgent(ctx context.Context, p ipc.Principal, what wanted, auth ipc.Auth, locked *ipc.Error) (out ipc.UnlockResult, err error) {
 	// One at a time, whoever asks: the PIN that one is asked for opens it for all.
 	leave, err := u.asking.turn(ctx, grantKey{action: unlocking}, u.d.askLimit())
 	if err != nil {
-		return unasked(ctx, mapError(locked))
+		return out, unasked(ctx, cmp.Or(locked, errLocked()))
 	}
 	defer leave()
-	return u.untilPIN(ctx, p, wanted{ref: ref}, ipc.Auth{}, func(a ipc.Auth) error {
-		if u.sess.Load() != nil && noAuth(a) {
-			return nil
+	err = u.untilPIN(ctx, p, what, auth, func(a ipc.Auth) (err error) {
+		if u.sess.Load() != nil && len(a.PIN) == 0 {
+			a = ipc.Auth{} // opened meanwhile
 		}
-		_, err := d.Unlock(ctx, p, ipc.UnlockRequest{Auth: a})
+		out, err = u.d.Unlock(ctx, p, ipc.UnlockRequest{Auth: a})
 		return err
 	}, locked)
+	return out, err
 }
 
 // untilPIN runs call until it succeeds, fails for another reason than a PIN, or
 // the agent has no PIN for it. otherwise, where not nil, is what the call fails
 // with then.
-func (u *user) untilPIN(ctx context.Context, p ipc.Principal, what wanted, auth ipc.Auth, call func(ipc.Auth) error, otherwise error) error {
+func (u *user) untilPIN(ctx context.Context, p ipc.Principal, what wanted, auth ipc.Auth, call func(ipc.Auth) error, otherwise *ipc.Error) error {
 	for asked := 0; ; asked++ {
 		err := call(auth)
 		wipeAuth(&auth)
@@ -138,7 +136,7 @@ func (u *user) untilPIN(ctx context.Context, p ipc.Principal, what wanted, auth 
 			case ctx.Err() != nil:
 				return mapError(context.Cause(ctx))
 			case otherwise != nil && need.Kind == ipc.PINRequired:
-				need = mapError(otherwise)
+				need = otherwise
 			}
 			e := *need
 			e.Message += "; " + askErr.Error()
@@ -181,10 +179,9 @@ func (u *user) askPIN(ctx context.Context, p ipc.Principal, what wanted, need *i
 		return nil, false, err
 	}
 	if !answer.Allow {
-		now := u.d.clock.Elapsed()
-		u.grants.refuse(key, now)
+		left := u.grants.refuse(key, u.d.clock.Elapsed())
 		u.audit(entry{action: "unlock", object: need.Token.ID, by: p, detail: "refused"})
-		return nil, false, errPINRefused(need, seconds(u.grants.refusedFor(key, now)))
+		return nil, false, errPINRefused(need, seconds(left))
 	}
 	return answer.PIN, answer.SpendLastTry, nil
 }

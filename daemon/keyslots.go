@@ -16,11 +16,15 @@ func (u *user) consent(ctx context.Context, p ipc.Principal, s *session, a ipc.A
 	if !s.vault.NeedsTouch() {
 		return opening{}, u.agreed(ctx, p, s, a)
 	}
-	slots := slices.DeleteFunc(s.vault.Slots(), func(slot vault.Slot) bool { return slot.ID == without })
+	all, err := s.slots()
+	if err != nil {
+		return opening{}, err
+	}
+	slots := slices.DeleteFunc(slices.Clone(all), func(slot vault.Slot) bool { return slot.ID == without })
 	o, err := u.way(ctx, a, tokens.ClassTouch, slots, cause{who: p})
 	if err != nil && without != "" && noAuth(a) {
 		// The token that is to go may have its last use.
-		if own, ownErr := u.way(ctx, a, tokens.ClassTouch, s.vault.Slots(), cause{who: p}); ownErr == nil {
+		if own, ownErr := u.way(ctx, a, tokens.ClassTouch, all, cause{who: p}); ownErr == nil {
 			return own, nil
 		}
 	}
@@ -32,7 +36,11 @@ func (u *user) consent(ctx context.Context, p ipc.Principal, s *session, a ipc.A
 // without this such a program could also let itself in for good and lock the
 // user out. A change that takes a touch has its proof in that.
 func (u *user) agreed(ctx context.Context, p ipc.Principal, s *session, a ipc.Auth) error {
-	o, err := u.way(ctx, a, tokens.ClassSession, s.vault.Slots(), cause{who: p})
+	slots, err := s.slots()
+	if err != nil {
+		return err
+	}
+	o, err := u.way(ctx, a, tokens.ClassSession, slots, cause{who: p})
 	if err != nil {
 		return err
 	}

@@ -233,8 +233,9 @@ func TestPIVTouchDeniedTimedOutAndClientGone(t *testing.T) {
 	if _, err := b.code(t, "alice"); err != nil {
 		t.Errorf("a touch after a refused one: %v", err)
 	}
-	// A lock ends the wait for a touch.
+	// A lock ends the wait for a touch: for this one, not for those before.
 	b.card.SetTouch(vpiv.TouchNever)
+	events = listen(t, b.d, b.p)
 	go func() { _, err := b.code(t, "alice"); waiting <- err }()
 	events.next(t, ipc.EventTouchWanted)
 	if err := b.d.Lock(t.Context(), b.p); err != nil {

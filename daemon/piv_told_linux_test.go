@@ -65,10 +65,12 @@ func TestPIVPulledWhileItBlinks(t *testing.T) {
 	b := workbench(t, vpiv.YubiKey(5, 4, 3), nil)
 	b.init(t)
 	add(t, b.d, b.p, aliceURI)
-	events := listen(t, b.d, b.p)
 	pull := func(how string) {
 		t.Helper()
 		b.card.SetTouch(vpiv.TouchNever)
+		// Heard from now on: an earlier code's touch would have the card pulled
+		// before it blinks for this one.
+		events := listen(t, b.d, b.p)
 		waiting := make(chan error, 1)
 		go func() { _, err := b.code(t, "alice"); waiting <- err }()
 		events.next(t, ipc.EventTouchWanted)

@@ -21,14 +21,15 @@ func (d *Daemon) Status(ctx context.Context, p ipc.Principal) (ipc.Status, error
 		return ipc.Status{}, err
 	}
 	u.recognise(ctx, p)
+	authority := d.authority(p)
 	return ipc.Status{
 		Version: ipc.Version,
 		Daemon: ipc.Daemon{
 			Version: d.cfg.Version, Mode: string(d.cfg.Mode), PID: os.Getpid(), Socket: d.cfg.Socket,
 			Time: wireTime(d.now()), Started: wireTime(d.started), Helper: d.helper(), Bus: d.bus(),
 		},
-		Vault: u.vaultInfo(), Tokens: u.tokenList(p), Warnings: u.warnings(p), Backups: u.backupSummary(),
-		Grants: u.grantState(), Authority: d.authority(p),
+		Vault: u.vaultInfo(), Tokens: u.tokenList(p), Warnings: append(u.warnings(p), authorityWarnings(authority)...),
+		Backups: u.backupSummary(), Grants: u.grantState(), Authority: authority,
 	}, nil
 }
 
@@ -123,6 +124,9 @@ func (u *user) openInfo(info *ipc.Vault, s *session) {
 		if a.Class == tokens.ClassTouch {
 			info.Touch++
 		}
+		if a.Inactive {
+			info.Inactive++
+		}
 	}
 }
 
@@ -145,9 +149,6 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 	list = append(list, u.accessWarnings(p)...)
 	if state := u.d.bus(); state != "" && state != "ok" {
 		list = append(list, ipc.Warning{Code: "bus", Message: "the daemon does not serve on D-Bus: " + state, Fix: "tokenctl doctor"})
-	}
-	if trouble := u.d.authorityTrouble(p); trouble != "" {
-		list = append(list, ipc.Warning{Code: "authority", Message: trouble, Fix: "tokenctl doctor"})
 	}
 	store, err := u.storeIfAny()
 	if err != nil || store == nil || !store.Exists() {

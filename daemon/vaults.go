@@ -57,7 +57,7 @@ func (d *Daemon) Init(ctx context.Context, p ipc.Principal, r ipc.InitRequest) (
 	if made != nil {
 		u.endChange(func(n *notesData) { n.enrolled(s.slot, made.Enrollment) })
 	}
-	result := ipc.InitResult{Version: ipc.Version, Vault: u.vaultInfo(), Warnings: u.warnings(p)}
+	result := ipc.InitResult{Version: ipc.Version, Vault: u.vaultInfo(), Warnings: append(u.warnings(p), authorityWarnings(d.authority(p))...)}
 	if made != nil {
 		for _, t := range u.tokenList(p) {
 			if t.ID == s.slot {
@@ -123,12 +123,12 @@ func (d *Daemon) Unlock(ctx context.Context, p ipc.Principal, r ipc.UnlockReques
 	if err != nil {
 		return ipc.UnlockResult{}, err
 	}
-	if agent && noAuth(ipc.Auth{PIN: r.Auth.PIN, RecoveryPassword: r.Auth.RecoveryPassword, RecoveryKey: r.Auth.RecoveryKey}) {
-		return d.unlockAsked(ctx, p, r.Auth)
-	}
 	u, err := d.user(&p)
 	if err != nil {
 		return ipc.UnlockResult{}, err
+	}
+	if agent && noSecret(r.Auth) {
+		return u.unlockByAgent(ctx, p, wanted{}, r.Auth, nil)
 	}
 	store, err := u.existing()
 	if err != nil {
@@ -157,7 +157,12 @@ func (d *Daemon) Unlock(ctx context.Context, p ipc.Principal, r ipc.UnlockReques
 }
 
 func noAuth(a ipc.Auth) bool {
-	return a.Token == "" && len(a.PIN) == 0 && len(a.RecoveryPassword) == 0 && len(a.RecoveryKey) == 0
+	return a.Token == "" && noSecret(a)
+}
+
+// noSecret says that no PIN, password or key was given.
+func noSecret(a ipc.Auth) bool {
+	return len(a.PIN) == 0 && len(a.RecoveryPassword) == 0 && len(a.RecoveryKey) == 0
 }
 
 // overtakenLimit is how often an unlock begins anew before it gives up.

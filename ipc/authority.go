@@ -14,6 +14,11 @@ type Authority interface {
 	Fobs
 	Policies
 	Verifications
+	AuthorityMessages
+	Activations
+	BypassCodes
+	UserDevices
+	SecurityKeys
 }
 
 // ErrNoAuthority is the answer where no authority lives, and to whoever is no user
@@ -82,4 +87,54 @@ type Verifications interface {
 	// which fob it was, and why not. It fails with PasscodeInvalid, PasscodeReused
 	// or Throttled; Items has the reason.
 	VerifyAttended(ctx context.Context, p Principal, r VerifyRequest) (AttendedVerdict, error)
+}
+
+// AuthorityMessages carry what devices and the authority say to each other. They
+// are for every local user: who may do what follows from what is in the message,
+// which nobody reads on its way.
+type AuthorityMessages interface {
+	// AuthorityMessage answers a sealed request. It fails with InvalidArgument for
+	// what is no request to this authority, with Conflict for one whose time is over
+	// or whose turn it is not, with NotAuthorized for one that is signed by nobody
+	// whom the authority knows, with Throttled for too many, and with VerifierDown
+	// where the authority cannot be used.
+	AuthorityMessage(ctx context.Context, p Principal, r AuthorityMessage) (AuthorityAnswer, error)
+	AuthorityDescriptor(ctx context.Context, p Principal) (AuthorityDescriptor, error)
+}
+
+// Activations let devices have managed accounts. The policy says who may help
+// whom, and nobody helps himself: they fail with PolicyDenied. id is an
+// activation's.
+type Activations interface {
+	CreateActivation(ctx context.Context, p Principal, r NewActivation) (MadeActivation, error)
+	Activations(ctx context.Context, p Principal, r UserRef) (ActivationList, error)
+	// ApproveActivation is for the second person, where the policy asks for one.
+	ApproveActivation(ctx context.Context, p Principal, id string) (Activation, error)
+	RevokeActivation(ctx context.Context, p Principal, id string) (Activation, error)
+}
+
+// BypassCodes take the place of a factor once. Who may make them is as with
+// Activations. id is a code's.
+type BypassCodes interface {
+	CreateBypassCode(ctx context.Context, p Principal, r NewBypassCode) (MadeBypassCode, error)
+	BypassCodes(ctx context.Context, p Principal, r UserRef) (BypassCodeList, error)
+	RevokeBypassCode(ctx context.Context, p Principal, id string) (BypassCode, error)
+}
+
+// UserDevices are the devices that have users' managed accounts. id is a device's.
+type UserDevices interface {
+	UserDevices(ctx context.Context, p Principal, r UserRef) (UserDeviceList, error)
+	// RevokeUserDevice takes all managed accounts from a device, which is told when
+	// it asks.
+	RevokeUserDevice(ctx context.Context, p Principal, id string) (UserDevice, error)
+}
+
+// SecurityKeys are users' FIDO2 keys, which are a factor. Administrators register
+// them, and those whom the policy lets help the user.
+type SecurityKeys interface {
+	// AddSecurityKey fails with InvalidArgument for what is not a new key's statement
+	// for this user, and with AlreadyExists for a key that is registered.
+	AddSecurityKey(ctx context.Context, p Principal, r NewSecurityKey) (SecurityKey, error)
+	SecurityKeys(ctx context.Context, p Principal, r UserRef) (SecurityKeyList, error)
+	RemoveSecurityKey(ctx context.Context, p Principal, r SecurityKeyRef) (SecurityKey, error)
 }

@@ -19,8 +19,9 @@ const (
 	NotFound         Kind = "not-found"
 	NoVault          Kind = "no-vault"
 	AlreadyExists    Kind = "already-exists"
-	Ambiguous        Kind = "ambiguous"       // of accounts
-	AmbiguousToken   Kind = "ambiguous-token" // Items has ids, and readers or labels
+	Ambiguous        Kind = "ambiguous"        // of accounts
+	AmbiguousToken   Kind = "ambiguous-token"  // Items has ids, and readers or labels
+	AccountInactive  Kind = "account-inactive" // its secret is not on this device: its authority has to make another
 	VaultLocked      Kind = "vault-locked"
 	TokenNotPresent  Kind = "token-not-present"
 	TokenRemoved     Kind = "token-removed"
@@ -80,7 +81,7 @@ func Kinds() []KindInfo {
 	return []KindInfo{
 		{InvalidArgument, 400, 2}, {Unsupported, 400, 2},
 		{NotAuthorized, 403, 10}, {ConsentRequired, 403, 10},
-		{NotFound, 404, 11}, {NoVault, 404, 11}, {AlreadyExists, 409, 11}, {Ambiguous, 409, 11}, {AmbiguousToken, 409, 11},
+		{NotFound, 404, 11}, {NoVault, 404, 11}, {AlreadyExists, 409, 11}, {Ambiguous, 409, 11}, {AmbiguousToken, 409, 11}, {AccountInactive, 409, 11},
 		{VaultLocked, 423, 12},
 		{TokenNotPresent, 409, 13}, {TokenRemoved, 409, 13}, {NoKeyslot, 409, 13}, {TokenUnsupported, 409, 13},
 		{TokenFull, 409, 13}, {TokenAccess, 403, 13}, {TokenUnattested, 403, 13},

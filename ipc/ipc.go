@@ -30,6 +30,11 @@ type Principal struct {
 	// where it is not known. A grant is for what has them in common; a program of
 	// the same user can have itself started under any of them.
 	Session, Unit, Exe string
+	// Terminal is the controlling terminal ("pts/3") and Leader the process that
+	// leads the process session, where the kernel tells of no unit; else both are
+	// empty. A grant then is for what has them in common: mostly one window.
+	Terminal string
+	Leader   int
 	// Admin is set for root and for the owner of a user's own daemon.
 	Admin bool
 }
@@ -211,6 +216,7 @@ type Backend interface {
 	AutoBackups
 	Grants
 	Agents
+	Managed
 }
 
 // Reporter tells how things are.
@@ -280,6 +286,10 @@ type Tokens interface {
 	RenameToken(ctx context.Context, p Principal, id string, r RenameTokenRequest) (Token, error)
 	ChangePIN(ctx context.Context, p Principal, id string, r ChangePINRequest) error
 	WipeToken(ctx context.Context, p Principal, id string, r WipeTokenRequest) (WipeTokenResult, error)
+	// MakeSecurityKey has a FIDO2 key that is plugged in make a credential for an
+	// authority, whose user it is registered for by SecurityKeys. It takes two
+	// touches, and fails as EnrollToken does.
+	MakeSecurityKey(ctx context.Context, p Principal, r MakeSecurityKeyRequest) (MadeSecurityKey, error)
 }
 
 // Recovery keeps the way back that needs no token.

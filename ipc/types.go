@@ -60,6 +60,8 @@ type Vault struct {
 	HardLock Time `json:"hard_lock,omitzero"`
 	Accounts int  `json:"accounts,omitempty"`
 	Touch    int  `json:"touch_accounts,omitempty"`
+	// Inactive is how many managed accounts have no secret on this device.
+	Inactive int `json:"inactive_accounts,omitempty"`
 	// Signer is the fingerprint of the key that signs the vault; a restore can
 	// be told to accept no other.
 	Signer string `json:"signer,omitempty"`

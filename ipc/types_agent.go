@@ -21,6 +21,9 @@ const (
 	GrantDeny GrantMode = "deny" // nothing is handed out
 )
 
+// Valid says whether m is one of the modes.
+func (m GrantMode) Valid() bool { return m == GrantOff || m == GrantAsk || m == GrantDeny }
+
 // GrantAction is what a grant is for: one for codes opens no secret.
 type GrantAction string
 
@@ -40,6 +43,9 @@ const (
 	GrantToLock GrantScope = "lock"  // until the vault is locked
 )
 
+// Valid says whether s is one of the scopes.
+func (s GrantScope) Valid() bool { return s == GrantOnce || s == Grant10Min || s == GrantToLock }
+
 // Requester is the program that asks, as far as the kernel names it.
 type Requester struct {
 	Program string `json:"program,omitempty"` // short name
@@ -47,16 +53,23 @@ type Requester struct {
 	Exe     string `json:"exe,omitempty"`     // path of its file, where it can be read
 	Unit    string `json:"unit,omitempty"`    // its unit or scope of systemd
 	Session string `json:"session,omitempty"` // its login session
+	// Where there is no unit: its controlling terminal ("pts/3"), and the process
+	// that leads its process session (setsid).
+	Terminal string `json:"terminal,omitempty"`
+	Leader   int    `json:"leader,omitempty"`
 }
 
 // Requester is what is told of p to the owner of the vault.
 func (p Principal) Requester() Requester {
-	return Requester{Program: p.Program, PID: p.PID, Exe: p.Exe, Unit: p.Unit, Session: p.Session}
+	return Requester{
+		Program: p.Program, PID: p.PID, Exe: p.Exe, Unit: p.Unit, Session: p.Session, Terminal: p.Terminal, Leader: p.Leader,
+	}
 }
 
 // Grant lets one program have codes, or the secret, of one account. It is kept
 // in memory alone, and holds for every process that has the same user, login
-// session, unit and executable (the short name, where that cannot be read).
+// session, unit (where there is none: terminal and process session) and executable
+// (the short name, where that cannot be read).
 type Grant struct {
 	ID     string      `json:"id"`
 	Action GrantAction `json:"action"`

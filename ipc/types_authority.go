@@ -167,6 +167,10 @@ type VerifyRequest struct {
 	// Passcode is as it was typed, line end and blanks included; two in a row, where
 	// one is not looked at because of too many failures.
 	Passcode Secret `json:"passcode"`
+	// Managed says that it is a code of a managed account, and not of a fob. Account
+	// is which one, by name or id; any of the user's if empty.
+	Managed bool   `json:"managed,omitempty"`
+	Account string `json:"account,omitempty"`
 }
 
 // Verified says that a passcode was accepted; whatever was not is an error.
@@ -175,11 +179,15 @@ type Verified struct {
 	Accepted bool `json:"accepted"`
 }
 
-// AttendedVerdict says that a passcode was accepted, and of which fob.
+// AttendedVerdict says that a passcode was accepted, and of which fob; or a code of
+// a managed account, and of which device.
 type AttendedVerdict struct {
 	Version  int    `json:"version"`
 	Accepted bool   `json:"accepted"`
 	UserID   string `json:"user_id"`
 	FobID    string `json:"fob_id"`
 	Serial   string `json:"serial"`
+	// AccountID and DeviceID are of a managed account's code.
+	AccountID string `json:"account_id,omitempty"`
+	DeviceID  string `json:"device_id,omitempty"`
 }

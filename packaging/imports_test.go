@@ -19,15 +19,15 @@ const module = "github.com/tokenbridge/tokend"
 // be added, with a thought for the direction.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"cmd/tokend":            {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi"},
+		"cmd/tokend":            {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi", "ipc/remote"},
 		"cmd/tokenctl":          {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret"},
 		"cmd/tokend-helper":     {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
-		"daemon":                {"daemon/vault", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
+		"daemon":                {"daemon/vault", "daemon/managed", "daemon/authority/message", "daemon/authority/webkey", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
 		"daemon/archive":        {"daemon/secret"},
 		"daemon/backup":         {"daemon/vault", "daemon/archive"},
 		"daemon/audit":          {},
 		"daemon/authority":      {"daemon/authority/fob", "daemon/authority/store", "daemon/otp", "daemon/secret"},
-		"daemon/authority/desk": {"daemon/audit", "daemon/authority", "daemon/authority/fob", "daemon/authority/policy", "daemon/authority/store", "daemon/otp", "ipc"},
+		"daemon/authority/desk": {"daemon/audit", "daemon/authority", "daemon/authority/fob", "daemon/authority/issue", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/store", "daemon/otp", "ipc"},
 		"daemon/drill":          {"daemon/archive", "daemon/otp"},
 		"daemon/otp":            {},
 		"daemon/secret":         {},
@@ -37,6 +37,7 @@ func mayImport() map[string][]string {
 		"ipc/dbus":              {"ipc", "ipc/local"},
 		"ipc/httpapi":           {"ipc", "ipc/local"},
 		"ipc/local":             {"ipc"},
+		"ipc/remote":            {"ipc"},
 		"tokens":                {},
 		"tokens/fido2":          {"tokens", "tokens/fido2/hid"},
 		"tokens/fido2/hid":      {},
@@ -50,14 +51,19 @@ func mayImport() map[string][]string {
 		"daemon/authority/fob":   {"daemon/otp"},
 		"daemon/authority/store": {"daemon/secret"},
 
+		// A device of an authority: a vault, and messages that others carry.
+		"daemon/managed": {"daemon/authority/message", "daemon/authority/webkey", "daemon/otp", "daemon/vault", "tokens"},
+
 		// Who issues accounts keeps its records in the authority's file, and speaks in
 		// messages that others carry.
-		"daemon/authority/issue": {"daemon/authority", "daemon/authority/fob", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/store", "daemon/otp", "daemon/secret"},
+		"daemon/authority/issue": {"daemon/authority", "daemon/authority/fob", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/store", "daemon/authority/webkey", "daemon/otp", "daemon/secret"},
 
 		// Bytes in, accounts out: who reads foreign files speaks to nobody.
 		"cmd/tokenctl/transfer": {"ipc", "daemon/archive"},
 		// Bytes in, fobs out: the same for the seeds of hardware tokens.
 		"cmd/tokenctl/seeds": {},
+		// Who carries messages between devices and authorities reads nothing of them.
+		"cmd/tokenctl/carry": {"ipc", "ipc/client", "daemon/authority/message"},
 		// Who opens the user's folders knows backups by their container alone.
 		"cmd/tokenctl/copies": {"daemon/archive"},
 
@@ -68,6 +74,8 @@ func mayImport() map[string][]string {
 		// text and bytes in, values out.
 		"daemon/authority/policy":  {},
 		"daemon/authority/message": {},
+		// What a security key has signed: the same.
+		"daemon/authority/webkey": {},
 	}
 }
 
@@ -151,11 +159,13 @@ func TestImportDirections(t *testing.T) {
 
 // TestLinkage holds what each program is linked with: only the helper has code
 // of device libraries in it, and none has code of tests. tokenctl has daemon/otp
-// by way of daemon/drill: a backup is verified, codes and all, without a daemon.
+// by way of daemon/drill: a backup is verified, codes and all, without a daemon. It
+// has daemon/authority/message, which knows links and texts for carrying, and
+// nothing else of the authority.
 func TestLinkage(t *testing.T) {
 	for program, forbidden := range map[string][]string{
 		"cmd/tokend":        {module + "/ipc/client", module + "/tokens/piv", module + "/tokens/fido2", "github.com/go-piv/", "github.com/keys-pub/", module + "/tokens/tokentest", "testing"},
-		"cmd/tokenctl":      {module + "/tokens", module + "/daemon/vault", module + "/daemon/authority", module + "/ipc/httpapi", module + "/ipc/dbus", "github.com/go-piv/", "github.com/keys-pub/", "testing"},
+		"cmd/tokenctl":      {module + "/tokens", module + "/daemon/vault", module + "/daemon/authority/desk", module + "/daemon/authority/issue", module + "/daemon/authority/store", module + "/ipc/httpapi", module + "/ipc/dbus", "github.com/go-piv/", "github.com/keys-pub/", "testing"},
 		"cmd/tokend-helper": {module + "/cmd/tokend-helper/internal/confine/confinetest", module + "/daemon/vault", module + "/daemon/authority", module + "/ipc", module + "/tokens/tokentest", "net/http", "testing"},
 	} {
 		for _, system := range []string{"linux", "darwin", "windows"} {

@@ -47,6 +47,9 @@ type, id.`,
 				return nil
 			}
 			c.show(accountTable(list.Accounts))
+			for _, line := range adviceInactives(list.Accounts) {
+				c.say("%s", line)
+			}
 			return nil
 		},
 	}
@@ -75,7 +78,7 @@ func typeText(a ipc.Account) string {
 		parts = append(parts, fmt.Sprintf("%d s", a.Period))
 	}
 	if a.Kind == "managed" {
-		parts = append(parts, "managed")
+		parts = append(parts, "managed"+either(a.Inactive, ", inactive", ""))
 	}
 	return strings.Join(parts, " ")
 }
@@ -112,7 +115,7 @@ func (c *cli) printAccount(a ipc.Account) error {
 	}
 	t.add("kind", a.Kind)
 	if a.Inactive {
-		t.add("state", "inactive: its secret is not on this device")
+		t.add("state", "inactive: its secret is not on this device; tokenctl reactivate "+accountArg(refOf(a)))
 	}
 	if a.NoExport {
 		t.add("export", "never")

@@ -52,7 +52,7 @@ func (c *cli) reveal(ctx context.Context, f *authFlags, a ipc.Account, qr, yes b
 	}
 	var res ipc.Reveal
 	err := c.open(ctx, f, func(ctx context.Context, auth ipc.Auth) (err error) {
-		return c.revealAgreed(ctx, agreed, a, func() error {
+		return c.withConsent(ctx, agreement{action: ipc.GrantReveal, account: a.ID, name: name, agreed: agreed}, func() error {
 			res, err = c.daemon().RevealAccount(ctx, a.ID, ipc.RevealRequest{Auth: auth})
 			return err
 		})

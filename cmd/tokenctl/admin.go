@@ -13,7 +13,7 @@ import (
 )
 
 // authorityDesk is what tokenctl needs of a daemon in which an authority lives:
-// ipc.Authority without the principal.
+// ipc.Authority without the principal; messages go by package carry.
 type authorityDesk interface {
 	Authority(ctx context.Context) (ipc.AuthorityInfo, error)
 	CreateAuthority(ctx context.Context, r ipc.CreateAuthorityRequest) (ipc.AuthorityInfo, error)
@@ -46,6 +46,22 @@ type authorityDesk interface {
 
 	Verify(ctx context.Context, r ipc.VerifyRequest) (ipc.Verified, error)
 	VerifyAttended(ctx context.Context, r ipc.VerifyRequest) (ipc.AttendedVerdict, error)
+
+	AuthorityMessage(ctx context.Context, r ipc.AuthorityMessage) (ipc.AuthorityAnswer, error)
+	AuthorityDescriptor(ctx context.Context) (ipc.AuthorityDescriptor, error)
+
+	CreateActivation(ctx context.Context, r ipc.NewActivation) (ipc.MadeActivation, error)
+	Activations(ctx context.Context, r ipc.UserRef) (ipc.ActivationList, error)
+	ApproveActivation(ctx context.Context, id string) (ipc.Activation, error)
+	RevokeActivation(ctx context.Context, id string) (ipc.Activation, error)
+	CreateBypassCode(ctx context.Context, r ipc.NewBypassCode) (ipc.MadeBypassCode, error)
+	BypassCodes(ctx context.Context, r ipc.UserRef) (ipc.BypassCodeList, error)
+	RevokeBypassCode(ctx context.Context, id string) (ipc.BypassCode, error)
+	UserDevices(ctx context.Context, r ipc.UserRef) (ipc.UserDeviceList, error)
+	RevokeUserDevice(ctx context.Context, id string) (ipc.UserDevice, error)
+	AddSecurityKey(ctx context.Context, r ipc.NewSecurityKey) (ipc.SecurityKey, error)
+	SecurityKeys(ctx context.Context, r ipc.UserRef) (ipc.SecurityKeyList, error)
+	RemoveSecurityKey(ctx context.Context, r ipc.SecurityKeyRef) (ipc.SecurityKey, error)
 }
 
 const adminHelp = `Run the authority that lives in the daemon: whose users and fobs (hardware OTP
@@ -56,7 +72,8 @@ may do everything. Others do what their role allows:
 
   user       resyncs a fob of his own
   verifier   asks whether passcodes are right ("admin verify --quiet")
-  helpdesk   sees users and fobs, verifies, resyncs, enables, disables fobs
+  helpdesk   sees users, fobs and devices, verifies, resyncs, enables, disables
+             fobs; makes activations and bypass codes where the policy says so
   admin      everything but administrators and owners
   owner      everything
 
@@ -65,7 +82,7 @@ Who is a user is known by his login on this machine: "admin user add --login".`
 func (c *cli) adminCommand() *cobra.Command {
 	cmd := group("admin", "Run an authority: users, fobs, policy, passcodes",
 		c.adminAuthorityCommand(), c.adminUserCommand(), c.adminFobCommand(), c.adminVerifyCommand(),
-		c.adminPolicyCommand(), c.adminAuditCommand())
+		c.adminActivationCommand(), c.adminBypassCommand(), c.adminDeviceCommand(), c.adminMessageCommand(), c.adminPolicyCommand(), c.adminAuditCommand())
 	cmd.Long = adminHelp
 	return cmd
 }

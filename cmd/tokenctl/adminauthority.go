@@ -10,7 +10,7 @@ import (
 
 func (c *cli) adminAuthorityCommand() *cobra.Command {
 	return group("authority", "Make the authority, and see or change what it says of itself",
-		c.authorityCreateCommand(), c.authorityShowCommand(), c.authorityEditCommand())
+		c.authorityCreateCommand(), c.authorityShowCommand(), c.authorityEditCommand(), c.authorityDescriptorCommand())
 }
 
 const authorityCreateHelp = `Make an authority in the daemon, with a new key and a policy to begin with:

@@ -49,12 +49,15 @@ before, of a fob that is lost or disabled, or not looked at after too many wrong
 ones. In that case two passcodes in a row, "123456 654321", prove the fob at
 once.
 
+--account asks for a code of a managed account in place of a fob's passcode: one
+that a device of the user's makes (tokenctl code).
+
 --quiet asks as a service does, and is told yes or no: the exit code is 0, or 16
 whatever was wrong. That is all that the role verifier may do. For PAM, give
 "--passcode-file -": docs/authority.md has an example.`
 
 func (c *cli) adminVerifyCommand() *cobra.Command {
-	var file, service string
+	var file, service, account string
 	var quiet bool
 	cmd := &cobra.Command{
 		Use: "verify USER", Short: "Ask whether a passcode is a user's", Long: verifyHelp, Args: named(1, "USER"),
@@ -66,7 +69,7 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 				return fail(doing, err)
 			}
 			defer p.Wipe()
-			r := ipc.VerifyRequest{User: args[0], Service: service, Passcode: p}
+			r := ipc.VerifyRequest{User: args[0], Service: service, Passcode: p, Account: account}
 			if quiet {
 				if r.Service == "" {
 					r.Service = "tokenctl"
@@ -81,12 +84,19 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 			if err != nil {
 				return failWith(doing, err, adviceAttended(err)...)
 			}
-			return c.answer(v, func() { c.say("accepted: fob %s", clean(v.Serial)) })
+			return c.answer(v, func() {
+				if account != "" {
+					c.say("accepted: device %s", clean(v.DeviceID))
+					return
+				}
+				c.say("accepted: fob %s", clean(v.Serial))
+			})
 		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&file, "passcode-file", "", "read the passcode from `FILE` (- is standard input)")
 	fl.StringVar(&service, "service", "", "what asks: failures are counted by `NAME` and user")
+	fl.StringVar(&account, "account", "", "it is a code of this managed account of the user's (`NAME`)")
 	fl.BoolVar(&quiet, "quiet", false, "be told yes or no, and nothing else, as a service is")
 	return cmd
 }

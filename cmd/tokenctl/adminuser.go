@@ -12,7 +12,7 @@ import (
 
 func (c *cli) adminUserCommand() *cobra.Command {
 	return group("user", "The authority's users and their roles",
-		c.userAddCommand(), c.userListCommand(), c.userShowCommand(), c.userEditCommand(), c.userRoleCommand(), c.userRemoveCommand())
+		c.userAddCommand(), c.userListCommand(), c.userShowCommand(), c.userEditCommand(), c.userRoleCommand(), c.userRemoveCommand(), c.userKeyCommand())
 }
 
 // userDocument is the --json form of one user.

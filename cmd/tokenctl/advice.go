@@ -8,8 +8,8 @@ import (
 )
 
 // All advice that tokenctl gives lives in the files advice*.go: about tokens in
-// advicetoken.go, about backups that are made by themselves in advicebackup.go,
-// about files and passwords that are lost in adviceloss.go, about files in
+// advicetoken.go, about agents and consent in adviceagent.go, about backups that
+// are made by themselves in advicebackup.go, about files and passwords that are lost in adviceloss.go, about files in
 // advicefile.go. Messages say facts; what follows here says what to do about them.
 
 // advise is [advise], with what this run knows.
@@ -58,7 +58,12 @@ func adviseVault(e *ipc.Error) []string {
 	case ipc.NoVault:
 		return []string{"make one: `tokenctl quickstart` asks step by step, `tokenctl init` is for scripts",
 			"or bring one back: `tokenctl backup restore FILE`"}
+	case ipc.AccountInactive:
+		return adviceInactive("tokenctl reactivate ACCOUNT")
 	case ipc.VaultLocked:
+		if strings.Contains(e.Message, "the agent") || strings.Contains(e.Message, noAgent) {
+			return append([]string{"unlock it: `tokenctl unlock`"}, adviceWhichAgent()...)
+		}
 		return []string{"unlock it: `tokenctl unlock` (in a script: `tokenctl unlock --pin-file FILE`, or --recovery-password-file FILE)"}
 	case ipc.VaultDamaged:
 		switch {
@@ -112,12 +117,12 @@ func adviseRest(e *ipc.Error) []string {
 	case ipc.Unsupported:
 		return []string{"this version cannot do it; `tokenctl version` shows which answers"}
 	case ipc.NotAuthorized:
-		if strings.Contains(e.Message, "grant mode") {
-			return []string{"you denied it to every program: `tokenctl grant mode ask --account ACCOUNT`, or off"}
+		if isDenied(e) {
+			return adviceDenied("")
 		}
 		return []string{"your user may not do this; at the machine itself, or as root, it may be allowed"}
 	case ipc.ConsentRequired:
-		return adviceConsent(e)
+		return adviceConsent(e, "", false)
 	case ipc.NotFound:
 		if len(e.Items) > 0 {
 			return []string{"give one of these, by the id at the beginning of its line"}
@@ -155,19 +160,6 @@ func adviseRest(e *ipc.Error) []string {
 		return []string{"nothing was changed; wait " + waitText(e.RetryAfter) + " and repeat"}
 	}
 	return []string{"nothing more is known here; the daemon's log has the cause, `tokenctl doctor` looks for it"}
-}
-
-// adviceConsent is about a program that has no grant.
-func adviceConsent(e *ipc.Error) []string {
-	switch {
-	case e.RetryAfter > 0:
-		return []string{"you are asked again in " + waitText(e.RetryAfter) + "; at a terminal tokenctl asks at once",
-			"what is granted, and to whom: `tokenctl grant list`"}
-	case strings.Contains(e.Message, "nobody answered"):
-		return []string{"repeat it, and answer in your session"}
-	}
-	return []string{"at a terminal tokenctl asks you; elsewhere give --interaction agent, with `tokenctl agent` running in your session",
-		"or grant it to all: `tokenctl grant mode off --account ACCOUNT`"}
 }
 
 // adviceUnreachable is how to start the daemon so that it listens where it is
@@ -376,27 +368,6 @@ func adviceVerifyByToken() []string {
 
 func adviceDamagedOnWay() []string {
 	return []string{"nothing was written; repeat, and if it happens again see the daemon's log"}
-}
-
-// adviceNoPinentry is about an agent that cannot ask.
-func adviceNoPinentry() []string {
-	return []string{"install one that suits your desktop (pinentry-gnome3, pinentry-qt) or terminal (pinentry-curses, with GPG_TTY=$(tty)), or name one: --pinentry"}
-}
-
-// adviceAgentTaken is about a second agent in a session.
-func adviceAgentTaken() []string {
-	return []string{"one is enough; which runs, and what it can: `tokenctl agent status`"}
-}
-
-// adviceAgentStart is about an agent that does not run.
-func adviceAgentStart(installed bool, unit string) []string {
-	switch {
-	case !installed:
-		return []string{"start it with your session, from now on: `tokenctl agent install`; until Ctrl-C: `tokenctl agent`"}
-	case unit != "":
-		return []string{"start it: `systemctl --user start " + unit + "`; why it ended: `journalctl --user -u " + unit + "`"}
-	}
-	return []string{"start it: `tokenctl agent`"}
 }
 
 func adviceBadDisk() []string {

@@ -23,7 +23,14 @@ func adviceAuthority(e *ipc.Error) []string {
 		case strings.Contains(e.Message, "fob"):
 			return []string{"nothing was changed; see which there are: `tokenctl admin fob list`"}
 		}
+		for _, thing := range []struct{ word, command string }{{"activation", "activation"}, {"bypass code", "bypass"}, {"device", "device"}} {
+			if strings.Contains(e.Message, thing.word) {
+				return []string{"nothing was changed; see which there are: `tokenctl admin " + thing.command + " list USER`"}
+			}
+		}
 		return []string{"nothing was changed; see who there is: `tokenctl admin user list`"}
+	case ipc.PolicyDenied:
+		return []string{"nothing was made; ask somebody whom the policy lets help, and see what it says: `tokenctl admin policy show`"}
 	case ipc.NotAuthorized:
 		return []string{"nothing was changed; which roles you have: `tokenctl status`",
 			"an administrator can give you another, and for administrators and owners an owner: `tokenctl admin user role USER ROLE`"}
@@ -56,6 +63,20 @@ func adviceCreated() []string {
 		"next: tokenctl admin fob import FILE, tokenctl admin user add USER, tokenctl admin fob assign SERIAL USER",
 		"copy the key to a safe place, apart from backups of the registry: docs/authority.md",
 	}
+}
+
+// adviceActivation is what to do with a new activation.
+func adviceActivation(a ipc.Activation) []string {
+	out := []string{"give it to nobody but its user: it is good once; to make it useless: `tokenctl admin activation revoke " + a.ID + "`"}
+	if a.State == ipc.CodeWaiting {
+		out = append(out, "the policy asks for a second person before it can be used: `tokenctl admin activation approve "+a.ID+"`")
+	}
+	return out
+}
+
+// adviceTakeBack is about an activation whose link nobody got to see.
+func adviceTakeBack(id string) []string {
+	return []string{"the link was made, and nobody has it: `tokenctl admin activation revoke " + id + "`, then make another"}
 }
 
 func adviceUnassign(serial string) []string {
@@ -163,6 +184,8 @@ func adviceAttended(err error) []string {
 		return []string{"nothing was accepted; see who there is: `tokenctl admin user list`"}
 	case "disabled-user":
 		return []string{"nothing was accepted; if he may come back: `tokenctl admin user edit USER --enable`"}
+	case "no-account", "pending":
+		return []string{"nothing was accepted; which devices have which accounts: `tokenctl admin device list USER`"}
 	case "no-fob", "unassigned", "unfit":
 		return []string{"nothing was accepted; see which fobs he has, and compare with the number on the one in his hand: `tokenctl admin user show USER`"}
 	case "lost", "disabled":

@@ -78,8 +78,7 @@ func (c *cli) agentCommand() *cobra.Command {
 
 func (f *agentFlags) check(c *cli) error {
 	f.pinentry = cmp.Or(f.pinentry, c.getenv(envPinentry))
-	switch ipc.GrantScope(f.scope) {
-	case ipc.GrantOnce, ipc.Grant10Min, ipc.GrantToLock:
+	if ipc.GrantScope(f.scope).Valid() {
 		return nil
 	}
 	return usage("--consent-for can be once, 10min or lock")

@@ -121,6 +121,8 @@ func TestWhoAsks(t *testing.T) {
 		{"me", ipc.Requester{}, "Program: a program that is not known"},
 		{"m\nProgram: x", ipc.Requester{Program: "a\x1b[1m\nb"}, `Program: a\x1b[1m\x0ab, by its own word`},
 		{strings.Repeat("\u0301", 256), ipc.Requester{Exe: "/tmp/x", Unit: strings.Repeat("u", 500)}, "Program: /tmp/x"},
+		{"me", ipc.Requester{Exe: "/bin/x", Terminal: "pts/3\n", Leader: 12}, "Program: /bin/x\nTerminal: pts/3\\x0a, session of process 12"},
+		{"me", ipc.Requester{Exe: "/bin/x", Leader: 12}, "Program: /bin/x\nTerminal: none (session of process 12)"},
 		{strings.Repeat("\U0001f600", 256), ipc.Requester{Exe: "/" + strings.Repeat("x", 500)}, "Program: /xxx"},
 	} {
 		if got := wish(ipc.Event{Wanted: c.name}); len(got) > 300 || !strings.HasPrefix(got, `a code of what it calls "`) || strings.Contains(got, "\n") {
@@ -131,8 +133,8 @@ func TestWhoAsks(t *testing.T) {
 		if got := wish(e) + strings.Join(lines, "\n"); len(got) > 800 || strings.Count(got, "\n") != len(lines)-1 {
 			t.Errorf("%d bytes: %q", len(got), got)
 		}
-		if !strings.HasPrefix(lines[0], c.want) {
-			t.Errorf("%q, not %q", lines[0], c.want)
+		if got := strings.Join(lines, "\n"); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%q, not %q", got, c.want)
 		}
 	}
 }
@@ -155,11 +157,20 @@ func TestQuestionsEndByThemselves(t *testing.T) {
 	if err := a.confirm(t.Context(), ipc.Event{}); err != nil {
 		t.Error(err)
 	}
+	if err := a.confirm(t.Context(), ipc.Event{From: &ipc.Requester{Exe: "/bin/x", Leader: 7}}); err != nil {
+		t.Error(err)
+	}
 	b, err := os.ReadFile(said)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(b), "SETTIMEOUT 180\n"); n != 3 {
-		t.Errorf("%d of 3 questions end:\n%s", n, b)
+	if n := strings.Count(string(b), "SETTIMEOUT 180\n"); n != 4 {
+		t.Errorf("%d of 4 questions end:\n%s", n, b)
+	}
+	// Of whom nothing is known that others do not share is no "there".
+	for _, want := range []string{"once, for this program, wherever you run it.", "once, for this program there."} {
+		if strings.Count(string(b), want) != 1 {
+			t.Errorf("there is no %q:\n%s", want, b)
+		}
 	}
 }

@@ -43,8 +43,13 @@ func whoAsks(e ipc.Event) []string {
 		from = *e.From
 	}
 	lines := []string{"Program: " + shown(requesterText(from))}
-	if from.Unit != "" {
+	switch {
+	case from.Unit != "":
 		lines = append(lines, "Unit: "+shown(clean(from.Unit)))
+	case from.Terminal != "":
+		lines = append(lines, "Terminal: "+shown(placeText(from)))
+	case from.Leader != 0:
+		lines = append(lines, "Terminal: none ("+shown(placeText(from))+")")
 	}
 	if from.Session != "" {
 		lines = append(lines, "Session: "+shown(clean(from.Session)))
@@ -54,10 +59,7 @@ func whoAsks(e ipc.Event) []string {
 
 // wish is what the program of an event wants, and of which account.
 func wish(e ipc.Event) string {
-	what := "a code"
-	if e.Action == ipc.GrantReveal {
-		what = "the secret"
-	}
+	what := actionWords(e.Action)
 	switch {
 	case e.Account == nil && e.Wanted != "": // its own word: the vault is locked
 		return what + ` of what it calls "` + shown(clean(e.Wanted)) + `"`
@@ -214,8 +216,7 @@ func (a *agent) firstAnswer(ctx context.Context, chosen <-chan string, asked <-c
 		case <-ctx.Done():
 			return ipc.AgentAnswer{}, ctx.Err()
 		case key := <-chosen:
-			switch scope := ipc.GrantScope(key); scope {
-			case ipc.GrantOnce, ipc.Grant10Min, ipc.GrantToLock:
+			if scope := ipc.GrantScope(key); scope.Valid() {
 				return ipc.AgentAnswer{Allow: true, For: scope}, nil
 			}
 			if key == desktop.Dismissed && asked != nil {
@@ -245,6 +246,14 @@ func (a *agent) confirm(ctx context.Context, e ipc.Event) error {
 	defer leave()
 	return a.pin.Confirm(ctx, pinentry.Question{
 		Title: "tokend", OK: "Allow", Cancel: "Refuse", Timeout: abandoned,
-		Description: "Hand out " + wish(e) + "?\n\n" + strings.Join(whoAsks(e), "\n") + "\n\nA yes holds " + scopeWords(a.scope) + ", for this program there.",
+		Description: "Hand out " + wish(e) + "?\n\n" + strings.Join(whoAsks(e), "\n") + "\n\nA yes holds " + scopeWords(a.scope) + ", " + reachWords(e.From) + ".",
 	})
+}
+
+// reachWords is for what a grant would hold beside the process that asks.
+func reachWords(from *ipc.Requester) string {
+	if from != nil && (from.Unit != "" || from.Leader != 0) {
+		return "for this program there"
+	}
+	return "for this program, wherever you run it"
 }

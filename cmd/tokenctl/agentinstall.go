@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 
 	"github.com/tokenbridge/tokend/cmd/tokenctl/pinentry"
 	"github.com/tokenbridge/tokend/ipc"
@@ -56,7 +54,7 @@ func (c *cli) agentStarter() (starter, error) {
 	switch runtime.GOOS {
 	case "linux":
 		if run := c.getenv("XDG_RUNTIME_DIR"); run != "" {
-			if _, err := os.Stat(filepath.Join(run, "systemd", "private")); err == nil {
+			if isThere(filepath.Join(run, "systemd", "private")) {
 				return starter{
 					file: agentUnit, path: filepath.Join(config, "systemd", "user", agentUnit),
 					on:  []string{"systemctl", "--user", "enable", "--now", agentUnit},
@@ -69,7 +67,7 @@ func (c *cli) agentStarter() (starter, error) {
 			note: "your desktop starts it at the next login; until then: tokenctl agent",
 		}, nil
 	case "darwin":
-		domain := fmt.Sprintf("gui/%d", os.Getuid())
+		domain := launchdDomain()
 		path := filepath.Join(home, "Library", "LaunchAgents", launchdFile)
 		return starter{
 			file: launchdFile, path: path,
@@ -131,9 +129,11 @@ func (c *cli) agentCommandLine(f *agentFlags) ([]string, error) {
 	if f.scope != string(ipc.Grant10Min) {
 		words = append(words, "--consent-for", f.scope)
 	}
-	if socket := c.ownSocket(); socket != "" {
-		words = append(words, "--socket", socket)
+	socket, err := c.socketFlag()
+	if err != nil {
+		return nil, err
 	}
+	words = append(words, socket...)
 	for _, w := range words {
 		if strings.ContainsAny(w, "\n\r") {
 			return nil, errors.New("a path with a line break in it cannot be written into a unit")
@@ -141,9 +141,6 @@ func (c *cli) agentCommandLine(f *agentFlags) ([]string, error) {
 	}
 	return words, nil
 }
-
-// serviceLimit is how long systemctl or launchctl may take.
-const serviceLimit = 30 * time.Second
 
 func (c *cli) installAgent(ctx context.Context, f *agentFlags) error {
 	const doing = "have the agent started with your session"
@@ -159,22 +156,19 @@ func (c *cli) installAgent(ctx context.Context, f *agentFlags) error {
 	if err != nil {
 		return fail(doing, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
-		return fileFailure("make the folder of "+s.path, err)
-	}
-	if err := os.WriteFile(s.path, b, 0o600); err != nil {
+	if err := replaceUnit(s.path, string(b)); err != nil {
 		return fileFailure("write "+s.path, err)
 	}
 	if s.file == agentUnit {
-		if err := c.service(ctx, []string{"systemctl", "--user", "daemon-reload"}); err != nil {
+		if err := manager(ctx, "systemctl", "--user", "daemon-reload"); err != nil {
 			return fail(doing, err)
 		}
 	}
 	if len(s.on) > 0 {
 		if s.file == launchdFile {
-			_ = c.service(ctx, s.off) // one that runs is not replaced
+			_ = manager(ctx, s.off[0], s.off[1:]...) // one that runs is not replaced
 		}
-		if err := c.service(ctx, s.on); err != nil {
+		if err := manager(ctx, s.on[0], s.on[1:]...); err != nil {
 			return fail(doing, err)
 		}
 	}
@@ -211,7 +205,7 @@ func (c *cli) removeAgent(ctx context.Context) error {
 		return fail(doing, err)
 	}
 	if len(s.off) > 0 {
-		if err := c.service(ctx, s.off); err != nil {
+		if err := manager(ctx, s.off[0], s.off[1:]...); err != nil {
 			c.say("%s", clean(err.Error()))
 		}
 	}
@@ -224,7 +218,7 @@ func (c *cli) removeAgent(ctx context.Context) error {
 		return fileFailure("remove "+s.path, err)
 	}
 	if s.file == agentUnit {
-		_ = c.service(ctx, []string{"systemctl", "--user", "daemon-reload"})
+		_ = manager(ctx, "systemctl", "--user", "daemon-reload")
 	}
 	c.say("removed: %s", s.path)
 	return nil
@@ -249,8 +243,7 @@ func (c *cli) sayAgent(ctx context.Context) error {
 	if err != nil {
 		return fail(doing, err)
 	}
-	_, err = os.Stat(s.path)
-	doc := agentDocument{Version: ipc.Version, Installed: err == nil, Path: s.path, Agents: list.Agents}
+	doc := agentDocument{Version: ipc.Version, Installed: isThere(s.path), Path: s.path, Agents: list.Agents}
 	if c.json {
 		return c.printJSON(doc)
 	}
@@ -273,15 +266,4 @@ func (c *cli) sayAgent(ctx context.Context) error {
 func agentLine(a ipc.Agent) string {
 	return fmt.Sprintf("an agent runs: process %d%s, it can ask or tell of: %s",
 		a.PID, either(a.Session == "", "", " in session "+clean(a.Session)), either(len(a.Can) == 0, "nothing", clean(strings.Join(a.Can, ", "))))
-}
-
-// service runs systemctl or launchctl.
-func (c *cli) service(ctx context.Context, words []string) error {
-	ctx, cancel := context.WithTimeout(ctx, serviceLimit)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", strings.Join(words, " "), err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }

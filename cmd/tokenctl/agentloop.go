@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -311,15 +310,11 @@ func (a *agent) backupDue(ctx context.Context) {
 }
 
 func (a *agent) runBackup(ctx context.Context) error {
-	self, err := os.Executable()
+	program, args, err := a.c.timerCommand()
 	if err != nil {
 		return err
 	}
-	args := []string{"backup", "run", "--no-input"}
-	if a.c.socket != "" {
-		args = append(args, "--socket", a.c.socket)
-	}
-	cmd := exec.CommandContext(ctx, self, args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stderr = a.c.err
 	return cmd.Run()
 }

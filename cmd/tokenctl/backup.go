@@ -324,6 +324,9 @@ func (c *cli) sayRestored(res ipc.RestoreResult, a *archive.Archive, demanded bo
 		c.say("  if it is another, somebody else made this backup: do not use the vault")
 	}
 	c.warn(res.Notices)
+	for _, line := range adviceInactives(res.Accounts) {
+		c.say("%s", line)
+	}
 }
 
 // sayAfterLoss says how to go on where the recovery password opened the vault and

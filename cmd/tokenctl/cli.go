@@ -55,6 +55,7 @@ type daemon interface {
 	RenameToken(ctx context.Context, id string, r ipc.RenameTokenRequest) (ipc.Token, error)
 	ChangePIN(ctx context.Context, id string, r ipc.ChangePINRequest) error
 	WipeToken(ctx context.Context, id string, r ipc.WipeTokenRequest) (ipc.WipeTokenResult, error)
+	MakeSecurityKey(ctx context.Context, r ipc.MakeSecurityKeyRequest) (ipc.MadeSecurityKey, error)
 
 	SetRecoveryPassword(ctx context.Context, r ipc.SetRecoveryRequest) (ipc.RecoveryResult, error)
 	DeclineRecovery(ctx context.Context) error
@@ -86,6 +87,7 @@ type daemon interface {
 	Agent(ctx context.Context, can string, receive func(ipc.Event) error) error
 	AnswerAgent(ctx context.Context, r ipc.AgentAnswer) error
 
+	managedDevice
 	authorityDesk
 }
 

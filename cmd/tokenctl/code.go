@@ -145,6 +145,11 @@ func (f *codeFlags) request(a ipc.Auth) ipc.CodeRequest {
 	return ipc.CodeRequest{Auth: a, Fresh: f.fresh, MinRemaining: f.minRemaining, NoTouchWait: f.noTouchWait, Interaction: f.interaction}
 }
 
+// agreement is to a code of an account, which the user is asked about as name.
+func (f *codeFlags) agreement(ref, name string) agreement {
+	return agreement{action: ipc.GrantCode, account: ref, name: name, agent: f.interaction == ipc.InteractionAgent}
+}
+
 // codeOne prints one code.
 func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
 	doing := "make a code for " + ref
@@ -164,6 +169,9 @@ func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
 		defer stop()
 	}
 	code, err := c.askedCode(ctx, f, ref, ref)
+	if ipc.KindOf(err) == ipc.AccountInactive {
+		return failWith(doing, err, adviceInactive("tokenctl reactivate "+quoted(ref))...)
+	}
 	if err != nil {
 		return fail(doing, err)
 	}
@@ -187,7 +195,7 @@ func (c *cli) codeOne(ctx context.Context, f *codeFlags, ref string) error {
 // the account is called name.
 func (c *cli) askedCode(ctx context.Context, f *codeFlags, ref, name string) (code ipc.Code, err error) {
 	err = c.open(ctx, &f.auth, func(ctx context.Context, a ipc.Auth) error {
-		return c.withConsent(ctx, ipc.GrantCode, ref, name, func() (err error) {
+		return c.withConsent(ctx, f.agreement(ref, name), func() (err error) {
 			code, err = c.daemon().Code(ctx, ref, f.request(a))
 			return err
 		})
@@ -223,7 +231,7 @@ type codeDocument struct {
 
 type notAsked struct {
 	Account ipc.AccountRef `json:"account"`
-	Reason  string         `json:"reason"` // "touch", "counter", "consent", "denied", or what failed
+	Reason  string         `json:"reason"` // "touch", "counter", "consent", "denied", "inactive", or what failed
 }
 
 // row is one account of a list of codes.
@@ -275,6 +283,9 @@ func (c *cli) refresh(ctx context.Context, rows []row) error {
 	for i := range rows {
 		r := &rows[i]
 		switch {
+		case r.account.Inactive:
+			r.reason = "inactive"
+			continue
 		case r.account.Class == "touch":
 			r.reason = "touch"
 			continue
@@ -303,6 +314,9 @@ func (c *cli) passiveCode(ctx context.Context, r *row) error {
 		return nil
 	case ipc.NotAuthorized:
 		r.code, r.reason = ipc.Code{}, "denied"
+		return nil
+	case ipc.AccountInactive:
+		r.code, r.reason = ipc.Code{}, "inactive"
 		return nil
 	}
 	if err != nil {
@@ -356,6 +370,8 @@ func whyNot(reason string) string {
 		return "wants your consent: ask by name"
 	case "denied":
 		return "its grant mode is deny"
+	case "inactive":
+		return "inactive: tokenctl reactivate"
 	}
 	return reason
 }

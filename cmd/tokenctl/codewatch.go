@@ -30,7 +30,7 @@ func (c *cli) watchOne(ctx context.Context, f *codeFlags, ref string) error {
 		if account.Type == "hotp" {
 			return usage("a HOTP code does not run out, there is nothing to watch")
 		}
-		return c.withConsent(ctx, ipc.GrantCode, account.ID, accountName(account.Issuer, account.Name), func() error {
+		return c.withConsent(ctx, f.agreement(account.ID, accountName(account.Issuer, account.Name)), func() error {
 			code, err = c.daemon().Code(ctx, account.ID, f.request(a))
 			return err
 		})

@@ -26,38 +26,72 @@ func (c *cli) interaction(flag string) (string, error) {
 	return "", usage(source+" can be none or agent", adviceHelp("tokenctl code")...)
 }
 
+// agreement is what the user may have to agree to before something is handed out.
+type agreement struct {
+	action ipc.GrantAction
+	// account is as it was called; empty for all those that the error names.
+	account string
+	name    string // of the account, to the user
+	agreed  bool   // he has just typed yes, and is not asked again
+	agent   bool   // the call waits for an agent's question
+}
+
 // withConsent runs call, and where the user has to agree first asks him: whoever
 // sits at the terminal that tokenctl was started from. What he says is granted to
-// tokenctl there, for call and, if he wants, for a while. To him the account is
-// called name.
-func (c *cli) withConsent(ctx context.Context, action ipc.GrantAction, account, name string, call func() error) error {
+// tokenctl there, for call and, if he wants, for a while.
+func (c *cli) withConsent(ctx context.Context, w agreement, call func() error) error {
 	err := call()
-	if ipc.KindOf(err) != ipc.ConsentRequired || !c.canAsk() {
+	accounts, name := []string{w.account}, w.name
+	var e *ipc.Error
+	if !errors.As(err, &e) || e.Kind != ipc.ConsentRequired && e.Kind != ipc.NotAuthorized {
 		return err
 	}
-	scope, err := c.askScope(ctx, action, name)
-	if err != nil {
-		return err
+	if w.account == "" {
+		accounts, name = nil, plural(len(e.Items), "account")
+		for _, it := range e.Items {
+			accounts = append(accounts, it.ID)
+		}
 	}
-	if err := c.allow(ctx, action, scope, account); err != nil {
+	if e.Kind != ipc.ConsentRequired || len(accounts) == 0 || !w.agreed && !c.canAsk() {
+		return w.refused(err, e)
+	}
+	scope := ipc.GrantOnce
+	if !w.agreed {
+		if scope, err = c.askScope(ctx, w.action, name); err != nil {
+			return err
+		}
+	}
+	if _, err := c.daemon().AllowGrant(ctx, ipc.AllowRequest{Action: w.action, Accounts: accounts, For: scope}); err != nil {
 		return err
 	}
 	return call()
 }
 
-// allow grants tokenctl what the user has just agreed to.
-func (c *cli) allow(ctx context.Context, action ipc.GrantAction, scope ipc.GrantScope, accounts ...string) error {
-	_, err := c.daemon().AllowGrant(ctx, ipc.AllowRequest{Action: action, Accounts: accounts, For: scope})
+// refused is err with what can be done about it, for the account that was named.
+func (w agreement) refused(err error, e *ipc.Error) error {
+	account := w.account
+	if len(e.Items) == 1 {
+		account = e.Items[0].ID
+	}
+	switch {
+	case account == "":
+		return err
+	case e.Kind == ipc.ConsentRequired:
+		return &hinted{err, adviceConsent(e, account, w.agent)}
+	case isDenied(e):
+		return &hinted{err, adviceDenied(account)}
+	}
 	return err
+}
+
+// actionWords is what a program wants of an account.
+func actionWords(action ipc.GrantAction) string {
+	return either(action == ipc.GrantReveal, "the secret", "a code")
 }
 
 // askScope asks for consent, and for how long. An empty answer is no.
 func (c *cli) askScope(ctx context.Context, action ipc.GrantAction, name string) (ipc.GrantScope, error) {
-	what := "a code"
-	if action == ipc.GrantReveal {
-		what = "the secret"
-	}
-	question := fmt.Sprintf("Hand out %s of %s? (yes/10min/lock/no)", what, clean(name))
+	question := fmt.Sprintf("Hand out %s of %s? (yes/10min/lock/no)", actionWords(action), clean(name))
 	for {
 		answer, err := c.ask(ctx, question, "no", "a grant")
 		if err != nil {
@@ -75,44 +109,4 @@ func (c *cli) askScope(ctx context.Context, action ipc.GrantAction, name string)
 		}
 		c.say("please answer yes (once), 10min (for ten minutes), lock (until the vault is locked) or no")
 	}
-}
-
-// revealAgreed is withConsent for a secret. Who has just typed yes to see it is
-// not asked again.
-func (c *cli) revealAgreed(ctx context.Context, agreed bool, a ipc.Account, call func() error) error {
-	if !agreed {
-		return c.withConsent(ctx, ipc.GrantReveal, a.ID, accountName(a.Issuer, a.Name), call)
-	}
-	err := call()
-	if ipc.KindOf(err) != ipc.ConsentRequired {
-		return err
-	}
-	if err := c.allow(ctx, ipc.GrantReveal, ipc.GrantOnce, a.ID); err != nil {
-		return err
-	}
-	return call()
-}
-
-// exportAgreed is revealAgreed for several accounts, of which the error names those
-// that the user has to agree to.
-func (c *cli) exportAgreed(ctx context.Context, agreed bool, call func() error) error {
-	err := call()
-	var e *ipc.Error
-	if ipc.KindOf(err) != ipc.ConsentRequired || !errors.As(err, &e) || len(e.Items) == 0 || !agreed && !c.canAsk() {
-		return err
-	}
-	scope := ipc.GrantOnce
-	if !agreed {
-		if scope, err = c.askScope(ctx, ipc.GrantReveal, plural(len(e.Items), "account")); err != nil {
-			return err
-		}
-	}
-	ids := make([]string, len(e.Items))
-	for i, it := range e.Items {
-		ids[i] = it.ID
-	}
-	if err := c.allow(ctx, ipc.GrantReveal, scope, ids...); err != nil {
-		return err
-	}
-	return call()
 }

@@ -242,7 +242,7 @@ func (c *cli) takeOut(ctx context.Context, f *exportFlags, e exporter, accounts 
 	}
 	var out ipc.Export
 	err := c.open(ctx, &f.auth, func(ctx context.Context, auth ipc.Auth) (err error) {
-		return c.exportAgreed(ctx, !f.yes, func() error {
+		return c.withConsent(ctx, agreement{action: ipc.GrantReveal, agreed: !f.yes}, func() error {
 			out, err = c.daemon().ExportAccounts(ctx, ipc.ExportRequest{Auth: auth, Accounts: ids})
 			return err
 		})

@@ -29,6 +29,16 @@ type silent struct{ exit int }
 
 func (s silent) Error() string { return fmt.Sprintf("exit code %d", s.exit) }
 
+// hinted is an error of which is known, where it arose, what to do about it.
+type hinted struct {
+	err   error
+	hints []string
+}
+
+func (h *hinted) Error() string { return h.err.Error() }
+
+func (h *hinted) Unwrap() error { return h.err }
+
 // fail names what a call was for. A failure that names it already is left alone.
 func fail(doing string, err error) error {
 	if err == nil {
@@ -38,6 +48,10 @@ func fail(doing string, err error) error {
 	var s silent
 	if errors.As(err, &f) || errors.As(err, &s) {
 		return err
+	}
+	var h *hinted
+	if errors.As(err, &h) {
+		return &failure{doing: doing, err: err, hints: h.hints}
 	}
 	return &failure{doing: doing, err: err}
 }

@@ -24,6 +24,7 @@ import (
 // fake is a daemon in memory, behind the real API on a real socket. It keeps
 // the rules that tokenctl has to live with: locking, PIN tries, touches.
 type fake struct {
+	ipc.Managed  // none: what of it is called has a method below
 	mu           sync.Mutex
 	undos        []ipc.UndoStep // the newest first
 	undid        string         // the step that was taken back last
@@ -48,6 +49,7 @@ type fake struct {
 	waits        []ipc.Event   // what an event stream begins with
 	touchPIN     bool          // a touch-class code takes the PIN, too
 	stepWait     time.Duration // until the next time step, for who wants a fresh code
+	step         time.Duration // how long a code is valid; 0 is 30 s
 	touches      int           // how many a touch-class code takes; 0 is 1
 	left         chan struct{} // closed when a client went away in mid-touch
 	n            int
@@ -523,6 +525,11 @@ func (f *fake) Code(ctx context.Context, _ ipc.Principal, ref string, r ipc.Code
 		return code, err
 	}
 	now := time.Now()
+	if f.step > 0 {
+		code.Period, code.ValidFrom, code.ValidUntil = 1, now, now.Add(f.step)
+		code.Code, err = hotp.GenerateCode(secret, uint64(now.UnixNano()/int64(f.step)))
+		return code, err
+	}
 	code.Period, code.ValidFrom = 30, now.Truncate(30*time.Second)
 	code.ValidUntil = code.ValidFrom.Add(30 * time.Second)
 	code.Code, err = totp.GenerateCode(secret, now)

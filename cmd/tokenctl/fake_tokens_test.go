@@ -156,6 +156,10 @@ func (f *fake) ChangePIN(_ context.Context, _ ipc.Principal, id string, r ipc.Ch
 	return nil
 }
 
+func (f *fake) MakeSecurityKey(context.Context, ipc.Principal, ipc.MakeSecurityKeyRequest) (ipc.MadeSecurityKey, error) {
+	return ipc.MadeSecurityKey{Version: 1, Statement: []byte("statement"), Token: ipc.TokenRef{ID: "fido2-1", Label: "key", Kind: "fido2"}}, nil
+}
+
 func (f *fake) WipeToken(context.Context, ipc.Principal, string, ipc.WipeTokenRequest) (ipc.WipeTokenResult, error) {
 	return ipc.WipeTokenResult{Version: 1, Cleared: []string{"82", "83"}}, nil
 }

@@ -304,6 +304,30 @@ func TestPickStopped(t *testing.T) {
 	x.sees("^> GitHub:me +" + aCode).types("x").sees("^Filter: x").types("\x1b\x1b").ends(0)
 }
 
+// Whoever has the terminal while the program is stopped, and gives it back on the
+// usual screen, finds no code there: not of a frame that was on its way when the
+// program was stopped, and not of one that is drawn before it knows that it goes on.
+func TestPickStoppedAnywhere(t *testing.T) {
+	f := opened("GitHub me session totp", "GitLab me session totp", "AWS me session totp")
+	f.step = 20 * time.Millisecond // each frame has new codes
+	x := openWindow(t, f, 80, 24, nil, "code")
+	for range 60 {
+		x.sees("^> GitHub:me +"+aCode, "AWS:me +"+aCode)
+		if err := x.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		if err := term.Restore(int(x.TTY.Fd()), x.Before); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = x.Write([]byte("\x1b[?1049l\x1b[1;1Hsomething else"))
+		if err := x.Cmd.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		x.Until("the list", func() bool { return x.State().Alternate })
+	}
+	x.sees("^> GitHub:me +" + aCode).types("\x1b").ends(0)
+}
+
 // The terminal itself can be asked to keep the code.
 func TestPickCopiesThroughTerminal(t *testing.T) {
 	f := opened("VPN me session hotp")

@@ -80,6 +80,12 @@ func (c cell) blank() bool { return c == cell{} }
 // ascii says that no terminal can take the cell for wider or narrower than it is.
 func (c cell) ascii() bool { return len(c.text) <= 1 && !c.wide }
 
+// frameStart begins what is sent of each frame: on the screen beside the usual one,
+// which stays as it is where it is shown already, and without the cursor. Who stops
+// the program (SIGSTOP) gives it no time to leave that screen, and may be back on the
+// usual one when it goes on, which threads of it do before the program is told so.
+const frameStart = "\x1b[?1047h\x1b[?25l"
+
 // frameChanges appends what a terminal that shows from has to be sent to show to. With
 // from nil or of another size all rows are written. Rows are erased one by one:
 // erasing the whole screen makes some terminals keep it in their history, and
@@ -87,7 +93,7 @@ func (c cell) ascii() bool { return len(c.text) <= 1 && !c.wide }
 func frameChanges(b []byte, from, to *frame) []byte {
 	start := len(b)
 	all := from == nil || from.w != to.w || from.h != to.h
-	b = append(b, "\x1b[?25l"...)
+	b = append(b, frameStart...)
 	drawn := len(b)
 	for y := range to.h {
 		if all {

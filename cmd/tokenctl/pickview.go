@@ -208,6 +208,8 @@ func (v *pickView) codeOf(it *pickItem) (code, left string) {
 			return clean(it.code.Code), ""
 		}
 		return clean(it.code.Code), shortSpan(until.Sub(v.now))
+	case it.account.Inactive:
+		return "", "inactive"
 	case it.account.Class == "touch":
 		return "", "touch"
 	case !it.live():

@@ -319,7 +319,7 @@ func TestQuickstartAsks(t *testing.T) {
 	x.sees("Set one now").types("\n").sees("New recovery password").types("long enough 1\n").sees("Once more").types("long enough 1\n")
 	x.sees("Type import, qr, uri, secret, sample, or skip").types("qr\n").sees("Picture").types("/nowhere.png\n").sees("no such file")
 	x.sees("Type import, qr, uri, secret, sample, or skip").types("sample\n").sees("added Example:sample@example.com").sees(`[0-9]{6}\r\n`)
-	x.sees("Folder for copies").types("skip\n").sees(`New file \(or skip\) \[.*/vault-.*\.tokend\]: `).types("\n").sees("wrote and read back").sees("What next").ends(0)
+	x.sees("Folder for copies").types("no\n").sees(`New file \(or skip\) \[.*/vault-.*\.tokend\]: `).types("\n").sees("wrote and read back").sees("What next").ends(0)
 }
 
 func TestQuickstartRestores(t *testing.T) {

@@ -252,7 +252,7 @@ func (q *quickstart) backupPath(ctx context.Context) (string, error) {
 	}
 	q.say("Best on another disk, a stick, or a folder that is copied to another machine.")
 	path, err := q.ask(ctx, "New file (or skip)", q.proposal(), "--backup FILE")
-	if err != nil || strings.EqualFold(path, "skip") {
+	if err != nil || saysSkip(path) {
 		if err == nil {
 			q.say("Later: tokenctl backup create FILE")
 		}

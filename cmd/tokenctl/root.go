@@ -68,7 +68,8 @@ func (c *cli) root(args []string) *cobra.Command {
 		c.codeCommand(), c.accountCommand(), c.quickstartCommand(), c.initCommand(),
 		c.unlockCommand(), c.lockCommand(), c.statusCommand(), c.doctorCommand(),
 		c.tokenCommand(), c.recoveryCommand(), c.vaultCommand(), c.backupCommand(),
-		c.importCommand(), c.exportCommand(), c.grantCommand(), c.agentCommand(), c.adminCommand(),
+		c.importCommand(), c.exportCommand(),
+		c.activateCommand(), c.reactivateCommand(), c.deviceCommand(), c.grantCommand(), c.agentCommand(), c.adminCommand(),
 		c.eventsCommand(), c.auditCommand(), versionCommand, c.completionCommand(),
 		c.purgeCommand(), c.clearClipboardCommand(),
 	)

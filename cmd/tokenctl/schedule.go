@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -74,13 +76,24 @@ func (c *cli) timerCommand() (program string, args []string, err error) {
 	if program, err = os.Executable(); err != nil {
 		return "", nil, fmt.Errorf("cannot tell this program's path: %w", err)
 	}
-	if socket := c.ownSocket(); socket != "" {
-		if socket, err = filepath.Abs(socket); err != nil {
-			return "", nil, err
-		}
-		args = append(args, "--socket", socket)
+	if args, err = c.socketFlag(); err != nil {
+		return "", nil, err
 	}
 	return program, append(args, "--no-input", "backup", "run"), nil
+}
+
+// socketFlag is the socket, where it is not the usual one, as flags of a command that
+// is run from another folder.
+func (c *cli) socketFlag() ([]string, error) {
+	socket := c.ownSocket()
+	if socket == "" {
+		return nil, nil
+	}
+	socket, err := filepath.Abs(socket)
+	if err != nil {
+		return nil, err
+	}
+	return []string{"--socket", socket}, nil
 }
 
 // scheduleInstalled says whether the timer is there, where that can be told.
@@ -160,7 +173,7 @@ func (c *cli) offerDestination(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if path == "skip" || path == "" {
+		if path == "" || saysSkip(path) {
 			c.say("Later: tokenctl backup destination add PATH")
 			return nil
 		}
@@ -174,6 +187,12 @@ func (c *cli) offerDestination(ctx context.Context) error {
 		}
 		c.explain(err, e)
 	}
+}
+
+// saysSkip says whether the answer to a question for a path is that there is to be
+// none. A file of such a name is ./no.
+func saysSkip(answer string) bool {
+	return slices.Contains([]string{"skip", "n", "no", "none"}, strings.ToLower(answer))
 }
 
 // shownRun is firstRun where what is stale was shown and ends nothing.

@@ -53,7 +53,7 @@ func (c *cli) statusTable(st ipc.Status) *table {
 			t.add("unlocked by", v.UnlockedBy)
 		}
 		t.add("locks", locksText(v, c.now()))
-		t.add("accounts", fmt.Sprintf("%d (%d need a touch)", v.Accounts, v.Touch))
+		t.add("accounts", howManyText(v))
 	}
 	for _, k := range st.Tokens {
 		t.add("token", fmt.Sprintf("%s, %s, %s", tokenLabel(k), either(k.Enrolled, "enrolled", "not enrolled"),
@@ -79,6 +79,16 @@ func (c *cli) statusTable(st ipc.Status) *table {
 		t.add("authority", authorityText(*a))
 	}
 	return t
+}
+
+// howManyText counts accounts. What those that are inactive need is said here, for
+// nobody sees it anywhere else until he wants a code.
+func howManyText(v ipc.Vault) string {
+	s := fmt.Sprintf("%d (%d need a touch)", v.Accounts, v.Touch)
+	if v.Inactive > 0 {
+		s += fmt.Sprintf(", %d inactive: tokenctl reactivate", v.Inactive)
+	}
+	return s
 }
 
 // recoveryText says since when a recovery password is set, and when it was last

@@ -31,6 +31,23 @@ func (t *table) add(cells ...string) {
 	t.rows = append(t.rows, row)
 }
 
+// drop takes a column out; flexible and below go on meaning the columns they meant.
+func (t *table) drop(col int) {
+	t.head = slices.Delete(t.head, col, col+1)
+	for i, row := range t.rows {
+		t.rows[i] = slices.Delete(row, col, col+1)
+	}
+	t.below = slices.DeleteFunc(t.below, func(i int) bool { return i == col })
+	for i, other := range t.below {
+		if other > col {
+			t.below[i]--
+		}
+	}
+	if t.flexible > col {
+		t.flexible--
+	}
+}
+
 const columnGap = 2
 
 // show prints the table.

@@ -187,15 +187,16 @@ func (t *agentTimer) path() string {
 }
 func (t *agentTimer) installed() bool { return isThere(t.path()) }
 
-func (t *agentTimer) domain() string { return "gui/" + strconv.Itoa(os.Getuid()) }
+// launchdDomain is where launchd keeps what runs in the user's session.
+func launchdDomain() string { return "gui/" + strconv.Itoa(os.Getuid()) }
 
 func (t *agentTimer) install(ctx context.Context) error {
 	if err := replaceUnit(t.path(), agentText(t.command)); err != nil {
 		return fileFailure("write "+t.path(), err)
 	}
 	// One that is loaded already is loaded anew; there need not be one.
-	_ = manager(ctx, "launchctl", "bootout", t.domain()+"/"+agentLabel)
-	if err := manager(ctx, "launchctl", "bootstrap", t.domain(), t.path()); err != nil {
+	_ = manager(ctx, "launchctl", "bootout", launchdDomain()+"/"+agentLabel)
+	if err := manager(ctx, "launchctl", "bootstrap", launchdDomain(), t.path()); err != nil {
 		return errors.Join(t.c.noTimer("launchd does not take the agent: "+err.Error()), removeUnit(t.path()))
 	}
 	return nil
@@ -203,7 +204,7 @@ func (t *agentTimer) install(ctx context.Context) error {
 
 func (t *agentTimer) remove(ctx context.Context) error {
 	if t.installed() {
-		_ = manager(ctx, "launchctl", "bootout", t.domain()+"/"+agentLabel)
+		_ = manager(ctx, "launchctl", "bootout", launchdDomain()+"/"+agentLabel)
 	}
 	return removeUnit(t.path())
 }

@@ -275,6 +275,37 @@ func TestTablesAreWholeOnAScreen(t *testing.T) {
 	}
 }
 
+// A grant's program is whole, and no column is shown in which nothing stands.
+func TestGrantTable(t *testing.T) {
+	const path = "/home/somebody/.local/share/a-program/with/a/long/path/that/is/its/own/bin/backup-uploader"
+	g := ipc.Grant{ID: "ABCDEFGHIJKL", Action: ipc.GrantCode, Account: ipc.AccountRef{Issuer: "Example", Name: "somebody@example.com"}, For: ipc.GrantToLock, Uses: 12,
+		Requester: ipc.Requester{Program: "backup-uploader", PID: 7, Exe: path}}
+	for _, c := range []struct {
+		unit, terminal string
+		leader         int
+		where          string
+	}{
+		{"", "", 0, ""},
+		{"vte-spawn-1.scope", "", 0, "unit: vte-spawn-1.scope"},
+		{"", "pts/3", 4711, "place: pts/3, session of process 4711"},
+		{"", "", 4711, "place: session of process 4711"},
+	} {
+		g.Requester.Unit, g.Requester.Terminal, g.Requester.Leader = c.unit, c.terminal, c.leader
+		lines := grantTable([]ipc.Grant{g}, time.Time{}, true).lines(80)
+		got := strings.Join(lines, "\n")
+		if head := strings.Join(strings.Fields(lines[0]), " "); head != "ACCOUNT FOR HOLDS USES ID" || strings.Contains(got, "…") || !strings.Contains(strings.Join(strings.Fields(got), ""), path) || !strings.Contains(got, c.where) {
+			t.Errorf("%+v:\n%s", c, got)
+		}
+		if len(grantTable([]ipc.Grant{g}, time.Time{}, false).rows[0]) != 7 {
+			t.Errorf("%+v: another number of fields in a pipe", c)
+		}
+	}
+	g.Requester.Exe = "/usr/bin/curl"
+	if got := grantTable([]ipc.Grant{g, g}, time.Time{}, true).lines(0); len(got) != 3 || !strings.Contains(got[0], "PLACE") {
+		t.Errorf("%q", got)
+	}
+}
+
 // No line of any help is longer than a terminal's.
 func TestHelpFitsTheScreen(t *testing.T) {
 	help, err := os.ReadFile("testdata/help.txt")

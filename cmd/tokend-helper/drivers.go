@@ -73,6 +73,14 @@ func operate(ctx context.Context, req *wire.Request, out *answers) (any, error) 
 		held, err := p.Probe(ctx, *req.Probe)
 		return wire.ProbeResult{Held: held}, err
 	}
+	if a, ok := d.(tokens.Asserter); ok && req.Op == wire.OpMake {
+		req.Make.OnTouch = touch
+		return a.MakeCredential(ctx, *req.Make)
+	}
+	if a, ok := d.(tokens.Asserter); ok && req.Op == wire.OpAssert {
+		req.Assert.OnTouch = touch
+		return a.Assert(ctx, *req.Assert)
+	}
 	if d, ok := d.(tokens.Diagnoser); ok && req.Op == wire.OpDoctor {
 		return d.Diagnose(ctx)
 	}

@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -189,4 +192,72 @@ func (r *running) events(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(out)
+}
+
+// TestAuthorityListens starts the daemon with a TLS listener: the descriptor names
+// its key, which stays the same, nothing but messages is served there, and a
+// daemon whose listener has no place to listen serves all the same, and says so.
+func TestAuthorityListens(t *testing.T) {
+	dir := t.TempDir()
+	bin := programs(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	config := filepath.Join(dir, "tokend.toml")
+	if err := os.WriteFile(config, []byte("[authority]\nlisten = \""+at+"\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start := func() *running {
+		socket := filepath.Join(dir, "s")
+		r := launch(t, exec.Command(filepath.Join(bin, "tokend"), "serve", "--user", "--config", config, "--state-dir", filepath.Join(dir, "state"), "--socket", socket, "--bus", "none",
+			"--helper", filepath.Join(bin, "tokend-helper")), socket)
+		var h map[string]any
+		await(t, "the daemon", func() bool { return r.get("health", &h) == nil })
+		return r
+	}
+	r := start()
+	r.must(t, "POST", "admin/authority", ipc.CreateAuthorityRequest{Name: "Example AG"})
+	if got := r.must(t, "GET", "admin/authority", nil); !strings.Contains(got, "cannot be reached from other machines: cannot listen") {
+		t.Errorf("of a place that is taken: %s", got)
+	}
+	r.end(t)
+	l.Close()
+	pin := func() string {
+		t.Helper()
+		var d ipc.AuthorityDescriptor
+		if err := json.Unmarshal([]byte(r.must(t, "GET", "authority/descriptor", nil)), &d); err != nil || len(d.Endpoints) != 2 || d.Endpoints[0] != at {
+			t.Fatalf("%+v, %v", d, err)
+		}
+		var seen string
+		c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(s tls.ConnectionState) error {
+			seen = fmt.Sprintf("%x of %x", s.Version, sha256.Sum256(s.PeerCertificates[0].RawSubjectPublicKeyInfo))
+			return nil
+		}}}}
+		for path, want := range map[string]int{"/v1/descriptor": 200, "/v1/status": 404, "/v1/admin/authority": 404, "/": 404} {
+			resp, err := c.Get("https://" + at + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s: %d", path, resp.StatusCode)
+			}
+		}
+		return seen
+	}
+	r = start()
+	first := pin()
+	if !strings.HasPrefix(first, "304 of ") {
+		t.Errorf("it speaks %s", first)
+	}
+	r.end(t)
+	r = start()
+	if again := pin(); again != first {
+		t.Errorf("the key was %s, and is %s", first, again)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "state", "authority", "listener.key")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
 }

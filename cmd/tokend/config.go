@@ -40,6 +40,8 @@ type config struct {
 type authorityKey struct {
 	Key     string `toml:"key" doc:"Where the key of its registry comes from: file, or credential (the systemd credential\ntokend-authority-key)."`
 	KeyFile string `toml:"key_file" doc:"The absolute path of the key file. Absent: key in the folder authority of the state folder."`
+	Listen  string `toml:"listen" doc:"host:port where devices on other machines reach the authority, over TLS 1.3 with a key\nthat is made for it and that they pin. Absent: nowhere. Nothing but sealed messages is\nserved there."`
+	Address string `toml:"address" doc:"host:port that devices are told, where it is another than listen: behind a gateway, or\nwhere listen is every address of the machine."`
 }
 
 type session struct {

@@ -56,6 +56,12 @@ func TestConfigIsStrict(t *testing.T) {
 		{"key", "[authority]\nkey = \"token\"\n", "authority.key must be file or credential"},
 		{"relative key", "[authority]\nkey_file = \"key\"\n", "authority.key_file must be an absolute path"},
 		{"two keys", "[authority]\nkey = \"credential\"\nkey_file = \"/key\"\n", "authority.key_file is for the key \"file\" alone"},
+		{"no port", "[authority]\nlisten = \"example.org\"\n", "authority.listen must be host:port, not"},
+		{"any port", "[authority]\nlisten = \"127.0.0.1:0\"\n", "authority.listen must be host:port, not"},
+		{"everywhere", "[authority]\nlisten = \":7443\"\n", "authority.address must say where devices connect to"},
+		{"nowhere", "[authority]\nlisten = \":7443\"\naddress = \"[::]:7443\"\n", "authority.address must name a host"},
+		{"an odd host", "[authority]\nlisten = \"ex_ample.org:7443\"\n", "authority.listen is not an address that a link can name"},
+		{"address alone", "[authority]\naddress = \"example.org:7443\"\n", "authority.address is for authority.listen alone"},
 		{"relative", "state_dir = \"here\"\n", "state_dir must be an absolute path"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -77,7 +78,8 @@ type service struct {
 	roots    [][]byte // of attestations
 	daemon   *daemon.Daemon
 	desk     *desk.Desk
-	bus      *dbus.Server // nil without one
+	door     atomic.Pointer[door] // the authority's; nil until it was opened
+	bus      *dbus.Server         // nil without one
 }
 
 func newService(o options, stderr io.Writer) (*service, error) {
@@ -280,6 +282,7 @@ func (s *service) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	s.openDoor(ctx)
 	s.log.Info("listening", "socket", s.config.Socket, "mode", string(s.mode), "version", buildVersion())
 	s.notifyReady()
 	s.helper.get()
@@ -298,6 +301,7 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	wg.Go(func() { s.reloads(ctx, hangup) })
 	wg.Go(func() { _ = s.daemon.Run(ctx) })
 	wg.Go(func() { s.desk.Run(ctx) })
+	wg.Go(func() { s.door.Load().serve(ctx, s) })
 	if s.bus != nil {
 		wg.Go(func() { s.bus.Run(ctx) })
 	}

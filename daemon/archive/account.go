@@ -35,12 +35,55 @@ type Account struct {
 
 // Record is an account with what stands for its secret: Secret for the session
 // class, Touch (an age file to the touch key) for the touch class, neither when
-// it is inactive. Tag (see Tagger) goes with Touch, and may be missing.
+// it is inactive. Tag (see Tagger) goes with Touch, and may be missing. Issued is
+// nil for what no authority has issued.
 type Record struct {
 	Account
 	Secret []byte
 	Touch  []byte
 	Tag    string
+	Issued *Issued
+}
+
+// Issued is what a managed account's backups have instead of its secret.
+type Issued struct {
+	// Authority is the descriptor of who issued it, up to MaxDescriptor bytes.
+	Authority []byte
+	// Account is the authority's id of the account, 1 to 64 of a-z, 0-9 and -.
+	Account string
+	// Key is the seed of the account's reactivation key, 32 bytes. It is secret.
+	Key []byte
+}
+
+// Check says what of it is outside the format's bounds.
+func (i *Issued) Check() error {
+	switch {
+	case len(i.Authority) < 1 || len(i.Authority) > MaxDescriptor:
+		return fmt.Errorf("account: an authority's descriptor has 1 to %d bytes", MaxDescriptor)
+	case !ValidSlotID(i.Account):
+		return fmt.Errorf("account: no id of the authority's")
+	case len(i.Key) != issuedKey:
+		return fmt.Errorf("account: a reactivation key has %d bytes", issuedKey)
+	}
+	return nil
+}
+
+func (r *Record) checkIssued() error {
+	switch {
+	case r.Issued == nil:
+		return nil
+	case r.Kind != Managed:
+		return fmt.Errorf("account: issued, and not managed")
+	}
+	return r.Issued.Check()
+}
+
+// Wipe overwrites the record's secrets.
+func (r *Record) Wipe() {
+	clear(r.Secret)
+	if r.Issued != nil {
+		clear(r.Issued.Key)
+	}
 }
 
 // Defaults fills in what is zero.

@@ -55,8 +55,13 @@ const (
 	MaxAccounts   = 20_000
 	// MaxPayload is of the decrypted session.age or device.age.
 	MaxPayload = 32 << 20
-	maxHeader  = 1 << 20
-	maxSmall   = 16 << 10
+	// MaxDescriptor is of an authority's descriptor, MaxDeviceState of the state in
+	// device.age.
+	MaxDescriptor  = 8 << 10
+	MaxDeviceState = 4 << 20
+	maxHeader      = 1 << 20
+	maxSmall       = 16 << 10
+	issuedKey      = 32
 )
 
 // The classes.

@@ -42,7 +42,7 @@ func newSample(tb testing.TB) *sample {
 	s.keys = &Keys{VaultID: vault, Epoch: 1, SessionKey: id, SigningKey: signing, JournalKey: make([]byte, 32), RecoveryRecipient: recoveryTo}
 	rec := Record{Account: Account{ID: "0011223344556677", Name: "name", Created: now}, Secret: []byte("secret secret")}
 	rec.Defaults()
-	s.session = &Session{vault, "0000000000000001", "0000000000000002", []Record{rec}}
+	s.session = &Session{VaultID: vault, Journal: "0000000000000001", JournalBefore: "0000000000000002", Records: []Record{rec}}
 	s.parts = Parts{Header: Header{VaultID: vault, Epoch: 1, RecoverySet: now}, Generation: 7, Time: now, SigningKey: signing}
 	file, err := SealRecoveryKey(RecoveryKey{vault, Signer(signing), now, recovery}, []byte(samplePassword), 1)
 	if err != nil {

@@ -41,8 +41,9 @@ func (c *Contents) Wipe() {
 	c.keys.Wipe()
 	clear(c.recovery)
 	for i := range c.session.Records {
-		clear(c.session.Records[i].Secret)
+		c.session.Records[i].Wipe()
 	}
+	clear(c.session.Device)
 }
 
 // OpenPassword opens with the recovery password, which takes about a second:
@@ -221,35 +222,36 @@ func (a *Archive) checkKeys(keys *Keys) error {
 }
 
 func (a *Archive) openDevice(c *Contents) error {
-	var secrets map[string]DeviceSecret
+	found := &device{}
 	if a.HasDevice() {
 		raw, err := Decrypt(a.members[nameDevice], c.keys.SessionKey)
 		if err != nil {
 			return err
 		}
-		secrets, err = a.dialect.device(raw)
+		found, err = a.dialect.device(raw)
 		clear(raw)
 		if err != nil {
 			return err
 		}
 	}
-	found := 0
+	c.session.Device = found.state
+	n := 0
 	for i := range c.session.Records {
 		r := &c.session.Records[i]
 		if r.Kind != Managed {
 			continue
 		}
-		s, ok := secrets[r.ID]
+		s, ok := found.secrets[r.ID]
 		if r.Inactive = !ok; !ok {
 			continue
 		}
-		found++
+		n++
 		if err := checkSecret(r.Class, s.Secret, s.Touch); err != nil {
 			return damaged("device: %w", err)
 		}
 		r.Secret, r.Touch = s.Secret, s.Touch
 	}
-	if found != len(secrets) {
+	if n != len(found.secrets) {
 		return damaged("device: secrets of unknown accounts")
 	}
 	return nil
@@ -326,7 +328,7 @@ func Salvage(data, sessionKey []byte) []Account {
 	out := make([]Account, 0, len(s.Records))
 	for i := range s.Records {
 		out = append(out, s.Records[i].Account)
-		clear(s.Records[i].Secret)
+		s.Records[i].Wipe()
 	}
 	return out
 }

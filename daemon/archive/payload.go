@@ -18,10 +18,19 @@ type Session struct {
 	Journal       string
 	JournalBefore string
 	Records       []Record
+	// Device is the state of what this device has under way with authorities, and
+	// its keys: of device.age, and bytes to this package. It is secret.
+	Device []byte
 }
 
 // DeviceSecret is a managed account's secret in device.age.
 type DeviceSecret struct{ Secret, Touch []byte }
+
+// device is what device.age holds.
+type device struct {
+	secrets map[string]DeviceSecret
+	state   []byte
+}
 
 // base32Bytes is a secret in base32 without padding: what a person can give to
 // any other authenticator when nothing but age is at hand.
@@ -57,6 +66,13 @@ type recordV1 struct {
 	Touch     []byte      `json:"touch"`
 	Tag       string      `json:"tag"`
 	Export    *bool       `json:"export"` // true where it is not there
+	Issued    *issuedV1   `json:"issued"`
+}
+
+type issuedV1 struct {
+	Authority []byte `json:"authority"`
+	Account   string `json:"account"`
+	Key       []byte `json:"key"`
 }
 
 // record is what a reader makes of it; its secret is not checked yet.
@@ -65,7 +81,11 @@ func (r *recordV1) record() Record {
 		Type: r.Type, Algorithm: r.Algorithm, Digits: r.Digits, Period: r.Period, Counter: r.Counter,
 		Created: time.Unix(r.Created, 0).UTC(), NoExport: r.Export != nil && !*r.Export}
 	a.Defaults()
-	return Record{Account: a, Secret: r.Secret, Touch: r.Touch, Tag: r.Tag}
+	out := Record{Account: a, Secret: r.Secret, Touch: r.Touch, Tag: r.Tag}
+	if i := r.Issued; i != nil {
+		out.Issued = &Issued{i.Authority, i.Account, i.Key}
+	}
+	return out
 }
 
 type sessionDoc struct {
@@ -138,6 +158,9 @@ func sessionV1(raw []byte) (*Session, error) {
 	if d.format != formatSession || d.version != 1 || !isHex(d.Journal, 8) || !isHex(d.JournalBefore, 8) {
 		return nil, damaged("session: no format, version or journal")
 	}
+	if len(d.Records) > MaxAccounts {
+		return nil, damaged("session: more than %d accounts", MaxAccounts)
+	}
 	seen := make(map[string]bool, len(d.Records))
 	for i := range d.Records {
 		r := &d.Records[i]
@@ -158,6 +181,9 @@ func (r *Record) check() error {
 		return err
 	}
 	if err := r.checkTag(); err != nil {
+		return err
+	}
+	if err := r.checkIssued(); err != nil {
 		return err
 	}
 	if r.Kind == Managed {
@@ -192,7 +218,7 @@ func EncodeSession(s *Session) ([]byte, error) {
 	size := 256
 	for i := range s.Records {
 		r := &s.Records[i]
-		size += 320 + 2*(len(r.Issuer)+len(r.Name)+len(r.Note)+len(r.Secret)+len(r.Touch))
+		size += 320 + 2*(len(r.Issuer)+len(r.Name)+len(r.Note)+len(r.Secret)+len(r.Touch)) + r.Issued.size()
 	}
 	w := &jsonWriter{buf: make([]byte, 0, size)}
 	w.open('{')
@@ -248,6 +274,27 @@ func (w *jsonWriter) record(r *Record) {
 	}
 	w.secrets(r.Secret, r.Touch)
 	w.opt("tag", r.Tag, "")
+	w.issued(r.Issued)
+	w.close('}')
+}
+
+// size is what it takes at most, encoded.
+func (i *Issued) size() int {
+	if i == nil {
+		return 0
+	}
+	return 128 + 2*(len(i.Authority)+len(i.Account)+len(i.Key))
+}
+
+func (w *jsonWriter) issued(i *Issued) {
+	if i == nil {
+		return
+	}
+	w.name("issued")
+	w.open('{')
+	w.bytes("authority", i.Authority)
+	w.str("account", i.Account)
+	w.bytes("key", i.Key)
 	w.close('}')
 }
 
@@ -269,6 +316,7 @@ type deviceDoc struct {
 	Version  int              `json:"version"`
 	VaultID  string           `json:"vault_id"`
 	Accounts []deviceRecordV1 `json:"accounts"`
+	State    []byte           `json:"state"`
 }
 
 type deviceRecordV1 struct {
@@ -277,7 +325,7 @@ type deviceRecordV1 struct {
 	Touch  []byte      `json:"touch"`
 }
 
-func deviceV1(raw []byte) (map[string]DeviceSecret, error) {
+func deviceV1(raw []byte) (*device, error) {
 	var d deviceDoc
 	if err := decodeStrict(raw, &d); err != nil {
 		return nil, damaged("device: %w", err)
@@ -285,18 +333,24 @@ func deviceV1(raw []byte) (map[string]DeviceSecret, error) {
 	if d.Format != formatDevice || d.Version != 1 || len(d.Accounts) > MaxAccounts {
 		return nil, damaged("device: no format or version, or too many accounts")
 	}
-	out := make(map[string]DeviceSecret, len(d.Accounts))
+	if len(d.State) > MaxDeviceState {
+		return nil, damaged("device: a state of more than %d bytes", MaxDeviceState)
+	}
+	out := &device{secrets: make(map[string]DeviceSecret, len(d.Accounts)), state: d.State}
 	for _, a := range d.Accounts {
-		out[a.ID] = DeviceSecret{a.Secret, a.Touch}
+		out.secrets[a.ID] = DeviceSecret{a.Secret, a.Touch}
 	}
 	return out, nil
 }
 
-// EncodeDevice writes the secrets of managed accounts as device.age's JSON; nil
-// when there are none.
-func EncodeDevice(vaultID string, records []Record) ([]byte, error) {
+// EncodeDevice writes the secrets of managed accounts and the device's state as
+// device.age's JSON; nil when there are neither.
+func EncodeDevice(vaultID string, records []Record, state []byte) ([]byte, error) {
+	if len(state) > MaxDeviceState {
+		return nil, fmt.Errorf("%w: what is under way with authorities takes more than %d bytes", ErrTooLarge, MaxDeviceState)
+	}
 	w := &jsonWriter{}
-	size, n := 256, 0
+	size, n := 256+2*len(state), len(state)
 	for i := range records {
 		size += 64 + 2*(len(records[i].Secret)+len(records[i].Touch))
 	}
@@ -323,6 +377,9 @@ func EncodeDevice(vaultID string, records []Record) ([]byte, error) {
 		w.close('}')
 	}
 	w.close(']')
+	if len(state) > 0 {
+		w.bytes("state", state)
+	}
 	w.close('}')
 	if n == 0 {
 		return nil, nil

@@ -58,7 +58,7 @@ func EncodeUndo(u *Undo) ([]byte, error) {
 	for _, e := range u.Entries {
 		size += 1024
 		if b := e.Before; b != nil {
-			size += 2 * (len(b.Issuer) + len(b.Name) + len(b.Note) + len(b.Secret) + len(b.Touch))
+			size += 2*(len(b.Issuer)+len(b.Name)+len(b.Note)+len(b.Secret)+len(b.Touch)) + b.Issued.size()
 		}
 		if a := e.After; a != nil {
 			size += 2 * (len(a.Issuer) + len(a.Name) + len(a.Note))
@@ -123,6 +123,9 @@ func (e *UndoEntry) check() error {
 	if err := b.checkTag(); err != nil {
 		return err
 	}
+	if err := b.checkIssued(); err != nil {
+		return err
+	}
 	if b.Kind == Managed && b.Secret == nil && b.Touch == nil {
 		return nil // inactive
 	}
@@ -167,7 +170,7 @@ func DecodeUndo(raw []byte) (*Undo, error) {
 func (u *Undo) Wipe() {
 	for _, e := range u.Entries {
 		if e.Before != nil {
-			clear(e.Before.Secret)
+			e.Before.Wipe()
 		}
 	}
 }

@@ -7,7 +7,7 @@ type dialect struct {
 	header  func(raw []byte) (Header, error)
 	keys    func(raw []byte) (*Keys, error)
 	session func(raw []byte) (*Session, error)
-	device  func(raw []byte) (map[string]DeviceSecret, error)
+	device  func(raw []byte) (*device, error)
 }
 
 // dialects are the versions that can be read. A new version adds its own entry

@@ -3,6 +3,7 @@ package vault
 import (
 	"bytes"
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"time"
@@ -158,9 +159,16 @@ func sameRecord(have, got *archive.Record) bool {
 	a.Created, b.Created = time.Time{}, time.Time{}
 	if a.Kind == archive.Managed {
 		a.Inactive, b.Inactive = false, false
-		return a == b && got.Secret == nil && got.Touch == nil
+		return a == b && got.Secret == nil && got.Touch == nil && sameIssued(have.Issued, got.Issued)
 	}
 	return a == b && bytes.Equal(have.Secret, got.Secret) && bytes.Equal(have.Touch, got.Touch)
+}
+
+func sameIssued(a, b *archive.Issued) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Account == b.Account && bytes.Equal(a.Authority, b.Authority) && subtle.ConstantTimeCompare(a.Key, b.Key) == 1
 }
 
 // CountersAhead is how far the counter of any HOTP account is ahead of what the

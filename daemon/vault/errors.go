@@ -70,6 +70,8 @@ var (
 	// ErrNoSecret: the account is there but its secret is not: a managed account
 	// that came from a backup and was not reactivated.
 	ErrNoSecret = errors.New("the account has no secret on this device")
+	// ErrNotIssued: nobody is known to have issued the account.
+	ErrNotIssued = errors.New("no authority is known for the account")
 	// ErrInvalid: what the caller wants to store makes no sense or is too large.
 	ErrInvalid = errors.New("invalid")
 	// ErrDiskFull: there is no room; nothing was changed.

@@ -189,7 +189,7 @@ func (in *Incoming) openTouch(key []byte) error {
 func (in *Incoming) keep() error {
 	n := 0
 	for i := range in.records {
-		n += len(in.records[i].Secret)
+		n += secretSize(&in.records[i])
 	}
 	arena, err := secret.NewBuffer(n)
 	if err != nil {
@@ -199,14 +199,11 @@ func (in *Incoming) keep() error {
 	old := in.arena
 	for i := range in.records {
 		r := &in.records[i]
-		if r.Secret == nil {
-			continue
-		}
-		k := copy(rest, r.Secret)
+		was := *r
+		rest = moveSecrets(r, rest)
 		if in.backup != nil {
-			clear(r.Secret) // of an import it is the caller's
+			was.Wipe() // of an import it is the caller's
 		}
-		r.Secret, rest = rest[:k:k], rest[k:]
 	}
 	in.arena = arena
 	if old != nil {

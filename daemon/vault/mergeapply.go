@@ -82,6 +82,9 @@ func (m *merger) newRecord(v *Vault, c *changer, it *mergeItem) (archive.Record,
 	if err := r.Account.Check(); err != nil {
 		return r, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	if r.Kind == Managed {
+		r.Issued = it.rec.Issued
+	}
 	switch {
 	case r.Inactive:
 		return r, nil

@@ -51,7 +51,8 @@ type state struct {
 	manifest archive.Manifest
 	keys     *keyring
 	records  []archive.Record
-	arena    *secret.Buffer // holds what the records' Secret point at
+	device   []byte         // of device.age: see Vault.ChangeDevice
+	arena    *secret.Buffer // holds what the records' secrets and device point at
 	index    map[string]int
 	// counters are the next HOTP counters by account id. They alone change
 	// between two writes, under the Vault's mu; the records' own lag behind.
@@ -75,6 +76,7 @@ func newState(a *archive.Archive, c *archive.Contents) (*state, error) {
 			st.counters[r.ID] = r.Counter
 		}
 	}
+	st.device = c.Session().Device
 	if err := st.setRecords(c.Session().Records); err != nil {
 		keys.buf.Wipe()
 		return nil, err
@@ -82,12 +84,12 @@ func newState(a *archive.Archive, c *archive.Contents) (*state, error) {
 	return st, nil
 }
 
-// setRecords takes over the records with their secrets copied to locked memory
-// of their own.
+// setRecords takes over the records with their secrets, and the device's state,
+// copied to locked memory of their own.
 func (st *state) setRecords(list []archive.Record) error {
-	n := 0
+	n := len(st.device)
 	for i := range list {
-		n += len(list[i].Secret)
+		n += secretSize(&list[i])
 	}
 	arena, err := secret.NewBuffer(n)
 	if err != nil {
@@ -99,13 +101,39 @@ func (st *state) setRecords(list []archive.Record) error {
 	for i := range st.records {
 		r := &st.records[i]
 		st.index[r.ID] = i
-		if r.Secret != nil {
-			k := copy(rest, r.Secret)
-			r.Secret, rest = rest[:k:k], rest[k:]
-		}
+		rest = moveSecrets(r, rest)
+	}
+	if st.device != nil {
+		k := copy(rest, st.device)
+		st.device = rest[:k:k]
 	}
 	st.arena = arena
 	return nil
+}
+
+// secretSize is how much room a record's secrets take.
+func secretSize(r *archive.Record) int {
+	n := len(r.Secret)
+	if r.Issued != nil {
+		n += len(r.Issued.Key)
+	}
+	return n
+}
+
+// moveSecrets copies a record's secrets to the beginning of room, lets the record
+// point there, and returns what is left of room.
+func moveSecrets(r *archive.Record, room []byte) []byte {
+	if r.Secret != nil {
+		k := copy(room, r.Secret)
+		r.Secret, room = room[:k:k], room[k:]
+	}
+	if r.Issued != nil {
+		own := *r.Issued
+		k := copy(room, own.Key)
+		own.Key, room = room[:k:k], room[k:]
+		r.Issued = &own
+	}
+	return room
 }
 
 func (st *state) record(id string) (*archive.Record, error) {
@@ -236,7 +264,7 @@ func (d *draft) buildRecords(rnd io.Reader, onDisk string) error {
 	if err != nil {
 		return err
 	}
-	raw, err = archive.EncodeDevice(d.parts.Header.VaultID, d.records)
+	raw, err = archive.EncodeDevice(d.parts.Header.VaultID, d.records, d.device)
 	if d.parts.Device = nil; err != nil || raw == nil {
 		return err
 	}

@@ -320,7 +320,7 @@ func hasTouchSlot(list []archive.Keyslot) bool {
 	})
 }
 
-// Slots returns the keyslots with the user's labels.
+// Slots returns the keyslots with the user's labels, nil once the vault is locked.
 func (v *Vault) Slots() []Slot {
 	var out []Slot
 	v.view(func(st *state) {

@@ -140,3 +140,73 @@ func (c *Client) Verify(ctx context.Context, r ipc.VerifyRequest) (ipc.Verified,
 func (c *Client) VerifyAttended(ctx context.Context, r ipc.VerifyRequest) (ipc.AttendedVerdict, error) {
 	return send[ipc.AttendedVerdict](ctx, c, "POST", "admin/verify", r)
 }
+
+// AuthorityMessage carries a sealed message of a device to the authority.
+func (c *Client) AuthorityMessage(ctx context.Context, r ipc.AuthorityMessage) (ipc.AuthorityAnswer, error) {
+	return send[ipc.AuthorityAnswer](ctx, c, "POST", "authority/message", r)
+}
+
+// AuthorityDescriptor is what devices are told of the authority.
+func (c *Client) AuthorityDescriptor(ctx context.Context) (ipc.AuthorityDescriptor, error) {
+	return get[ipc.AuthorityDescriptor](ctx, c, "authority/descriptor")
+}
+
+// CreateActivation lets one device of a user's have a managed account.
+func (c *Client) CreateActivation(ctx context.Context, r ipc.NewActivation) (ipc.MadeActivation, error) {
+	return send[ipc.MadeActivation](ctx, c, "POST", "admin/activations", r)
+}
+
+// Activations lists a user's activations.
+func (c *Client) Activations(ctx context.Context, r ipc.UserRef) (ipc.ActivationList, error) {
+	return send[ipc.ActivationList](ctx, c, "POST", "admin/activations/list", r)
+}
+
+// ApproveActivation is the second person's yes.
+func (c *Client) ApproveActivation(ctx context.Context, id string) (ipc.Activation, error) {
+	return send[ipc.Activation](ctx, c, "POST", at("admin/activations", id, "approve"), nil)
+}
+
+// RevokeActivation makes an activation useless.
+func (c *Client) RevokeActivation(ctx context.Context, id string) (ipc.Activation, error) {
+	return send[ipc.Activation](ctx, c, "POST", at("admin/activations", id, "revoke"), nil)
+}
+
+// CreateBypassCode makes a code that takes the place of a user's factor once.
+func (c *Client) CreateBypassCode(ctx context.Context, r ipc.NewBypassCode) (ipc.MadeBypassCode, error) {
+	return send[ipc.MadeBypassCode](ctx, c, "POST", "admin/bypass-codes", r)
+}
+
+// BypassCodes lists a user's bypass codes.
+func (c *Client) BypassCodes(ctx context.Context, r ipc.UserRef) (ipc.BypassCodeList, error) {
+	return send[ipc.BypassCodeList](ctx, c, "POST", "admin/bypass-codes/list", r)
+}
+
+// RevokeBypassCode makes a bypass code useless.
+func (c *Client) RevokeBypassCode(ctx context.Context, id string) (ipc.BypassCode, error) {
+	return send[ipc.BypassCode](ctx, c, "POST", at("admin/bypass-codes", id, "revoke"), nil)
+}
+
+// UserDevices lists the devices that have a user's managed accounts.
+func (c *Client) UserDevices(ctx context.Context, r ipc.UserRef) (ipc.UserDeviceList, error) {
+	return send[ipc.UserDeviceList](ctx, c, "POST", "admin/devices/list", r)
+}
+
+// RevokeUserDevice takes all managed accounts from a device.
+func (c *Client) RevokeUserDevice(ctx context.Context, id string) (ipc.UserDevice, error) {
+	return send[ipc.UserDevice](ctx, c, "POST", at("admin/devices", id, "revoke"), nil)
+}
+
+// AddSecurityKey registers a user's security key.
+func (c *Client) AddSecurityKey(ctx context.Context, r ipc.NewSecurityKey) (ipc.SecurityKey, error) {
+	return send[ipc.SecurityKey](ctx, c, "POST", "admin/security-keys", r)
+}
+
+// SecurityKeys lists a user's security keys.
+func (c *Client) SecurityKeys(ctx context.Context, r ipc.UserRef) (ipc.SecurityKeyList, error) {
+	return send[ipc.SecurityKeyList](ctx, c, "POST", "admin/security-keys/list", r)
+}
+
+// RemoveSecurityKey forgets one of a user's security keys.
+func (c *Client) RemoveSecurityKey(ctx context.Context, r ipc.SecurityKeyRef) (ipc.SecurityKey, error) {
+	return send[ipc.SecurityKey](ctx, c, "POST", "admin/security-keys/remove", r)
+}

@@ -172,6 +172,11 @@ func (c *Client) ChangePIN(ctx context.Context, id string, r ipc.ChangePINReques
 	return c.call(ctx, request{method: "POST", path: base + at("tokens", id, "pin"), body: r}, nil)
 }
 
+// MakeSecurityKey has a FIDO2 key make a credential for an authority.
+func (c *Client) MakeSecurityKey(ctx context.Context, r ipc.MakeSecurityKeyRequest) (ipc.MadeSecurityKey, error) {
+	return send[ipc.MadeSecurityKey](ctx, c, "POST", "tokens/security-key", r)
+}
+
 // WipeToken removes from a token what a revoked keyslot left there.
 func (c *Client) WipeToken(ctx context.Context, id string, r ipc.WipeTokenRequest) (ipc.WipeTokenResult, error) {
 	return send[ipc.WipeTokenResult](ctx, c, "POST", at("tokens", id, "wipe"), r)

@@ -7,6 +7,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/ipc/local"
 )
 
 // caller is a connection of somebody else's on the bus. The bus never gives its
@@ -83,7 +84,7 @@ func (l *link) principal(cred map[string]dbus.Variant) (ipc.Principal, error) {
 		return ipc.Principal{}, ipc.Errorf(ipc.NotAuthorized, "the bus does not say who is calling")
 	}
 	pid, _ := cred["ProcessID"].Value().(uint32)
-	p, err := l.s.cfg.Describe(uid, int(pid))
+	p, err := local.Named(uid, int(pid))
 	if err != nil {
 		return p, err
 	}

@@ -34,9 +34,9 @@ func fault(name, message string) *dbus.Error {
 // missing one, another user's, and a path that can be none.
 func noObject() *dbus.Error { return fault(errUnknownObject, "there is no such object") }
 
-// ErrorName is the D-Bus name of a kind of error: its words, each with a capital,
+// errorName is the D-Bus name of a kind of error: its words, each with a capital,
 // after Name and ".Error.".
-func ErrorName(k ipc.Kind) string {
+func errorName(k ipc.Kind) string {
 	var b strings.Builder
 	b.WriteString(errorPrefix)
 	for word := range strings.SplitSeq(string(k), "-") {
@@ -54,7 +54,7 @@ func ErrorName(k ipc.Kind) string {
 func errorNames() map[ipc.Kind]string {
 	names := make(map[ipc.Kind]string)
 	for _, k := range ipc.Kinds() {
-		names[k.Kind] = ErrorName(k.Kind)
+		names[k.Kind] = errorName(k.Kind)
 	}
 	return names
 }

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/ipc"
-	"github.com/tokenbridge/tokend/ipc/local"
 )
 
 // Limits bounds what callers can make the daemon hold. A zero field takes the
@@ -40,9 +39,6 @@ type Config struct {
 	// System says that it is the system's bus, on which many users are: then
 	// polkit is asked before the accounts and keyslots of a caller are changed.
 	System bool
-	// Describe completes a caller of whom the bus says the uid and the process;
-	// nil stands for local.Named.
-	Describe func(uid uint32, pid int) (ipc.Principal, error)
 	// Identify says whether a caller is served, and completes him. Nil lets
 	// everybody in.
 	Identify func(ipc.Principal) (ipc.Principal, error)
@@ -69,9 +65,6 @@ type Server struct {
 func New(c Config) *Server {
 	if c.Backend == nil {
 		panic("dbus: no backend")
-	}
-	if c.Describe == nil {
-		c.Describe = local.Named
 	}
 	if c.Identify == nil {
 		c.Identify = func(p ipc.Principal) (ipc.Principal, error) { return p, nil }

@@ -144,6 +144,12 @@ func vaultTable() iface {
 		methods: []method{
 			{name: "Lock", call: vaultLock},
 			{name: "Unlock", in: args("options a{sv}"), out: args("notices a(sss)"), call: vaultUnlock},
+			{name: "Conversations", out: args("steps s"), call: vaultConversations},
+			{name: "TakeAnswer", in: args("answer s"), out: args("step s"), call: vaultTakeAnswer},
+			{name: "PollConversation", in: args("conversation s"), out: args("step s"), call: vaultPoll},
+			{name: "ProveAgain", in: args("conversation s"), out: args("step s"), call: vaultProve},
+			{name: "AnswerQuestion", in: args("conversation s, answer a{sv}"), out: args("step s"), action: "approve-device", call: vaultAnswerQuestion},
+			{name: "RevokeDevice", in: args("conversation s, device a{sv}"), out: args("step s"), action: "revoke-device", call: vaultRevokeDevice},
 		},
 		properties: append(changing("State s, Id s, Epoch t, Generation t, Problem s, UnlockedBy s, UnlockedAt x, "+
 			"AccountCount u, TouchAccountCount u, AccountOrder ao, Signer s, RecoverySet x, LastBackup x"),
@@ -176,6 +182,10 @@ func accountTable() iface {
 			{name: "Edit", in: args("settings a{sv}"), action: "edit-account", call: accountEdit},
 			{name: "Move", in: args("position u"), action: "edit-account", call: accountMove},
 			{name: "Remove", in: args("confirm s"), out: args("in_backups as"), action: "remove-account", call: accountRemove},
+			{name: "Reactivate", in: args("device_name s, options a{sv}"), out: args("step s"), action: "reactivate", call: accountReactivate},
+			{name: "AskQuestions", out: args("step s"), call: accountQuestions},
+			{name: "AskNotices", out: args("step s"), call: accountNotices},
+			{name: "AskDevices", out: args("step s"), call: accountDevices},
 		},
 		properties: append(changing("Id s, Issuer s, Name s, Kind s, Class s, Type s, Algorithm s, Digits u, Period u, "+
 			"Note s, Created x"), constant("Counter t")...),

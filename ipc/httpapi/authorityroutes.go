@@ -31,6 +31,7 @@ func authorityRoutes() []Route {
 	type a = ipc.Authority
 	const (
 		look, change, verify = "authority-read", "authority-change", "authority-verify"
+		help, carry          = "authority-help", "authority-message"
 	)
 	return []Route{
 		desk("GET", "admin/authority", look, "What the authority in this daemon says of itself", a.Authority),
@@ -64,6 +65,23 @@ func authorityRoutes() []Route {
 
 		deskWith("POST", "verify", verify, "Verify a passcode; whatever is wrong, the answer is one", a.Verify),
 		deskWith("POST", "admin/verify", verify, "Verify a passcode of a person who is attended to, and say why not", a.VerifyAttended),
+
+		deskWith("POST", "authority/message", carry, "Carry a sealed message of a device to the authority, and its answer back", a.AuthorityMessage),
+		desk("GET", "authority/descriptor", carry, "What devices are told of the authority, signed by it", a.AuthorityDescriptor),
+
+		deskWith("POST", "admin/activations", help, "Let one device of a user's have a managed account", a.CreateActivation),
+		deskWith("POST", "admin/activations/list", look, "A user's activations", a.Activations),
+		deskItem("POST", "admin/activations/{id}/approve", help, "Be the second who agrees to an activation", a.ApproveActivation),
+		deskItem("POST", "admin/activations/{id}/revoke", help, "Make an activation useless", a.RevokeActivation),
+		deskWith("POST", "admin/bypass-codes", help, "Make a code that takes the place of a user's factor once", a.CreateBypassCode),
+		deskWith("POST", "admin/bypass-codes/list", look, "A user's bypass codes", a.BypassCodes),
+		deskItem("POST", "admin/bypass-codes/{id}/revoke", help, "Make a bypass code useless", a.RevokeBypassCode),
+		deskWith("POST", "admin/devices/list", look, "The devices that have a user's managed accounts", a.UserDevices),
+		deskItem("POST", "admin/devices/{id}/revoke", help, "Take all managed accounts from a device", a.RevokeUserDevice),
+
+		deskWith("POST", "admin/security-keys", help, "Register a user's security key", a.AddSecurityKey),
+		deskWith("POST", "admin/security-keys/list", look, "A user's security keys", a.SecurityKeys),
+		deskWith("POST", "admin/security-keys/remove", help, "Forget a user's security key", a.RemoveSecurityKey),
 	}
 }
 

@@ -151,3 +151,82 @@ func (b *backend) VerifyAttended(_ context.Context, p ipc.Principal, r ipc.Verif
 	b.note(p, "VerifyAttended", r)
 	return ipc.AttendedVerdict{Version: 1, Accepted: true, Serial: "7700001"}, nil
 }
+
+var (
+	oneActivation = ipc.Activation{ID: "a1", UserID: "u1", AccountID: "m1", Account: "vpn", By: "u2", Created: noon, Expires: noon, State: ipc.CodeOpen}
+	oneBypass     = ipc.BypassCode{ID: "b1", UserID: "u1", By: "u2", Created: noon, Expires: noon, State: ipc.CodeOpen}
+	oneDevice     = ipc.UserDevice{ID: "d1", UserID: "u1", Name: "laptop", State: ipc.DeviceActive, First: noon, Last: noon,
+		Accounts: []ipc.DeviceAccount{{ID: "m1", Name: "vpn"}}}
+)
+
+func (b *backend) AuthorityMessage(_ context.Context, p ipc.Principal, r ipc.AuthorityMessage) (ipc.AuthorityAnswer, error) {
+	b.note(p, "AuthorityMessage", r)
+	return ipc.AuthorityAnswer{Version: 1, Message: []byte("answer")}, nil
+}
+
+func (b *backend) AuthorityDescriptor(_ context.Context, p ipc.Principal) (ipc.AuthorityDescriptor, error) {
+	b.note(p, "AuthorityDescriptor", nil)
+	return ipc.AuthorityDescriptor{Version: 1, Descriptor: []byte("descriptor"), Name: "Example AG", Fingerprint: "ABCD"}, nil
+}
+
+func (b *backend) CreateActivation(_ context.Context, p ipc.Principal, r ipc.NewActivation) (ipc.MadeActivation, error) {
+	b.note(p, "CreateActivation", r)
+	return ipc.MadeActivation{Version: 1, Activation: oneActivation, Link: ipc.Secret("tokend-activate:link")}, nil
+}
+
+func (b *backend) Activations(_ context.Context, p ipc.Principal, r ipc.UserRef) (ipc.ActivationList, error) {
+	b.note(p, "Activations", r)
+	return ipc.ActivationList{Version: 1, Activations: []ipc.Activation{oneActivation}}, nil
+}
+
+func (b *backend) ApproveActivation(_ context.Context, p ipc.Principal, id string) (ipc.Activation, error) {
+	b.note(p, "ApproveActivation "+id, nil)
+	return oneActivation, nil
+}
+
+func (b *backend) RevokeActivation(_ context.Context, p ipc.Principal, id string) (ipc.Activation, error) {
+	b.note(p, "RevokeActivation "+id, nil)
+	return oneActivation, nil
+}
+
+func (b *backend) CreateBypassCode(_ context.Context, p ipc.Principal, r ipc.NewBypassCode) (ipc.MadeBypassCode, error) {
+	b.note(p, "CreateBypassCode", r)
+	return ipc.MadeBypassCode{Version: 1, Bypass: oneBypass, Code: ipc.Secret("ABCD-EFGH-JKMN-PQRS")}, nil
+}
+
+func (b *backend) BypassCodes(_ context.Context, p ipc.Principal, r ipc.UserRef) (ipc.BypassCodeList, error) {
+	b.note(p, "BypassCodes", r)
+	return ipc.BypassCodeList{Version: 1, Codes: []ipc.BypassCode{oneBypass}}, nil
+}
+
+func (b *backend) RevokeBypassCode(_ context.Context, p ipc.Principal, id string) (ipc.BypassCode, error) {
+	b.note(p, "RevokeBypassCode "+id, nil)
+	return oneBypass, nil
+}
+
+func (b *backend) UserDevices(_ context.Context, p ipc.Principal, r ipc.UserRef) (ipc.UserDeviceList, error) {
+	b.note(p, "UserDevices", r)
+	return ipc.UserDeviceList{Version: 1, Devices: []ipc.UserDevice{oneDevice}}, nil
+}
+
+func (b *backend) RevokeUserDevice(_ context.Context, p ipc.Principal, id string) (ipc.UserDevice, error) {
+	b.note(p, "RevokeUserDevice "+id, nil)
+	return oneDevice, nil
+}
+
+var oneKey = ipc.SecurityKey{ID: "k1", UserID: "u1", Name: "YubiKey", PIN: true, By: "u2", Created: noon}
+
+func (b *backend) AddSecurityKey(_ context.Context, p ipc.Principal, r ipc.NewSecurityKey) (ipc.SecurityKey, error) {
+	b.note(p, "AddSecurityKey", r)
+	return oneKey, nil
+}
+
+func (b *backend) SecurityKeys(_ context.Context, p ipc.Principal, r ipc.UserRef) (ipc.SecurityKeyList, error) {
+	b.note(p, "SecurityKeys", r)
+	return ipc.SecurityKeyList{Version: 1, Keys: []ipc.SecurityKey{oneKey}}, nil
+}
+
+func (b *backend) RemoveSecurityKey(_ context.Context, p ipc.Principal, r ipc.SecurityKeyRef) (ipc.SecurityKey, error) {
+	b.note(p, "RemoveSecurityKey", r)
+	return oneKey, nil
+}

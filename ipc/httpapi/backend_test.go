@@ -249,6 +249,11 @@ func (b *backend) ChangePIN(_ context.Context, p ipc.Principal, id string, r ipc
 	return nil
 }
 
+func (b *backend) MakeSecurityKey(_ context.Context, p ipc.Principal, r ipc.MakeSecurityKeyRequest) (ipc.MadeSecurityKey, error) {
+	b.note(p, "MakeSecurityKey", r)
+	return ipc.MadeSecurityKey{Version: 1, Statement: []byte("statement")}, nil
+}
+
 func (b *backend) WipeToken(_ context.Context, p ipc.Principal, id string, r ipc.WipeTokenRequest) (ipc.WipeTokenResult, error) {
 	b.note(p, "WipeToken "+id, r)
 	return ipc.WipeTokenResult{Version: 1}, nil

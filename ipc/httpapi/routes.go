@@ -15,7 +15,7 @@ type Access string
 
 // The levels of access. All but AccessPublic, AccessRole and AccessAdmin are about
 // the caller's own vault. AccessRole is about an authority's users and fobs: which
-// role may do it the authority decides. AccessAdmin is about others' vaults and
+// role may do it the authority decides, and messages to it may everybody send. AccessAdmin is about others' vaults and
 // needs an Admin.
 const (
 	AccessPublic Access = "public" // tells nothing of anybody
@@ -62,6 +62,7 @@ type Route struct {
 	stream  streamer
 	shape   *shape
 	secrets [][]byte // the fields of Request that are secrets, in quotes
+	reveals bool     // the answer holds secrets
 }
 
 // call runs a backend's method. id is the path's or the query's parameter, read
@@ -88,7 +89,7 @@ const actions = "io.github.tokenbridge.tokend."
 
 // Routes returns the table of all routes, in the order of the documentation.
 func Routes() []Route {
-	return slices.Concat(vaultRoutes(), backupRoutes(), grantRoutes(), authorityRoutes())
+	return slices.Concat(vaultRoutes(), backupRoutes(), grantRoutes(), managedRoutes(), authorityRoutes())
 }
 
 func vaultRoutes() []Route {
@@ -130,6 +131,7 @@ func vaultRoutes() []Route {
 		itemWith("POST", "tokens/{id}/revoke", AccessChange, "revoke-token", "Remove a keyslot and rotate the keys", b.RevokeToken),
 		itemWith("POST", "tokens/{id}/test", AccessUse, "test-token", "Open a keyslot once for each of its classes", b.TestToken),
 		pinRoute(),
+		with("POST", "tokens/security-key", AccessUse, "make-security-key", "Have a FIDO2 key make a credential for an authority", b.MakeSecurityKey),
 		itemWith("POST", "tokens/{id}/wipe", AccessChange, "wipe-token", "Remove from a token what a revoked keyslot left there", b.WipeToken),
 
 		with("POST", "recovery", AccessChange, "set-recovery", "Set the recovery password", b.SetRecoveryPassword),
@@ -224,7 +226,14 @@ func createBackup() Route {
 func item[Out any](path string, a Access, action, summary string,
 	f func(ipc.Backend, context.Context, ipc.Principal, string) (Out, error),
 ) Route {
-	return Route{Method: http.MethodGet, Path: prefix + path, Access: a, Polkit: actions + action, Summary: summary,
+	return itemBy(http.MethodGet, path, a, action, summary, f)
+}
+
+// itemBy is of a method of its own, without a body.
+func itemBy[Out any](method, path string, a Access, action, summary string,
+	f func(ipc.Backend, context.Context, ipc.Principal, string) (Out, error),
+) Route {
+	return Route{Method: method, Path: prefix + path, Access: a, Polkit: actions + action, Summary: summary,
 		Response: reflect.TypeFor[Out](),
 		call: func(ctx context.Context, b ipc.Backend, p ipc.Principal, id string, _ reader) (any, error) {
 			out, err := f(b, ctx, p, id)

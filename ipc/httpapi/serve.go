@@ -103,7 +103,7 @@ func (x *exchange) run() error {
 	if b, ok := out.(*ipc.Backup); ok {
 		return x.handOut(b)
 	}
-	if x.route.Access == AccessReveal {
+	if x.route.reveals {
 		x.s.cfg.Guard(func() { err = x.reveal(out) })
 		return err
 	}

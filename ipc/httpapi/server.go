@@ -130,8 +130,10 @@ func New(c Config) *Server {
 		} else {
 			r.shape = &shape{kind: isObject}
 		}
+		r.reveals = r.Access == AccessReveal
 		if r.desk != nil {
 			r.call = r.desk.at(c.Authority)
+			r.reveals = len(secretFields(r.Response, nil)) > 0
 		}
 		r.call = tidy(r.call, r.Response)
 		path := r.Path[len(prefix):]

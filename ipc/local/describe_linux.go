@@ -2,6 +2,7 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,18 +12,12 @@ import (
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// Describe completes p by what the kernel tells of process p.PID: its short
-// name, unit, login session and file. pidfd, where it is not negative, refers to
-// the process that is meant; it stays open. If that has ended, nothing is added:
-// its number may be another's by now.
-func Describe(p ipc.Principal, pidfd int) ipc.Principal { return describe(p, pidfd, anyUID) }
-
-// anyUID is for a process that may be whose it likes.
-const anyUID = -1
-
-// describe is Describe for a process of user uid. One of another's has only the
-// number of the one that is meant, and its file is not shown to others.
-func describe(p ipc.Principal, pidfd int, uid int64) ipc.Principal {
+// describe completes p by what the kernel tells of process p.PID: its short name,
+// unit (or terminal), login session and file. pidfd, where it is not negative, refers
+// to the process that is meant; it stays open. If that has ended, nothing is added:
+// its number may be another's by now. So it is if the process is not one of user uid:
+// it has only the number of the one that is meant, and its file is not shown to others.
+func describe(p ipc.Principal, pidfd int, uid uint32) ipc.Principal {
 	if p.PID <= 0 {
 		return p
 	}
@@ -36,21 +31,24 @@ func describe(p ipc.Principal, pidfd int, uid int64) ipc.Principal {
 	if pidfd >= 0 && !alive(pidfd) {
 		return p
 	}
-	if uid != anyUID && !runsAs(readAt(dir, "status"), uid) {
+	if !runsAs(readAt(dir, "status"), uid) {
 		return p
 	}
 	p.Program = printable(strings.TrimSuffix(readAt(dir, "comm"), "\n"))
 	p.Unit, p.Session = unitOf(readAt(dir, "cgroup"))
+	if p.Unit == "" {
+		p.Leader, p.Terminal = windowOf(readAt(dir, "stat"))
+	}
 	p.Exe = linkAt(dir, "exe")
 	return p
 }
 
 // runsAs says whether one of the uids in /proc/PID/status (real, effective,
 // saved, of the file system) is uid.
-func runsAs(status string, uid int64) bool {
+func runsAs(status string, uid uint32) bool {
 	for line := range strings.Lines(status) {
 		if rest, ok := strings.CutPrefix(line, "Uid:"); ok {
-			return slices.Contains(strings.Fields(rest), strconv.FormatInt(uid, 10))
+			return slices.Contains(strings.Fields(rest), strconv.FormatUint(uint64(uid), 10))
 		}
 	}
 	return false
@@ -132,17 +130,62 @@ func unitOf(cgroup string) (unit, session string) {
 	return unit, session
 }
 
-// describeNamed is Describe for a process that is known by its number alone.
-func describeNamed(p ipc.Principal, uid uint32) ipc.Principal { return describe(p, -1, int64(uid)) }
+// windowOf finds in /proc/PID/stat who leads the process session, 0 where that is
+// not told, and its controlling terminal, empty for none. A process can leave
+// both, and enter neither.
+func windowOf(stat string) (leader int, terminal string) {
+	// The name before it is the program's own, and can hold anything.
+	_, rest, ok := strings.Cut(stat[max(0, strings.LastIndexByte(stat, ')')):], ") ")
+	fields := strings.Fields(rest) // state, parent, group, session, terminal, …
+	if !ok || len(fields) < 5 {
+		return 0, ""
+	}
+	leader, err := strconv.Atoi(fields[3])
+	if err != nil || leader <= 0 {
+		return 0, ""
+	}
+	dev, err := strconv.ParseInt(fields[4], 10, 64)
+	if err != nil {
+		return leader, ""
+	}
+	return leader, terminalName(uint64(uint32(dev)))
+}
 
-// describePeer is Describe for the process at the other end of a socket. Since
+// The kernel's numbers of terminals (Documentation/admin-guide/devices.txt).
+const (
+	majorTTY    = 4 // consoles, and from 64 on serial lines
+	firstSerial = 64
+	majorPTS    = 136
+)
+
+// terminalName is a terminal as its device file is called, without /dev/; empty
+// for no terminal.
+func terminalName(dev uint64) string {
+	major, minor := unix.Major(dev), unix.Minor(dev)
+	switch {
+	case dev == 0:
+		return ""
+	case major == majorPTS:
+		return fmt.Sprintf("pts/%d", minor)
+	case major == majorTTY && minor < firstSerial:
+		return fmt.Sprintf("tty%d", minor)
+	case major == majorTTY:
+		return fmt.Sprintf("ttyS%d", minor-firstSerial)
+	}
+	return fmt.Sprintf("%d:%d", major, minor)
+}
+
+// describeNamed is describe for a process that is known by its number alone.
+func describeNamed(p ipc.Principal, uid uint32) ipc.Principal { return describe(p, -1, uid) }
+
+// describePeer is describe for the process at the other end of a socket. Since
 // Linux 6.5 the socket has a pidfd of it.
 func describePeer(p ipc.Principal, fd int, uid uint32) ipc.Principal {
 	pidfd, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
 	if err != nil {
-		return describe(p, -1, int64(uid))
+		return describe(p, -1, uid)
 	}
 	defer func() { _ = unix.Close(pidfd) }()
 	unix.CloseOnExec(pidfd)
-	return describe(p, pidfd, int64(uid))
+	return describe(p, pidfd, uid)
 }

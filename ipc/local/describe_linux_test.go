@@ -1,12 +1,18 @@
 package local
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -32,6 +38,82 @@ func TestUnitOf(t *testing.T) {
 	}
 }
 
+func TestWindowOf(t *testing.T) {
+	for stat, want := range map[string]struct {
+		leader   int
+		terminal string
+	}{
+		"": {}, "nonsense": {}, ")": {}, "7 (a) S 1 7": {}, "7 (a) S 1 7 0 0 -1": {}, "7 (a) S 1 7 -5 0 -1": {}, "7 (a) S 1 7 x 34819 -1": {},
+		"7 (a) S 1 7 7 0 -1 4194304":          {7, ""},
+		"7 (a) S 1 7 5 34819 7 4194304":       {5, "pts/3"},
+		"7 (a) S 1 7 5 1083436 7":             {5, "pts/300"},
+		"7 (a) S 1 7 5 52288 7":               {5, "204:64"},
+		"7 (a) S 1 7 5 1025 7":                {5, "tty1"},
+		"7 (a) S 1 7 5 1088 7":                {5, "ttyS0"},
+		"7 (a) S 1 7 5 1089x 7":               {5, ""},
+		"7 (x) S 9 9 9 1025 ) S 1 7 5 0 -1\n": {5, ""},
+		"7 (a b) c) R 1 7 5 34816 7":          {5, "pts/0"},
+	} {
+		if leader, terminal := windowOf(stat); leader != want.leader || terminal != want.terminal {
+			t.Errorf("%q: %d, %q; want %+v", stat, leader, terminal, want)
+		}
+	}
+}
+
+// TestWindows starts a process in two terminals each, and one without any.
+func TestWindows(t *testing.T) {
+	window := func(on bool) (leader int, terminal, want string) {
+		cmd := exec.Command("sh", "-c", "sleep 60; :") // so that the one that is looked at leads nothing
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if on {
+			other, tty, err := pty.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _, _ = other.Close(), tty.Close() })
+			cmd.Stdin, cmd.SysProcAttr.Setctty, want = tty, true, strings.TrimPrefix(tty.Name(), "/dev/")
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); _ = cmd.Wait() })
+		children := fmt.Sprintf("/proc/%d/task/%[1]d/children", cmd.Process.Pid)
+		for range 1000 {
+			b, err := os.ReadFile(children)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if child := strings.TrimSpace(string(b)); child != "" {
+				stat, err := os.ReadFile("/proc/" + child + "/stat")
+				if err != nil {
+					t.Fatal(err)
+				}
+				leader, terminal = windowOf(string(stat))
+				if leader != cmd.Process.Pid {
+					t.Errorf("%d leads, not %d", leader, cmd.Process.Pid)
+				}
+				// Where the system has no units, that is what is told of it.
+				pid, _ := strconv.Atoi(child)
+				if p := describe(ipc.Principal{PID: pid}, -1, uint32(os.Geteuid())); p.Unit == "" && (p.Leader != leader || p.Terminal != terminal) || p.Unit != "" && p.Leader != 0 {
+					t.Errorf("%+v", p)
+				}
+				return leader, terminal, want
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatal("the shell starts nothing")
+		return 0, "", ""
+	}
+	seen := make(map[int]bool)
+	for _, on := range []bool{true, true, false} {
+		leader, terminal, want := window(on)
+		if terminal != want || seen[leader] {
+			t.Errorf("on a terminal: %v: %d, %q, want %q", on, leader, terminal, want)
+		}
+		seen[leader] = true
+	}
+}
+
 // TestDescribe looks at a process that is there, and at one whose number may be
 // another's by now.
 func TestDescribe(t *testing.T) {
@@ -51,19 +133,20 @@ func TestDescribe(t *testing.T) {
 	if exe, err = filepath.EvalSymlinks(exe); err != nil {
 		t.Fatal(err)
 	}
+	own := uint32(os.Geteuid())
 	for _, fd := range []int{pidfd, -1} {
-		if p := Describe(ipc.Principal{UID: "1", PID: cmd.Process.Pid}, fd); p.Exe != exe || p.Program != filepath.Base(exe) || p.UID != "1" {
+		if p := describe(ipc.Principal{UID: "1", PID: cmd.Process.Pid}, fd, own); p.Exe != exe || p.Program != filepath.Base(exe) || p.UID != "1" {
 			t.Errorf("%+v", p)
 		}
 	}
 	// Somebody else's number: the process that was meant is another, and gone.
-	own := ipc.Principal{PID: os.Getpid()}
+	other := ipc.Principal{PID: os.Getpid()}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
-	if p := Describe(own, pidfd); p != own {
+	if p := describe(other, pidfd, own); p != other {
 		t.Errorf("of another process than the one that is meant was told %+v", p)
 	}
-	if gone := (ipc.Principal{PID: cmd.Process.Pid}); Describe(gone, -1) != gone || Describe(ipc.Principal{}, -1) != (ipc.Principal{}) {
+	if gone := (ipc.Principal{PID: cmd.Process.Pid}); describe(gone, -1, own) != gone || describe(ipc.Principal{}, -1, own) != (ipc.Principal{}) {
 		t.Error("something was told of a process that is not there")
 	}
 }
@@ -117,6 +200,6 @@ func TestPrincipalNamesExecutable(t *testing.T) {
 
 func BenchmarkDescribe(b *testing.B) {
 	for b.Loop() {
-		Describe(ipc.Principal{PID: os.Getpid()}, -1)
+		describe(ipc.Principal{PID: os.Getpid()}, -1, uint32(os.Geteuid()))
 	}
 }

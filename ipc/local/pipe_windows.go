@@ -175,14 +175,13 @@ func Principal(c net.Conn) (ipc.Principal, error) {
 	var pid uint32
 	if windows.GetNamedPipeClientProcessId(h, &pid) == nil {
 		p.PID = int(pid)
-		p = Describe(p, -1)
+		p = describe(p)
 	}
 	return p, nil
 }
 
-// Describe completes p by the file and the session of process p.PID. The second
-// argument is for Linux.
-func Describe(p ipc.Principal, _ int) ipc.Principal {
+// describe completes p by the file and the session of process p.PID.
+func describe(p ipc.Principal) ipc.Principal {
 	p.Exe = programFile(uint32(p.PID))
 	if p.Exe != "" {
 		p.Program = filepath.Base(p.Exe)

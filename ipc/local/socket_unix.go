@@ -237,9 +237,9 @@ func checkServer(c net.Conn, path string) error {
 }
 
 // Principal names the process at the other end of an accepted connection: its
-// uid, its pid, and what [Describe] finds. Root and the daemon's own user are
-// Admin. It fails with ErrUnidentified for the overflow uid and for a
-// connection that is no unix socket.
+// uid, its pid, and what the system tells of the process. Root and the daemon's
+// own user are Admin. It fails with ErrUnidentified for the overflow uid and for
+// a connection that is no unix socket.
 func Principal(c net.Conn) (ipc.Principal, error) {
 	var p ipc.Principal
 	cred, err := peerWith(c, func(fd int, cred credentials) { p = describePeer(ipc.Principal{PID: cred.pid}, fd, cred.uid) })

@@ -30,6 +30,7 @@ var (
 	_ tokens.Watcher    = (*Driver)(nil)
 	_ tokens.Prober     = (*Driver)(nil)
 	_ tokens.Diagnoser  = (*Driver)(nil)
+	_ tokens.Asserter   = (*Driver)(nil)
 )
 
 // New returns a Driver.

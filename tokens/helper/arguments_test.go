@@ -33,6 +33,8 @@ func TestArguments(t *testing.T) {
 		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpProbe, Probe: &tokens.ProbeRequest{Locator: "/dev/f"}}, "op", []string{"op", "fido2", "/dev/f"}},
 		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpWipe, Wipe: &tokens.WipeRequest{Locator: "/dev/c"}}, "op", []string{"op", "fido2", "/dev/c"}},
 		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpProbe, Probe: &tokens.ProbeRequest{Locator: "/dev/d"}}, "op", []string{"op", "fido2", "/dev/d"}},
+		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpMake, Make: &tokens.CredentialRequest{Locator: "/dev/g"}}, "op", []string{"op", "fido2", "/dev/g"}},
+		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpAssert, Assert: &tokens.AssertRequest{Locator: "/dev/h"}}, "op", []string{"op", "fido2", "/dev/h"}},
 		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpWatch, Devices: []string{"/dev/e", "/dev/f"}}, "watch", []string{"watch", "fido2", "/dev/e", "/dev/f"}},
 		{wire.Request{Kind: tokens.KindFIDO2, Op: wire.OpInspect, Locator: "/dev/f", Devices: []string{"/dev/e", "/dev/f"}}, "op", []string{"op", "fido2", "/dev/f", "/dev/e"}},
 	} {

@@ -85,6 +85,7 @@ var (
 	_ tokens.Watcher    = (*Client)(nil)
 	_ tokens.Prober     = (*Client)(nil)
 	_ tokens.Diagnoser  = (*Client)(nil)
+	_ tokens.Asserter   = (*Client)(nil)
 )
 
 // New returns a Client. Whether the program is there and of the right version

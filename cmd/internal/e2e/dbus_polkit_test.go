@@ -85,6 +85,9 @@ func TestPolkitIsAsked(t *testing.T) {
 	edit := busCall{path, accountIface, "Edit", []any{[]opt{{"note", "x"}}}}
 	move := busCall{path, accountIface, "Move", []any{uint32(0)}}
 	remove := busCall{path, accountIface, "Remove", []any{account}}
+	approve := busCall{root + "/vault", vaultIface, "AnswerQuestion", []any{"none", []opt{{"yes", false}}}}
+	revoke := busCall{root + "/vault", vaultIface, "RevokeDevice", []any{"none", []opt{{"device", "x"}}}}
+	reactivate := busCall{path, accountIface, "Reactivate", []any{"desk", []opt{}}}
 	fails := func(what string, c busCall, uid int, words ...string) {
 		t.Helper()
 		err := bus.python(uid, nil, c)
@@ -95,6 +98,9 @@ func TestPolkitIsAsked(t *testing.T) {
 		}
 	}
 	fails("without polkit", edit, zoey, ownError+"NotAuthorized", "polkit does not answer, and without it only root may do this over D-Bus")
+	for _, c := range []busCall{approve, revoke, reactivate} {
+		fails("without polkit", c, zoey, ownError+"NotAuthorized", "polkit does not answer")
+	}
 	if err := bus.python(zoey, nil, busCall{path, accountIface, "GenerateCode", []any{[]opt{}}}); err != nil {
 		t.Errorf("a code without polkit: %v", err)
 	}
@@ -107,7 +113,9 @@ func TestPolkitIsAsked(t *testing.T) {
 			t.Errorf("what a rule allows: %v", err)
 		}
 	}
-	fails("what the policy asks the user for", remove, zoey, standardError+"InteractiveAuthorizationRequired")
+	for _, c := range []busCall{remove, approve, revoke, reactivate} {
+		fails("what the policy asks the user for", c, zoey, standardError+"InteractiveAuthorizationRequired")
+	}
 	// busctl allows that he is asked; nobody is there to ask him.
 	if _, errOut, ok := bus.run(zoey, busctlArgs(bus.Address, remove)...); ok || !strings.Contains(errOut, "polkit does not allow this") {
 		t.Errorf("asked without an agent: %v %s", ok, errOut)

@@ -241,10 +241,19 @@ func (t *Terminal) mode(mode string, final byte) {
 		t.noCursor = !on
 	case "7":
 		t.noWrap = !on
+	case "1047":
+		switch {
+		case on && t.other == nil:
+			t.other = empty(t.w, t.h)
+		case !on:
+			t.unknown = append(t.unknown, "?1047l")
+		}
 	case "1049":
 		switch {
 		case on && t.other == nil:
 			t.saved, t.other = [2]int{t.x, t.y}, empty(t.w, t.h)
+		case on: // xterm clears it
+			t.other = empty(t.w, t.h)
 		case !on && t.other != nil:
 			t.left++
 			t.other, t.x, t.y = nil, t.saved[0], min(t.saved[1], t.h-1)

@@ -22,15 +22,15 @@ const maxLines = 1000
 // errProtocol is a program that does not speak Assuan.
 var errProtocol = errors.New("it does not speak the protocol of pinentry")
 
-// RefusalError is how pinentry says that it did not do what it was asked.
-type RefusalError struct {
+// refusalError is how pinentry says that it did not do what it was asked.
+type refusalError struct {
 	// Code is libgpg-error's, without the source.
 	Code int
 	// Text is pinentry's own.
 	Text string
 }
 
-func (e *RefusalError) Error() string {
+func (e *refusalError) Error() string {
 	if e.Text == "" {
 		return "error " + strconv.Itoa(e.Code)
 	}
@@ -152,7 +152,7 @@ func refusal(rest string) error {
 	if err != nil {
 		return errProtocol
 	}
-	return &RefusalError{Code: int(n & codeMask), Text: printable(text)}
+	return &refusalError{Code: int(n & codeMask), Text: printable(text)}
 }
 
 // appendDecoded appends what a data line carries: a percent sign and two digits
@@ -237,7 +237,7 @@ func (s *session) command(word, argument string) ([]byte, error) {
 func (s *session) set(word, argument string) error {
 	data, err := s.command(word, argument)
 	clear(data)
-	var refused *RefusalError
+	var refused *refusalError
 	if errors.As(err, &refused) {
 		return nil
 	}

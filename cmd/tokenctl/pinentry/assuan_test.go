@@ -46,7 +46,7 @@ func TestAnswer(t *testing.T) {
 		for kind, r := range map[string]io.Reader{"": strings.NewReader(tc.in), " byte by byte": iotest.OneByteReader(strings.NewReader(tc.in))} {
 			s := &session{r: r, w: io.Discard}
 			got, err := s.answer()
-			var refused *RefusalError
+			var refused *refusalError
 			switch {
 			case tc.code != 0:
 				if !errors.As(err, &refused) || refused.Code != tc.code {
@@ -101,7 +101,7 @@ func TestEncode(t *testing.T) {
 
 func TestCandidates(t *testing.T) {
 	first := func(e Environment) string {
-		if c := Candidates(e); len(c) > 0 {
+		if c := candidates(e); len(c) > 0 {
 			return c[0]
 		}
 		return ""
@@ -131,7 +131,7 @@ func FuzzAnswer(f *testing.F) {
 			if err != nil && data != nil {
 				t.Error("data beside an error")
 			}
-			var refused *RefusalError
+			var refused *refusalError
 			if err != nil && !errors.As(err, &refused) {
 				break
 			}

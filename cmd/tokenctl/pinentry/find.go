@@ -17,10 +17,10 @@ type Environment struct {
 	TTY string
 }
 
-// Candidates are the programs that are looked for, the best first. Those for the
+// candidates are the programs that are looked for, the best first. Those for the
 // desktop that is there, then those for a terminal, then what the system calls
 // pinentry.
-func Candidates(e Environment) []string {
+func candidates(e Environment) []string {
 	var names []string
 	if e.Graphical {
 		names = append(names, "pinentry-gnome3", "pinentry-qt", "pinentry-qt6", "pinentry-qt5", "pinentry-gtk-2", "pinentry-gtk",
@@ -50,7 +50,7 @@ func Find(name string, e Environment) (string, error) {
 		}
 		return path, nil
 	}
-	for _, candidate := range Candidates(e) {
+	for _, candidate := range candidates(e) {
 		if path, err := exec.LookPath(candidate); err == nil {
 			return path, nil
 		}

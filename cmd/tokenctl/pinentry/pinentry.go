@@ -181,7 +181,7 @@ func (p *Program) talk(s *session, f func(*session) error) error {
 
 // explain turns pinentry's refusals into what a caller decides by.
 func (p *Program) explain(err error) error {
-	var refused *RefusalError
+	var refused *refusalError
 	if !errors.As(err, &refused) {
 		if err != nil {
 			return fmt.Errorf("cannot ask with %s: %w", p.Path, err)

@@ -35,7 +35,7 @@ type chain struct {
 }
 
 // failure is a kind of failure.
-type failure struct{ action, by, user, fob, service, reason string }
+type failure struct{ action, by, user, fob, account, service, reason string }
 
 func openChain(path string, now func() time.Time, tell *slog.Logger) (*chain, error) {
 	log, err := audit.OpenSize(path, now, chainSize)
@@ -63,8 +63,12 @@ func entry(e authority.Entry) audit.Entry {
 	case e.User != "":
 		words = append(words, "user="+e.User)
 	}
-	if e.Service != "" {
-		words = append(words, "service="+short(e.Service))
+	for _, w := range []struct{ name, value string }{
+		{"account", e.Account}, {"device", e.Device}, {"reference", e.Reference}, {"service", short(e.Service)},
+	} {
+		if w.value != "" {
+			words = append(words, w.name+"="+w.value)
+		}
 	}
 	if e.Detail != "" {
 		words = append(words, e.Detail)
@@ -85,7 +89,7 @@ func (c *chain) first(e authority.Entry) bool {
 	if due {
 		c.flush()
 	}
-	k := failure{e.Kind, e.By, e.User, e.Fob, short(e.Service), e.Detail}
+	k := failure{e.Kind, e.By, e.User, e.Fob, e.Account, short(e.Service), e.Detail}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, known := c.counts[k]; !known && len(c.counts) >= maxKinds {
@@ -103,7 +107,7 @@ func (c *chain) flush() {
 	c.mu.Unlock()
 	for k, n := range counts {
 		if n > 1 {
-			c.append(entry(authority.Entry{Kind: k.action, By: k.by, User: k.user, Fob: k.fob, Service: k.service,
+			c.append(entry(authority.Entry{Kind: k.action, By: k.by, User: k.user, Fob: k.fob, Account: k.account, Service: k.service,
 				Detail: fmt.Sprintf("%s repeated=%d", k.reason, n-1)}))
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
+	"github.com/tokenbridge/tokend/daemon/authority/issue"
 	"github.com/tokenbridge/tokend/daemon/authority/store"
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -36,6 +37,8 @@ type Config struct {
 	Key store.KeySource
 	// Login is the OS login of a uid, or of a SID; empty if it has none.
 	Login func(uid string) string
+	// Reach is where the authority can be reached now; nil stands for nowhere.
+	Reach func() Reach
 	// Log is told of what is for whoever runs the daemon; nil stands for
 	// slog.DiscardHandler.
 	Log *slog.Logger
@@ -52,6 +55,8 @@ type Desk struct {
 	// changes is held while something is changed for which it was looked whose it
 	// is.
 	changes sync.Mutex
+	meter   meter
+	serving chan struct{} // holds one for each message that is being answered
 
 	mu     sync.Mutex
 	office *office // nil while no authority is open
@@ -63,6 +68,7 @@ type Desk struct {
 // office is an open authority.
 type office struct {
 	authority *authority.Authority
+	issuer    *issue.Issuer
 	chain     *chain
 	policy    *policyFile
 }
@@ -83,7 +89,10 @@ func New(c Config) *Desk {
 	if c.Wait == nil {
 		c.Wait = authority.Sleep
 	}
-	return &Desk{cfg: c}
+	if c.Reach == nil {
+		c.Reach = func() Reach { return Reach{} }
+	}
+	return &Desk{cfg: c, serving: make(chan struct{}, maxServed)}
 }
 
 // Open opens the authority, if there is one. One that cannot be opened is told of
@@ -145,6 +154,10 @@ func (d *Desk) furnish(o *office, enter func(authority.Options) (*authority.Auth
 	if p := o.policy.current(); p.problem != nil {
 		d.cfg.Log.Error("the authority has no policy that can be used: it leaves nobody anything", "err", p.problem)
 	}
+	o.issuer, err = issue.New(issue.Options{Registry: o.authority, Audit: o.chain, Policy: o.policy.usable, Now: d.cfg.Now})
+	if err != nil {
+		return errors.Join(err, o.authority.Close())
+	}
 	return nil
 }
 
@@ -185,7 +198,9 @@ func (d *Desk) Close() error {
 	if o == nil {
 		return nil
 	}
-	if err := errors.Join(o.authority.Close(), o.chain.close()); err != nil {
+	err := o.authority.Close()
+	o.issuer.Close()
+	if err = errors.Join(err, o.chain.close()); err != nil {
 		return fmt.Errorf("cannot close the authority: %w", err)
 	}
 	return nil

@@ -25,10 +25,12 @@ func (d *Desk) ExplainPolicy(ctx context.Context, p ipc.Principal, r ipc.Explain
 	}
 	now := c.policy.current()
 	if now.problem != nil {
-		return ipc.PolicyExplanation{}, &ipc.Error{Kind: ipc.AuthorityDamaged, Err: now.problem,
-			Message: "the authority has no policy that can be used, and so leaves nobody anything"}
+		return ipc.PolicyExplanation{}, noPolicy(now.problem)
 	}
-	has := holdings(u, d.cfg.Now())
+	has, err := c.holdings(u, d.cfg.Now())
+	if err != nil {
+		return ipc.PolicyExplanation{}, d.failed(err)
+	}
 	e := policy.Explain(now.policy, policy.Subject{
 		User: person(u), Account: r.Account, Device: policy.Device{Name: r.Device}, Restored: !r.Activation, Has: has,
 	})

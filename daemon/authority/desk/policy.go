@@ -81,6 +81,15 @@ func firstError(findings []policy.Finding) string {
 
 func (f *policyFile) current() *inForce { return f.now.Load() }
 
+// usable is the policy that is in force; nil, which allows nothing, where it
+// cannot be used.
+func (f *policyFile) usable() *policy.Policy {
+	if now := f.current(); now.problem == nil {
+		return now.policy
+	}
+	return nil
+}
+
 // Policy implements [ipc.Policies].
 func (d *Desk) Policy(ctx context.Context, p ipc.Principal) (ipc.PolicyText, error) {
 	c, err := d.require(ctx, p, actLook, authority.RoleHelpdesk, authority.RoleAdmin)
@@ -145,7 +154,7 @@ func (d *Desk) check(ctx context.Context, c *caller, text string) ([]policy.Find
 	if policy.Failed(findings) {
 		return findings, nil
 	}
-	more, err := policy.Check(parsed, &population{ctx: ctx, authority: c.authority, now: d.cfg.Now()})
+	more, err := policy.Check(parsed, &population{ctx: ctx, office: c.office, now: d.cfg.Now()})
 	if err != nil {
 		return nil, d.failed(err)
 	}

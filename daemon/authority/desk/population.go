@@ -12,9 +12,9 @@ import (
 // population is the authority's users, for a policy to be checked with. It is a
 // policy.Population.
 type population struct {
-	ctx       context.Context // of the one check that it is made for
-	authority *authority.Authority
-	now       time.Time
+	ctx    context.Context // of the one check that it is made for
+	office *office
+	now    time.Time
 }
 
 // Members implements [policy.Population]. Users who are disabled are left out:
@@ -26,13 +26,17 @@ func (p *population) Members() iter.Seq2[policy.Member, error] {
 				yield(policy.Member{}, err)
 				return
 			}
-			page, err := p.authority.Users(authority.UserQuery{After: after})
+			page, err := p.office.authority.Users(authority.UserQuery{After: after})
 			if err != nil {
 				yield(policy.Member{}, err)
 				return
 			}
 			for _, u := range page.Users {
-				if !u.Disabled && !yield(policy.Member{Person: person(u), Has: holdings(u, p.now)}, nil) {
+				if u.Disabled {
+					continue
+				}
+				has, err := p.office.holdings(u, p.now)
+				if !yield(policy.Member{Person: person(u), Has: has}, err) || err != nil {
 					return
 				}
 			}
@@ -53,7 +57,7 @@ func person(u authority.User) policy.Person {
 }
 
 // holdings are what a user has of each factor.
-func holdings(u authority.User, now time.Time) map[policy.Factor]policy.Holding {
+func (o *office) holdings(u authority.User, now time.Time) (map[policy.Factor]policy.Holding, error) {
 	var fobs policy.Holding
 	for _, f := range u.Fobs {
 		if f.Works(now) {
@@ -62,5 +66,11 @@ func holdings(u authority.User, now time.Time) map[policy.Factor]policy.Holding 
 			fobs.Broken++
 		}
 	}
-	return map[policy.Factor]policy.Holding{policy.Fob: fobs}
+	held, err := o.issuer.Holds(u.ID)
+	return map[policy.Factor]policy.Holding{
+		policy.Fob:         fobs,
+		policy.OtherDevice: {Working: held.DevicesActive, Broken: held.DevicesRevoked},
+		policy.SecurityKey: {Working: held.SecurityKeys},
+		policy.BypassCode:  {Working: held.BypassOpen, Broken: held.BypassDead},
+	}, err
 }

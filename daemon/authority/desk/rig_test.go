@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority/desk"
+	"github.com/tokenbridge/tokend/daemon/authority/message"
 	"github.com/tokenbridge/tokend/daemon/otp"
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -85,7 +86,8 @@ type bench struct {
 func empty(t *testing.T, dir string) *bench {
 	t.Helper()
 	b := &bench{clock: &clock{now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}, dir: dir, ids: map[string]string{}}
-	b.Desk = desk.New(desk.Config{Dir: dir, Login: loginOf, Now: b.clock.Now, Wait: b.clock.wait})
+	reach := desk.Reach{Endpoints: []message.Endpoint{{Host: "help.example.org", Port: 7443, Pin: message.Hash{1}}, {Socket: "/run/tokend/tokend.sock"}}}
+	b.Desk = desk.New(desk.Config{Dir: dir, Login: loginOf, Reach: func() desk.Reach { return reach }, Now: b.clock.Now, Wait: b.clock.wait})
 	b.Open()
 	t.Cleanup(func() { _ = b.Close() })
 	return b

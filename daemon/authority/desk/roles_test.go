@@ -23,6 +23,8 @@ func table() map[string]struct {
 		args  []any
 	}
 	helpers, admins := []string{"helpdesk", "admin"}, []string{"admin"}
+	everybody := []string{"user", "verifier", "helpdesk", "admin"}
+	const nothing = "00000000000000000000000000000000" // nobody's id
 	return map[string]row{
 		"Authority":       {helpers, nil},
 		"CreateAuthority": {nil, []any{ipc.CreateAuthorityRequest{Name: "Another"}}},
@@ -51,6 +53,21 @@ func table() map[string]struct {
 		"ExplainPolicy":   {helpers, []any{ipc.ExplainPolicyRequest{User: "bob"}}},
 		"Verify":          {[]string{"verifier", "admin"}, []any{ipc.VerifyRequest{User: "bob", Service: "pam", Passcode: ipc.Secret("x")}}},
 		"VerifyAttended":  {helpers, []any{ipc.VerifyRequest{User: "bob", Passcode: ipc.Secret("x")}}},
+
+		"AuthorityMessage":    {everybody, []any{ipc.AuthorityMessage{Message: []byte("nonsense")}}},
+		"AuthorityDescriptor": {everybody, nil},
+		"CreateActivation":    {helpers, []any{ipc.NewActivation{User: "bob", Account: "vpn"}}},
+		"Activations":         {helpers, []any{ipc.UserRef{User: "bob"}}},
+		"ApproveActivation":   {helpers, []any{nothing}},
+		"RevokeActivation":    {helpers, []any{nothing}},
+		"CreateBypassCode":    {helpers, []any{ipc.NewBypassCode{User: "nobody"}}},
+		"BypassCodes":         {helpers, []any{ipc.UserRef{User: "bob"}}},
+		"RevokeBypassCode":    {helpers, []any{nothing}},
+		"UserDevices":         {helpers, []any{ipc.UserRef{User: "bob"}}},
+		"RevokeUserDevice":    {helpers, []any{nothing}},
+		"AddSecurityKey":      {helpers, []any{ipc.NewSecurityKey{User: "bob"}}},
+		"SecurityKeys":        {helpers, []any{ipc.UserRef{User: "bob"}}},
+		"RemoveSecurityKey":   {helpers, []any{ipc.SecurityKeyRef{User: "bob", Key: nothing}}},
 	}
 }
 
@@ -103,6 +120,9 @@ func TestRoles(t *testing.T) {
 func TestStrangersSeeNothing(t *testing.T) {
 	full, none := furnished(t), empty(t, filepath.Join(t.TempDir(), "authority"))
 	for name, row := range table() {
+		if name == "AuthorityMessage" || name == "AuthorityDescriptor" {
+			continue // these are for everybody
+		}
 		for _, who := range []ipc.Principal{as("stranger"), as("ghost"), {UID: "4711"}} {
 			a, b := ask(t, full, name, who, row.args), ask(t, none, name, who, row.args)
 			if a == nil || !reflect.DeepEqual(a, b) || !reflect.DeepEqual(a, error(ipc.ErrNoAuthority())) {

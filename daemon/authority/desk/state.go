@@ -28,8 +28,11 @@ func (d *Desk) State(p ipc.Principal) *ipc.AuthorityState {
 }
 
 // warnings are about what is not as it should be.
-func (c *caller) warnings() []ipc.Warning {
+func (d *Desk) warnings(c *caller) []ipc.Warning {
 	var list []ipc.Warning
+	if r := d.cfg.Reach(); r.Problem != "" {
+		list = append(list, ipc.Warning{Code: "authority-listen", Message: "the authority cannot be reached from other machines: " + r.Problem})
+	}
 	if p := c.policy.current(); p.problem != nil {
 		list = append(list, ipc.Warning{Code: "authority-policy",
 			Message: "the authority has no policy that can be used, and so leaves nobody anything: " + p.problem.Error(), Fix: "tokenctl admin policy set FILE"})
@@ -58,7 +61,7 @@ func (d *Desk) Findings(p ipc.Principal) []ipc.Finding {
 		return nil
 	}
 	var list []ipc.Finding
-	for _, w := range c.warnings() {
+	for _, w := range d.warnings(c) {
 		list = append(list, ipc.Finding{Code: w.Code, Level: "error", Message: w.Message, Fix: w.Fix})
 	}
 	if len(list) == 0 {

@@ -105,6 +105,9 @@ func (d *Desk) RemoveUser(ctx context.Context, p ipc.Principal, id string, r ipc
 	if r.Confirm != who.ID {
 		return ipc.RemoveUserResult{}, ipc.Errorf(ipc.InvalidArgument, "what was confirmed is not the user's id")
 	}
+	if err := c.issuer.Forget(c.by, who.ID); err != nil {
+		return ipc.RemoveUserResult{}, d.failed(err)
+	}
 	if err := c.authority.RemoveUser(c.by, who.ID); err != nil {
 		return ipc.RemoveUserResult{}, d.failed(err)
 	}

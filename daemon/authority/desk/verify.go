@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
+	"github.com/tokenbridge/tokend/daemon/authority/issue"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -19,7 +20,7 @@ func (d *Desk) Verify(ctx context.Context, p ipc.Principal, r ipc.VerifyRequest)
 	if err != nil {
 		return ipc.Verified{}, err
 	}
-	v, err := c.authority.Verify(ctx, authority.Attempt{By: c.by, Service: r.Service, User: r.User, Passcode: r.Passcode})
+	v, err := c.verify(ctx, r)
 	if err != nil {
 		return ipc.Verified{}, d.failed(err)
 	}
@@ -38,20 +39,43 @@ func (d *Desk) VerifyAttended(ctx context.Context, p ipc.Principal, r ipc.Verify
 	if r.Service == "" {
 		r.Service = attended
 	}
-	v, err := c.authority.Verify(ctx, authority.Attempt{By: c.by, Service: r.Service, User: r.User, Passcode: r.Passcode})
+	v, err := c.verify(ctx, r)
 	if err != nil {
 		return ipc.AttendedVerdict{}, d.failed(err)
 	}
 	if !v.Accepted {
-		return ipc.AttendedVerdict{}, notAccepted(v)
+		return ipc.AttendedVerdict{}, v.refused()
 	}
-	return ipc.AttendedVerdict{Version: ipc.Version, Accepted: true, UserID: v.UserID, FobID: v.FobID, Serial: v.Serial}, nil
+	return ipc.AttendedVerdict{Version: ipc.Version, Accepted: true, UserID: v.UserID, FobID: v.FobID, Serial: v.Serial,
+		AccountID: v.account, DeviceID: v.device}, nil
 }
 
-// notAccepted says to a helper why.
-func notAccepted(v authority.Verdict) *ipc.Error {
+// verdict is what became of a passcode or of a managed account's code.
+type verdict struct {
+	authority.Verdict
+	managed         bool
+	account, device string // ids, of a managed account's code
+}
+
+// verify asks the one who knows: of fobs the registry, of managed accounts the
+// issuer. Both keep the same deadline, and the same throttle.
+func (c *caller) verify(ctx context.Context, r ipc.VerifyRequest) (verdict, error) {
+	if !r.Managed && r.Account == "" {
+		v, err := c.authority.Verify(ctx, authority.Attempt{By: c.by, Service: r.Service, User: r.User, Passcode: r.Passcode})
+		return verdict{Verdict: v}, err
+	}
+	v, err := c.issuer.VerifyManaged(ctx, issue.Login{By: c.by, Service: r.Service, User: r.User, Account: r.Account, Code: r.Passcode})
+	return verdict{Verdict: authority.Verdict{Accepted: v.Accepted, UserID: v.UserID, Reason: v.Reason, RetryAfter: v.RetryAfter},
+		managed: true, account: v.Account, device: v.Device}, err
+}
+
+// refused says to a helper why.
+func (v verdict) refused() *ipc.Error {
 	e := &ipc.Error{Kind: ipc.PasscodeInvalid, Message: "the passcode was not accepted: " + reason(v.Reason),
 		Items: []ipc.Item{{ID: v.FobID, Name: v.Serial, Reason: string(v.Reason)}}}
+	if v.managed {
+		e.Message, e.Items[0].ID = "the code was not accepted: "+managedReason(v.Reason), v.device
+	}
 	switch v.Reason {
 	case authority.ReasonReused:
 		e.Kind = ipc.PasscodeReused
@@ -91,6 +115,23 @@ func reason(r authority.Reason) string {
 		return "the fob has expired"
 	}
 	return string(r)
+}
+
+// managedReason is reason for a code of a managed account.
+func managedReason(r authority.Reason) string {
+	switch r {
+	case authority.ReasonWrong:
+		return "none of the devices that have the account makes it now"
+	case authority.ReasonReused:
+		return "it was used before, or a later one of this device was"
+	case authority.ReasonUnfit:
+		return "no code of the account has this length"
+	case issue.ReasonNoAccount:
+		return "the user has no such account that works"
+	case issue.ReasonPending:
+		return "it is of a device that has not proved its new secret yet"
+	}
+	return reason(r)
 }
 
 // ResyncFob implements [ipc.Fobs].

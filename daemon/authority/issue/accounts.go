@@ -219,16 +219,20 @@ func (i *Issuer) RevokeDevice(by, words, ref string) error {
 		if err != nil {
 			return err
 		}
-		for _, a := range p.Accounts {
-			if err := i.takeAway(tx, a, &id, words); err != nil {
-				return err
-			}
-		}
-		d.State = Revoked
-		return put(tx, devicesBucket, id, d)
+		return i.revokeDevice(tx, p, id, d, words)
 	})
 	i.admin("device-revoke", by, e, err)
 	return err
+}
+
+func (i *Issuer) revokeDevice(tx *store.Tx, p portfolio, id message.ID, d deviceRecord, words string) error {
+	for _, a := range p.Accounts {
+		if err := i.takeAway(tx, a, &id, words); err != nil {
+			return err
+		}
+	}
+	d.State = Revoked
+	return put(tx, devicesBucket, id, d)
 }
 
 // takeAway revokes an account on one device, or on all.

@@ -6,7 +6,9 @@ import "github.com/tokenbridge/tokend/daemon/authority"
 //
 //	activation-create, activation-approve, activation-revoke   by an administrator; Detail is the activation's id
 //	bypass-create, bypass-revoke, bypass-use                   the same, of a bypass code; used by a device
-//	device-revoke, account-revoke                              by an administrator, or because another device took the account over
+//	device-revoke, account-revoke                              by an administrator, by another device of the user's or because it took the account over
+//	security-key-add, security-key-remove                      by an administrator; Detail is "key=" and its id
+//	security-key-copied                                        its counter went back: there may be a copy
 //	user-forget                                                all there was of a user was removed
 //	activate                                                   a device used an activation, or why not
 //	reactivate-begin, reactivate-factor                        what a device asked for, and what came of it

@@ -9,6 +9,7 @@ import (
 	"github.com/tokenbridge/tokend/daemon/authority"
 	"github.com/tokenbridge/tokend/daemon/authority/message"
 	"github.com/tokenbridge/tokend/daemon/authority/policy"
+	"github.com/tokenbridge/tokend/daemon/authority/webkey"
 )
 
 // begin says which factors there are for an account.
@@ -79,15 +80,15 @@ func (i *Issuer) proceed(s *step, kind string) (message.Result, error) {
 
 // challenge adds to an offer what a security key is asked.
 func (i *Issuer) challenge(s *step, offer *message.Offer) (err error) {
-	if i.security == nil || !slices.Contains(offer.Factors, string(policy.SecurityKey)) {
+	if !slices.Contains(offer.Factors, string(policy.SecurityKey)) {
 		return nil
 	}
 	s.talk.Challenge = make([]byte, 32)
 	if _, err := io.ReadFull(i.random, s.talk.Challenge); err != nil {
 		return fmt.Errorf("cannot make a challenge: %w", err)
 	}
-	offer.Challenge, offer.RelyingTo = s.talk.Challenge, i.security.RelyingParty()
-	offer.Credentials, err = i.security.Credentials(s.user.ID)
+	offer.Challenge, offer.RelyingTo = s.talk.Challenge, webkey.RelyingParty
+	offer.Credentials, err = s.credentials()
 	return err
 }
 
@@ -106,20 +107,18 @@ func (i *Issuer) decide(s *step) (policy.Decision, error) {
 	for n := range d.Denials {
 		x := &d.Denials[n]
 		// Without a verifier it does not matter what the user has.
-		if (x.Cause == policy.NoneAssigned || x.Cause == policy.NoneWorking) && !i.verifies(x.Factor) {
+		if (x.Cause == policy.NoneAssigned || x.Cause == policy.NoneWorking) && !verifies(x.Factor) {
 			x.Cause, x.Reason = policy.NoVerifier, "allowed, but nobody is set up to verify it"
 		}
 	}
 	return d, nil
 }
 
-// verifies says whether this authority can verify a factor.
-func (i *Issuer) verifies(f policy.Factor) bool {
+// verifies says whether an authority can verify a factor.
+func verifies(f policy.Factor) bool {
 	switch f {
-	case policy.Fob, policy.BypassCode, policy.OtherDevice:
+	case policy.Fob, policy.BypassCode, policy.OtherDevice, policy.SecurityKey:
 		return true
-	case policy.SecurityKey:
-		return i.security != nil
 	}
 	return false
 }
@@ -166,10 +165,7 @@ func (i *Issuer) holdings(s *step) (map[policy.Factor]policy.Holding, error) {
 			count(policy.BypassCode, b.State == Open && s.now.Before(b.Expires))
 		}
 	}
-	if i.security == nil {
-		return has, nil
-	}
-	credentials, err := i.security.Credentials(s.user.ID)
+	credentials, err := s.credentials()
 	for range credentials {
 		count(policy.SecurityKey, true)
 	}

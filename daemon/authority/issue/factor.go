@@ -15,6 +15,7 @@ const (
 	serviceKey        = "security-key"
 	serviceDevice     = "other-device"
 	serviceActivation = "activation"
+	serviceOwn        = "own-devices"
 )
 
 // maxAsked is how often one conversation may ask other devices.
@@ -87,20 +88,4 @@ func (i *Issuer) throttled(s *step, service string) (message.Result, error) {
 func (i *Issuer) wrong(s *step, service, code, text string) (message.Result, error) {
 	s.tell("reactivate-factor", false, service+" wrong")
 	return s.again(code, text, 0), i.reg.Failed(s.tx, service, s.user.ID, s.now)
-}
-
-func (i *Issuer) securityKey(s *step, assertion []byte) (message.Result, error) {
-	if r, err := i.throttled(s, serviceKey); err != nil || r != nil {
-		return r, err
-	}
-	if i.security != nil && len(s.talk.Challenge) > 0 {
-		good, err := i.security.Verify(s.user.ID, s.talk.Challenge, assertion)
-		if err != nil {
-			return nil, err
-		}
-		if good {
-			return i.proved(s, policy.SecurityKey)
-		}
-	}
-	return i.wrong(s, serviceKey, codeKey, "this is not the answer of a security key of yours")
 }

@@ -22,13 +22,17 @@
 // A policy that revokes leaves an account on one device, also where the old one
 // has approved the new one.
 //
+// Security keys are registered by whoever may and has the user's key before him; the
+// user then signs a challenge with it. A challenge is good for one conversation of one
+// device, and until it was answered.
+//
 // # What strangers learn
 //
 // Who has neither an account's reactivation key nor the secret of an activation
 // learns nothing: an account that does not exist and a signature by a wrong key
 // fail with one error; an activation that does not exist, is used, revoked,
 // expired or another device's, and a wrong secret of it, get one answer, as do
-// devices that are not known or another user's. All failures are answered at the
+// devices that are not known or another user's, whether they ask or are named. All failures are answered at the
 // authority's deadline.
 //
 // The package knows neither callers nor carriers. Who may do what as an
@@ -60,17 +64,6 @@ type Registry interface {
 	HoldBack(ctx context.Context, begun time.Time) error
 }
 
-// SecurityKeyVerifier verifies the assertions of users' FIDO2 keys.
-type SecurityKeyVerifier interface {
-	// Credentials are the ids of a user's credentials; none if he has no key.
-	Credentials(user string) ([][]byte, error)
-	// RelyingParty is the id that assertions are for.
-	RelyingParty() string
-	// Verify says whether an assertion is a good one of the user's, for this
-	// challenge. An error is no acceptance.
-	Verify(user string, challenge, assertion []byte) (bool, error)
-}
-
 // Options are what an Issuer works with.
 type Options struct {
 	Registry Registry
@@ -78,8 +71,6 @@ type Options struct {
 	Audit authority.Auditor
 	// Policy returns the policy that holds; nil denies everything.
 	Policy func() *policy.Policy
-	// SecurityKeys may be nil: then no security key is ever offered.
-	SecurityKeys SecurityKeyVerifier
 	// Now is the wall clock, the registry's own; time.Now if nil.
 	Now func() time.Time
 	// Random is where secrets, ids and numbers come from; crypto/rand if nil.
@@ -90,21 +81,20 @@ type Options struct {
 // fail with an *authority.Error where the caller can do better, and with the
 // errors of daemon/authority/store.
 type Issuer struct {
-	reg      Registry
-	store    *store.Store
-	audit    authority.Auditor
-	policy   func() *policy.Policy
-	security SecurityKeyVerifier
-	now      func() time.Time
-	random   io.Reader
-	keys     *keyring
+	reg    Registry
+	store  *store.Store
+	audit  authority.Auditor
+	policy func() *policy.Policy
+	now    func() time.Time
+	random io.Reader
+	keys   *keyring
 	// nobody is a key that signs nothing: unknown accounts are looked at with it.
 	nobody ed25519.PublicKey
 }
 
 // New makes what is missing in the registry, its keys as well the first time.
 func New(o Options) (*Issuer, error) {
-	i := &Issuer{reg: o.Registry, store: o.Registry.Store(), audit: o.Audit, policy: o.Policy, security: o.SecurityKeys, now: o.Now, random: o.Random}
+	i := &Issuer{reg: o.Registry, store: o.Registry.Store(), audit: o.Audit, policy: o.Policy, now: o.Now, random: o.Random}
 	if i.now == nil {
 		i.now = time.Now
 	}

@@ -14,6 +14,7 @@ import (
 
 // Login is somebody's code of a managed account.
 type Login struct {
+	By string // who asks, for the audit
 	// Service is who asks: 1 to 64 letters, digits and the characters - . _
 	Service string
 	User    string // a name or an id; it need not exist
@@ -53,7 +54,7 @@ func (i *Issuer) VerifyManaged(ctx context.Context, l Login) (ManagedVerdict, er
 		})
 	}
 	if err == nil && v.Reason != authority.ReasonThrottled {
-		i.audit.Audit(authority.Entry{Kind: "managed-verify", User: v.UserID, Account: v.Account, Device: v.Device, Service: l.Service, OK: v.Accepted, Detail: string(v.Reason)})
+		i.audit.Audit(authority.Entry{Kind: "managed-verify", By: l.By, User: v.UserID, Account: v.Account, Device: v.Device, Service: l.Service, OK: v.Accepted, Detail: string(v.Reason)})
 	}
 	if v.Accepted = v.Accepted && err == nil; v.Accepted {
 		return v, nil

@@ -19,11 +19,12 @@ const (
 	bypassBucket        = "bypass-codes"  // by id
 	conversationsBucket = "conversations" // by id
 	portfoliosBucket    = "portfolios"    // by the user's id: what there is of him
+	securityKeysBucket  = "security-keys" // by a hash of the credential's id
 	keysKey             = "keys"
 )
 
 func buckets() []string {
-	return []string{issuerBucket, devicesBucket, accountsBucket, activationsBucket, bypassBucket, conversationsBucket, portfoliosBucket}
+	return []string{issuerBucket, devicesBucket, accountsBucket, activationsBucket, bypassBucket, conversationsBucket, portfoliosBucket, securityKeysBucket}
 }
 
 // Bounds, of one user.
@@ -36,9 +37,12 @@ const (
 	MaxActivations = 32
 	// MaxBypassCodes is how many bypass codes may be open at once.
 	MaxBypassCodes = 8
-	maxTalks       = 64
-	maxHolders     = 48 // of one account, in any state
-	maxKeys        = 8  // reactivation keys of one account
+	// MaxSecurityKeys is how many security keys a user may have: all of them fit one
+	// message.
+	MaxSecurityKeys = 8
+	maxTalks        = 64
+	maxHolders      = 48 // of one account, in any state
+	maxKeys         = 8  // reactivation keys of one account
 )
 
 // The records. Numbers are never used again for other things.
@@ -128,6 +132,7 @@ type portfolio struct {
 	Activations []message.ID `cbor:"3,keyasint,omitempty"`
 	Bypass      []message.ID `cbor:"4,keyasint,omitempty"`
 	Talks       []talk       `cbor:"5,keyasint,omitempty"`
+	Keys        []message.ID `cbor:"6,keyasint,omitempty"` // security keys
 }
 
 // talk is a conversation that is remembered.

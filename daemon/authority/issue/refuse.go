@@ -24,6 +24,9 @@ const (
 	codeApproval = "not-approved"
 	codeLate     = "approval-expired"
 	codeCode     = "code-invalid"
+	codeDevice   = "device-unknown"
+	codeThis     = "this-device"
+	codeLast     = "last-device" // an account would be left on none
 )
 
 // unknown is the one answer to who may not know why. Nothing of it is remembered:

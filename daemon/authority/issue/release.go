@@ -7,7 +7,7 @@ import (
 )
 
 // Forget removes all there is of a user: accounts, devices, activations, bypass
-// codes and conversations. It is to be called before the user is removed, and does
+// codes, security keys and conversations. It is to be called before the user is removed, and does
 // nothing the second time. It fails with NotFound.
 func (i *Issuer) Forget(by, user string) error {
 	e := authority.Entry{}
@@ -21,7 +21,7 @@ func (i *Issuer) Forget(by, user string) error {
 		if err != nil {
 			return err
 		}
-		gone := map[string][]message.ID{devicesBucket: p.Devices, accountsBucket: p.Accounts, activationsBucket: p.Activations, bypassBucket: p.Bypass}
+		gone := map[string][]message.ID{devicesBucket: p.Devices, accountsBucket: p.Accounts, activationsBucket: p.Activations, bypassBucket: p.Bypass, securityKeysBucket: p.Keys}
 		for _, t := range p.Talks {
 			gone[conversationsBucket] = append(gone[conversationsBucket], t.ID)
 		}

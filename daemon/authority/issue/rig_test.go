@@ -83,7 +83,6 @@ type rig struct {
 	clock *clock
 	told  *journal
 	rules *policy.Policy
-	keys  SecurityKeyVerifier
 	d     *message.Descriptor
 	count uint64 // of the next passcode of each fob
 	alice authority.User
@@ -139,7 +138,7 @@ func (r *rig) policyIs(text string) {
 func (r *rig) start() {
 	r.Helper()
 	var err error
-	r.Issuer, err = New(Options{Registry: r.reg, Audit: r.told, Policy: func() *policy.Policy { return r.rules }, SecurityKeys: r.keys, Now: r.clock.Now})
+	r.Issuer, err = New(Options{Registry: r.reg, Audit: r.told, Policy: func() *policy.Policy { return r.rules }, Now: r.clock.Now})
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -232,6 +232,8 @@ func (i *Issuer) serve(s *step, known bool) (message.Result, error) {
 			return i.questions(s)
 		case *message.Notice:
 			return i.notices(s, b)
+		case *message.Devices:
+			return i.devices(s)
 		}
 		return nil, notNext()
 	}
@@ -241,6 +243,11 @@ func (i *Issuer) serve(s *step, known bool) (message.Result, error) {
 	if ok, err := i.loadKnown(s); err != nil || !ok {
 		return i.unknown(s), err
 	}
+	return i.next(s)
+}
+
+// next does what a later request of a conversation asks for.
+func (i *Issuer) next(s *step) (message.Result, error) {
 	switch b := s.o.Body.(type) {
 	case *message.Factor:
 		if s.talk.Stage == choosing {
@@ -264,6 +271,14 @@ func (i *Issuer) serve(s *step, known bool) (message.Result, error) {
 	case *message.Notice:
 		if s.talk.Kind == message.KindNotice {
 			return i.notices(s, b)
+		}
+	case *message.Devices:
+		if s.talk.Kind == message.KindDevices {
+			return i.devices(s)
+		}
+	case *message.RevokeDevice:
+		if s.talk.Kind == message.KindDevices {
+			return i.revokeOwn(s, b)
 		}
 	}
 	return nil, notNext()

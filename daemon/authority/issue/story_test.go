@@ -9,7 +9,6 @@ import (
 
 	"github.com/tokenbridge/tokend/daemon/authority"
 	"github.com/tokenbridge/tokend/daemon/authority/message"
-	"github.com/tokenbridge/tokend/daemon/authority/policy"
 )
 
 // TestStory: activated, lost, restored elsewhere, brought back by a fob.
@@ -28,7 +27,7 @@ func TestStory(t *testing.T) {
 	for _, d := range offer.Denials {
 		why[d.Factor] = d.Reason
 	}
-	for f, part := range map[string]string{"sms": "no-sms-no-calls", "phone_call": "no-sms-no-calls", "security_key": "nobody is set up", "other_device": "", "bypass_code": "none"} {
+	for f, part := range map[string]string{"sms": "no-sms-no-calls", "phone_call": "no-sms-no-calls", "security_key": "none registered", "other_device": "", "bypass_code": "none"} {
 		if _, denied := why[f]; !denied && f != "other_device" || !strings.Contains(why[f], part) {
 			t.Errorf("%s: %q", f, why[f])
 		}
@@ -273,57 +272,6 @@ func TestOtherDevice(t *testing.T) {
 		}
 	}
 	t.Error("the conversation does not end")
-}
-
-// keyRing stands for what verifies security keys.
-type keyRing struct {
-	good string
-	err  error
-}
-
-func (k *keyRing) Credentials(string) ([][]byte, error) { return [][]byte{{1, 2}}, nil }
-func (k *keyRing) RelyingParty() string                 { return "example.org" }
-func (k *keyRing) Verify(_ string, challenge, assertion []byte) (bool, error) {
-	return string(assertion) == k.good+string(challenge), k.err
-}
-
-func TestSecurityKey(t *testing.T) {
-	r := newRig(t)
-	old := r.active("old", "alice", "vpn")
-	keys := &keyRing{good: "good"}
-	r.keys = keys
-	r.reopen()
-	fresh := old.restored("new")
-	text := strings.Replace(usual, "after_restore", "factors = 2\nafter_restore", 1)
-	p, findings := policy.Parse([]byte(text))
-	t.Log(findings)
-	r.rules = p
-	offer := expect[*message.Offer](fresh, fresh.begin(true), true)
-	if !slices.Contains(offer.Factors, "security_key") || len(offer.Challenge) != 32 || offer.RelyingTo != "example.org" || offer.Required != 2 {
-		t.Fatalf("%+v", offer)
-	}
-	assert := func(s string) message.RequestBody {
-		return &message.Factor{Factor: "security_key", Assertion: []byte(s + string(offer.Challenge))}
-	}
-	fresh.refused(assert("bad"), false, codeKey)
-	r.clock.pass(2 * time.Second)
-	keys.err = errors.New("down")
-	fresh.seal(assert("good"), false)
-	if _, err := r.Serve(t.Context(), fresh.sealed); !errors.Is(err, keys.err) {
-		t.Fatal(err)
-	}
-	keys.err = nil
-	answer, err := r.Serve(t.Context(), fresh.sealed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, ok := fresh.open(answer).(*message.Offer)
-	if !ok || !slices.Equal(second.Proved, []string{"security_key"}) || slices.Contains(second.Factors, "security_key") {
-		t.Fatalf("%+v", second)
-	}
-	fresh.refused(assert("good"), false, codeOffered)
-	expect[*message.NewSecret](fresh, factor("fob", r.passcode("F1")), false)
-	expect[*message.Done](fresh, fresh.proof(), false)
 }
 
 func kind(err error) authority.ErrorKind {

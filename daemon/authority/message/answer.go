@@ -154,7 +154,7 @@ func (p *Pending) result(w *wireAnswer, now time.Time) (Result, error) {
 	}
 	r := newResult(w.Kind)
 	if r == nil {
-		return nil, because(ErrMalformed, "kind")
+		return nil, unknownKind(string(w.Kind))
 	}
 	if !w.Kind.fits(p.Kind) {
 		return nil, ErrUnexpected

@@ -14,6 +14,8 @@ const (
 	KindPoll     Kind = "poll"
 	KindApprove  Kind = "approve"
 	KindNotice   Kind = "revoke-notice"
+	KindDevices  Kind = "devices"
+	KindRevoke   Kind = "revoke-device"
 )
 
 // byAccount says whether the account's reactivation key signs, too.
@@ -72,13 +74,27 @@ type Notice struct {
 	Forgotten []string `cbor:"1,keyasint,omitempty"`
 }
 
-func (*Activate) kind() Kind { return KindActivate }
-func (*Begin) kind() Kind    { return KindBegin }
-func (*Factor) kind() Kind   { return KindFactor }
-func (*Proof) kind() Kind    { return KindProof }
-func (*Poll) kind() Kind     { return KindPoll }
-func (*Approve) kind() Kind  { return KindApprove }
-func (*Notice) kind() Kind   { return KindNotice }
+// Devices asks for the user's devices.
+type Devices struct{}
+
+// RevokeDevice takes all accounts from one of the user's devices.
+type RevokeDevice struct {
+	Device ID `cbor:"1,keyasint"`
+	// This says that the user means the very device that asks.
+	This bool `cbor:"2,keyasint,omitempty"`
+	// Last says that he knows that no device is left with some account.
+	Last bool `cbor:"3,keyasint,omitempty"`
+}
+
+func (*Activate) kind() Kind     { return KindActivate }
+func (*Begin) kind() Kind        { return KindBegin }
+func (*Factor) kind() Kind       { return KindFactor }
+func (*Proof) kind() Kind        { return KindProof }
+func (*Poll) kind() Kind         { return KindPoll }
+func (*Approve) kind() Kind      { return KindApprove }
+func (*Notice) kind() Kind       { return KindNotice }
+func (*Devices) kind() Kind      { return KindDevices }
+func (*RevokeDevice) kind() Kind { return KindRevoke }
 
 // The bounds of what bodies carry, in bytes.
 const (
@@ -120,6 +136,15 @@ func (b *Approve) check() error {
 	return nil
 }
 
+func (*Devices) check() error { return nil }
+
+func (b *RevokeDevice) check() error {
+	if b.Device == (ID{}) {
+		return because(ErrMalformed, "device")
+	}
+	return nil
+}
+
 func (b *Notice) check() error {
 	if len(b.Forgotten) > maxList {
 		return because(ErrTooLarge, "%d accounts", len(b.Forgotten))
@@ -134,12 +159,21 @@ func (b *Notice) check() error {
 
 // newRequestBody is an empty body of a kind; nil for a kind that there is not.
 func newRequestBody(k Kind) RequestBody {
-	for _, b := range []RequestBody{&Activate{}, &Begin{}, &Factor{}, &Proof{}, &Poll{}, &Approve{}, &Notice{}} {
+	for _, b := range []RequestBody{&Activate{}, &Begin{}, &Factor{}, &Proof{}, &Poll{}, &Approve{}, &Notice{}, &Devices{}, &RevokeDevice{}} {
 		if b.kind() == k {
 			return b
 		}
 	}
 	return nil
+}
+
+// unknownKind is the error for a kind that there is not. Whoever signs one that is
+// a word at all knows more than this package.
+func unknownKind(kind string) error {
+	if word("kind", kind) != nil {
+		return because(ErrMalformed, "kind")
+	}
+	return because(ErrNewer, "it is of a kind that is not known")
 }
 
 // accountID checks the id of an account.

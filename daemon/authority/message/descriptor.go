@@ -40,6 +40,9 @@ func (e Endpoint) String() string {
 	return net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
 }
 
+// Check says whether links and descriptors can name the endpoint.
+func (e Endpoint) Check() error { return e.check() }
+
 func (e Endpoint) check() error {
 	tls := e.Host != "" && e.Port != 0 && e.Pin != Hash{} && e.Socket == ""
 	local := e.Socket != "" && strings.HasPrefix(e.Socket, "/") && e.Host == "" && e.Port == 0 && e.Pin == Hash{}

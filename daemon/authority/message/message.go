@@ -48,9 +48,14 @@
 //	               old devices, or refused
 //	revoke-notice  first: notices, which accounts of this device were revoked. The
 //	               device then forgets their secrets
+//	devices        first, and again: devices, which are the user's
+//	revoke-device  after devices: done, with the device's name, or refused
+//
+// A kind that is not known is a newer version's, and refused as that.
 //
 // What remains to be decided by whoever serves requests: whether the device is
-// known and active (for poll, approve and revoke-notice it must be), whether the
+// known and active (for poll, approve, devices and
+// revoke-device it must be, for revoke-notice known), whether the
 // account is the user's, what the policy says, whether an activation is unused,
 // and that answers to what is unknown and what is wrong look alike. The account's
 // name is in no answer before a factor was proved.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,7 +132,8 @@ func TestRequestRefused(t *testing.T) {
 		{"by no account", tampered(func(*wireRequest) {}, r.device, nil), r.now, ErrForged},
 		{"of an unknown account", tampered(func(w *wireRequest) { w.Account = "acc-2" }, r.device, r.account), r.now, errNoAccount},
 		{"without an account", tampered(func(w *wireRequest) { w.Account = "" }, r.device, r.account), r.now, ErrMalformed},
-		{"an unknown kind", tampered(func(w *wireRequest) { w.Kind = "beg" }, r.device, nil), r.now, ErrMalformed},
+		{"an unknown kind", tampered(func(w *wireRequest) { w.Kind = "beg" }, r.device, nil), r.now, ErrNewer},
+		{"no kind", tampered(func(w *wireRequest) { w.Kind = "" }, r.device, nil), r.now, ErrMalformed},
 		{"another body", tampered(func(w *wireRequest) { w.Kind = KindFactor }, r.device, r.account), r.now, ErrMalformed},
 		{"good for too long", tampered(func(w *wireRequest) { w.Expires += 1 }, r.device, r.account), r.now, ErrMalformed},
 		{"good for ever", tampered(func(w *wireRequest) { w.Expires = 1<<63 - 1 }, r.device, r.account), r.now, ErrMalformed},
@@ -248,7 +250,8 @@ func TestAnswerRefused(t *testing.T) {
 		{"signed for another request", tampered(r.authority, func(w *wireAnswer) { w.Request[0] ^= 1 }), r.now, ErrOtherRequest},
 		{"of another conversation", tampered(r.authority, func(w *wireAnswer) { w.Conversation[0] ^= 1 }), r.now, ErrReordered},
 		{"of another step", tampered(r.authority, func(w *wireAnswer) { w.Step = 2 }), r.now, ErrReordered},
-		{"an unknown kind", tampered(r.authority, func(w *wireAnswer) { w.Kind = "ok" }), r.now, ErrMalformed},
+		{"an unknown kind", tampered(r.authority, func(w *wireAnswer) { w.Kind = "ok" }), r.now, ErrNewer},
+		{"no kind", tampered(r.authority, func(w *wireAnswer) { w.Kind = "" }), r.now, ErrMalformed},
 		{"a kind that does not fit", tampered(r.authority, func(w *wireAnswer) { w.Kind = ResultDone }), r.now, ErrUnexpected},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -357,6 +360,7 @@ func TestRequestNotMade(t *testing.T) {
 		&Proof{}, &Proof{Code: make(Secret, 17)},
 		&Approve{Yes: true, Number: 9}, &Approve{Yes: true, Number: 100}, &Approve{Number: 42},
 		&Notice{Forgotten: make([]string, 33)}, &Notice{Forgotten: []string{""}},
+		&RevokeDevice{}, &RevokeDevice{This: true},
 	} {
 		if _, _, err := r.request(t, b, nil, Hash{}).Seal(r.device, r.signer(b.kind()), r.d); err == nil {
 			t.Errorf("%+v is sent", b)
@@ -367,6 +371,48 @@ func TestRequestNotMade(t *testing.T) {
 	}
 	if _, _, err := r.request(t, bodies()[4], nil, Hash{}).Seal(r.device, r.account, r.d); err == nil {
 		t.Error("poll with the account's signature")
+	}
+}
+
+// TestDeviceList: the longest list there can be fits a message, and one that names
+// accounts that it has not is no list.
+func TestDeviceList(t *testing.T) {
+	r := newRig(t)
+	sealed, p := r.seal(t, r.request(t, &Devices{}, nil, Hash{}))
+	o := r.open(t, sealed)
+	long := &DeviceList{}
+	for n := range maxList {
+		d := OwnDevice{ID: ID{byte(n + 1)}, Name: strings.Repeat("x", maxName), State: "revoked", This: true, First: 1 << 40, Last: 1 << 40}
+		for a := range maxList {
+			d.Has = append(d.Has, a)
+		}
+		long.Devices = append(long.Devices, d)
+		long.Accounts = append(long.Accounts, strings.Repeat("y", 2*maxName))
+	}
+	got, err := p.Open(r.answer(t, o, long), r.device, r.now)
+	if err != nil || !reflect.DeepEqual(got, long) {
+		t.Fatal(err)
+	}
+	good := func() *DeviceList { return results(r.now)[7].(*DeviceList) }
+	if l := good(); l.check() != nil || !slices.Equal(l.AccountsOf(l.Devices[1]), l.Accounts) || len(l.AccountsOf(l.Devices[0])) > 0 {
+		t.Fatalf("%+v", l)
+	}
+	for _, spoil := range []func(l *DeviceList){
+		func(l *DeviceList) { l.Devices[0].ID = ID{} },
+		func(l *DeviceList) { l.Devices[0].State = "pending" },
+		func(l *DeviceList) { l.Devices[0].Name = "" },
+		func(l *DeviceList) { l.Devices[0].First = 0 },
+		func(l *DeviceList) { l.Devices[1].Has = []int{0, 2} },
+		func(l *DeviceList) { l.Devices[1].Has = []int{-1} },
+		func(l *DeviceList) { l.Devices[1].Has = []int{1, 1} },
+		func(l *DeviceList) { l.Accounts[0] = "a\nb" },
+		func(l *DeviceList) { l.Devices = make([]OwnDevice, maxList+1) },
+	} {
+		l := good()
+		spoil(l)
+		if _, err := o.Answer(r.authority, r.d, l, r.now); err == nil {
+			t.Errorf("%+v is sent", l)
+		}
 	}
 }
 

@@ -270,7 +270,7 @@ func (w *wireRequest) signed(inner *signedBytes, account func(id string) (ed2551
 func (w *wireRequest) opened(hash Hash, now time.Time) (*Opened, error) {
 	b := newRequestBody(w.Kind)
 	if b == nil {
-		return nil, because(ErrMalformed, "kind")
+		return nil, unknownKind(string(w.Kind))
 	}
 	if err := body(w.Body, b); err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ const (
 	ResultDone      ResultKind = "done"
 	ResultQuestions ResultKind = "questions"
 	ResultNotices   ResultKind = "notices"
+	ResultDevices   ResultKind = "devices"
 )
 
 // fits says whether a request of a kind can have an answer of this one.
@@ -33,10 +34,12 @@ func (k ResultKind) fits(to Kind) bool {
 		return slices.Contains([]ResultKind{ResultSecret, ResultOffer, ResultWaiting}, k)
 	case KindPoll:
 		return slices.Contains([]ResultKind{ResultSecret, ResultOffer, ResultWaiting, ResultQuestions}, k)
-	case KindProof, KindApprove:
+	case KindProof, KindApprove, KindRevoke:
 		return k == ResultDone
 	case KindNotice:
 		return k == ResultNotices
+	case KindDevices:
+		return k == ResultDevices
 	}
 	return false
 }
@@ -116,7 +119,8 @@ type NewSecret struct {
 
 // Done is that something was done.
 type Done struct {
-	// Revoked and Kept are the names of the devices that had the account before.
+	// Revoked and Kept are the names of the devices that had the account before;
+	// Revoked is of the device that was named, where that was to be revoked.
 	Revoked []string `cbor:"1,keyasint,omitempty"`
 	Kept    []string `cbor:"2,keyasint,omitempty"`
 }
@@ -148,16 +152,17 @@ type Notification struct {
 	By      string `cbor:"3,keyasint"` // in words: the new device's name, an administrator
 }
 
-func (*Refused) result() ResultKind   { return ResultRefused }
-func (*Offer) result() ResultKind     { return ResultOffer }
-func (*Waiting) result() ResultKind   { return ResultWaiting }
-func (*NewSecret) result() ResultKind { return ResultSecret }
-func (*Done) result() ResultKind      { return ResultDone }
-func (*Questions) result() ResultKind { return ResultQuestions }
-func (*Notices) result() ResultKind   { return ResultNotices }
+func (*Refused) result() ResultKind    { return ResultRefused }
+func (*Offer) result() ResultKind      { return ResultOffer }
+func (*Waiting) result() ResultKind    { return ResultWaiting }
+func (*NewSecret) result() ResultKind  { return ResultSecret }
+func (*Done) result() ResultKind       { return ResultDone }
+func (*Questions) result() ResultKind  { return ResultQuestions }
+func (*Notices) result() ResultKind    { return ResultNotices }
+func (*DeviceList) result() ResultKind { return ResultDevices }
 
 func newResult(k ResultKind) Result {
-	for _, r := range []Result{&Refused{}, &Offer{}, &Waiting{}, &NewSecret{}, &Done{}, &Questions{}, &Notices{}} {
+	for _, r := range []Result{&Refused{}, &Offer{}, &Waiting{}, &NewSecret{}, &Done{}, &Questions{}, &Notices{}, &DeviceList{}} {
 		if r.result() == k {
 			return r
 		}

@@ -57,6 +57,8 @@ func bodies() []RequestBody {
 		&Poll{},
 		&Approve{Question: ID{8}, Yes: true, Number: 42},
 		&Notice{Forgotten: []string{"acc-1"}},
+		&Devices{},
+		&RevokeDevice{Device: ID{9}, Last: true},
 	}
 }
 
@@ -72,6 +74,10 @@ func results(now time.Time) []Result {
 		&Done{Revoked: []string{"Alice's old laptop"}},
 		&Questions{List: []Question{{ID: ID{8}, Account: "Example: alice", Device: "Alice's laptop", Asked: now.Unix(), Until: until}}},
 		&Notices{Revoked: []Notification{{"acc-1", now.Unix(), "Alice's laptop"}}},
+		&DeviceList{Devices: []OwnDevice{
+			{ID: ID{9}, Name: "Alice's old laptop", State: "revoked", First: now.Unix(), Last: until},
+			{ID: ID{10}, Name: "Alice's laptop", State: "active", This: true, First: now.Unix(), Last: until, Has: []int{0, 1}},
+		}, Accounts: []string{"Example: alice", "vpn"}},
 	}
 }
 

@@ -140,6 +140,8 @@ func noneAssigned(f Factor) string {
 	switch f {
 	case OtherDevice:
 		return "you have no other active device"
+	case SecurityKey:
+		return "you have none registered"
 	case BypassCode:
 		return "none has been issued to you"
 	case Push, SMS, PhoneCall:

@@ -32,7 +32,7 @@ func Parse(text []byte) (*Policy, []Finding) {
 	if root == nil {
 		return nil, r.sorted()
 	}
-	p := read(&table{r: r, o: o, values: root, read: map[string]bool{}, entries: new(MaxEntries)})
+	p := read(&table{r: r, o: o, values: root, read: map[string]bool{}, entries: new(MaxEntries), globs: new(maxGlobs)})
 	if !Failed(r.all) {
 		lint(p, r)
 	}

@@ -58,6 +58,7 @@ func TestFindings(t *testing.T) {
 		{"contradiction", with("[[rule]]\nname='a'\nusers=['alice']\nold_device='keep'\n[[rule]]\nname='b'\nusers=['al*']\nold_device='revoke'\n"), rules, "a", "old_device", Warning, `contradicted by rule "b"`},
 		{"devices", with("[[rule]]\nname='a'\neverybody=true\ndevices=['kiosk*']\ndeny=['fob']\n"), rules, "a", "devices", Warning, "its own word"},
 		{"too many factors", strings.Replace(base, `old_device`, "factors = 3\nold_device", 1), 6, "reactivation", "factors", Error, "only 2 can ever be offered"},
+		{"too many patterns", with("[[rule]]\nname='a'\nusers=[" + strings.Repeat("'x*',", maxGlobs) + "\n'y*']\ndeny=['fob']\n"), rules + 3, "a", "users", Error, "more than 500 patterns"},
 		{"ladder of one", strings.Replace(base, `old_device`, "ladder = ['fob']\nold_device", 1), 9, "reactivation", "ladder", Error, "one rung"},
 		{"ladder with a factor twice", strings.Replace(base, `old_device`, "ladder = ['fob', ['bypass_code', 'fob']]\nold_device", 1), 9, "reactivation", "ladder", Error, "names fob twice"},
 		{"a rung out of reach", strings.Replace(base, `old_device`, "ladder = ['fob', 'push']\nold_device", 1), 6, "reactivation", "ladder", Warning, "rung 2 names push, which is never offered"},

@@ -83,7 +83,7 @@ const (
 	MaxSize    = 1 << 20 // bytes
 	MaxRules   = 500
 	MaxEntries = 20_000 // names and patterns in all rules together
-	maxGlobs   = 500    // patterns with a * in all rules together
+	maxGlobs   = 500    // patterns with a * in all rules together, each of which is tried on each name
 	maxName    = 64     // characters of a rule's name
 	maxText    = 400    // characters of any other text
 	maxFactors = 3      // factors that can be required together

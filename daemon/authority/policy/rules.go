@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -23,7 +24,7 @@ func readRules(t *table) []rule {
 	var out []rule
 	lines := map[string]int{}
 	for i, values := range all {
-		sub := &table{r: t.r, o: t.o, path: fmt.Sprintf("%s[%d]", key, i), values: values, read: map[string]bool{}, entries: t.entries}
+		sub := &table{r: t.r, o: t.o, path: fmt.Sprintf("%s[%d]", key, i), values: values, read: map[string]bool{}, entries: t.entries, globs: t.globs}
 		sub.rule = fmt.Sprintf("rule %d", i+1)
 		r := readRule(sub)
 		if r.name != "" {
@@ -98,6 +99,11 @@ func readMatch(t *table) match {
 func (t *table) names(key, example string) names {
 	list := t.list(key, example)
 	for i, s := range list {
+		if strings.Contains(s, "*") {
+			if *t.globs--; *t.globs == -1 { // said once
+				t.element(key, i, fmt.Sprintf("there are more than %d patterns in all rules together", maxGlobs), "name groups, or write patterns that take in more")
+			}
+		}
 		if utf8.RuneCountInString(s) > 2*maxName {
 			t.element(key, i, fmt.Sprintf("entry %d has more than %d characters", i+1, 2*maxName), "write a shorter pattern, with * for the rest")
 		}

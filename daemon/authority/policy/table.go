@@ -21,6 +21,7 @@ type table struct {
 	values  map[string]any
 	read    map[string]bool
 	entries *int // names left, over all tables
+	globs   *int // patterns left, over all tables
 }
 
 func (t *table) line(key string) int { return t.o.at(join(t.path, key)) }
@@ -261,7 +262,7 @@ func (t *table) sub(key string) *table {
 			Message: fmt.Sprintf("is %s, not a table", kind(t.values[key])), Remedy: fmt.Sprintf("write [%s] on a line of its own", key)})
 		return nil
 	}
-	return &table{r: t.r, o: t.o, path: join(t.path, key), rule: key, values: v, read: map[string]bool{}, entries: t.entries}
+	return &table{r: t.r, o: t.o, path: join(t.path, key), rule: key, values: v, read: map[string]bool{}, entries: t.entries, globs: t.globs}
 }
 
 // done reports the keys that nobody asked for.

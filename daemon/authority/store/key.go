@@ -44,17 +44,13 @@ func (f KeyFile) Key() (*secret.Buffer, error) {
 	return readKey(string(f), checkPrivate)
 }
 
-// Create makes the file, mode 0600, with a new key. It fails with an error that
-// is os.ErrExist where there is a file: a key is never replaced.
+// Create makes the file, mode 0600, with a new key, whole or not at all. It fails
+// with an error that is os.ErrExist where there is a file: a key is never replaced.
+// An empty file is no key, and gives way.
 func (f KeyFile) Create() (err error) {
-	file, err := os.OpenFile(string(f), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("cannot make the file of the authority key: %w", err)
-	}
 	defer func() {
-		if err = errors.Join(err, file.Close()); err != nil {
-			_ = os.Remove(string(f))
-			err = fmt.Errorf("cannot write the authority key: %w", err)
+		if err != nil {
+			err = fmt.Errorf("cannot make the file of the authority key: %w", err)
 		}
 	}()
 	var key [KeySize]byte
@@ -64,13 +60,22 @@ func (f KeyFile) Create() (err error) {
 	}
 	line := append(base64.StdEncoding.AppendEncode([]byte(keyPrefix), key[:]), '\n')
 	defer clear(line)
-	if _, err := file.Write(line); err != nil {
-		return err
+	made := string(f) + ".new" // one that a crash has left is written over
+	if err := writeSynced(made, line); err != nil {
+		return errors.Join(err, os.Remove(made))
 	}
-	if err := file.Sync(); err != nil {
-		return err
+	// Unlike renaming, a link does not take the place of a file that is there.
+	err = os.Link(made, string(f))
+	if errors.Is(err, os.ErrExist) && isEmpty(string(f)) {
+		err = os.Rename(made, string(f))
+		return errors.Join(err, syncFolderOf(string(f)))
 	}
-	return syncFolderOf(string(f))
+	return errors.Join(err, os.Remove(made), syncFolderOf(string(f)))
+}
+
+func isEmpty(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().IsRegular() && info.Size() == 0
 }
 
 // Credential is the folder of a systemd service's credentials, which the manager

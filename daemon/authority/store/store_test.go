@@ -500,6 +500,31 @@ func TestEach(t *testing.T) {
 	}
 }
 
+// TestKeyFileAfterACrash: what a crash has left, of this version or of one that
+// wrote in place, keeps nobody from making the key.
+func TestKeyFileAfterACrash(t *testing.T) {
+	for name, left := range map[string]string{"half of a key beside": ".new", "an empty file": ""} {
+		f := KeyFile(filepath.Join(t.TempDir(), "key"))
+		text := []byte("tokend-authority-key-1:AAAA")[:len(left)*5]
+		if err := os.WriteFile(string(f)+left, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Create(); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if k, err := f.Key(); err != nil || k.Len() != KeySize {
+			t.Errorf("%s: %v", name, err)
+		}
+		if list, err := os.ReadDir(filepath.Dir(string(f))); err != nil || len(list) != 1 {
+			t.Errorf("%s: %v, %v", name, list, err)
+		}
+		if err := f.Create(); !errors.Is(err, os.ErrExist) {
+			t.Errorf("%s: made again: %v", name, err)
+		}
+	}
+}
+
 func TestKeyFile(t *testing.T) {
 	dir := t.TempDir()
 	f := KeyFile(filepath.Join(dir, "key"))

@@ -53,6 +53,8 @@ const (
 	OpWatch   Op = "watch"
 	OpProbe   Op = "probe"
 	OpDoctor  Op = "doctor"
+	OpMake    Op = "make" // a credential for an authority
+	OpAssert  Op = "assert"
 )
 
 // The events of an operation.
@@ -78,6 +80,9 @@ type Request struct {
 	PIN     *tokens.PINRequest    `json:"pin,omitempty"`
 	Wipe    *tokens.WipeRequest   `json:"wipe,omitempty"`
 	Probe   *tokens.ProbeRequest  `json:"probe,omitempty"`
+
+	Make   *tokens.CredentialRequest `json:"make,omitempty"`
+	Assert *tokens.AssertRequest     `json:"assert,omitempty"`
 }
 
 // Secrets are the secret members of a request's operation.
@@ -148,6 +153,14 @@ func split(r Request) (Request, Secrets) {
 		s.PIN, s.ManagementKey = w.PIN, w.ManagementKey
 		w.PIN, w.ManagementKey = nil, nil
 		r.Wipe = &w
+	case r.Make != nil:
+		m := *r.Make
+		s.PIN, m.PIN = m.PIN, nil
+		r.Make = &m
+	case r.Assert != nil:
+		a := *r.Assert
+		s.PIN, a.PIN = a.PIN, nil
+		r.Assert = &a
 	}
 	return r, s
 }
@@ -163,6 +176,10 @@ func join(r *Request, s Secrets) {
 		r.PIN.Old, r.PIN.New = s.Old, s.New
 	case r.Wipe != nil:
 		r.Wipe.PIN, r.Wipe.ManagementKey = s.PIN, s.ManagementKey
+	case r.Make != nil:
+		r.Make.PIN = s.PIN
+	case r.Assert != nil:
+		r.Assert.PIN = s.PIN
 	}
 }
 
@@ -180,6 +197,10 @@ func (r *Request) Locators() []string {
 		list = append(list, r.Wipe.Locator)
 	case r.Probe != nil:
 		list = append(list, r.Probe.Locator)
+	case r.Make != nil:
+		list = append(list, r.Make.Locator)
+	case r.Assert != nil:
+		list = append(list, r.Assert.Locator)
 	}
 	return list
 }
@@ -199,14 +220,15 @@ func (s *Secrets) wipe() {
 
 // complete says whether the request has exactly the member its Op needs.
 func (r *Request) complete() bool {
-	has := map[Op]bool{OpEnroll: r.Enroll != nil, OpAgree: r.Agree != nil, OpPIN: r.PIN != nil, OpWipe: r.Wipe != nil, OpProbe: r.Probe != nil}
+	has := map[Op]bool{OpEnroll: r.Enroll != nil, OpAgree: r.Agree != nil, OpPIN: r.PIN != nil, OpWipe: r.Wipe != nil, OpProbe: r.Probe != nil,
+		OpMake: r.Make != nil, OpAssert: r.Assert != nil}
 	for op, present := range has {
 		if present != (op == r.Op) {
 			return false
 		}
 	}
 	switch r.Op {
-	case OpList, OpEnroll, OpAgree, OpInspect, OpPIN, OpWipe, OpWatch, OpProbe, OpDoctor:
+	case OpList, OpEnroll, OpAgree, OpInspect, OpPIN, OpWipe, OpWatch, OpProbe, OpDoctor, OpMake, OpAssert:
 		return true
 	}
 	return false

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 
 	"github.com/tokenbridge/tokend/cmd/internal/e2e"
 	"github.com/tokenbridge/tokend/ipc"
@@ -133,14 +134,12 @@ func TestConsent(t *testing.T) {
 	// Allowed by a button, until the lock: many clients, one question.
 	d.OK("", "grant", "mode", "ask") // forgives the refusals
 	before = len(d.notes.notes())
-	script = d.begin("code", "Example:session", "--interaction", "agent")
+	script = d.start("sh", "-c", `for i in $(seq 31); do "$0" --socket "$1" code Example:session --interaction agent || exit; done`,
+		d.Programs.Path("tokenctl"), d.Socket)
 	d.notes.wait(t, "Example:session", false)
 	d.notes.act(t, d.notes.notes()[before].id, "lock")
-	if exit := script.ends(t); exit != 0 || !sixDigits.MatchString(script.out.String()) {
+	if exit := script.ends(t); exit != 0 || strings.Count(script.out.String(), "\n") != 31 {
 		t.Errorf("exit %d, %q, %s", exit, script.out, script.said)
-	}
-	for range 30 {
-		d.OK("", "code", "Example:session", "--interaction", "agent")
 	}
 	if n := len(d.notes.notes()) - before; n != 1 {
 		t.Errorf("he was asked %d times", n)
@@ -203,6 +202,66 @@ func TestManyPrograms(t *testing.T) {
 		t.Errorf("allowed: %d codes, %d refusals, asked %d times", codes, refused, asked())
 	}
 	t.Logf("a code in %v, starting curl included", time.Since(start)/time.Duration(many))
+}
+
+// TestGrantOfOneWindow: what is granted to a program in one window it has not in
+// another. Where the system has no units, process sessions are the windows, and
+// with them everybody has some.
+func TestGrantOfOneWindow(t *testing.T) {
+	d := newDesk(t)
+	d.OK("", "grant", "mode", "ask")
+	var st ipc.GrantList
+	get := func(apart bool) string {
+		curl := exec.Command("curl", "-sS", "--unix-socket", d.Socket, "-H", "Content-Type: application/json", "-d", `{"interaction":"agent"}`, "http://tokend/v1/codes?account=Example:session")
+		curl.SysProcAttr = &syscall.SysProcAttr{Setsid: apart}
+		out, err := curl.CombinedOutput()
+		if err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	d.agent()
+	go func() { d.notes.act(t, d.notes.wait(t, "Hand out", false).id, "lock") }()
+	if got := get(false); !strings.Contains(got, `"code":"`) {
+		t.Fatal(got)
+	}
+	d.JSON(&st, "grant", "list")
+	if len(st.Grants) != 1 {
+		t.Fatalf("%+v", st)
+	}
+	from := st.Grants[0].Requester
+	if leader, err := unix.Getsid(0); err != nil || from.Unit == "" && from.Leader != leader || from.Unit != "" && from.Leader != 0 {
+		t.Errorf("granted to %+v, the session of %d", from, leader)
+	}
+	asked := len(d.notes.notes())
+	if got := get(false); !strings.Contains(got, `"code":"`) || len(d.notes.notes()) != asked {
+		t.Errorf("in the same window: %s", got)
+	}
+	if from.Unit != "" {
+		if got := get(true); !strings.Contains(got, `"code":"`) {
+			t.Errorf("in the same unit: %s", got)
+		}
+		return
+	}
+	go func() {
+		for range 2000 {
+			if all := d.notes.notes(); len(all) > asked {
+				d.notes.act(t, all[asked].id, "refuse")
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	if got := get(true); !strings.Contains(got, `"kind":"consent-required"`) || len(d.notes.notes()) != asked+1 {
+		t.Errorf("in another window: %s", got)
+	}
+	// A refusal is for all windows: who starts anew nags no more.
+	if got := get(true); !strings.Contains(got, "the user refused") || len(d.notes.notes()) != asked+1 {
+		t.Errorf("in a third window: %s", got)
+	}
+	if got := get(false); !strings.Contains(got, `"code":"`) {
+		t.Errorf("in the first window: %s", got)
+	}
 }
 
 // TestAgentKilledInMidQuestion leaves nothing stuck.

@@ -309,7 +309,13 @@ type process struct {
 // begin starts tokenctl without a terminal.
 func (d *desk) begin(args ...string) *process {
 	d.t.Helper()
-	p := &process{cmd: exec.Command(d.Programs.Path("tokenctl"), append([]string{"--socket", d.Socket}, args...)...), out: &e2e.Buffer{}, said: &e2e.Buffer{}, done: make(chan struct{})}
+	return d.start(d.Programs.Path("tokenctl"), append([]string{"--socket", d.Socket}, args...)...)
+}
+
+// start starts a program without a terminal, in a process session of its own.
+func (d *desk) start(program string, args ...string) *process {
+	d.t.Helper()
+	p := &process{cmd: exec.Command(program, args...), out: &e2e.Buffer{}, said: &e2e.Buffer{}, done: make(chan struct{})}
 	p.cmd.Env = slices.Concat(os.Environ(), d.Programs.Env(), d.Env)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.said
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal at all

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// maxFactors is how often a factor is asked for in one run: behind it, the
+// authority counts.
+const maxFactors = 5
+
+// shortWait is how many seconds a person at a terminal is held up by the authority
+// without being sent away.
+const shortWait = 15
+
+// choose says which factors there are and gives one.
+func (r *reactivation) choose(ctx context.Context) error {
+	offer := r.step.Offer
+	if offer == nil {
+		return r.ended()
+	}
+	if r.step.Refused != nil && r.tried != "" {
+		if err := r.wasRefused(ctx); err != nil {
+			return err
+		}
+	}
+	if !r.shown || len(offer.Proved) > 0 {
+		r.shown = true
+		r.sayOffer(offer)
+	}
+	factor, err := r.pick(ctx, offer)
+	if err != nil {
+		return err
+	}
+	r.tried, r.asked = factor, r.asked+1
+	return r.give(ctx, factor)
+}
+
+// wasRefused says why a factor was not taken. Whoever can be asked is asked again.
+func (r *reactivation) wasRefused(ctx context.Context) error {
+	no := r.step.Refused
+	held := no.Code == "throttled"
+	if !r.canAsk() || held && no.RetrySeconds > shortWait || r.asked >= maxFactors || len(r.f.factors)+len(r.f.passcodes) > 0 {
+		return r.refused()
+	}
+	r.say("%s: %s", factorName(r.tried), clean(no.Message))
+	if held {
+		r.say("wait %s …", waitText(no.RetrySeconds))
+		return r.sleep(ctx, time.Duration(no.RetrySeconds)*time.Second)
+	}
+	return nil
+}
+
+// sayOffer says what the policy allows and what not, and why.
+func (r *reactivation) sayOffer(o *ipc.ManagedOffer) {
+	if left := o.Required - len(o.Proved); o.Required > 1 {
+		names := make([]string, len(o.Proved))
+		for i, f := range o.Proved {
+			names[i] = factorName(f)
+		}
+		r.say("%d different factors are asked for%s", o.Required, either(left < o.Required, "; proved: "+strings.Join(names, ", "), ""))
+	}
+	r.say("the policy allows:")
+	for i, f := range o.Factors {
+		r.say("  %d  %s: %s", i+1, clean(f), factorAsks(f))
+	}
+	if len(o.Proved) > 0 {
+		return // the rest was said before
+	}
+	if len(o.Denials) > 0 {
+		r.say("and not:")
+		for _, d := range o.Denials {
+			r.say("  -  %s: %s", factorName(d.Factor), clean(denialText(d)))
+		}
+	}
+	r.say("%s", either(o.OldDevice == "keep", "your other devices keep the account",
+		"once this device has proved its secret, the account works on no other device"))
+}
+
+// pick says which factor is given next: the one that a flag names, the only one, or
+// what the person picks.
+func (r *reactivation) pick(ctx context.Context, o *ipc.ManagedOffer) (string, error) {
+	if len(r.f.factors) > 0 {
+		return r.named(o)
+	}
+	if len(o.Factors) == 1 {
+		return o.Factors[0], nil
+	}
+	if len(o.Factors) == 0 {
+		return "", r.refused()
+	}
+	if !r.canAsk() {
+		return "", usage("which factor? the policy allows "+strings.Join(o.Factors, ", "), adviceNoTerminal("--factor FACTOR")...)
+	}
+	for {
+		answer, err := r.ask(ctx, fmt.Sprintf("Which one (1 to %d)", len(o.Factors)), "1", "--factor FACTOR")
+		if err != nil {
+			return "", r.interrupted(err)
+		}
+		if n, err := strconv.Atoi(answer); err == nil && 1 <= n && n <= len(o.Factors) {
+			return o.Factors[n-1], nil
+		}
+		if f := factorKey(answer); slices.Contains(o.Factors, f) {
+			return f, nil
+		}
+		r.say("please type a number of the list")
+	}
+}
+
+// factorKey is a factor as somebody may type it.
+func factorKey(s string) string {
+	return strings.NewReplacer("-", "_", " ", "_").Replace(strings.ToLower(strings.TrimSpace(s)))
+}
+
+// named is the next factor that the flags name.
+func (r *reactivation) named(o *ipc.ManagedOffer) (string, error) {
+	for _, told := range r.f.factors {
+		f := factorKey(told)
+		if slices.Contains(o.Proved, f) {
+			continue
+		}
+		if slices.Contains(o.Factors, f) {
+			return f, nil
+		}
+		err := &ipc.Error{Kind: ipc.PolicyDenied, Message: "the policy does not offer the factor " + told + "; it offers " + strings.Join(o.Factors, ", ")}
+		for _, d := range o.Denials {
+			if d.Factor == f {
+				err.Items = append(err.Items, ipc.Item{Name: factorName(f), Reason: denialText(d)})
+			}
+		}
+		return "", r.failed(err, adviceOtherFactor(o, r.again)...)
+	}
+	return "", usage("another factor is asked for beside "+strings.Join(r.f.factors, ", ")+": "+strings.Join(o.Factors, " or "),
+		adviceNoTerminal("another --factor FACTOR")...)
+}
+
+// interrupted adds what is kept to a question that Ctrl-C ended.
+func (r *reactivation) interrupted(err error) error {
+	if ipc.KindOf(err) == ipc.Cancelled {
+		return r.notCarried(err)
+	}
+	return err
+}
+
+// give tries a factor.
+func (r *reactivation) give(ctx context.Context, factor string) error {
+	q := ipc.GiveFactorRequest{Factor: factor}
+	switch ipc.Factor(factor) {
+	case ipc.FactorFob, ipc.FactorBypassCode:
+		p, err := r.passcode(ctx, factor)
+		if err != nil {
+			return r.interrupted(err)
+		}
+		q.Passcode = p
+	case ipc.FactorSecurityKey:
+		return r.giveKey(ctx, q)
+	}
+	defer q.Passcode.Wipe()
+	return r.next(r.daemon().GiveFactor(ctx, r.step.Conversation, q))
+}
+
+// giveKey has a security key answer, with its PIN where it wants one.
+func (r *reactivation) giveKey(ctx context.Context, q ipc.GiveFactorRequest) error {
+	q.Locator = r.f.key
+	var auth ipc.Auth
+	how := attempt{word: "PIN", flag: "--key-pin-file"}
+	if r.f.keyPIN != "" {
+		how.given = true
+		var err error
+		if auth.PIN, err = r.readSecret(ctx, "--key-pin-file", r.f.keyPIN); err != nil {
+			return err
+		}
+	}
+	defer wipeAuth(&auth)
+	return r.withPIN(ctx, &auth, how, func(ctx context.Context, a ipc.Auth) error {
+		q.PIN = a.PIN
+		return r.next(r.daemon().GiveFactor(ctx, r.step.Conversation, q))
+	})
+}
+
+// passcode is what the person types, or the next file's. What a fob that is a
+// keyboard types is taken as it is.
+func (r *reactivation) passcode(ctx context.Context, factor string) (ipc.Secret, error) {
+	if files := r.f.passcodes; len(files) > 0 {
+		r.f.passcodes = files[1:]
+		r.f.passcodes = slices.Clone(r.f.passcodes)
+		return r.readSecret(ctx, "--passcode-file", files[0])
+	}
+	question := "Bypass code (not shown)"
+	if ipc.Factor(factor) == ipc.FactorFob {
+		question = "Press or touch your fob; what it shows or types (not shown)"
+	}
+	if !r.canAsk() {
+		return nil, noTerminal("the "+either(ipc.Factor(factor) == ipc.FactorFob, "passcode", "bypass code"), "--passcode-file FILE")
+	}
+	return r.askSecret(ctx, question, "--passcode-file FILE")
+}

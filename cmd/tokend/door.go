@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenbridge/tokend/daemon/authority/desk"
+	"github.com/tokenbridge/tokend/daemon/authority/message"
+	"github.com/tokenbridge/tokend/daemon/authority/store"
+	"github.com/tokenbridge/tokend/ipc/remote"
+)
+
+// listenerKey is the file, in the authority's folder, of the key that clients of
+// the TLS listener pin.
+const listenerKey = "listener.key"
+
+// door is the authority's TLS listener.
+type door struct {
+	listener net.Listener // nil where there is none
+	config   remote.Config
+	reach    desk.Reach
+}
+
+// openDoor opens the authority's TLS listener, if there is to be one. A listener
+// that cannot be opened keeps no vault from being served: whoever administers the
+// authority is told.
+func (s *service) openDoor(ctx context.Context) {
+	d := &door{}
+	if s.config.Authority.Listen != "" {
+		if err := d.open(ctx, s.config.Authority, filepath.Join(s.config.StateDir, authorityDir)); err != nil {
+			d.reach.Problem = err.Error()
+			s.log.Error("the authority cannot be reached from other machines", "err", err)
+		} else {
+			s.log.Info("the authority listens", "address", d.listener.Addr().String())
+		}
+	}
+	if e := (message.Endpoint{Socket: s.config.Socket}); e.Check() == nil {
+		d.reach.Endpoints = append(d.reach.Endpoints, e)
+	}
+	d.config.Log, d.config.Message = s.log, s.desk.Carry
+	d.config.Descriptor = func(from string) ([]byte, error) {
+		out, err := s.desk.Descriptor(from)
+		return out.Descriptor, err
+	}
+	s.door.Store(d)
+}
+
+// reach is where the authority can be reached.
+func (s *service) reach() desk.Reach {
+	if d := s.door.Load(); d != nil {
+		return d.reach
+	}
+	return desk.Reach{}
+}
+
+func (d *door) open(ctx context.Context, a authorityKey, dir string) error {
+	text, err := readListenerKey(dir)
+	defer clear(text)
+	if err != nil {
+		return err
+	}
+	cert, spki, err := remote.Certificate(text, rand.Reader, time.Now())
+	if err != nil {
+		return fmt.Errorf("cannot use %s: %w", filepath.Join(dir, listenerKey), err)
+	}
+	e, err := a.endpoint()
+	if err != nil {
+		return err
+	}
+	e.Pin = message.PinOf(spki)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", a.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen: %w", err)
+	}
+	d.listener, d.config.Certificate, d.reach.Endpoints = l, cert, []message.Endpoint{e}
+	return nil
+}
+
+// serve answers until ctx ends.
+func (d *door) serve(ctx context.Context, s *service) {
+	if d == nil || d.listener == nil {
+		return
+	}
+	if err := remote.Serve(ctx, d.listener, d.config); err != nil && ctx.Err() == nil {
+		s.log.Error("the authority is not reached from other machines any more", "err", err)
+	}
+}
+
+// readListenerKey reads the key, or makes it, and with it the authority's folder:
+// so it is there before the authority is.
+func readListenerKey(dir string) ([]byte, error) {
+	path := filepath.Join(dir, listenerKey)
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return makeListenerKey(dir, path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the key of the listener: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the key of the listener: %w", err)
+	}
+	if mode := info.Mode(); !mode.IsRegular() || runtime.GOOS != "windows" && mode.Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("cannot use %s: its mode is %v, and others may read or write it", path, mode)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, remote.MaxKey+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the key of the listener: %w", err)
+	}
+	return text, nil
+}
+
+func makeListenerKey(dir, path string) ([]byte, error) {
+	text, err := remote.NewKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make the authority's folder: %w", err)
+	}
+	return text, store.ReplaceFile(path, text)
+}
+
+// endpoint is what devices are told of where to connect to.
+func (a authorityKey) endpoint() (message.Endpoint, error) {
+	name, at := "authority.listen", a.Listen
+	if a.Address != "" {
+		name, at = "authority.address", a.Address
+	}
+	host, port, err := splitAddress(name, at)
+	if err != nil {
+		return message.Endpoint{}, err
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		if a.Address != "" {
+			return message.Endpoint{}, fmt.Errorf("authority.address must name a host, not %q", at)
+		}
+		return message.Endpoint{}, fmt.Errorf("authority.address must say where devices connect to, for authority.listen is every address of this machine")
+	}
+	e := message.Endpoint{Host: host, Port: port, Pin: message.Hash{1}} // any pin, for Check
+	if err := e.Check(); err != nil {
+		return message.Endpoint{}, fmt.Errorf("%s is not an address that a link can name: %q", name, at)
+	}
+	return e, nil
+}
+
+func splitAddress(name, at string) (host string, port uint16, err error) {
+	host, digits, err := net.SplitHostPort(at)
+	n, bad := strconv.ParseUint(digits, 10, 16)
+	if err != nil || bad != nil || n == 0 || strings.ContainsAny(host, " \t") {
+		return "", 0, fmt.Errorf("%s must be host:port, not %q", name, at)
+	}
+	return host, uint16(n), nil
+}
+
+func (a authorityKey) checkListen() error {
+	if a.Listen == "" {
+		if a.Address != "" {
+			return errors.New("authority.address is for authority.listen alone")
+		}
+		return nil
+	}
+	if _, _, err := splitAddress("authority.listen", a.Listen); err != nil {
+		return err
+	}
+	_, err := a.endpoint()
+	return err
+}
