@@ -52,6 +52,7 @@ func TestSessionDocument(t *testing.T) {
 		"no value":                 {`{` + head + `,"accounts":}`, -1},
 		"a number that is no such": {`{` + head + `,"accounts":[` + account(1, `,"digits":1-2`) + `]}`, -1},
 	} {
+		inOneGo(t, []byte(c.doc))
 		s, err := sessionV1([]byte(c.doc))
 		switch {
 		case c.accounts < 0:
