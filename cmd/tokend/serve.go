@@ -277,6 +277,7 @@ func (s *service) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.desk.Close(), s.daemon.Close()) }()
+	moreThreads() // after the daemon has counted the processors for key derivations
 	listeners, err := s.listen(given)
 	if err != nil {
 		return err
