@@ -86,7 +86,10 @@ func (d *Desk) unlock(ctx context.Context, p ipc.Principal, by byToken, set *key
 		id = chosen
 		return err
 	})
-	if err != nil {
+	switch {
+	case id == "" && ipc.KindOf(err) == ipc.NotFound:
+		return "", keyslot.ErrNone // in the words of vaults
+	case err != nil:
 		return id, err
 	}
 	d.moving.Lock()
