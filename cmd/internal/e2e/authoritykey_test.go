@@ -70,7 +70,7 @@ func TestAuthorityKeyOnTokens(t *testing.T) {
 		t.Errorf("doctor: %s", r)
 	}
 	k.Fails(14, "654321", unlock(card, "-"), "PIN")
-	k.Fails(2, "", unlock(key, "")[:5], "--pin-file FILE")
+	k.Fails(2, "", unlock(card, "")[:5], "--pin-file FILE")
 	refused()
 	k.OK("", unlock(card, k.pin)...)
 	verifies()
