@@ -3,8 +3,10 @@
 package e2e
 
 import (
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -141,4 +143,56 @@ func (k *keyring) slot(label string) string {
 	}
 	k.tb.Fatalf("there is no keyslot %q", label)
 	return ""
+}
+
+// TestAuthorityListenerFollowsTheLock: while the authority is locked nobody is
+// listened to from other machines.
+func TestAuthorityListenerFollowsTheLock(t *testing.T) {
+	t.Parallel()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	d := NewDaemon(t, programs(t), nil, "--config", File(t, "[authority]\nlisten = \""+address+"\"\n"))
+	d.Start()
+	pin := File(t, "a passphrase of the token")
+	listens := func(want bool) {
+		t.Helper()
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		if (err == nil) != want {
+			t.Errorf("it listens: %v", err == nil)
+		}
+	}
+	d.OK("", "init", "--token", "soft", "--pin-file", pin, "--no-recovery-password")
+	r := d.OK("", "admin", "authority", "create", "Example Ltd", "--key", "token", "--pin-file", pin)
+	if !strings.Contains(r.Stderr, "a software token, not hardware") {
+		t.Errorf("it does not say what the token is: %s", r)
+	}
+	listens(true)
+	var told, now ipc.AuthorityDescriptor // the text has a time and a signature
+	d.JSON(&told, "admin", "authority", "descriptor")
+	for range 2 {
+		d.OK("", "admin", "authority", "lock")
+		listens(false)
+		d.OK("", "admin", "authority", "lock") // as it is
+		d.OK("", "admin", "authority", "unlock", "--pin-file", pin)
+		listens(true)
+		d.OK("", "admin", "authority", "unlock") // it is open
+	}
+	d.Stop()
+	d.Start()
+	listens(false)
+	d.OK("", "admin", "authority", "unlock", "--pin-file", pin)
+	listens(true)
+	d.JSON(&now, "admin", "authority", "descriptor")
+	if now.Fingerprint != told.Fingerprint || !slices.Equal(now.Endpoints, told.Endpoints) || len(now.Endpoints) != 2 {
+		t.Errorf("devices are told %+v, and were told %+v", now, told)
+	}
+	d.OK("", "admin", "authority", "lock")
+	d.Stop() // in this state, too
 }

@@ -167,6 +167,7 @@ func (d *Desk) LockAuthority(ctx context.Context, p ipc.Principal) (ipc.Authorit
 	d.cfg.Opened(false)
 	err = c.close()
 	d.noted(c.chain, actLock, c.by, "", err)
+	d.cfg.Log.Info("the authority was locked", "dir", d.cfg.Dir)
 	if err != nil {
 		return ipc.AuthorityLock{}, d.failed(err)
 	}
