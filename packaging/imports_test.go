@@ -79,6 +79,10 @@ func mayImport() map[string][]string {
 		"daemon/authority/message": {},
 		// What a security key has signed: the same.
 		"daemon/authority/webkey": {},
+		// Verifiers that are asked over the network: a question in, an answer out.
+		"daemon/authority/remote":        {},
+		"daemon/authority/remote/radius": {"daemon/authority/remote"},
+		"daemon/authority/remote/duo":    {"daemon/authority/remote"},
 	}
 }
 
