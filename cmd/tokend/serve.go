@@ -79,11 +79,13 @@ type service struct {
 	daemon   *daemon.Daemon
 	desk     *desk.Desk
 	door     atomic.Pointer[door] // the authority's; nil until it was opened
+	moves    chan moving          // of the door
+	doorless chan struct{}        // closed when nobody keeps the door any more
 	bus      *dbus.Server         // nil without one
 }
 
 func newService(o options, stderr io.Writer) (*service, error) {
-	s := &service{options: o, mode: daemon.ModeUser, level: new(slog.LevelVar)}
+	s := &service{options: o, mode: daemon.ModeUser, level: new(slog.LevelVar), moves: make(chan moving), doorless: make(chan struct{})}
 	s.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
 	system := systemUser() && !o.user
 	if s.fallback = usualConfig(system); system {
@@ -282,7 +284,7 @@ func (s *service) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.openDoor(ctx)
+	s.openDoor(ctx, !s.desk.Locked())
 	s.log.Info("listening", "socket", s.config.Socket, "mode", string(s.mode), "version", buildVersion())
 	s.notifyReady()
 	s.helper.get()
@@ -301,7 +303,7 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	wg.Go(func() { s.reloads(ctx, hangup) })
 	wg.Go(func() { _ = s.daemon.Run(ctx) })
 	wg.Go(func() { s.desk.Run(ctx) })
-	wg.Go(func() { s.door.Load().serve(ctx, s) })
+	wg.Go(func() { s.keepDoor(ctx) })
 	if s.bus != nil {
 		wg.Go(func() { s.bus.Run(ctx) })
 	}
