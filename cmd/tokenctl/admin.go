@@ -62,6 +62,11 @@ type authorityDesk interface {
 	AddSecurityKey(ctx context.Context, r ipc.NewSecurityKey) (ipc.SecurityKey, error)
 	SecurityKeys(ctx context.Context, r ipc.UserRef) (ipc.SecurityKeyList, error)
 	RemoveSecurityKey(ctx context.Context, r ipc.SecurityKeyRef) (ipc.SecurityKey, error)
+
+	Verifiers(ctx context.Context) (ipc.VerifierList, error)
+	SetVerifier(ctx context.Context, name string, r ipc.SetVerifierRequest) (ipc.SetUpVerifier, error)
+	CheckVerifier(ctx context.Context, name string) (ipc.VerifierCheck, error)
+	RemoveVerifier(ctx context.Context, name string) (ipc.SetUpVerifier, error)
 }
 
 const adminHelp = `Run the authority that lives in the daemon: whose users and fobs (hardware OTP

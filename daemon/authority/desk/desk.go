@@ -39,6 +39,8 @@ type Config struct {
 	Login func(uid string) string
 	// Reach is where the authority can be reached now; nil stands for nowhere.
 	Reach func() Reach
+	// Makers make what asks remote verifiers.
+	Makers Makers
 	// Log is told of what is for whoever runs the daemon; nil stands for
 	// slog.DiscardHandler.
 	Log *slog.Logger
@@ -71,6 +73,7 @@ type office struct {
 	issuer    *issue.Issuer
 	chain     *chain
 	policy    *policyFile
+	verifiers *verifiers
 }
 
 var _ ipc.Authority = (*Desk)(nil)
@@ -154,8 +157,13 @@ func (d *Desk) furnish(o *office, enter func(authority.Options) (*authority.Auth
 	if p := o.policy.current(); p.problem != nil {
 		d.cfg.Log.Error("the authority has no policy that can be used: it leaves nobody anything", "err", p.problem)
 	}
-	o.issuer, err = issue.New(issue.Options{Registry: o.authority, Audit: o.chain, Policy: o.policy.usable, Now: d.cfg.Now})
+	if o.verifiers, err = openVerifiers(o.authority.Store(), d.cfg); err != nil {
+		return errors.Join(err, o.authority.Close())
+	}
+	o.issuer, err = issue.New(issue.Options{Registry: o.authority, Audit: o.chain, Policy: o.policy.usable, Now: d.cfg.Now,
+		Remote: o.verifiers.get, Trouble: o.verifiers.failed})
 	if err != nil {
+		o.verifiers.close()
 		return errors.Join(err, o.authority.Close())
 	}
 	return nil
@@ -200,6 +208,7 @@ func (d *Desk) Close() error {
 	}
 	err := o.authority.Close()
 	o.issuer.Close()
+	o.verifiers.close()
 	if err = errors.Join(err, o.chain.close()); err != nil {
 		return fmt.Errorf("cannot close the authority: %w", err)
 	}
