@@ -87,7 +87,7 @@ Who is a user is known by his login on this machine: "admin user add --login".`
 func (c *cli) adminCommand() *cobra.Command {
 	cmd := group("admin", "Run an authority: users, fobs, policy, passcodes",
 		c.adminAuthorityCommand(), c.adminUserCommand(), c.adminFobCommand(), c.adminVerifyCommand(),
-		c.adminActivationCommand(), c.adminBypassCommand(), c.adminDeviceCommand(), c.adminMessageCommand(), c.adminPolicyCommand(), c.adminAuditCommand())
+		c.adminActivationCommand(), c.adminBypassCommand(), c.adminDeviceCommand(), c.adminMessageCommand(), c.adminPolicyCommand(), c.adminVerifierCommand(), c.adminAuditCommand())
 	cmd.Long = adminHelp
 	return cmd
 }
