@@ -26,8 +26,11 @@ type AuthorityInfo struct {
 	// KeySource is where the key of the registry comes from: "key-file" or
 	// "credential".
 	KeySource string `json:"key_source"`
-	Size      int    `json:"size"`          // of the registry, in bytes
-	Policy    string `json:"policy_sha256"` // of the policy's text, hexadecimal
+	// Endpoints are where devices are told that it answers: a host and its port, or
+	// the path of a socket.
+	Endpoints []string `json:"endpoints"`
+	Size      int      `json:"size"`          // of the registry, in bytes
+	Policy    string   `json:"policy_sha256"` // of the policy's text, hexadecimal
 	// Roles are the caller's.
 	Roles []Role `json:"roles"`
 	// Warnings say what is not as it should be.

@@ -78,7 +78,7 @@ func mayImport() map[string][]string {
 		"daemon/authority/webkey": {},
 		// Verifiers that are asked over the network: a question in, an answer out.
 		"daemon/authority/remote":        {},
-		"daemon/authority/remote/radius": {"daemon/authority/remote"},
+		"daemon/authority/remote/radius": {"daemon/authority/remote", "daemon/secret"},
 		"daemon/authority/remote/duo":    {"daemon/authority/remote"},
 	}
 }

@@ -59,6 +59,9 @@ func (c *cli) authorityTable(a ipc.AuthorityInfo) *table {
 	t.add("portal", orDash(a.Portal))
 	t.add("made", ago(c.now(), a.Created))
 	t.add("key", keySourceText(a.KeySource))
+	for i, e := range a.Endpoints {
+		t.add(either(i == 0, "answers at", ""), e)
+	}
 	t.add("registry", fmt.Sprintf("%d KiB", (a.Size+1023)/1024))
 	t.add("policy", a.Policy)
 	t.add("your roles", words(a.Roles))

@@ -64,7 +64,12 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 		Example: "  tokenctl admin verify alice\n  tokenctl admin verify alice --quiet --service vpn --passcode-file -",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			doing := "verify the passcode of " + args[0]
-			p, err := c.passcodes(cmd.Context(), file, "Passcode of "+args[0])
+			question := "Passcode of " + args[0]
+			if account != "" {
+				doing = "verify the code of " + args[0]
+				question = "Code of " + args[0] + "'s account " + account
+			}
+			p, err := c.passcodes(cmd.Context(), file, question)
 			if err != nil {
 				return fail(doing, err)
 			}
@@ -75,13 +80,19 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 					r.Service = "tokenctl"
 				}
 				v, err := c.daemon().Verify(cmd.Context(), r)
-				if err != nil {
+				switch {
+				case err != nil && account != "":
+					return failWith(doing, err, adviceCode(err)...)
+				case err != nil:
 					return deskFail(doing, err)
 				}
 				return c.answer(v, func() { c.say("accepted") })
 			}
 			v, err := c.daemon().VerifyAttended(cmd.Context(), r)
 			if err != nil {
+				if account != "" {
+					return failWith(doing, err, adviceCode(err)...)
+				}
 				return failWith(doing, err, adviceAttended(err)...)
 			}
 			return c.answer(v, func() {

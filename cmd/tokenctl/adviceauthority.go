@@ -76,6 +76,11 @@ func adviceActivation(a ipc.Activation) []string {
 	return out
 }
 
+// adviceNotOffered is about a bypass code that the policy holds back.
+func adviceNotOffered(user string) []string {
+	return []string{"say first what is lost: `tokenctl admin fob lost SERIAL`, `tokenctl admin device revoke ID`; what it would be then: `tokenctl admin policy explain " + quoted(user) + "`"}
+}
+
 // adviceTakeBack is about an activation whose link nobody got to see.
 func adviceTakeBack(id string) []string {
 	return []string{"the link was made, and nobody has it: `tokenctl admin activation revoke " + id + "`, then make another"}
@@ -186,8 +191,6 @@ func adviceAttended(err error) []string {
 		return []string{"nothing was accepted; see who there is: `tokenctl admin user list`"}
 	case "disabled-user":
 		return []string{"nothing was accepted; if he may come back: `tokenctl admin user edit USER --enable`"}
-	case "no-account", "pending":
-		return []string{"nothing was accepted; which devices have which accounts: `tokenctl admin device list USER`"}
 	case "no-fob", "unassigned", "unfit":
 		return []string{"nothing was accepted; see which fobs he has, and compare with the number on the one in his hand: `tokenctl admin user show USER`"}
 	case "lost", "disabled":
@@ -201,4 +204,30 @@ func adviceAttended(err error) []string {
 			"if that is wrong, too, it may have gone astray: with the person before you, `tokenctl admin fob resync SERIAL`"}
 	}
 	return adviceAuthority(e)
+}
+
+// adviceCode is about a code of a managed account that was not accepted.
+func adviceCode(err error) []string {
+	var e *ipc.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	reason := ""
+	if len(e.Items) > 0 {
+		reason = e.Items[0].Reason
+	}
+	switch {
+	case e.Kind == ipc.PasscodeReused:
+		return []string{"nothing was accepted; wait until the device shows the next code: each is good for one use"}
+	case e.Kind == ipc.Throttled:
+		return []string{"codes are not looked at for " + waitText(e.RetryAfter) + " more; wait, or make sure who tries"}
+	case e.Kind != ipc.PasscodeInvalid:
+		return adviceAuthority(e)
+	case reason == "unknown-user" || reason == "disabled-user":
+		return adviceAttended(err)
+	case reason == "no-account" || reason == "pending":
+		return []string{"nothing was accepted; which devices have which accounts: `tokenctl admin device list USER`"}
+	}
+	return []string{"nothing was accepted; type what `tokenctl code ACCOUNT` on the user's device shows now, once",
+		"if that is wrong, too: is the device still active (`tokenctl admin device list USER`), and is its clock right?"}
 }

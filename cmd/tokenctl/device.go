@@ -46,11 +46,8 @@ func (c *cli) eachAuthority(ctx context.Context, f *authFlags, doing string, beg
 		}
 		asked[step.Authority.ID] = true
 		if err == nil {
-			e := &errand{cli: c, doing: doing, step: step}
-			if err = e.carry(ctx); err == nil && step.Phase == ipc.PhaseRefused {
-				err = e.refused()
-			}
-			if err == nil {
+			e := &errand{cli: c, doing: doing, about: a.ID, step: step}
+			if err = e.put(ctx); err == nil {
 				err = do(e)
 			}
 		}
@@ -297,6 +294,6 @@ func (f *approveFlags) decide(ctx context.Context, e *errand, q ipc.Question) (i
 			r.Yes, r.Number = true, n
 			return r, nil
 		}
-		e.say("please type the number with two digits that stands on the other device, or no; Ctrl-C leaves it open")
+		e.say("please type the number with two digits (10 to 99) that stands on the other device, or no; Ctrl-C leaves it open")
 	}
 }

@@ -74,6 +74,9 @@ func (c *cli) revokeOwn(ctx context.Context, f *revokeOwnFlags, ref string) erro
 		found.State = ipc.DeviceRevoked
 		doc.Authorities = append(doc.Authorities, authorityEntry{Authority: who.Name, ID: who.ID, Devices: []ipc.OwnDevice{*found}})
 		c.say("revoked %s at %s: none of its codes is accepted any more", clean(orDash(found.Name)), clean(who.Name))
+		if found.This {
+			return e.forget(ctx)
+		}
 		return nil
 	})
 	if err != nil {
@@ -108,6 +111,20 @@ func (f *revokeOwnFlags) revoke(ctx context.Context, e *errand, d *ipc.OwnDevice
 		}
 		r.Last = true
 	}
+}
+
+// forget has this device hear at once what was taken from it, so that it forgets
+// the secrets.
+func (e *errand) forget(ctx context.Context) error {
+	err := e.next(e.daemon().AskNotices(ctx, e.about))
+	if err == nil {
+		err = e.put(ctx)
+	}
+	if err != nil {
+		return failWith("forget the secrets on this device, which is revoked", err, adviceForget()...)
+	}
+	e.say("this device has forgotten %s of it", plural(len(e.step.Revoked), "secret"))
+	return nil
 }
 
 // findOwn finds a device that is active by its id or name; an empty ref is this one.

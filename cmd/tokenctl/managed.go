@@ -31,6 +31,7 @@ type managedDevice interface {
 type errand struct {
 	*cli
 	doing string // completes "cannot …"
+	about string // the id of the account by which the authority is known
 	// again is the command that goes on with it.
 	again string
 	hand  byHand
@@ -68,6 +69,17 @@ func (e *errand) carry(ctx context.Context) error {
 }
 
 // send takes the request that waits to its authority.
+// put carries what an authority is asked; a refusal is a failure.
+func (e *errand) put(ctx context.Context) error {
+	if err := e.carry(ctx); err != nil {
+		return err
+	}
+	if e.step.Phase == ipc.PhaseRefused {
+		return e.refused()
+	}
+	return nil
+}
+
 func (e *errand) send(ctx context.Context) ([]byte, error) {
 	a, err := carry.Parse(e.step.Authority.Descriptor)
 	if err != nil {
@@ -177,7 +189,7 @@ func refusalKind(conversation, code string) ipc.Kind {
 		return ipc.VerifierDown
 	case "not-approved", "approval-expired", "reported":
 		return ipc.Cancelled
-	case "conversation-over", "last-device", "this-device":
+	case "conversation-over", "last-device", "this-device", "other-user":
 		return ipc.Conflict
 	case "device-unknown":
 		return ipc.NotFound
@@ -192,6 +204,7 @@ func refusalKind(conversation, code string) ipc.Kind {
 const (
 	kindActivate   = "activate"
 	kindReactivate = "reactivate"
+	kindQuestions  = "questions"
 )
 
 func denialText(d ipc.ManagedDenial) string {

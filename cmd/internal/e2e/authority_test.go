@@ -19,50 +19,80 @@ func TestAuthority(t *testing.T) {
 	tour(t, programs(t), "testdata/authority")
 }
 
-// guide is the blocks of docs/authority.md, by what stands behind their fences.
-func guide(t *testing.T) map[string][]string {
+// guideBlock is a block of a guide, with what stands behind its fence.
+type guideBlock struct{ kind, text string }
+
+// guideBlocks is the blocks of docs/authority.md, in their order.
+func guideBlocks(t *testing.T) (blocks []guideBlock) {
 	t.Helper()
 	text, err := os.ReadFile("../../../docs/authority.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := map[string][]string{}
 	for _, m := range regexp.MustCompile("(?s)```([a-z-]+)\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
-		blocks[m[1]] = append(blocks[m[1]], m[2])
+		blocks = append(blocks, guideBlock{m[1], m[2]})
 	}
-	if len(blocks["sh"]) < 5 || len(blocks["csv"]) != 1 || len(blocks["pam"]) != 1 || len(blocks["pam-script"]) != 1 {
+	return blocks
+}
+
+// guide is the same by kind.
+func guide(t *testing.T) map[string][]string {
+	t.Helper()
+	blocks := map[string][]string{}
+	for _, b := range guideBlocks(t) {
+		blocks[b.kind] = append(blocks[b.kind], b.text)
+	}
+	if len(blocks["sh"]) < 8 || len(blocks["sh-laptop"]) != 1 || len(blocks["sh-tablet"]) != 1 || len(blocks["csv"]) != 1 || len(blocks["pam"]) != 1 || len(blocks["pam-script"]) != 1 {
 		t.Fatalf("the guide has other blocks than this test knows: %q", blocks)
 	}
 	return blocks
 }
 
 // TestAuthorityGuide types what docs/authority.md says, from the file of fobs to
-// the first passcode.
+// the first reactivated user: block by block, each on the machine that it is for.
 func TestAuthorityGuide(t *testing.T) {
 	t.Parallel()
 	blocks := guide(t)
-	d := NewDaemon(t, programs(t), nil)
-	d.Start()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "fobs.csv"), []byte(blocks["csv"][0]), 0o600); err != nil {
-		t.Fatal(err)
+	machines := map[string]*Daemon{}
+	for _, name := range []string{"sh", "sh-laptop", "sh-tablet"} {
+		machines[name] = NewDaemon(t, programs(t), nil)
+		machines[name].Start()
 	}
-	cmd := exec.Command("sh", "-c", "set -eux\n"+strings.Join(blocks["sh"], "\n"))
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), d.Programs.Env()...)
-	cmd.Env = append(cmd.Env, "TOKEND_SOCKET="+d.Socket, "PATH="+d.Programs.Dir+":"+os.Getenv("PATH"))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	const password = "correct horse battery staple"
+	for name, text := range map[string]string{"fobs.csv": blocks["csv"][0], "password.txt": password} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for _, want := range []string{"accepted: fob 10001", "3 imported", "2 users added", "unchanged", "may reactivate it"} {
-		if !strings.Contains(string(out), want) {
+	laptop := machines["sh-laptop"]
+	laptop.OK("alice's long passphrase", "init", "--token", "soft", "--pin-file", "-", "--recovery-password-file", filepath.Join(dir, "password.txt"))
+	said := ""
+	for _, b := range guideBlocks(t) {
+		d := machines[b.kind]
+		if d == nil {
+			continue
+		}
+		cmd := exec.Command("sh", "-c", "set -eux\n"+b.text)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), d.Programs.Env()...)
+		cmd.Env = append(cmd.Env, "TOKEND_SOCKET="+d.Socket, "PATH="+d.Programs.Dir+":"+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		said += string(out)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, said)
+		}
+	}
+	for _, want := range []string{"accepted: fob 10001", "3 imported", "2 users added", "unchanged", "may reactivate it", "Example Ltd:vpn works on this device"} {
+		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q", want)
 		}
 	}
-	d.Fails(16, "755224\n", []string{"admin", "verify", "alice", "--passcode-file", "-"})
+	machines["sh"].Fails(16, "755224\n", []string{"admin", "verify", "alice", "--passcode-file", "-"})
+	laptop.OK("", "device", "check")
+	laptop.Fails(11, "", []string{"code", "vpn"}, "tokenctl reactivate vpn")
 	if t.Failed() {
-		t.Logf("%s", out)
+		t.Logf("%s", said)
 	}
 }
 

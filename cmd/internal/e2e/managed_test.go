@@ -121,6 +121,9 @@ func (c *company) byFiles() {
 	c.cut(true)
 	defer c.cut(false)
 	m := c.lost("cellar")
+	if r := m.as(alice, "", "device", "check"); r.Exit == 0 || !strings.Contains(r.Stderr, "cannot reach the authority at "+c.wire.address) {
+		c.Errorf("the network is cut: %s", r)
+	}
 	path := func(n int, what string) string { return filepath.Join(c.dir, fmt.Sprint(what, n)) }
 	said := m.okAs(c.T, alice, "", "reactivate", "vpn", "--name", m.name, "--to-file", path(1, "request")).Stderr
 	for n := 1; n <= 3; n++ {
@@ -249,9 +252,14 @@ func (c *company) ownDevices() {
 	if !c.counts(m) {
 		c.Error("that took the account away")
 	}
+	code := strings.TrimSpace(m.okAs(c.T, alice, "", "code", "vpn").Stdout)
 	m.okAs(c.T, alice, "", "device", "revoke", "--this", "--yes", "--last")
-	if c.counts(m) {
-		c.Error("a revoked device's codes count")
+	if why := c.verdict(code); !strings.Contains(why, "no such account that works") && !strings.Contains(why, "none of the devices") {
+		c.Errorf("a code of a revoked device: %q", why)
+	}
+	// It has forgotten the secret without being asked to.
+	if r := m.as(alice, "", "code", "vpn"); r.Exit != 11 || !strings.Contains(r.Stderr, "tokenctl reactivate vpn") {
+		c.Errorf("a code on the revoked device: %s", r)
 	}
 	c.has = nil
 }

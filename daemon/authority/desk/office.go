@@ -58,7 +58,7 @@ func (d *Desk) info(c *caller) (ipc.AuthorityInfo, error) {
 	}
 	return ipc.AuthorityInfo{
 		Version: ipc.Version, ID: profile.ID, Name: profile.Name, Contact: profile.Contact, Portal: profile.Portal,
-		Created: wireTime(profile.Created), KeySource: c.authority.KeySource(), Size: int(size),
+		Created: wireTime(profile.Created), KeySource: c.authority.KeySource(), Endpoints: d.endpoints(), Size: int(size),
 		Policy: c.policy.current().sum, Roles: wireRoles(c.roles()), Warnings: d.warnings(c),
 	}, nil
 }

@@ -99,7 +99,10 @@ func (i *Issuer) proof(s *step, b *message.Proof) (message.Result, error) {
 	if result != fob.Accepted {
 		return i.wrongProof(s, h)
 	}
-	h.Counter, h.Drift = moving.Counter, moving.Drift
+	// Nobody was shown the code that proved the secret, and it came sealed. So the
+	// same one may be typed for a login: who activates wants to log in now, not in
+	// half a minute.
+	h.Counter, h.Drift = moving.Counter-1, moving.Drift
 	return i.activated(s, h)
 }
 

@@ -313,7 +313,10 @@ func (i *Issuer) loadKnown(s *step) (bool, error) {
 	if s.talk.Account == (message.ID{}) {
 		return true, nil
 	}
-	return i.loadAccount(s, s.talk.Account)
+	if ok, err := i.loadAccount(s, s.talk.Account); err != nil || !ok {
+		return false, err
+	}
+	return i.ownDevice(s)
 }
 
 // loadUser says whether there is such a user who may do anything.
@@ -330,8 +333,7 @@ func (i *Issuer) loadUser(s *step, id string) (ok bool, err error) {
 	return !s.user.Disabled, err
 }
 
-// loadAccount says whether the user has such an account, and the device is not
-// somebody else's.
+// loadAccount says whether the user has such an account.
 func (i *Issuer) loadAccount(s *step, id message.ID) (bool, error) {
 	var found bool
 	var err error
@@ -339,9 +341,11 @@ func (i *Issuer) loadAccount(s *step, id message.ID) (bool, error) {
 		return false, err
 	}
 	s.account.tidy(s.now)
-	if s.account.State != Active || s.account.User != s.user.ID {
-		return false, nil
-	}
+	return s.account.State == Active && s.account.User == s.user.ID, nil
+}
+
+// ownDevice says whether the device is not somebody else's.
+func (i *Issuer) ownDevice(s *step) (bool, error) {
 	d, found, err := get[deviceRecord](s.tx, devicesBucket, s.device())
 	return !found || d.User == s.user.ID, err
 }
