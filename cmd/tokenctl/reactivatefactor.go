@@ -50,9 +50,7 @@ func (r *reactivation) wasRefused(ctx context.Context) error {
 		return r.refused()
 	}
 	r.say("%s: %s", factorName(r.tried), clean(no.Message))
-	if err := r.sayEnrolment(no); err != nil {
-		return err
-	}
+	r.sayEnrolment(no)
 	if held {
 		r.say("wait %s; what is typed until then is lost …", waitText(no.RetrySeconds))
 		return r.sleep(ctx, time.Duration(no.RetrySeconds)*time.Second)
@@ -111,21 +109,20 @@ func verifierText(name string) string {
 
 // sayEnrolment shows where the person enrols at who verifies, as a link and for a
 // phone's camera.
-func (r *reactivation) sayEnrolment(no *ipc.ManagedRefusal) error {
+func (r *reactivation) sayEnrolment(no *ipc.ManagedRefusal) {
 	for _, a := range no.Alternatives {
 		if a.Kind != "enrolment" || !strings.HasPrefix(a.Value, "https://") {
 			continue
 		}
 		r.say("enrol there, in a browser or with your phone's camera: %s", clean(a.Value))
 		lines, err := drawQR(a.Value, true)
-		if err != nil || !r.errTTY {
-			return nil //nolint:nilerr // the link is there
+		if err != nil || !r.errTTY || r.errWidth != nil && columns(stripColour(lines[0])) > r.errWidth() {
+			continue // the link is there
 		}
 		for _, l := range lines {
-			r.say("%s", l)
+			_, _ = fmt.Fprintln(r.err, l)
 		}
 	}
-	return nil
 }
 
 // challenged gives what more is asked for a factor. Of the flags another factor gives

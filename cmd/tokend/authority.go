@@ -38,7 +38,7 @@ func (a authorityKey) check() error {
 
 // newDesk is where the authority is spoken to, if there is one; it is not open yet.
 func (s *service) newDesk() *desk.Desk {
-	c := desk.Config{Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, Reach: s.reach, Log: s.log}
+	c := desk.Config{Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, Reach: s.reach, Makers: verifierMakers(), Log: s.log}
 	switch a := s.config.Authority; {
 	case a.Key == keyInCredential:
 		c.Key = store.Credential(os.Getenv("CREDENTIALS_DIRECTORY"))
