@@ -196,7 +196,7 @@ func TestRADIUS(t *testing.T) {
 	dir := t.TempDir()
 	settings := filepath.Join(dir, "radius.toml")
 	for path, text := range map[string]string{
-		settings:                             fmt.Sprintf("timeout = \"1s\"\ntries = 2\n[[server]]\naddress = %q\nsecret_file = \"radius.secret\"\n", address),
+		settings:                            fmt.Sprintf("timeout = \"1s\"\ntries = 2\n[[server]]\naddress = %q\nsecret_file = \"radius.secret\"\n", address),
 		filepath.Join(dir, "radius.secret"): shared + "\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
