@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tokenbridge/tokend/daemon/authority/desk"
@@ -21,7 +22,19 @@ import (
 type mute struct {
 	settings ipc.RadiusSettings
 	secret   string
-	closed   *[]string
+	closed   *closings
+}
+
+// closings are the servers whose askers were closed.
+type closings struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (c *closings) has(server string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Contains(c.list, server)
 }
 
 func (m mute) Begin(context.Context, remote.Question) (remote.Answer, error) {
@@ -39,13 +52,17 @@ func (m mute) Check(context.Context) error {
 	return &remote.Unavailable{Verifier: "radius", Server: m.settings.Servers[0].Address, Problem: "no answer"}
 }
 
-func (m mute) Close() { *m.closed = append(*m.closed, m.settings.Servers[0].Address) }
+func (m mute) Close() {
+	m.closed.mu.Lock()
+	defer m.closed.mu.Unlock()
+	m.closed.list = append(m.closed.list, m.settings.Servers[0].Address)
+}
 
 const sharedSecret = "a shared secret of some length"
 
-func (b *bench) withVerifiers(t *testing.T) (closed *[]string, reopen func()) {
+func (b *bench) withVerifiers(t *testing.T) (closed *closings, reopen func()) {
 	t.Helper()
-	closed = new([]string)
+	closed = &closings{}
 	makers := desk.Makers{Radius: func(s ipc.RadiusSettings) (remote.Verifier, error) {
 		if len(s.Servers[0].Secret) < 8 {
 			return nil, errors.New("the secret is too short")
@@ -164,11 +181,11 @@ func TestVerifiers(t *testing.T) {
 	}) {
 		t.Error("the audit does not tell who set it up")
 	}
-	if _, err := b.SetVerifier(ctx, root, "radius", radiusAt("other:1812")); err != nil || !slices.Contains(*closed, "good:1812") {
-		t.Errorf("%v, closed: %q", err, *closed)
+	if _, err := b.SetVerifier(ctx, root, "radius", radiusAt("other:1812")); err != nil || !closed.has("good:1812") {
+		t.Errorf("%v, closed: %q", err, closed.list)
 	}
-	if _, err := b.RemoveVerifier(ctx, root, "radius"); err != nil || !unset() || !slices.Contains(*closed, "other:1812") {
-		t.Errorf("%v, closed: %q", err, *closed)
+	if _, err := b.RemoveVerifier(ctx, root, "radius"); err != nil || !unset() || !closed.has("other:1812") {
+		t.Errorf("%v, closed: %q", err, closed.list)
 	}
 	reopen()
 	for _, f := range []func() error{
