@@ -67,6 +67,11 @@ type authorityDesk interface {
 	AddSecurityKey(ctx context.Context, r ipc.NewSecurityKey) (ipc.SecurityKey, error)
 	SecurityKeys(ctx context.Context, r ipc.UserRef) (ipc.SecurityKeyList, error)
 	RemoveSecurityKey(ctx context.Context, r ipc.SecurityKeyRef) (ipc.SecurityKey, error)
+
+	Verifiers(ctx context.Context) (ipc.VerifierList, error)
+	SetVerifier(ctx context.Context, name string, r ipc.SetVerifierRequest) (ipc.SetUpVerifier, error)
+	CheckVerifier(ctx context.Context, name string) (ipc.VerifierCheck, error)
+	RemoveVerifier(ctx context.Context, name string) (ipc.SetUpVerifier, error)
 }
 
 const adminHelp = `Run the authority that lives in the daemon: whose users and fobs (hardware OTP
@@ -87,7 +92,7 @@ Who is a user is known by his login on this machine: "admin user add --login".`
 func (c *cli) adminCommand() *cobra.Command {
 	cmd := group("admin", "Run an authority: users, fobs, policy, passcodes",
 		c.adminAuthorityCommand(), c.adminUserCommand(), c.adminFobCommand(), c.adminVerifyCommand(),
-		c.adminActivationCommand(), c.adminBypassCommand(), c.adminDeviceCommand(), c.adminMessageCommand(), c.adminPolicyCommand(), c.adminAuditCommand())
+		c.adminActivationCommand(), c.adminBypassCommand(), c.adminDeviceCommand(), c.adminMessageCommand(), c.adminPolicyCommand(), c.adminVerifierCommand(), c.adminAuditCommand())
 	cmd.Long = adminHelp
 	return cmd
 }

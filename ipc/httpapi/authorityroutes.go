@@ -87,6 +87,11 @@ func authorityRoutes() []Route {
 		deskWith("POST", "admin/security-keys", help, "Register a user's security key", a.AddSecurityKey),
 		deskWith("POST", "admin/security-keys/list", look, "A user's security keys", a.SecurityKeys),
 		deskWith("POST", "admin/security-keys/remove", help, "Forget a user's security key", a.RemoveSecurityKey),
+
+		desk("GET", "admin/verifiers", look, "Who verifies factors elsewhere, without their secrets", a.Verifiers),
+		deskItemWith("PUT", "admin/verifiers/{id}", change, "Set up who verifies factors elsewhere", a.SetVerifier),
+		deskItem("POST", "admin/verifiers/{id}/check", look, "Ask a verifier's servers whether they answer", a.CheckVerifier),
+		deskItem("DELETE", "admin/verifiers/{id}", change, "Forget a verifier and its secrets", a.RemoveVerifier),
 	}
 }
 

@@ -33,6 +33,7 @@ func (d *Desk) ExplainPolicy(ctx context.Context, p ipc.Principal, r ipc.Explain
 	}
 	e := policy.Explain(now.policy, policy.Subject{
 		User: person(u), Account: r.Account, Device: policy.Device{Name: r.Device}, Restored: !r.Activation, Has: has,
+		Ready: c.verifiers.ready,
 	})
 	e.Alternatives = completed(e.Decision, profile)
 	out := wireExplanation(e)
