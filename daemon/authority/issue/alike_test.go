@@ -90,6 +90,7 @@ func TestBob(t *testing.T) {
 	wrong := l
 	wrong.Secret = message.Secret("another secret of a link, as long")[:len(l.Secret)]
 	bob.refused(activation(bob, wrong), true, codeRefused)
+	r.clock.pass(2 * time.Second) // the wrong secret holds up the next
 	expect[*message.NewSecret](other, activation(other, l), true)
 }
 
