@@ -106,6 +106,9 @@ type AuthorityMessages interface {
 // whom, and nobody helps himself: they fail with PolicyDenied. id is an
 // activation's.
 type Activations interface {
+	// CreateActivation sends the link by e-mail where that is asked for; it then
+	// fails with Unsupported where no mail server is set up, and with MailFailed where
+	// it was not sent, and the activation is revoked.
 	CreateActivation(ctx context.Context, p Principal, r NewActivation) (MadeActivation, error)
 	Activations(ctx context.Context, p Principal, r UserRef) (ActivationList, error)
 	// ApproveActivation is for the second person, where the policy asks for one.

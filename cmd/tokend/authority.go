@@ -45,6 +45,13 @@ func (s *service) newDesk() *desk.Desk {
 	case a.KeyFile != "":
 		c.Key = store.KeyFile(a.KeyFile)
 	}
+	// A mail server that cannot be used keeps nobody from the rest.
+	if sender, err := s.config.Mail.sender(os.Getenv("CREDENTIALS_DIRECTORY")); err != nil {
+		c.MailProblem = err.Error()
+		s.log.Error("the authority cannot send links by e-mail", "err", err)
+	} else if sender != nil {
+		c.Mail = sender
+	}
 	return desk.New(c)
 }
 

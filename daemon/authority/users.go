@@ -62,7 +62,11 @@ func (a *Authority) EditUser(by, ref string, e UserEdit) (User, error) {
 		return tx.Put(usersBucket, id[:], r)
 	})
 	a.names.changed()
-	a.audit.Audit(Entry{Kind: "user-edit", By: by, User: known(id), OK: err == nil, Detail: Why(err)})
+	detail := e.fields()
+	if err != nil {
+		detail = Why(err)
+	}
+	a.audit.Audit(Entry{Kind: "user-edit", By: by, User: known(id), OK: err == nil, Detail: detail})
 	if err != nil {
 		return User{}, err
 	}

@@ -39,6 +39,10 @@ type Config struct {
 	Login func(uid string) string
 	// Reach is where the authority can be reached now; nil stands for nowhere.
 	Reach func() Reach
+	// Mail sends links; nil where no mail server is set up. MailProblem is why the
+	// one that is set up cannot be used.
+	Mail        Mailer
+	MailProblem string
 	// Log is told of what is for whoever runs the daemon; nil stands for
 	// slog.DiscardHandler.
 	Log *slog.Logger
