@@ -23,6 +23,9 @@ func adviceAuthority(e *ipc.Error) []string {
 		case strings.Contains(e.Message, "fob"):
 			return []string{"nothing was changed; see which there are: `tokenctl admin fob list`"}
 		}
+		if strings.Contains(e.Message, "group") {
+			return []string{"nothing was changed; see which have roles: `tokenctl admin group list`"}
+		}
 		for _, thing := range []struct{ word, command string }{{"activation", "activation"}, {"bypass code", "bypass"}, {"device", "device"}} {
 			if strings.Contains(e.Message, thing.word) {
 				return []string{"nothing was changed; see which there are: `tokenctl admin " + thing.command + " list USER`"}
@@ -41,6 +44,9 @@ func adviceAuthority(e *ipc.Error) []string {
 	case ipc.AlreadyExists:
 		if strings.Contains(e.Message, "fob") {
 			return []string{"nothing was changed; see whose it is: `tokenctl admin fob show SERIAL`"}
+		}
+		if strings.Contains(e.Message, "the group") {
+			return []string{"nothing was changed; to change its roles remove it first: `tokenctl admin group remove GROUP`"}
 		}
 		return []string{"nothing was changed; see what is there: `tokenctl admin authority show`, `tokenctl admin user list`"}
 	case ipc.Conflict:

@@ -38,7 +38,7 @@ func (a authorityKey) check() error {
 
 // newDesk is where the authority is spoken to, if there is one; it is not open yet.
 func (s *service) newDesk() *desk.Desk {
-	c := desk.Config{Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, Reach: s.reach, Log: s.log}
+	c := desk.Config{Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, GroupsOf: groupsOf, HasGroup: hasGroup, Reach: s.reach, Log: s.log}
 	switch a := s.config.Authority; {
 	case a.Key == keyInCredential:
 		c.Key = store.Credential(os.Getenv("CREDENTIALS_DIRECTORY"))
@@ -62,4 +62,39 @@ func loginOf(uid string) string {
 		return ""
 	}
 	return u.Username
+}
+
+// groupsOf are the names of the groups of a login, its primary group too; none
+// where there is no such login.
+func groupsOf(login string) ([]string, error) {
+	u, err := user.Lookup(login)
+	var nobody user.UnknownUserError
+	if errors.As(err, &nobody) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, id := range ids {
+		g, err := user.LookupGroupId(id)
+		var none user.UnknownGroupIdError
+		if errors.As(err, &none) {
+			continue // a number without a name
+		}
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, g.Name)
+	}
+	return names, nil
+}
+
+func hasGroup(name string) bool {
+	_, err := user.LookupGroup(name)
+	return err == nil
 }

@@ -76,7 +76,11 @@ func (r *userRecord) validate() error {
 			return err
 		}
 	}
-	for _, role := range r.Roles {
+	return checkRoles(r.Roles)
+}
+
+func checkRoles(roles []Role) error {
+	for _, role := range roles {
 		switch role {
 		case RoleUser, RoleHelpdesk, RoleVerifier, RoleAdmin, RoleOwner:
 		default:

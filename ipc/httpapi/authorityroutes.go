@@ -42,8 +42,13 @@ func authorityRoutes() []Route {
 		deskWith("POST", "admin/users/list", look, "A page of the authority's users", a.Users),
 		deskWith("POST", "admin/users", change, "Add a user", a.AddUser),
 		deskItem("GET", "admin/users/{id}", look, "One user", a.User),
+		deskItem("GET", "admin/users/{id}/report", look, "All there is of a user: factors, devices, accounts and what the policy allows for each, failures", a.UserReport),
 		deskItemWith("PUT", "admin/users/{id}", change, "Change a user", a.EditUser),
 		deskItemWith("DELETE", "admin/users/{id}", change, "Remove a user", a.RemoveUser),
+
+		desk("GET", "admin/groups", look, "The groups of this machine whose members have roles", a.Groups),
+		deskWith("POST", "admin/groups", change, "Give the members of a group roles", a.AddGroup),
+		deskWith("POST", "admin/groups/remove", change, "Take the roles from the members of a group", a.RemoveGroup),
 
 		deskWith("POST", "admin/fobs/list", look, "A page of the authority's fobs, without their seeds", a.Fobs),
 		large(maxFobs, deskWith("POST", "admin/fobs/import", change, "Say what adding a page of fobs would do, or do it", a.ImportFobs)),

@@ -37,6 +37,10 @@ type Config struct {
 	Key store.KeySource
 	// Login is the OS login of a uid, or of a SID; empty if it has none.
 	Login func(uid string) string
+	// GroupsOf are the groups of a login on this host, and HasGroup says whether there
+	// is one of that name; nil stands for none, and for yes.
+	GroupsOf func(login string) ([]string, error)
+	HasGroup func(name string) bool
 	// Reach is where the authority can be reached now; nil stands for nowhere.
 	Reach func() Reach
 	// Mail sends links; nil where no mail server is set up. MailProblem is why the
@@ -150,7 +154,7 @@ func (d *Desk) furnish(o *office, enter func(authority.Options) (*authority.Auth
 		}
 	}()
 	if o.authority, err = enter(authority.Options{
-		Dir: d.cfg.Dir, Key: d.cfg.Key, Audit: o.chain, Now: d.cfg.Now, Wait: d.cfg.Wait, Deadline: d.cfg.Deadline,
+		Dir: d.cfg.Dir, Key: d.cfg.Key, Audit: o.chain, GroupsOf: d.cfg.GroupsOf, Now: d.cfg.Now, Wait: d.cfg.Wait, Deadline: d.cfg.Deadline,
 	}); err != nil {
 		return err
 	}

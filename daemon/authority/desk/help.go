@@ -36,7 +36,7 @@ func valid(seconds int) (time.Duration, error) {
 // person is the caller as a policy sees him. Root, and the daemon's owner, need
 // not be among the users; then he is his uid, which is no user's id.
 func (c *caller) person() policy.Person {
-	p := policy.Person{ID: c.by, Name: c.user.Name}
+	p := policy.Person{ID: c.by, Name: c.user.Name, Groups: c.user.Groups}
 	for _, r := range c.roles() {
 		p.Roles = append(p.Roles, policy.Role(r))
 	}

@@ -49,7 +49,7 @@ func (p *population) Members() iter.Seq2[policy.Member, error] {
 
 // person is a user as a policy sees him.
 func person(u authority.User) policy.Person {
-	out := policy.Person{ID: u.ID, Name: u.Name}
+	out := policy.Person{ID: u.ID, Name: u.Name, Groups: u.Groups}
 	for _, r := range u.Roles {
 		out.Roles = append(out.Roles, policy.Role(r))
 	}

@@ -77,7 +77,7 @@ func Start(o Options) (*Server, error) {
 	if err := s.certify(o); err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nothing is asked of the network
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +273,7 @@ func (t *talk) startTLS() bool {
 	t.s.mu.Unlock()
 	t.say("220 go ahead" + injected)
 	c := tls.Server(t.conn, &tls.Config{Certificates: []tls.Certificate{t.s.cert}, MinVersion: tls.VersionTLS12})
-	if err := c.Handshake(); err != nil { //nolint:noctx // the connection is closed with the server
+	if err := c.Handshake(); err != nil {
 		return false
 	}
 	t.conn, t.r = c, bufio.NewReader(c)
