@@ -192,6 +192,7 @@ func TestPolicyByGroups(t *testing.T) {
 [reactivation]
 allow = ["fob"]
 after_restore = "allowed"
+old_device = "revoke"
 [help]
 for_user = ["helpdesk", "admin", "owner"]
 for_owner = ["owner"]
