@@ -19,7 +19,7 @@ type groupDocument struct {
 func (c *cli) groupAddCommand() *cobra.Command {
 	var roles []string
 	cmd := &cobra.Command{
-		Use: "add GROUP --role ROLE", Short: "Give the members of a group a role", Args: named(1, "GROUP"),
+		Use: "add GROUP", Short: "Give the members of a group a role", Args: named(1, "GROUP"),
 		Long: `Give the members of a group of the authority's machine a role: those of them who
 are users of the authority, by their logins ("admin user add --login"). Whoever
 joins or leaves the group has or loses the role with his next command. The roles
