@@ -153,6 +153,9 @@ func adviseRest(e *ipc.Error) []string {
 	case ipc.Unreachable:
 		return adviceUnreachable("")
 	case ipc.VerifierDown:
+		if isAuthorityLocked(e) {
+			return adviceAuthorityLocked()
+		}
 		return []string{"nothing was accepted; the server that verifies has to be reachable: repeat later"}
 	case ipc.MailFailed:
 		return []string{"nothing was sent, and what it was about is undone; repeat later"}

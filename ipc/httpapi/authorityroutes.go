@@ -37,6 +37,11 @@ func authorityRoutes() []Route {
 		desk("GET", "admin/authority", look, "What the authority in this daemon says of itself", a.Authority),
 		deskWith("POST", "admin/authority", change, "Make an authority in this daemon", a.CreateAuthority),
 		deskWith("PUT", "admin/authority", change, "Change what the authority says of itself", a.EditAuthority),
+		deskWith("POST", "admin/authority/unlock", change, "Open an authority that is locked, with a token", a.UnlockAuthority),
+		desk("POST", "admin/authority/lock", change, "Lock an authority that tokens open", a.LockAuthority),
+		desk("GET", "admin/authority/keys", look, "What holds the authority's key", a.AuthorityKeys),
+		deskWith("POST", "admin/authority/keys", change, "Let one more token of the caller's vault open the authority", a.AddAuthorityKey),
+		deskItem("DELETE", "admin/authority/keys/{id}", change, "Let a token, or the key file, open the authority no more", a.RemoveAuthorityKey),
 		deskWith("POST", "admin/audit", look, "A page of the authority's audit chain, oldest first", a.AuthorityAudit),
 
 		deskWith("POST", "admin/users/list", look, "A page of the authority's users", a.Users),

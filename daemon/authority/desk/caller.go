@@ -81,11 +81,13 @@ func (d *Desk) recognise(p ipc.Principal, login string) (*caller, error) {
 	if p.Admin {
 		d.tryOpen()
 	}
-	o, problem, closed := d.office, d.problem, d.closed
+	o, locked, problem, closed := d.office, d.locked, d.problem, d.closed
 	d.mu.Unlock()
 	switch {
 	case closed:
 		return nil, ipc.Errorf(ipc.Cancelled, "the daemon is stopping")
+	case locked != nil:
+		return nil, errLocked()
 	case o == nil && problem != nil && p.Admin:
 		return nil, failed(problem)
 	case o == nil:

@@ -70,6 +70,8 @@ func (d *Desk) open() (*office, error) {
 	switch {
 	case o != nil:
 		return o, nil
+	case errors.Is(problem, errLocked()):
+		return nil, &ipc.Error{Kind: ipc.VerifierDown, Message: "the authority is locked, and cannot be used now"}
 	case problem != nil:
 		return nil, &ipc.Error{Kind: ipc.VerifierDown, Message: "the authority cannot be used now", Err: problem}
 	}

@@ -31,7 +31,8 @@ type conversation struct {
 	Challenge []byte        `cbor:"14,keyasint,omitempty"`
 	Question  *question     `cbor:"15,keyasint,omitempty"`
 	Asked     int           `cbor:"16,keyasint,omitempty"`
-	Key       [32]byte      `cbor:"17,keyasint,omitzero"` // the reactivation key that signed begin
+	Key       [32]byte      `cbor:"17,keyasint,omitzero"`  // the reactivation key that signed begin
+	Done      bool          `cbor:"18,keyasint,omitempty"` // the new secret was proved
 }
 
 // stage is how far a conversation got.
@@ -407,12 +408,19 @@ func (i *Issuer) remember(s *step) error {
 	return p.put(s.tx, s.talk.User)
 }
 
+// rank is how much would be lost with the conversation. Who gave a factor is not
+// pushed out by who has none; and least of all an answer to a proof may go, for the
+// old devices are revoked then, and the new one does not know it yet.
 func (c *conversation) rank() int {
-	switch c.Stage {
-	case asking:
+	switch {
+	case c.Stage == asking:
 		return 0
-	case over:
+	case c.Stage == over && !c.Done:
 		return 1
+	case c.Stage == choosing && len(c.Proved) == 0:
+		return 2
+	case c.Stage == choosing:
+		return 3
 	}
-	return 2
+	return 4
 }
