@@ -15,6 +15,9 @@ func (s *session) wireStep(step managed.Step) ipc.ManagedStep {
 		Phase: ipc.ManagedPhase(step.Phase), Request: step.Request, Authority: wireAuthority(step), Late: step.Late,
 		Offer: wireOffer(step.Offer), Waiting: wireWaiting(step.Waiting), Refused: wireRefusal(step.Refused),
 	}
+	if c := step.Challenge; c != nil {
+		w.Challenge = &ipc.ManagedChallenge{Factor: c.Factor, Prompt: c.Prompt, Until: wireTime(c.Deadline())}
+	}
 	if !step.Until.IsZero() {
 		w.Until = new(wireTime(step.Until))
 	}
@@ -99,9 +102,15 @@ func wireOffer(o *message.Offer) *ipc.ManagedOffer {
 	if o == nil {
 		return nil
 	}
-	return &ipc.ManagedOffer{
+	out := &ipc.ManagedOffer{
 		Factors: append([]string{}, o.Factors...), Required: o.Required, Proved: o.Proved, Denials: wireDenials(o.Denials), OldDevice: o.OldDevice, Until: wireTime(o.Deadline()),
 	}
+	for n, by := range o.By {
+		if by != "local" {
+			out.Asserted = append(out.Asserted, ipc.ManagedAssertion{Factor: o.Factors[n], By: by})
+		}
+	}
+	return out
 }
 
 func wireWaiting(w *message.Waiting) *ipc.ManagedWaiting {

@@ -20,6 +20,7 @@ type Authority interface {
 	BypassCodes
 	UserDevices
 	SecurityKeys
+	Verifiers
 	AuthorityKeys
 }
 
@@ -152,6 +153,18 @@ type SecurityKeys interface {
 	AddSecurityKey(ctx context.Context, p Principal, r NewSecurityKey) (SecurityKey, error)
 	SecurityKeys(ctx context.Context, p Principal, r UserRef) (SecurityKeyList, error)
 	RemoveSecurityKey(ctx context.Context, p Principal, r SecurityKeyRef) (SecurityKey, error)
+}
+
+// Verifiers are who verifies factors elsewhere: RADIUS servers, Duo. name is a
+// VerifierName. Who sets one up can have himself accepted, and so owners alone do.
+type Verifiers interface {
+	Verifiers(ctx context.Context, p Principal) (VerifierList, error)
+	// SetVerifier fails with InvalidArgument where the settings cannot be used. It asks
+	// nobody: CheckVerifier does.
+	SetVerifier(ctx context.Context, p Principal, name string, r SetVerifierRequest) (SetUpVerifier, error)
+	// CheckVerifier asks each of its servers whether it answers.
+	CheckVerifier(ctx context.Context, p Principal, name string) (VerifierCheck, error)
+	RemoveVerifier(ctx context.Context, p Principal, name string) (SetUpVerifier, error)
 }
 
 // AuthorityKeys are what opens the authority's registry. id is a keyslot's, or

@@ -24,7 +24,8 @@ type ReactivateRequest struct {
 // GiveFactorRequest tries a factor.
 type GiveFactorRequest struct {
 	Factor string `json:"factor"`
-	// Passcode is of a fob, or a bypass code, as it was typed.
+	// Passcode is of a fob, or a bypass code, or what a challenge asks for, as it was
+	// typed.
 	Passcode Secret `json:"passcode,omitempty"`
 	// Locator and PIN are for a security key: which of those plugged in (empty: the
 	// one there is), and its PIN where it has one.
@@ -61,15 +62,18 @@ type ManagedPhase string
 
 // The phases of conversations.
 const (
-	PhaseAsked     ManagedPhase = "asked"     // the first request waits for its answer
-	PhaseChoose    ManagedPhase = "choose"    // a factor is to be given
-	PhaseWaiting   ManagedPhase = "waiting"   // for somebody to approve elsewhere
-	PhaseProving   ManagedPhase = "proving"   // the new secret's proof waits for its answer
-	PhaseQuestions ManagedPhase = "questions" // other devices ask this one
-	PhaseDevices   ManagedPhase = "devices"   // the user's devices are listed
-	PhaseDone      ManagedPhase = "done"
-	PhaseRefused   ManagedPhase = "refused" // the authority has ended it
-	PhaseExpired   ManagedPhase = "expired" // nothing came in time
+	PhaseAsked   ManagedPhase = "asked"   // the first request waits for its answer
+	PhaseChoose  ManagedPhase = "choose"  // a factor is to be given
+	PhaseWaiting ManagedPhase = "waiting" // for somebody to approve elsewhere
+	// PhaseChallenged: who verifies the factor asks for something more; the same
+	// factor gives it, as its passcode, and another gives it up.
+	PhaseChallenged ManagedPhase = "challenged"
+	PhaseProving    ManagedPhase = "proving"   // the new secret's proof waits for its answer
+	PhaseQuestions  ManagedPhase = "questions" // other devices ask this one
+	PhaseDevices    ManagedPhase = "devices"   // the user's devices are listed
+	PhaseDone       ManagedPhase = "done"
+	PhaseRefused    ManagedPhase = "refused" // the authority has ended it
+	PhaseExpired    ManagedPhase = "expired" // nothing came in time
 	// PhaseUnsure: a proof was sent and no answer came in time. Which secret counts
 	// only another reactivation tells.
 	PhaseUnsure ManagedPhase = "unsure"
@@ -93,13 +97,14 @@ type ManagedStep struct {
 	// whether it was.
 	Late bool `json:"late,omitempty"`
 	// What the last answer said; each nil or empty where it said something else.
-	Offer     *ManagedOffer   `json:"offer,omitempty"`
-	Waiting   *ManagedWaiting `json:"waiting,omitempty"`
-	Refused   *ManagedRefusal `json:"refused,omitempty"`
-	Done      *ManagedDone    `json:"done,omitempty"`
-	Questions []Question      `json:"questions,omitempty"`
-	Revoked   []Revocation    `json:"revoked,omitempty"`
-	Devices   []OwnDevice     `json:"devices,omitempty"`
+	Offer     *ManagedOffer     `json:"offer,omitempty"`
+	Waiting   *ManagedWaiting   `json:"waiting,omitempty"`
+	Challenge *ManagedChallenge `json:"challenge,omitempty"`
+	Refused   *ManagedRefusal   `json:"refused,omitempty"`
+	Done      *ManagedDone      `json:"done,omitempty"`
+	Questions []Question        `json:"questions,omitempty"`
+	Revoked   []Revocation      `json:"revoked,omitempty"`
+	Devices   []OwnDevice       `json:"devices,omitempty"`
 	// Changed are the accounts that this step gave a secret, or took it from.
 	Changed []AccountRef `json:"changed,omitempty"`
 }
@@ -123,10 +128,13 @@ type ManagedAuthority struct {
 
 // ManagedOffer is the factors to choose from.
 type ManagedOffer struct {
-	Factors  []string        `json:"factors"`          // in the order in which they are proposed
-	Required int             `json:"required"`         // how many different ones in all
-	Proved   []string        `json:"proved,omitempty"` // those that were right
-	Denials  []ManagedDenial `json:"denials,omitempty"`
+	Factors []string `json:"factors"` // in the order in which they are proposed
+	// Asserted are those of Factors that the authority has others verify, whose word
+	// is all there is.
+	Asserted []ManagedAssertion `json:"asserted,omitempty"`
+	Required int                `json:"required"`         // how many different ones in all
+	Proved   []string           `json:"proved,omitempty"` // those that were right
+	Denials  []ManagedDenial    `json:"denials,omitempty"`
 	// OldDevice is what becomes of the device that has the account after the proof:
 	// revoke or keep.
 	OldDevice string `json:"old_device"`
@@ -140,6 +148,19 @@ type ManagedWaiting struct {
 	Number       int  `json:"number,omitempty"`
 	RetrySeconds int  `json:"retry_seconds"`
 	Until        Time `json:"until"`
+}
+
+// ManagedAssertion is a factor and by whose word it is one.
+type ManagedAssertion struct {
+	Factor string `json:"factor"`
+	By     string `json:"by"` // radius, duo
+}
+
+// ManagedChallenge is what more is asked for a factor.
+type ManagedChallenge struct {
+	Factor string `json:"factor"`
+	Prompt string `json:"prompt,omitempty"` // the verifier's own words
+	Until  Time   `json:"until"`
 }
 
 // ManagedDenial is a factor that is not offered, and why.

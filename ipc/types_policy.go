@@ -139,8 +139,9 @@ type FactorDenial struct {
 
 // PolicyAlternative is a way that is left where no factor is.
 type PolicyAlternative struct {
-	Kind string `json:"kind"` // "portal", "administrator" or "contact"
-	// Value is the portal's address, the roles that may help, or the contact.
+	Kind string `json:"kind"` // "portal", "administrator", "contact" or "enrolment"
+	// Value is the portal's address, the roles that may help, the contact, or where
+	// the user enrols at who verifies.
 	Value string `json:"value"`
 }
 

@@ -27,7 +27,7 @@ func mayImport() map[string][]string {
 		"daemon/backup":         {"daemon/vault", "daemon/archive"},
 		"daemon/audit":          {},
 		"daemon/authority":      {"daemon/authority/fob", "daemon/authority/store", "daemon/otp", "daemon/secret"},
-		"daemon/authority/desk": {"daemon/audit", "daemon/authority", "daemon/authority/fob", "daemon/authority/issue", "daemon/authority/keyslot", "daemon/authority/mail", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/store", "daemon/otp", "daemon/secret", "ipc"},
+		"daemon/authority/desk": {"daemon/audit", "daemon/authority", "daemon/authority/fob", "daemon/authority/issue", "daemon/authority/keyslot", "daemon/authority/mail", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/remote", "daemon/authority/store", "daemon/otp", "daemon/secret", "ipc"},
 		"daemon/drill":          {"daemon/archive", "daemon/otp"},
 		"daemon/otp":            {},
 		"daemon/secret":         {},
@@ -59,7 +59,7 @@ func mayImport() map[string][]string {
 
 		// Who issues accounts keeps its records in the authority's file, and speaks in
 		// messages that others carry.
-		"daemon/authority/issue": {"daemon/authority", "daemon/authority/fob", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/store", "daemon/authority/webkey", "daemon/otp", "daemon/secret"},
+		"daemon/authority/issue": {"daemon/authority", "daemon/authority/fob", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/remote", "daemon/authority/store", "daemon/authority/webkey", "daemon/otp", "daemon/secret"},
 
 		// Bytes in, accounts out: who reads foreign files speaks to nobody.
 		"cmd/tokenctl/transfer": {"ipc", "daemon/archive"},

@@ -72,6 +72,11 @@ type authorityDesk interface {
 	AddSecurityKey(ctx context.Context, r ipc.NewSecurityKey) (ipc.SecurityKey, error)
 	SecurityKeys(ctx context.Context, r ipc.UserRef) (ipc.SecurityKeyList, error)
 	RemoveSecurityKey(ctx context.Context, r ipc.SecurityKeyRef) (ipc.SecurityKey, error)
+
+	Verifiers(ctx context.Context) (ipc.VerifierList, error)
+	SetVerifier(ctx context.Context, name string, r ipc.SetVerifierRequest) (ipc.SetUpVerifier, error)
+	CheckVerifier(ctx context.Context, name string) (ipc.VerifierCheck, error)
+	RemoveVerifier(ctx context.Context, name string) (ipc.SetUpVerifier, error)
 }
 
 const adminHelp = `Run the authority that lives in the daemon: whose users and fobs (hardware OTP
@@ -93,7 +98,7 @@ Roles are a user's own, or by a group of this machine: "admin group add".`
 func (c *cli) adminCommand() *cobra.Command {
 	cmd := group("admin", "Run an authority: users, fobs, policy, passcodes",
 		c.adminAuthorityCommand(), c.adminUserCommand(), c.adminGroupCommand(), c.adminFobCommand(), c.adminVerifyCommand(),
-		c.adminActivationCommand(), c.adminBypassCommand(), c.adminDeviceCommand(), c.adminMessageCommand(), c.adminPolicyCommand(), c.adminAuditCommand())
+		c.adminActivationCommand(), c.adminBypassCommand(), c.adminDeviceCommand(), c.adminMessageCommand(), c.adminPolicyCommand(), c.adminVerifierCommand(), c.adminAuditCommand())
 	cmd.Long = adminHelp
 	return cmd
 }

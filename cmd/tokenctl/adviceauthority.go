@@ -25,6 +25,8 @@ func adviceAuthority(e *ipc.Error) []string {
 		case strings.HasPrefix(e.Message, "no authority"):
 			return []string{"make one, as root or as the owner of your own daemon: `tokenctl admin authority create NAME`",
 				"if there is one, it does not know you as a user, or another daemon has it: ask its administrator, or see --socket PATH"}
+		case strings.Contains(e.Message, "verifier"):
+			return []string{"nothing was changed; see what is set up: `tokenctl admin verifier show`"}
 		case strings.Contains(e.Message, "fob"):
 			return []string{"nothing was changed; see which there are: `tokenctl admin fob list`"}
 		}

@@ -145,7 +145,9 @@ func adviceRefused(s ipc.ManagedStep, again string) []string {
 	case "device-unknown", "this-device":
 		return append([]string{"nothing was changed"}, adviceWhichDevice()...)
 	default:
-		out = adviceUnknown(s)
+		if out = adviceVerifierRefused(s, again); out == nil {
+			out = adviceUnknown(s)
+		}
 	}
 	return append(out, adviceReference(r)...)
 }

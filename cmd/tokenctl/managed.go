@@ -179,13 +179,15 @@ func (e *errand) refused() error {
 // refusalKind is what an authority's code means for a script.
 func refusalKind(conversation, code string) ipc.Kind {
 	switch code {
-	case "policy-denied", "restore-forbidden", "factor-not-offered":
+	case "policy-denied", "restore-forbidden", "factor-not-offered", "not-enrolled":
 		return ipc.PolicyDenied
 	case "passcode-invalid", "bypass-code-invalid", "security-key-invalid", "code-invalid":
 		return ipc.PasscodeInvalid
-	case "throttled":
+	case "throttled", "verifier-locked":
 		return ipc.Throttled
-	case "not-approved", "approval-expired":
+	case "verifier-unavailable":
+		return ipc.VerifierDown
+	case "not-approved", "approval-expired", "reported":
 		return ipc.Cancelled
 	case "conversation-over", "last-device", "this-device", "other-user":
 		return ipc.Conflict
@@ -244,6 +246,10 @@ func factorAsks(factor string) string {
 		return "a code that the helpdesk gave you"
 	case ipc.FactorPush:
 		return "you agree on your phone"
+	case ipc.FactorSMS:
+		return "a code that is sent to your phone as a text message"
+	case ipc.FactorPhoneCall:
+		return "you agree when your phone is called"
 	}
 	return factorName(factor)
 }

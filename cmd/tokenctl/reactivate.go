@@ -58,7 +58,7 @@ func (c *cli) reactivateCommand() *cobra.Command {
 		},
 	}
 	fl := cmd.Flags()
-	fl.StringArrayVar(&f.factors, "factor", nil, "use this `FACTOR`: fob, other_device, bypass_code, security_key")
+	fl.StringArrayVar(&f.factors, "factor", nil, "use this `FACTOR`: fob, other_device, bypass_code, security_key, push, sms, phone_call")
 	fl.StringArrayVar(&f.passcodes, "passcode-file", nil, "read the passcode or bypass code from `FILE` (- is standard input); it is tried once")
 	fl.StringVar(&f.key, "key", "", "use this security `KEY`, where several are plugged in")
 	fl.StringVar(&f.keyPIN, "key-pin-file", "", "read the PIN of the security key from `FILE` (- is standard input)")
@@ -82,6 +82,9 @@ type reactivation struct {
 	// number is the one that was shown to be typed elsewhere.
 	number int
 	proved bool // once more, in this run
+	// waitsFor is the factor that is waited for, and was said to be.
+	waitsFor string
+	offered  string // the factors that were said
 }
 
 func (c *cli) reactivate(ctx context.Context, f *reactivateFlags, ref string) error {
@@ -108,6 +111,8 @@ func (c *cli) reactivate(ctx context.Context, f *reactivateFlags, ref string) er
 			err = r.choose(ctx)
 		case ipc.PhaseWaiting:
 			err = r.wait(ctx)
+		case ipc.PhaseChallenged:
+			err = r.challenged(ctx)
 		case ipc.PhaseProving:
 			err = r.proveAgain(ctx)
 		default:
@@ -165,9 +170,12 @@ func (r *reactivation) wait(ctx context.Context) error {
 	if w == nil {
 		return r.ended()
 	}
-	if !r.shown || w.Number != r.number {
-		r.shown, r.number = true, w.Number
-		r.say("waiting until %s for another of your devices: there, tokenctl device approve", w.Until.Local().Format("15:04"))
+	if r.tried == "" {
+		r.tried = w.Factor
+	}
+	if !r.shown || w.Number != r.number || w.Factor != r.waitsFor {
+		r.shown, r.number, r.waitsFor = true, w.Number, w.Factor
+		r.sayWaiting(w)
 		if w.Number != 0 {
 			r.say("it asks for this number: %d", w.Number)
 		}
@@ -176,6 +184,21 @@ func (r *reactivation) wait(ctx context.Context) error {
 		return err
 	}
 	return r.next(r.daemon().PollConversation(ctx, r.step.Conversation))
+}
+
+// sayWaiting says what the person is to do meanwhile.
+func (r *reactivation) sayWaiting(w *ipc.ManagedWaiting) {
+	until := w.Until.Local().Format("15:04")
+	switch ipc.Factor(w.Factor) {
+	case ipc.FactorOtherDevice:
+		r.say("waiting until %s for another of your devices: there, tokenctl device approve", until)
+	case ipc.FactorPush:
+		r.say("confirm on your phone … (waiting until %s; Ctrl-C leaves it as it is)", until)
+	case ipc.FactorPhoneCall:
+		r.say("your phone is called: confirm there … (waiting until %s; Ctrl-C leaves it as it is)", until)
+	default:
+		r.say("waiting until %s for who verifies the %s …", until, factorName(w.Factor))
+	}
 }
 
 // longestPoll is how long a poll waits at most, whatever the authority wants: no
@@ -291,7 +314,9 @@ func (c *cli) phaseText(s ipc.ManagedStep) string {
 	case ipc.PhaseChoose:
 		text = "a factor is asked for"
 	case ipc.PhaseWaiting:
-		text = "waiting for another device"
+		text = either(s.Waiting == nil || s.Waiting.Factor == string(ipc.FactorOtherDevice), "waiting for another device", "waiting for who verifies it")
+	case ipc.PhaseChallenged:
+		text = "something more is asked for"
 	case ipc.PhaseProving:
 		text = "the new secret is not proved yet"
 	case ipc.PhaseUnsure:

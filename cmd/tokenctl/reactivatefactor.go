@@ -30,8 +30,8 @@ func (r *reactivation) choose(ctx context.Context) error {
 			return err
 		}
 	}
-	if !r.shown || len(offer.Proved) > 0 {
-		r.shown = true
+	if now := strings.Join(offer.Factors, " "); !r.shown || len(offer.Proved) > 0 || r.offered != now {
+		r.shown, r.offered = true, now
 		r.sayOffer(offer)
 	}
 	factor, err := r.pick(ctx, offer)
@@ -50,6 +50,7 @@ func (r *reactivation) wasRefused(ctx context.Context) error {
 		return r.refused()
 	}
 	r.say("%s: %s", factorName(r.tried), clean(no.Message))
+	r.sayEnrolment(no)
 	if held {
 		r.say("wait %s; what is typed until then is lost …", waitText(no.RetrySeconds))
 		return r.sleep(ctx, time.Duration(no.RetrySeconds)*time.Second)
@@ -71,7 +72,7 @@ func (r *reactivation) sayOffer(o *ipc.ManagedOffer) {
 	}
 	r.say("the policy allows:")
 	for i, f := range o.Factors {
-		r.say("  %d  %s: %s", i+1, clean(f), factorAsks(f))
+		r.say("  %d  %s: %s%s", i+1, clean(f), factorAsks(f), assertedText(o, f))
 	}
 	if len(o.Proved) > 0 {
 		return // the rest was said before
@@ -84,6 +85,69 @@ func (r *reactivation) sayOffer(o *ipc.ManagedOffer) {
 	}
 	r.say("%s", either(o.OldDevice == "keep", "your other devices keep the account",
 		"once this device has proved its secret, the account works on no other device"))
+}
+
+// assertedText says by whose word a factor is one.
+func assertedText(o *ipc.ManagedOffer, factor string) string {
+	for _, a := range o.Asserted {
+		if a.Factor == factor {
+			return " (asserted by " + verifierText(a.By) + ")"
+		}
+	}
+	return ""
+}
+
+func verifierText(name string) string {
+	switch ipc.VerifierName(name) {
+	case ipc.VerifierRadius:
+		return "RADIUS"
+	case ipc.VerifierDuo:
+		return "Duo"
+	}
+	return clean(name)
+}
+
+// sayEnrolment shows where the person enrols at who verifies, as a link and for a
+// phone's camera.
+func (r *reactivation) sayEnrolment(no *ipc.ManagedRefusal) {
+	for _, a := range no.Alternatives {
+		if a.Kind != "enrolment" || !strings.HasPrefix(a.Value, "https://") {
+			continue
+		}
+		r.say("enrol there, in a browser or with your phone's camera: %s", clean(a.Value))
+		lines, err := drawQR(a.Value, true)
+		if err != nil || !r.errTTY || r.errWidth != nil && columns(stripColour(lines[0])) > r.errWidth() {
+			continue // the link is there
+		}
+		for _, l := range lines {
+			_, _ = fmt.Fprintln(r.err, l)
+		}
+	}
+}
+
+// challenged gives what more is asked for a factor. Of the flags another factor gives
+// it up.
+func (r *reactivation) challenged(ctx context.Context) error {
+	q := r.step.Challenge
+	if q == nil {
+		return r.ended()
+	}
+	if o := r.step.Offer; len(r.f.factors) > 0 && o != nil && !slices.ContainsFunc(r.f.factors, func(f string) bool { return factorKey(f) == q.Factor }) {
+		factor, err := r.named(o)
+		if err != nil {
+			return err
+		}
+		r.tried, r.asked = factor, r.asked+1
+		return r.give(ctx, factor)
+	}
+	prompt := either(q.Prompt == "", "What is asked for the "+factorName(q.Factor), strings.TrimRight(clean(q.Prompt), " :?"))
+	p, err := r.typed(ctx, prompt+" (not shown)", "what is asked for")
+	if err != nil {
+		return r.interrupted(err)
+	}
+	defer p.Wipe()
+	r.tried, r.asked = q.Factor, r.asked+1
+	return r.next(r.daemon().GiveFactor(ctx, r.step.Conversation, ipc.GiveFactorRequest{Factor: q.Factor, Passcode: p}))
 }
 
 // pick says which factor is given next: the one that a flag names, the only one, or
@@ -190,17 +254,20 @@ func (r *reactivation) giveKey(ctx context.Context, q ipc.GiveFactorRequest) err
 // passcode is what the person types, or the next file's. What a fob that is a
 // keyboard types is taken as it is.
 func (r *reactivation) passcode(ctx context.Context, factor string) (ipc.Secret, error) {
+	if ipc.Factor(factor) == ipc.FactorFob {
+		return r.typed(ctx, "Press or touch your fob; what it shows or types (not shown)", "the passcode")
+	}
+	return r.typed(ctx, "Bypass code (not shown)", "the bypass code")
+}
+
+// typed is the next file's, or what the person types.
+func (r *reactivation) typed(ctx context.Context, question, what string) (ipc.Secret, error) {
 	if files := r.f.passcodes; len(files) > 0 {
-		r.f.passcodes = files[1:]
-		r.f.passcodes = slices.Clone(r.f.passcodes)
+		r.f.passcodes = slices.Clone(files[1:])
 		return r.readSecret(ctx, "--passcode-file", files[0])
 	}
-	question := "Bypass code (not shown)"
-	if ipc.Factor(factor) == ipc.FactorFob {
-		question = "Press or touch your fob; what it shows or types (not shown)"
-	}
 	if !r.canAsk() {
-		return nil, noTerminal("the "+either(ipc.Factor(factor) == ipc.FactorFob, "passcode", "bypass code"), "--passcode-file FILE")
+		return nil, noTerminal(what, "--passcode-file FILE")
 	}
 	return r.askSecret(ctx, question, "--passcode-file FILE")
 }

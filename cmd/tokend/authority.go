@@ -42,7 +42,8 @@ func (a authorityKey) check() error {
 // newDesk is where the authority is spoken to, if there is one; it is not open yet.
 func (s *service) newDesk() *desk.Desk {
 	c := desk.Config{
-		Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, GroupsOf: groupsOf, HasGroup: hasGroup, Reach: s.reach, Tokens: deskTokens{s}, Opened: s.moveDoor, Log: s.log,
+		Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, GroupsOf: groupsOf, HasGroup: hasGroup, Reach: s.reach,
+		Makers: verifierMakers(), Tokens: deskTokens{s}, Opened: s.moveDoor, Log: s.log,
 	}
 	switch a := s.config.Authority; {
 	case a.Key == keyInCredential:

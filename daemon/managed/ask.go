@@ -147,10 +147,10 @@ func (d *Device) Reactivate(ctx context.Context, id string, a Asking) (Step, err
 	})
 }
 
-// GiveFactor tries a factor. The passcode, or for a security key the assertion, is
-// the caller's to wipe.
+// GiveFactor tries a factor, or answers what is asked for one. The passcode, or for a
+// security key the assertion, is the caller's to wipe.
 func (d *Device) GiveFactor(ctx context.Context, conversation, factor string, passcode, assertion []byte) (Step, error) {
-	return d.then(ctx, conversation, Choose, func(w *work, t *talk) error {
+	return d.thenAt(ctx, conversation, []Phase{Choose, Challenged}, func(w *work, t *talk) error {
 		t.Refused = nil
 		return w.next(t, &message.Factor{Factor: factor, Passcode: passcode, Assertion: assertion})
 	})
@@ -187,6 +187,10 @@ func (d *Device) Approve(ctx context.Context, conversation string, question mess
 // then makes the next request of a conversation that is at a phase. A request that
 // waits for its answer comes before: it is handed out again.
 func (d *Device) then(ctx context.Context, conversation string, p Phase, f func(w *work, t *talk) error) (Step, error) {
+	return d.thenAt(ctx, conversation, []Phase{p}, f)
+}
+
+func (d *Device) thenAt(ctx context.Context, conversation string, at []Phase, f func(w *work, t *talk) error) (Step, error) {
 	return d.change(ctx, func(w *work) error {
 		t, err := w.st.find(conversation)
 		switch {
@@ -194,7 +198,7 @@ func (d *Device) then(ctx context.Context, conversation string, p Phase, f func(
 			return err
 		case t.open() && t.Sealed != nil:
 			return fmt.Errorf("%w: a request waits for its answer", ErrNotNow)
-		case !t.open() || t.Phase != p:
+		case !t.open() || !slices.Contains(at, t.Phase):
 			return fmt.Errorf("%w: it is %s", ErrNotNow, t.Phase)
 		}
 		if err := f(w, t); err != nil {

@@ -47,15 +47,18 @@ type Phase string
 
 // The phases.
 const (
-	Asked     Phase = "asked"     // the first request waits for its answer
-	Choose    Phase = "choose"    // a factor is to be given
-	Waiting   Phase = "waiting"   // for somebody to approve elsewhere
-	Proving   Phase = "proving"   // the new secret is here, its proof is not acknowledged
-	Questions Phase = "questions" // other devices ask this one
-	Listed    Phase = "devices"   // the user's devices are there to choose one from
-	Done      Phase = "done"
-	Refused   Phase = "refused" // the authority has ended it
-	Expired   Phase = "expired" // nothing came in time
+	Asked   Phase = "asked"   // the first request waits for its answer
+	Choose  Phase = "choose"  // a factor is to be given
+	Waiting Phase = "waiting" // for somebody to approve elsewhere
+	// Challenged: who verifies the factor asks for something more, which GiveFactor
+	// gives with the same factor.
+	Challenged Phase = "challenged"
+	Proving    Phase = "proving"   // the new secret is here, its proof is not acknowledged
+	Questions  Phase = "questions" // other devices ask this one
+	Listed     Phase = "devices"   // the user's devices are there to choose one from
+	Done       Phase = "done"
+	Refused    Phase = "refused" // the authority has ended it
+	Expired    Phase = "expired" // nothing came in time
 	// Unsure: a proof was sent and no answer came in time. Which secret counts only
 	// another reactivation tells.
 	Unsure Phase = "unsure"
@@ -82,6 +85,7 @@ type Step struct {
 	// Answered is what the last answer said, where it is that: nil otherwise.
 	Offer     *message.Offer
 	Waiting   *message.Waiting
+	Challenge *message.Challenge
 	Refused   *message.Refused
 	Done      *message.Done
 	Questions []message.Question

@@ -55,9 +55,11 @@ func (w *work) take(t *talk, r message.Result) ([]vault.Account, error) {
 	case *message.Refused:
 		w.refused(t, r)
 	case *message.Offer:
-		t.Phase, t.Offer, t.Waiting = Choose, r, nil
+		t.Phase, t.Offer, t.Waiting, t.Challenge = Choose, r, nil, nil
 	case *message.Waiting:
-		t.Phase, t.Waiting = Waiting, r
+		t.Phase, t.Waiting, t.Challenge = Waiting, r, nil
+	case *message.Challenge:
+		t.Phase, t.Challenge, t.Waiting = Challenged, r, nil
 	case *message.NewSecret:
 		return nil, w.secret(t, r)
 	case *message.Done:
@@ -73,15 +75,15 @@ func (w *work) take(t *talk, r message.Result) ([]vault.Account, error) {
 }
 
 // refused notes a refusal. After a first request there is nothing to go on with.
-// While something is waited for, a refusal that is not final leads back to the
-// choice.
+// While something is waited or asked for, a refusal that is not final leads back to
+// the choice.
 func (w *work) refused(t *talk, r *message.Refused) {
 	t.Refused = r
 	switch {
 	case r.Final || t.Phase == Asked || !t.open():
 		t.end(Refused, w.now)
-	case t.Phase == Waiting:
-		t.Phase, t.Waiting = Choose, nil
+	case t.Phase == Waiting, t.Phase == Challenged:
+		t.Phase, t.Waiting, t.Challenge = Choose, nil, nil
 	}
 }
 

@@ -38,7 +38,7 @@ func (d *Device) KeyQuestion(conversation string) (KeyQuestion, error) {
 		}
 		o := t.Offer
 		switch {
-		case !t.open() || t.Phase != Choose || t.Sealed != nil || o == nil:
+		case !t.open() || t.Phase != Choose && t.Phase != Challenged || t.Sealed != nil || o == nil:
 			return fmt.Errorf("%w: it is %s", ErrNotNow, t.Phase)
 		case !slices.Contains(o.Factors, KeyFactor) || len(o.Challenge) == 0 || len(o.Credentials) == 0:
 			return fmt.Errorf("%w: no security key is asked for", ErrNotNow)

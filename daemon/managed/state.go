@@ -68,6 +68,7 @@ type talk struct {
 	Questions []message.Question     `cbor:"21,keyasint,omitempty"`
 	Notices   []message.Notification `cbor:"22,keyasint,omitempty"`
 	Devices   *message.DeviceList    `cbor:"23,keyasint,omitempty"`
+	Challenge *message.Challenge     `cbor:"24,keyasint,omitempty"`
 }
 
 func codec() (cbor.EncMode, cbor.DecMode, error) {
@@ -157,6 +158,8 @@ func (t *talk) until() time.Time {
 		return t.Offer.Deadline()
 	case t.Phase == Waiting && t.Waiting != nil:
 		return t.Waiting.Deadline()
+	case t.Phase == Challenged && t.Challenge != nil:
+		return t.Challenge.Deadline()
 	case t.Phase == Proving && t.Secret != nil:
 		return t.Secret.Deadline()
 	}
@@ -217,6 +220,8 @@ func (t *talk) step(now time.Time) (Step, error) {
 		s.Offer = t.Offer
 	case Waiting:
 		s.Waiting = t.Waiting
+	case Challenged:
+		s.Offer, s.Challenge = t.Offer, t.Challenge
 	case Questions:
 		s.Questions = slices.Clone(t.Questions)
 	case Listed:

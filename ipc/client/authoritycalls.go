@@ -255,3 +255,23 @@ func (c *Client) SecurityKeys(ctx context.Context, r ipc.UserRef) (ipc.SecurityK
 func (c *Client) RemoveSecurityKey(ctx context.Context, r ipc.SecurityKeyRef) (ipc.SecurityKey, error) {
 	return send[ipc.SecurityKey](ctx, c, "POST", "admin/security-keys/remove", r)
 }
+
+// Verifiers lists who verifies factors elsewhere.
+func (c *Client) Verifiers(ctx context.Context) (ipc.VerifierList, error) {
+	return get[ipc.VerifierList](ctx, c, "admin/verifiers")
+}
+
+// SetVerifier sets up who verifies factors elsewhere.
+func (c *Client) SetVerifier(ctx context.Context, name string, r ipc.SetVerifierRequest) (ipc.SetUpVerifier, error) {
+	return send[ipc.SetUpVerifier](ctx, c, "PUT", at("admin/verifiers", name, ""), r)
+}
+
+// CheckVerifier asks whether a verifier answers.
+func (c *Client) CheckVerifier(ctx context.Context, name string) (ipc.VerifierCheck, error) {
+	return send[ipc.VerifierCheck](ctx, c, "POST", at("admin/verifiers", name, "check"), nil)
+}
+
+// RemoveVerifier forgets a verifier.
+func (c *Client) RemoveVerifier(ctx context.Context, name string) (ipc.SetUpVerifier, error) {
+	return send[ipc.SetUpVerifier](ctx, c, "DELETE", at("admin/verifiers", name, ""), nil)
+}

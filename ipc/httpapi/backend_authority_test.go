@@ -278,3 +278,26 @@ func (b *backend) RemoveSecurityKey(_ context.Context, p ipc.Principal, r ipc.Se
 	b.note(p, "RemoveSecurityKey", r)
 	return oneKey, nil
 }
+
+var oneVerifier = ipc.SetUpVerifier{Name: ipc.VerifierRadius, By: "u1", Changed: noon, Factors: []ipc.Factor{ipc.FactorFob},
+	Radius: &ipc.RadiusSettings{Servers: []ipc.RadiusServer{{Address: "radius.example.org:1812"}}}}
+
+func (b *backend) Verifiers(_ context.Context, p ipc.Principal) (ipc.VerifierList, error) {
+	b.note(p, "Verifiers", nil)
+	return ipc.VerifierList{Version: 1, Verifiers: []ipc.SetUpVerifier{oneVerifier}}, nil
+}
+
+func (b *backend) SetVerifier(_ context.Context, p ipc.Principal, name string, r ipc.SetVerifierRequest) (ipc.SetUpVerifier, error) {
+	b.note(p, "SetVerifier "+name, r)
+	return oneVerifier, nil
+}
+
+func (b *backend) CheckVerifier(_ context.Context, p ipc.Principal, name string) (ipc.VerifierCheck, error) {
+	b.note(p, "CheckVerifier "+name, nil)
+	return ipc.VerifierCheck{Version: 1, Name: ipc.VerifierName(name), Servers: []ipc.VerifierServerCheck{{Server: "radius.example.org:1812", OK: true}}}, nil
+}
+
+func (b *backend) RemoveVerifier(_ context.Context, p ipc.Principal, name string) (ipc.SetUpVerifier, error) {
+	b.note(p, "RemoveVerifier "+name, nil)
+	return oneVerifier, nil
+}

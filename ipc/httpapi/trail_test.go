@@ -74,6 +74,10 @@ func TestSecretFields(t *testing.T) {
 		if r.Request == reflect.TypeFor[ipc.InitRequest]() {
 			v.Elem().FieldByName("Enroll").Set(reflect.ValueOf(new(ipc.EnrollRequest)))
 		}
+		if r.Request == reflect.TypeFor[ipc.SetVerifierRequest]() {
+			v.Elem().FieldByName("Radius").Set(reflect.ValueOf(&ipc.RadiusSettings{Servers: make([]ipc.RadiusServer, 1)}))
+			v.Elem().FieldByName("Duo").Set(reflect.ValueOf(new(ipc.DuoSettings)))
+		}
 		fields := secretFields(r.Request, nil)
 		secrets := secretsIn(v, nil)
 		if len(secrets) == 0 != (len(fields) == 0) || (len(fields) > 0) != hasSecret(r.Request) {

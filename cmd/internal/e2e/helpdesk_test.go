@@ -98,7 +98,7 @@ func (d *desk) typed(line string) (command, stdin string) {
 		return line + " --passcode-file -", d.passcodes("10001", 2)
 	case "tokenctl admin verify alice":
 		if strings.Contains(d.said, "replace 10001 10003") {
-			return line + " --passcode-file -", d.passcodes("10003", 1)
+			return line + " --passcode-file -", d.passcodes("10003", 2) // she may have to wait still
 		}
 		return line + " --passcode-file -", d.passcodes("10001", 2)
 	}

@@ -57,6 +57,8 @@ type Config struct {
 	// one that is set up cannot be used.
 	Mail        Mailer
 	MailProblem string
+	// Makers make what asks remote verifiers.
+	Makers Makers
 	// Log is told of what is for whoever runs the daemon; nil stands for
 	// slog.DiscardHandler.
 	Log *slog.Logger
@@ -96,6 +98,7 @@ type office struct {
 	issuer    *issue.Issuer
 	chain     *chain
 	policy    *policyFile
+	verifiers *verifiers
 	// key is the authority's, for new keyslots.
 	key *secret.Buffer
 	// byToken says that the key came from a keyslot.
@@ -214,7 +217,11 @@ func (d *Desk) furnish(o *office, enter func(authority.Options) (*authority.Auth
 	if p := o.policy.current(); p.problem != nil {
 		d.cfg.Log.Error("the authority has no policy that can be used: it leaves nobody anything", "err", p.problem)
 	}
-	o.issuer, err = issue.New(issue.Options{Registry: o.authority, Audit: o.chain, Policy: o.policy.usable, Now: d.cfg.Now})
+	if o.verifiers, err = openVerifiers(o.authority.Store(), d.cfg); err != nil {
+		return err
+	}
+	o.issuer, err = issue.New(issue.Options{Registry: o.authority, Audit: o.chain, Policy: o.policy.usable, Now: d.cfg.Now,
+		Remote: o.verifiers.get, Trouble: o.verifiers.failed})
 	return err
 }
 
@@ -235,6 +242,9 @@ func (o *office) close() (err error) {
 	}
 	if o.issuer != nil {
 		o.issuer.Close()
+	}
+	if o.verifiers != nil {
+		o.verifiers.close()
 	}
 	o.key.Wipe()
 	return err

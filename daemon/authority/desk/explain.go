@@ -40,6 +40,7 @@ func (c *caller) explain(s policy.Subject, u authority.User, at time.Time) (ipc.
 	if s.Has, err = c.holdings(u, at); err != nil {
 		return ipc.PolicyExplanation{}, err
 	}
+	s.Ready = c.verifiers.ready
 	e := policy.Explain(now.policy, s)
 	e.Alternatives = completed(e.Decision, profile)
 	out := wireExplanation(e)

@@ -47,6 +47,9 @@ func (p *population) Members() iter.Seq2[policy.Member, error] {
 	}
 }
 
+// Ready implements [policy.Population].
+func (p *population) Ready(v policy.Verifier) bool { return p.office.verifiers.ready(v) }
+
 // person is a user as a policy sees him.
 func person(u authority.User) policy.Person {
 	out := policy.Person{ID: u.ID, Name: u.Name, Groups: u.Groups}

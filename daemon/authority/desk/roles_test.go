@@ -76,6 +76,10 @@ func table() map[string]struct {
 		"RevokeUserDevice":    {helpers, []any{nothing}},
 		"AddSecurityKey":      {helpers, []any{ipc.NewSecurityKey{User: "bob"}}},
 		"SecurityKeys":        {helpers, []any{ipc.UserRef{User: "bob"}}},
+		"Verifiers":           {helpers, nil},
+		"SetVerifier":         {nil, []any{"radius", ipc.SetVerifierRequest{}}},
+		"CheckVerifier":       {admins, []any{"radius"}},
+		"RemoveVerifier":      {nil, []any{"radius"}},
 		"RemoveSecurityKey":   {helpers, []any{ipc.SecurityKeyRef{User: "bob", Key: nothing}}},
 	}
 }

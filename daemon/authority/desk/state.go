@@ -56,6 +56,7 @@ func (d *Desk) warnings(c *caller) []ipc.Warning {
 		list = append(list, ipc.Warning{Code: "authority-policy",
 			Message: "the authority has no policy that can be used, and so leaves nobody anything: " + p.problem.Error(), Fix: "tokenctl admin policy set FILE"})
 	}
+	list = append(list, c.verifierWarnings()...)
 	list = append(list, d.keyWarnings(c)...)
 	switch problem, err := c.chain.problem(); {
 	case err != nil:

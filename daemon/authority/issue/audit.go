@@ -13,6 +13,7 @@ import "github.com/tokenbridge/tokend/daemon/authority"
 //	user-forget                                                all there was of a user was removed
 //	activate                                                   a device used an activation, or why not
 //	reactivate-begin, reactivate-factor                        what a device asked for, and what came of it
+//	verifier-ask, verifier-answer                              a remote verifier was asked; Detail is who, the factor, and the answer
 //	device-ask, device-approve                                 a device asked the others; one answered
 //	secret-issue, secret-prove                                 a new secret, and its proof
 //	managed-verify                                             a code of a managed account

@@ -73,6 +73,10 @@ func (i *Issuer) proceed(s *step, kind string) (message.Result, error) {
 			continue
 		}
 		offer.Factors = append(offer.Factors, string(o.Factor))
+		offer.By = append(offer.By, string(o.Verifiers[0]))
+	}
+	if !slices.ContainsFunc(offer.By, func(v string) bool { return v != string(policy.Local) }) {
+		offer.By = nil // as devices expect it that know of nobody else
 	}
 	s.tell(kind, true, fmt.Sprintf("proved=%d of %d", proved, d.Required))
 	if proved >= d.Required {
@@ -101,30 +105,26 @@ func (i *Issuer) decide(s *step) (policy.Decision, error) {
 	if err != nil {
 		return policy.Decision{}, err
 	}
+	var unknown []policy.Factor
+	for _, f := range s.talk.Unknown {
+		unknown = append(unknown, policy.Factor(f))
+	}
 	for _, f := range s.talk.Proved {
 		// What was proved counts, though the code is used up.
 		has[policy.Factor(f)] = policy.Holding{Working: 1}
 	}
 	d := policy.Decide(i.policy(), policy.Subject{User: person(s.user), Account: s.account.Label, Restored: s.talk.Restored,
-		Device: policy.Device{ID: s.device().String(), Name: s.talk.Device}, Has: has})
+		Device: policy.Device{ID: s.device().String(), Name: s.talk.Device}, Has: has, Ready: i.Ready, Unknown: unknown})
 	for n := range d.Denials {
-		x := &d.Denials[n]
-		// Without a verifier it does not matter what the user has.
-		if (x.Cause == policy.NoneAssigned || x.Cause == policy.NoneWorking) && !verifies(x.Factor) {
-			x.Cause, x.Reason = policy.NoVerifier, "allowed, but nobody is set up to verify it"
+		if x := &d.Denials[n]; x.Cause == policy.NoneAssigned && slices.Contains(unknown, x.Factor) {
+			x.Reason = "who verifies it does not know you"
 		}
 	}
 	return d, nil
 }
 
-// verifies says whether an authority can verify a factor.
-func verifies(f policy.Factor) bool {
-	switch f {
-	case policy.Fob, policy.BypassCode, policy.OtherDevice, policy.SecurityKey:
-		return true
-	}
-	return false
-}
+// Ready says whether a remote verifier is set up.
+func (i *Issuer) Ready(v policy.Verifier) bool { return i.remote(v) != nil }
 
 // person is a user as the policy knows him.
 func person(u authority.User) policy.Person {

@@ -27,6 +27,8 @@ func (i *Issuer) factor(s *step, b *message.Factor) (message.Result, error) {
 		return i.unknown(s), nil
 	}
 	s.talk.Question = nil
+	was := s.talk.Elsewhere
+	s.talk.Elsewhere = nil
 	d, err := i.decide(s)
 	if err != nil {
 		return nil, err
@@ -41,6 +43,9 @@ func (i *Issuer) factor(s *step, b *message.Factor) (message.Result, error) {
 		r := s.again(codeOffered, "this factor is not offered", 0)
 		r.Denials = denials(d)
 		return r, nil
+	}
+	if by := asks(d, f); len(by) > 0 {
+		return i.elsewhere(s, d, b, by, was)
 	}
 	switch f {
 	case policy.Fob:

@@ -26,6 +26,11 @@
 // user then signs a challenge with it. A challenge is good for one conversation of one
 // device, and until it was answered.
 //
+// Remote verifiers (daemon/authority/remote) are asked between two steps: the first
+// notes that one is asked, the second decides everything anew and stores what became
+// of it. What was accepted in between and not stored was not accepted. A verifier that
+// takes its time is asked on while the device asks again.
+//
 // # What strangers learn
 //
 // Who has neither an account's reactivation key nor the secret of an activation
@@ -49,6 +54,7 @@ import (
 
 	"github.com/tokenbridge/tokend/daemon/authority"
 	"github.com/tokenbridge/tokend/daemon/authority/policy"
+	"github.com/tokenbridge/tokend/daemon/authority/remote"
 	"github.com/tokenbridge/tokend/daemon/authority/store"
 )
 
@@ -58,6 +64,7 @@ type Registry interface {
 	Profile() (authority.Profile, error)
 	User(ref string) (authority.User, error)
 	UserIn(tx *store.Tx, ref string) (authority.User, error)
+	Recognises(tx *store.Tx, user string, passcode []byte) (bool, error)
 	VerifyIn(at authority.Attempt, then func(tx *store.Tx, v authority.Verdict) error) (authority.Verdict, error)
 	Waits(tx *store.Tx, service, who string, now time.Time) (time.Duration, error)
 	Failed(tx *store.Tx, service, who string, now time.Time) error
@@ -71,6 +78,14 @@ type Options struct {
 	Audit authority.Auditor
 	// Policy returns the policy that holds; nil denies everything.
 	Policy func() *policy.Policy
+	// Remote returns a verifier that is asked over the network; nil where it is not
+	// set up. It may change at any time. If it is nil itself, none is.
+	Remote func(policy.Verifier) remote.Verifier
+	// Trouble is told why a remote verifier gave no answer that counts; may be nil.
+	Trouble func(v policy.Verifier, err error)
+	// Patience is how long a request waits for a remote verifier before it is answered
+	// that it has to be asked for again; a few seconds if 0.
+	Patience time.Duration
 	// Now is the wall clock, the registry's own; time.Now if nil.
 	Now func() time.Time
 	// Random is where secrets, ids and numbers come from; crypto/rand if nil.
@@ -88,6 +103,10 @@ type Issuer struct {
 	now    func() time.Time
 	random io.Reader
 	keys   *keyring
+	remote func(policy.Verifier) remote.Verifier
+	asked  *asked
+	// trouble is told why a remote verifier gave no answer; may be nil.
+	trouble func(policy.Verifier, error)
 	// nobody is a key that signs nothing: unknown accounts are looked at with it.
 	nobody ed25519.PublicKey
 }
@@ -101,6 +120,10 @@ func New(o Options) (*Issuer, error) {
 	if i.random == nil {
 		i.random = rand.Reader
 	}
+	if i.remote = o.Remote; i.remote == nil {
+		i.remote = func(policy.Verifier) remote.Verifier { return nil }
+	}
+	i.asked, i.trouble = newAsked(o), o.Trouble
 	if err := i.store.Ensure(buckets()...); err != nil {
 		return nil, err
 	}
@@ -116,8 +139,11 @@ func New(o Options) (*Issuer, error) {
 	return i, err
 }
 
-// Close forgets the keys.
-func (i *Issuer) Close() { i.keys.wipe() }
+// Close gives up what remote verifiers are asked, and forgets the keys.
+func (i *Issuer) Close() {
+	i.asked.close()
+	i.keys.wipe()
+}
 
 func fail(kind authority.ErrorKind, field, format string, args ...any) error {
 	return &authority.Error{Kind: kind, Field: field, Problem: fmt.Sprintf(format, args...)}

@@ -58,6 +58,9 @@ func (q *question) waiting() message.Result {
 
 // poll says what became of the question.
 func (i *Issuer) poll(s *step) (message.Result, error) {
+	if s.talk.Elsewhere != nil {
+		return i.pollElsewhere(s)
+	}
 	q := s.talk.Question
 	switch {
 	case q == nil:

@@ -133,6 +133,10 @@ type portfolio struct {
 	Bypass      []message.ID `cbor:"4,keyasint,omitempty"`
 	Talks       []talk       `cbor:"5,keyasint,omitempty"`
 	Keys        []message.ID `cbor:"6,keyasint,omitempty"` // security keys
+	// When remote verifiers were asked lately, in seconds since 1970: what disturbs
+	// the user, and passcodes.
+	Disturbed []int64 `cbor:"7,keyasint,omitempty"`
+	Guessed   []int64 `cbor:"8,keyasint,omitempty"`
 }
 
 // talk is a conversation that is remembered.

@@ -28,6 +28,11 @@ const (
 	codeThis     = "this-device"
 	codeOther    = "other-user"  // the device is another user's
 	codeLast     = "last-device" // an account would be left on none
+	// Of remote verifiers:
+	codeDown     = "verifier-unavailable" // nothing was verified, and nothing counted
+	codeLocked   = "verifier-locked"      // the user is locked out there
+	codeEnrol    = "not-enrolled"         // the user is not known there; Alternatives may have the way
+	codeReported = "reported"             // the user says that it was not he
 )
 
 // unknown is the one answer to who may not know why. Nothing of it is remembered:

@@ -16,6 +16,7 @@ import (
 	"github.com/tokenbridge/tokend/daemon/authority/fob"
 	"github.com/tokenbridge/tokend/daemon/authority/message"
 	"github.com/tokenbridge/tokend/daemon/authority/policy"
+	"github.com/tokenbridge/tokend/daemon/authority/remote"
 	"github.com/tokenbridge/tokend/daemon/authority/store"
 	"github.com/tokenbridge/tokend/daemon/otp"
 )
@@ -83,9 +84,12 @@ type rig struct {
 	clock *clock
 	told  *journal
 	rules *policy.Policy
-	d     *message.Descriptor
-	count uint64 // of the next passcode of each fob
-	alice authority.User
+	// elsewhere are the remote verifiers, patience how long a request waits for them.
+	elsewhere map[policy.Verifier]remote.Verifier
+	patience  time.Duration
+	d         *message.Descriptor
+	count     uint64 // of the next passcode of each fob
+	alice     authority.User
 }
 
 const contact = "[contact]\nname = \"IT helpdesk\"\nphone = \"+41 44 000 00 00\"\nportal = \"https://help.example.org\"\n"
@@ -138,7 +142,8 @@ func (r *rig) policyIs(text string) {
 func (r *rig) start() {
 	r.Helper()
 	var err error
-	r.Issuer, err = New(Options{Registry: r.reg, Audit: r.told, Policy: func() *policy.Policy { return r.rules }, Now: r.clock.Now})
+	r.Issuer, err = New(Options{Registry: r.reg, Audit: r.told, Policy: func() *policy.Policy { return r.rules }, Now: r.clock.Now,
+		Remote: func(v policy.Verifier) remote.Verifier { return r.elsewhere[v] }, Patience: r.patience})
 	if err != nil {
 		r.Fatal(err)
 	}

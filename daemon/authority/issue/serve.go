@@ -33,6 +33,11 @@ type conversation struct {
 	Asked     int           `cbor:"16,keyasint,omitempty"`
 	Key       [32]byte      `cbor:"17,keyasint,omitzero"`  // the reactivation key that signed begin
 	Done      bool          `cbor:"18,keyasint,omitempty"` // the new secret was proved
+	// Of remote verifiers:
+	Elsewhere *elsewhere `cbor:"19,keyasint,omitempty"` // where a question is
+	Disturbed int        `cbor:"20,keyasint,omitempty"` // how often the user's phone was asked
+	Guessed   int        `cbor:"21,keyasint,omitempty"` // how often a passcode was
+	Unknown   []string   `cbor:"22,keyasint,omitempty"` // factors for which they do not know the user
 }
 
 // stage is how far a conversation got.
@@ -62,6 +67,7 @@ type step struct {
 	key     [32]byte // the reactivation key that signed; zero if none had to
 	now     time.Time
 	verdict *authority.Verdict // of the passcode, once it was verified
+	outcome *outcome           // of a remote verifier, once it was asked
 
 	tx      *store.Tx
 	talk    conversation
@@ -70,6 +76,7 @@ type step struct {
 	account accountRecord
 	entries []authority.Entry
 	passing bool // nothing of it is remembered
+	ask     *ask // a remote verifier is to be asked first
 	answer  []byte
 	no      bool
 }
@@ -80,7 +87,7 @@ type step struct {
 // and refusals come at the authority's deadline.
 func (i *Issuer) Serve(ctx context.Context, sealed []byte) ([]byte, error) {
 	begun := i.now()
-	answer, no, err := i.serveNow(sealed, begun)
+	answer, no, err := i.serveNow(ctx, sealed, begun)
 	if err != nil || no {
 		if late := i.reg.HoldBack(ctx, begun); err == nil {
 			err = late
@@ -92,7 +99,7 @@ func (i *Issuer) Serve(ctx context.Context, sealed []byte) ([]byte, error) {
 	return answer, nil
 }
 
-func (i *Issuer) serveNow(sealed []byte, now time.Time) (answer []byte, no bool, err error) {
+func (i *Issuer) serveNow(ctx context.Context, sealed []byte, now time.Time) (answer []byte, no bool, err error) {
 	s := &step{now: now}
 	if s.o, s.key, err = i.open(sealed, now); err != nil {
 		return nil, true, err
@@ -102,14 +109,22 @@ func (i *Issuer) serveNow(sealed []byte, now time.Time) (answer []byte, no bool,
 	if errors.Is(err, errVerify) {
 		err = i.verifyAndServe(s)
 	}
+	if err == nil && s.ask != nil {
+		err = i.askAndServe(ctx, s)
+	}
 	s.account.wipe()
 	if err != nil {
 		return nil, true, err
 	}
+	i.audited(s)
+	return s.answer, s.no, nil
+}
+
+// audited tells the audit what is stored.
+func (i *Issuer) audited(s *step) {
 	for _, e := range s.entries {
 		i.audit.Audit(e)
 	}
-	return s.answer, s.no, nil
 }
 
 // verifyAndServe burns the passcode in the step that stores what it was good for.
@@ -195,7 +210,7 @@ func (i *Issuer) candidates(ref string, now time.Time) ([][32]byte, error) {
 // transact serves a request within a transaction, which may begin anew.
 func (i *Issuer) transact(tx *store.Tx, s *step) error {
 	s.account.wipe()
-	*s = step{o: s.o, key: s.key, now: s.now, verdict: s.verdict, tx: tx}
+	*s = step{o: s.o, key: s.key, now: s.now, verdict: s.verdict, outcome: s.outcome, tx: tx}
 	known, err := tx.Get(conversationsBucket, s.o.Conversation[:], &s.talk)
 	if err != nil {
 		return err
@@ -217,6 +232,9 @@ func (i *Issuer) transact(tx *store.Tx, s *step) error {
 	result, err := i.serve(s, known)
 	if err != nil {
 		return err
+	}
+	if s.ask != nil {
+		return i.note(s)
 	}
 	return i.conclude(s, known, result)
 }

@@ -45,7 +45,7 @@ type Begin struct {
 }
 
 // Factor tries a factor. A passcode or code is as typed; other_device, push, sms
-// and phone_call begin with neither.
+// and phone_call begin with neither. After Challenge, Passcode is what was asked for.
 type Factor struct {
 	Factor    string `cbor:"1,keyasint"`
 	Passcode  Secret `cbor:"2,keyasint,omitempty"` // up to 128 bytes

@@ -40,8 +40,9 @@
 //
 //	activate       first and, but for proof, only: secret or refused
 //	begin          first: offer, which is the factors to choose from, or refused
-//	factor         tries one: secret, offer (another is asked for), waiting, or refused
-//	poll           while waiting: waiting, secret, offer or refused. As a first
+//	factor         tries one: secret, offer (another is asked for), waiting,
+//	               challenge (more is asked for), or refused. Again after challenge
+//	poll           while waiting: waiting, challenge, secret, offer or refused. As a first
 //	               request: questions, which other devices ask this one
 //	approve        after questions: done or refused
 //	proof          a code of the new secret: done, which says what became of the

@@ -18,6 +18,9 @@ const (
 	ResultQuestions ResultKind = "questions"
 	ResultNotices   ResultKind = "notices"
 	ResultDevices   ResultKind = "devices"
+	// ResultChallenge came later than the others: a device that does not know it is
+	// told that a newer version made the answer.
+	ResultChallenge ResultKind = "challenge"
 )
 
 // fits says whether a request of a kind can have an answer of this one.
@@ -31,9 +34,9 @@ func (k ResultKind) fits(to Kind) bool {
 	case KindBegin:
 		return k == ResultOffer
 	case KindFactor:
-		return slices.Contains([]ResultKind{ResultSecret, ResultOffer, ResultWaiting}, k)
+		return slices.Contains([]ResultKind{ResultSecret, ResultOffer, ResultWaiting, ResultChallenge}, k)
 	case KindPoll:
-		return slices.Contains([]ResultKind{ResultSecret, ResultOffer, ResultWaiting, ResultQuestions}, k)
+		return slices.Contains([]ResultKind{ResultSecret, ResultOffer, ResultWaiting, ResultQuestions, ResultChallenge}, k)
 	case KindProof, KindApprove, KindRevoke:
 		return k == ResultDone
 	case KindNotice:
@@ -91,6 +94,9 @@ type Offer struct {
 	RelyingTo   string   `cbor:"7,keyasint,omitempty"` // the relying party's id
 	Credentials [][]byte `cbor:"8,keyasint,omitempty"`
 	Until       int64    `cbor:"9,keyasint"` // seconds since 1970: the conversation's end
+	// By are who verifies each of Factors, in that order: "local", or whose word it
+	// is. It is absent where all are verified by the authority itself.
+	By []string `cbor:"10,keyasint,omitempty"`
 }
 
 // Waiting is for a factor that is proved elsewhere.
@@ -100,6 +106,15 @@ type Waiting struct {
 	Number     int   `cbor:"2,keyasint,omitempty"`
 	RetryAfter int   `cbor:"3,keyasint"` // seconds
 	Until      int64 `cbor:"4,keyasint"`
+}
+
+// Challenge is for a factor that goes on with something more that the user types,
+// which Factor sends with the same factor. Another factor gives it up.
+type Challenge struct {
+	Factor string `cbor:"1,keyasint"`
+	// Prompt is what the verifier asks, in its own words; it may be empty.
+	Prompt string `cbor:"2,keyasint,omitempty"`
+	Until  int64  `cbor:"3,keyasint"`
 }
 
 // NewSecret is the new secret of an account, which is good for nothing but its
@@ -160,9 +175,10 @@ func (*Done) result() ResultKind       { return ResultDone }
 func (*Questions) result() ResultKind  { return ResultQuestions }
 func (*Notices) result() ResultKind    { return ResultNotices }
 func (*DeviceList) result() ResultKind { return ResultDevices }
+func (*Challenge) result() ResultKind  { return ResultChallenge }
 
 func newResult(k ResultKind) Result {
-	for _, r := range []Result{&Refused{}, &Offer{}, &Waiting{}, &NewSecret{}, &Done{}, &Questions{}, &Notices{}, &DeviceList{}} {
+	for _, r := range []Result{&Refused{}, &Offer{}, &Waiting{}, &NewSecret{}, &Done{}, &Questions{}, &Notices{}, &DeviceList{}, &Challenge{}} {
 		if r.result() == k {
 			return r
 		}
@@ -178,6 +194,9 @@ func (s *NewSecret) Deadline() time.Time { return when(s.Until) }
 
 // Deadline is Until as a time.
 func (w *Waiting) Deadline() time.Time { return when(w.Until) }
+
+// Deadline is Until as a time.
+func (c *Challenge) Deadline() time.Time { return when(c.Until) }
 
 // Deadline is Until as a time.
 func (o *Offer) Deadline() time.Time { return when(o.Until) }

@@ -67,10 +67,13 @@ func (o *Offer) check() error {
 			return because(ErrMalformed, "credential")
 		}
 	}
+	if len(o.By) > 0 && len(o.By) != len(o.Factors) {
+		return because(ErrMalformed, "verifiers")
+	}
 	if o.Required < 1 || o.Required > len(o.Factors)+len(o.Proved) || len(o.Factors) == 0 || len(o.Challenge) > 64 {
 		return because(ErrMalformed, "offer")
 	}
-	return first(words("factor", o.Factors), words("factor", o.Proved), denials(o.Denials), oldDevice(o.OldDevice),
+	return first(words("factor", o.Factors), words("factor", o.Proved), words("verifier", o.By), denials(o.Denials), oldDevice(o.OldDevice),
 		text("relying party", o.RelyingTo, 0, 253), few(len(o.Credentials)), moment(o.Until))
 }
 
@@ -79,6 +82,10 @@ func (w *Waiting) check() error {
 		return because(ErrMalformed, "number")
 	}
 	return first(word("factor", w.Factor), seconds(w.RetryAfter), moment(w.Until))
+}
+
+func (c *Challenge) check() error {
+	return first(word("factor", c.Factor), text("prompt", c.Prompt, 0, maxShown), moment(c.Until))
 }
 
 func (s *NewSecret) check() error {

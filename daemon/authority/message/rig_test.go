@@ -78,7 +78,13 @@ func results(now time.Time) []Result {
 			{ID: ID{9}, Name: "Alice's old laptop", State: "revoked", First: now.Unix(), Last: until},
 			{ID: ID{10}, Name: "Alice's laptop", State: "active", This: true, First: now.Unix(), Last: until, Has: []int{0, 1}},
 		}, Accounts: []string{"Example: alice", "vpn"}},
+		&Challenge{Factor: "sms", Prompt: "Enter the code that was sent to you", Until: until},
 	}
+}
+
+// laterOffer has what offers had not at first.
+func laterOffer(now time.Time) *Offer {
+	return &Offer{Factors: []string{"bypass_code", "push"}, Required: 1, OldDevice: "revoke", Until: now.Add(time.Minute).Unix(), By: []string{"local", "duo"}}
 }
 
 // request makes a first request, or the one after before.

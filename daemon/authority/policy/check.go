@@ -24,6 +24,8 @@ type Member struct {
 type Population interface {
 	// Members goes through all users; Check does so twice. An error ends it.
 	Members() iter.Seq2[Member, error]
+	// Ready says whether a remote verifier is set up.
+	Ready(v Verifier) bool
 }
 
 // maxNamed is how many users are named for one thing before they are counted.
@@ -39,7 +41,8 @@ func Check(p *Policy, all Population) ([]Finding, error) {
 	if all == nil {
 		return r.sorted(), nil
 	}
-	c := &checker{p: p, r: r, matched: make([]bool, len(p.rules)), helpers: map[Role][]Person{}}
+	checkReady(p, all.Ready, r)
+	c := &checker{p: p, r: r, ready: all.Ready, matched: make([]bool, len(p.rules)), helpers: map[Role][]Person{}}
 	for m, err := range all.Members() {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the users: %w", err)
@@ -83,10 +86,29 @@ func checkVerifiers(p *Policy, r *report) {
 	}
 }
 
+// checkReady warns of factors whose remote verifiers are not set up.
+func checkReady(p *Policy, ready func(Verifier) bool, r *report) {
+	for _, f := range p.possible() {
+		for _, v := range p.verifiers[f] {
+			if v == Local || ready(v) {
+				continue
+			}
+			severity, rest := Note, ", and the others are asked alone"
+			if len(p.verifying(f, ready)) == 0 {
+				severity, rest = Warning, ", and so nobody verifies it: it is not offered"
+			}
+			r.add(Finding{Line: p.verifierLine[f], Rule: "verifiers", Field: string(f), Severity: severity,
+				Message: fmt.Sprintf("%s is to be verified by %s, which is not set up%s", f, v, rest),
+				Remedy:  fmt.Sprintf("set it up: `tokenctl admin verifier set %s FILE`, or take it out of the list", v)})
+		}
+	}
+}
+
 // checker goes through a population.
 type checker struct {
 	p       *Policy
 	r       *report
+	ready   func(Verifier) bool
 	matched []bool
 	// helpers are up to three persons of each role above user: with whoever is
 	// helped among them there are still two.
@@ -120,7 +142,7 @@ func (c *checker) member(m Member) {
 		accounts = []string{""}
 	}
 	for _, account := range accounts {
-		d := Decide(c.p, Subject{User: m.Person, Account: account, Restored: true, Has: has})
+		d := Decide(c.p, Subject{User: m.Person, Account: account, Restored: true, Has: has, Ready: c.ready})
 		if d.Outcome == Offered {
 			continue
 		}

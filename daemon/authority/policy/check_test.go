@@ -102,6 +102,8 @@ func (broken) Members() iter.Seq2[Member, error] {
 	return func(yield func(Member, error) bool) { yield(Member{}, errors.New("the disk is gone")) }
 }
 
+func (broken) Ready(Verifier) bool { return true }
+
 func TestCheckFails(t *testing.T) {
 	if f, err := Check(mustParse(t, base), broken{}); err == nil || f != nil {
 		t.Fatalf("%v %v", f, err)

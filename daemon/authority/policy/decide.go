@@ -24,6 +24,13 @@ type Subject struct {
 	// activation.
 	Restored bool
 	Has      map[Factor]Holding
+	// Ready says which remote verifiers are set up: others verify nothing. What a
+	// remote verifier could verify the user is taken to have, for it alone knows. nil
+	// says that all are set up, and that Has knows what they know.
+	Ready func(Verifier) bool
+	// Unknown are the factors for which the remote verifiers have said that they do
+	// not know the user.
+	Unknown []Factor
 }
 
 // Outcome is what a decision comes to.
@@ -53,7 +60,9 @@ func (s Source) String() string {
 
 // Offer is a factor that may be asked for.
 type Offer struct {
-	Factor    Factor     `json:"factor"`
+	Factor Factor `json:"factor"`
+	// Verifiers are who is asked: the first, and each other where the one before
+	// cannot be reached or does not know the user.
 	Verifiers []Verifier `json:"verifiers"`
 	// Asserted says that a verifier's word is all that there is for which factor
 	// it was.
@@ -139,10 +148,11 @@ func Decide(p *Policy, s Subject) Decision {
 	d.Required, d.RequiredFrom = m.required()
 	d.OldDevice, d.OldDeviceFrom = m.oldDevice()
 	for _, f := range m.order() {
-		if denial := m.denial(f, s.Has[f]); denial != nil {
+		has, by := s.reckon(p, f)
+		if denial := m.denial(f, has, by); denial != nil {
 			d.Denials = append(d.Denials, *denial)
 		} else {
-			d.Offers = append(d.Offers, m.offer(f))
+			d.Offers = append(d.Offers, m.offer(f, by))
 		}
 	}
 	m.climb(&d)

@@ -113,17 +113,17 @@ func (m matching) order() []Factor {
 }
 
 // denial is why a factor is not offered, ladders aside; nil where it is.
-func (m matching) denial(f Factor, has Holding) *Denial {
+func (m matching) denial(f Factor, has Holding, by []Verifier) *Denial {
 	d := Denial{Factor: f}
-	by, allowed := m.denied(f), m.allowed(f)
+	denied, allowed := m.denied(f), m.allowed(f)
 	switch {
-	case by != nil:
-		d.Cause, d.By, d.Because = ByRule, by.source(), by.because
-		d.Reason = "not allowed by " + by.source().String()
+	case denied != nil:
+		d.Cause, d.By, d.Because = ByRule, denied.source(), denied.because
+		d.Reason = "not allowed by " + denied.source().String()
 	case allowed == nil:
 		d.Cause, d.By = NotNamed, m.p.reactivation.source()
 		d.Reason = "not allowed: neither " + d.By.String() + " nor a rule that matches names it"
-	case len(m.p.verifiers[f]) == 0:
+	case len(by) == 0:
 		d.Cause, d.By = NoVerifier, allowed.source()
 		d.Reason = "allowed by " + d.By.String() + ", but nobody is set up to verify it"
 	case has.Working < 1 && has.Broken > 0:
@@ -160,8 +160,8 @@ func noneWorking(f Factor) string {
 	return "yours is lost or disabled"
 }
 
-func (m matching) offer(f Factor) Offer {
-	o := Offer{Factor: f, Verifiers: m.p.Verifiers(f), Allowed: m.allowed(f).source()}
+func (m matching) offer(f Factor, by []Verifier) Offer {
+	o := Offer{Factor: f, Verifiers: by, Allowed: m.allowed(f).source()}
 	o.Asserted = slices.ContainsFunc(o.Verifiers, func(v Verifier) bool { return v != Local })
 	return o
 }

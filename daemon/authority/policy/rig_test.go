@@ -84,4 +84,7 @@ func (p people) Members() iter.Seq2[Member, error] {
 	}
 }
 
+// Ready is so of all verifiers.
+func (p people) Ready(Verifier) bool { return true }
+
 func alice() Person { return Person{ID: "u1", Name: "alice"} }
