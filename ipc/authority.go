@@ -11,6 +11,7 @@ import "context"
 type Authority interface {
 	AuthorityOffice
 	Users
+	Groups
 	Fobs
 	Policies
 	Verifications
@@ -41,9 +42,19 @@ type AuthorityOffice interface {
 type Users interface {
 	Users(ctx context.Context, p Principal, q UserQuery) (UserPage, error)
 	User(ctx context.Context, p Principal, id string) (User, error)
+	// UserReport is all there is of a user, for who helps him.
+	UserReport(ctx context.Context, p Principal, id string) (UserReport, error)
 	AddUser(ctx context.Context, p Principal, r NewUser) (User, error)
 	EditUser(ctx context.Context, p Principal, id string, r EditUserRequest) (User, error)
 	RemoveUser(ctx context.Context, p Principal, id string, r RemoveUserRequest) (RemoveUserResult, error)
+}
+
+// Groups of the authority's own host can give their members roles.
+type Groups interface {
+	Groups(ctx context.Context, p Principal) (GroupList, error)
+	// AddGroup fails with AlreadyExists for a group that has roles.
+	AddGroup(ctx context.Context, p Principal, r NewGroup) (Group, error)
+	RemoveGroup(ctx context.Context, p Principal, r GroupRef) (Group, error)
 }
 
 // Fobs are the authority's hardware OTP tokens. id is a serial number or an id.
@@ -108,6 +119,9 @@ type AuthorityMessages interface {
 // whom, and nobody helps himself: they fail with PolicyDenied. id is an
 // activation's.
 type Activations interface {
+	// CreateActivation sends the link by e-mail where that is asked for; it then
+	// fails with Unsupported where no mail server is set up, and with MailFailed where
+	// it was not sent, and the activation is revoked.
 	CreateActivation(ctx context.Context, p Principal, r NewActivation) (MadeActivation, error)
 	Activations(ctx context.Context, p Principal, r UserRef) (ActivationList, error)
 	// ApproveActivation is for the second person, where the policy asks for one.

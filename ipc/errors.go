@@ -64,6 +64,7 @@ const (
 	Unreachable      Kind = "daemon-unreachable"
 	BackupStale      Kind = "backup-stale"
 	VerifierDown     Kind = "verifier-unreachable"
+	MailFailed       Kind = "mail-failed" // a letter was not sent; what it was about is undone
 	DiskFull         Kind = "disk-full"
 	Busy             Kind = "busy"
 	Internal         Kind = "internal"
@@ -98,7 +99,7 @@ func Kinds() []KindInfo {
 		{Conflict, 409, 20}, {RowsSkipped, 409, 20}, {LastKeyslot, 409, 20},
 		{Unreachable, 0, 21},
 		{BackupStale, 200, 22},
-		{VerifierDown, 503, 23}, {DiskFull, 507, 23},
+		{VerifierDown, 503, 23}, {MailFailed, 502, 23}, {DiskFull, 507, 23},
 		{Busy, 503, 1}, {Internal, 500, 1},
 	}
 }

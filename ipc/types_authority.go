@@ -154,11 +154,13 @@ type User struct {
 	Display string `json:"display,omitempty"`
 	Email   string `json:"email,omitempty"`
 	// Logins are his names on the authority's own host: by them he is known there.
-	Logins   []string  `json:"logins"`
-	Roles    []Role    `json:"roles"`
-	Disabled bool      `json:"disabled,omitempty"`
-	Fobs     []UserFob `json:"fobs"`
-	Created  Time      `json:"created"`
+	Logins []string `json:"logins"`
+	Roles  []Role   `json:"roles"`
+	// GroupRoles are those of Roles that he has by a group of the host alone.
+	GroupRoles []Role    `json:"group_roles,omitempty"`
+	Disabled   bool      `json:"disabled,omitempty"`
+	Fobs       []UserFob `json:"fobs"`
+	Created    Time      `json:"created"`
 }
 
 // UserFob is a fob of a user's.

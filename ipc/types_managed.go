@@ -54,6 +54,9 @@ type NewActivation struct {
 	// Local makes the link lead to the socket of this machine, though the authority
 	// can be reached from others.
 	Local bool `json:"local,omitempty"`
+	// Mail has the daemon send the link to the user's e-mail address, and not answer
+	// with it.
+	Mail bool `json:"mail,omitempty"`
 }
 
 // Activation is a permission to have a managed account on one device.
@@ -74,7 +77,10 @@ type Activation struct {
 type MadeActivation struct {
 	Version    int        `json:"version"`
 	Activation Activation `json:"activation"`
-	Link       Secret     `json:"link"`
+	// Link is empty where it was sent by e-mail.
+	Link Secret `json:"link"`
+	// MailedTo is the address that it was sent to.
+	MailedTo string `json:"mailed_to,omitempty"`
 	// Endpoint is where the link leads.
 	Endpoint string `json:"endpoint"`
 }

@@ -27,7 +27,7 @@ func mayImport() map[string][]string {
 		"daemon/backup":         {"daemon/vault", "daemon/archive"},
 		"daemon/audit":          {},
 		"daemon/authority":      {"daemon/authority/fob", "daemon/authority/store", "daemon/otp", "daemon/secret"},
-		"daemon/authority/desk": {"daemon/audit", "daemon/authority", "daemon/authority/fob", "daemon/authority/issue", "daemon/authority/keyslot", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/remote", "daemon/authority/store", "daemon/otp", "daemon/secret", "ipc"},
+		"daemon/authority/desk": {"daemon/audit", "daemon/authority", "daemon/authority/fob", "daemon/authority/issue", "daemon/authority/keyslot", "daemon/authority/mail", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/remote", "daemon/authority/store", "daemon/otp", "daemon/secret", "ipc"},
 		"daemon/drill":          {"daemon/archive", "daemon/otp"},
 		"daemon/otp":            {},
 		"daemon/secret":         {},
@@ -79,6 +79,8 @@ func mayImport() map[string][]string {
 		"daemon/authority/message": {},
 		// What a security key has signed: the same.
 		"daemon/authority/webkey": {},
+		// Who sends letters knows nothing of what they are about.
+		"daemon/authority/mail": {},
 		// Verifiers that are asked over the network: a question in, an answer out.
 		"daemon/authority/remote":        {},
 		"daemon/authority/remote/radius": {"daemon/authority/remote", "daemon/secret"},

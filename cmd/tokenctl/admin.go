@@ -27,9 +27,14 @@ type authorityDesk interface {
 
 	Users(ctx context.Context, q ipc.UserQuery) (ipc.UserPage, error)
 	User(ctx context.Context, id string) (ipc.User, error)
+	UserReport(ctx context.Context, id string) (ipc.UserReport, error)
 	AddUser(ctx context.Context, r ipc.NewUser) (ipc.User, error)
 	EditUser(ctx context.Context, id string, r ipc.EditUserRequest) (ipc.User, error)
 	RemoveUser(ctx context.Context, id string, r ipc.RemoveUserRequest) (ipc.RemoveUserResult, error)
+
+	Groups(ctx context.Context) (ipc.GroupList, error)
+	AddGroup(ctx context.Context, r ipc.NewGroup) (ipc.Group, error)
+	RemoveGroup(ctx context.Context, r ipc.GroupRef) (ipc.Group, error)
 
 	Fobs(ctx context.Context, q ipc.FobQuery) (ipc.FobPage, error)
 	Fob(ctx context.Context, id string) (ipc.Fob, error)
@@ -87,11 +92,12 @@ may do everything. Others do what their role allows:
   admin      everything but administrators and owners
   owner      everything
 
-Who is a user is known by his login on this machine: "admin user add --login".`
+Who is a user is known by his login on this machine: "admin user add --login".
+Roles are a user's own, or by a group of this machine: "admin group add".`
 
 func (c *cli) adminCommand() *cobra.Command {
 	cmd := group("admin", "Run an authority: users, fobs, policy, passcodes",
-		c.adminAuthorityCommand(), c.adminUserCommand(), c.adminFobCommand(), c.adminVerifyCommand(),
+		c.adminAuthorityCommand(), c.adminUserCommand(), c.adminGroupCommand(), c.adminFobCommand(), c.adminVerifyCommand(),
 		c.adminActivationCommand(), c.adminBypassCommand(), c.adminDeviceCommand(), c.adminMessageCommand(), c.adminPolicyCommand(), c.adminVerifierCommand(), c.adminAuditCommand())
 	cmd.Long = adminHelp
 	return cmd

@@ -17,7 +17,8 @@ func (c *cli) adminActivationCommand() *cobra.Command {
 const activationCreateHelp = `Make a link by which one device of the user's gets the managed account: a new
 one, or one that he has. The first device that uses the link is the only one that
 can. It is shown this once, and is as good as the account until it is used: send
-it to nobody else.
+it to nobody else. With --mail the daemon sends it to the e-mail address that the
+authority has of the user, and you do not see it.
 
 A device that has the account works on until the new one has made its first code.
 The policy says how long a link is good, whom you can help, and whether somebody
@@ -29,7 +30,7 @@ func (c *cli) activationCreateCommand() *cobra.Command {
 	var picture string
 	cmd := &cobra.Command{
 		Use: "create USER", Short: "Make an activation link for a user", Long: activationCreateHelp, Args: named(1, "USER"),
-		Example: "  tokenctl admin activation create alice --account vpn\n  tokenctl admin activation create alice --account vpn --qr alice.png",
+		Example: "  tokenctl admin activation create alice --account vpn\n  tokenctl admin activation create alice --account vpn --qr alice.png\n  tokenctl admin activation create alice --account vpn --mail",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			doing := "make an activation for " + args[0]
 			if r.Account == "" {
@@ -43,7 +44,7 @@ func (c *cli) activationCreateCommand() *cobra.Command {
 			made, err := c.daemon().CreateActivation(cmd.Context(), r)
 			defer clear(made.Link)
 			if err != nil {
-				return deskFail(doing, err)
+				return mailFail(doing, args[0], err)
 			}
 			err = c.showActivation(doing, made, picture)
 			if err == nil && !c.json {
@@ -61,7 +62,17 @@ func (c *cli) activationCreateCommand() *cobra.Command {
 	fl.DurationVar(&valid, "valid", 0, "how long the link is good; as long as the policy allows if not told (`TIME`)")
 	fl.BoolVar(&r.Local, "local", false, "make a link for this machine alone")
 	fl.StringVar(&picture, "qr", "", "write the link as a picture of a QR code to the new `FILE` (PNG), and do not show it")
+	fl.BoolVar(&r.Mail, "mail", false, "have the daemon send the link to the user's e-mail address, and do not show it")
+	cmd.MarkFlagsMutuallyExclusive("mail", "qr")
 	return cmd
+}
+
+// mailFail is deskFail with the advice that suits a link that was to be sent.
+func mailFail(doing, user string, err error) error {
+	if hints := adviceMail(user, err); hints != nil {
+		return failWith(doing, err, hints...)
+	}
+	return deskFail(doing, err)
 }
 
 // validSeconds is a time as it was typed, in whole seconds.
@@ -98,6 +109,9 @@ func (c *cli) showActivation(doing string, made ipc.MadeActivation, picture stri
 	switch {
 	case picture != "":
 		c.print("%s", picture)
+	case made.MailedTo != "":
+		c.print("%s", clean(made.MailedTo))
+		c.say("sent to that address; nobody here has seen the link")
 	default:
 		c.print("%s", string(made.Link))
 		if c.outTTY {

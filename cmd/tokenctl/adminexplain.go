@@ -91,6 +91,8 @@ func outcomeText(e ipc.PolicyExplanation) string {
 	switch e.Outcome {
 	case "offered":
 		return "may reactivate it"
+	case "no-policy":
+		return "the authority has no policy that can be used"
 	case "nothing-left":
 		return "no factor is left"
 	case "restore-forbidden":

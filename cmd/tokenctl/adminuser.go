@@ -146,19 +146,6 @@ func userTable(users []ipc.User) *table {
 	return t
 }
 
-func (c *cli) userShowCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "show USER", Aliases: []string{"info"}, Short: "Show a user and his fobs", Args: named(1, "USER"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			u, err := c.daemon().User(cmd.Context(), args[0])
-			if err != nil {
-				return deskFail("show "+args[0], err)
-			}
-			return c.showUser(u)
-		},
-	}
-}
-
 func (c *cli) userEditCommand() *cobra.Command {
 	var f userFlags
 	var name string

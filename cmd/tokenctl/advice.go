@@ -157,6 +157,8 @@ func adviseRest(e *ipc.Error) []string {
 			return adviceAuthorityLocked()
 		}
 		return []string{"nothing was accepted; the server that verifies has to be reachable: repeat later"}
+	case ipc.MailFailed:
+		return []string{"nothing was sent, and what it was about is undone; repeat later"}
 	case ipc.DiskFull:
 		return []string{"nothing was lost and nothing was changed; free some space and repeat"}
 	case ipc.Busy:

@@ -30,6 +30,9 @@ func adviceAuthority(e *ipc.Error) []string {
 		case strings.Contains(e.Message, "fob"):
 			return []string{"nothing was changed; see which there are: `tokenctl admin fob list`"}
 		}
+		if strings.Contains(e.Message, "group") {
+			return []string{"nothing was changed; see which have roles: `tokenctl admin group list`"}
+		}
 		for _, thing := range []struct{ word, command string }{{"activation", "activation"}, {"bypass code", "bypass"}, {"device", "device"}} {
 			if strings.Contains(e.Message, thing.word) {
 				return []string{"nothing was changed; see which there are: `tokenctl admin " + thing.command + " list USER`"}
@@ -37,6 +40,10 @@ func adviceAuthority(e *ipc.Error) []string {
 		}
 		return []string{"nothing was changed; see who there is: `tokenctl admin user list`"}
 	case ipc.PolicyDenied:
+		if strings.Contains(e.Message, "nobody may help himself") {
+			return []string{"nothing was made; bring your own account back by a factor of yours: `tokenctl reactivate ACCOUNT`",
+				"or have somebody else help you, whom the policy lets: `tokenctl admin policy show`"}
+		}
 		return []string{"nothing was made; ask somebody whom the policy lets help, and see what it says: `tokenctl admin policy show`"}
 	case ipc.NotAuthorized:
 		return []string{"nothing was changed; which roles you have: `tokenctl status`",
@@ -44,6 +51,9 @@ func adviceAuthority(e *ipc.Error) []string {
 	case ipc.AlreadyExists:
 		if strings.Contains(e.Message, "fob") {
 			return []string{"nothing was changed; see whose it is: `tokenctl admin fob show SERIAL`"}
+		}
+		if strings.Contains(e.Message, "the group") {
+			return []string{"nothing was changed; to change its roles remove it first: `tokenctl admin group remove GROUP`"}
 		}
 		return []string{"nothing was changed; see what is there: `tokenctl admin authority show`, `tokenctl admin user list`"}
 	case ipc.Conflict:
@@ -80,6 +90,41 @@ func adviceActivation(a ipc.Activation) []string {
 		out = append(out, "the policy asks for a second person before it can be used: `tokenctl admin activation approve "+a.ID+"`")
 	}
 	return out
+}
+
+// adviceMail is about a link that was not sent by e-mail; nil where it is about
+// something else.
+func adviceMail(user string, err error) []string {
+	var e *ipc.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	byHand := "or hand the link over: the same command with --qr FILE in place of --mail"
+	switch {
+	case e.Kind == ipc.MailFailed:
+		return []string{adviceMailProblem(e), byHand}
+	case e.Kind == ipc.Unsupported && strings.Contains(e.Message, "mail server"):
+		return []string{"nothing was made; [mail] in tokend.toml says through which server, and as whom: docs/authority.md", byHand}
+	case e.Kind == ipc.InvalidArgument && strings.Contains(e.Message, "e-mail address"):
+		return []string{"nothing was made; an administrator can note his address: `tokenctl admin user edit " + quoted(user) + " --email ADDRESS`", byHand}
+	}
+	return nil
+}
+
+func adviceMailProblem(e *ipc.Error) string {
+	reason := ""
+	if len(e.Items) > 0 {
+		reason = e.Items[0].Reason
+	}
+	switch reason {
+	case "no-tls", "certificate":
+		return "without TLS to a server that is known no link is sent; see [mail] in tokend.toml, `tls` and `ca_file`"
+	case "login":
+		return "see [mail] in tokend.toml, `user` and `password_file`"
+	case "refused":
+		return "see whether the address is right: `tokenctl admin user show USER`; the server's own log says more"
+	}
+	return "repeat it later: another link is made then; what is wrong the daemon's log says"
 }
 
 // adviceNotOffered is about a bypass code that the policy holds back.

@@ -42,13 +42,21 @@ func (a authorityKey) check() error {
 // newDesk is where the authority is spoken to, if there is one; it is not open yet.
 func (s *service) newDesk() *desk.Desk {
 	c := desk.Config{
-		Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, Reach: s.reach, Makers: verifierMakers(), Tokens: deskTokens{s}, Opened: s.moveDoor, Log: s.log,
+		Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, GroupsOf: groupsOf, HasGroup: hasGroup, Reach: s.reach,
+		Makers: verifierMakers(), Tokens: deskTokens{s}, Opened: s.moveDoor, Log: s.log,
 	}
 	switch a := s.config.Authority; {
 	case a.Key == keyInCredential:
 		c.Key = store.Credential(os.Getenv("CREDENTIALS_DIRECTORY"))
 	case a.KeyFile != "":
 		c.Key = store.KeyFile(a.KeyFile)
+	}
+	// A mail server that cannot be used keeps nobody from the rest.
+	if sender, err := s.config.Mail.sender(os.Getenv("CREDENTIALS_DIRECTORY")); err != nil {
+		c.MailProblem = err.Error()
+		s.log.Error("the authority cannot send links by e-mail", "err", err)
+	} else if sender != nil {
+		c.Mail = sender
 	}
 	return desk.New(c)
 }
@@ -75,4 +83,39 @@ func loginOf(uid string) string {
 		return ""
 	}
 	return u.Username
+}
+
+// groupsOf are the names of the groups of a login, its primary group too; none
+// where there is no such login.
+func groupsOf(login string) ([]string, error) {
+	u, err := user.Lookup(login)
+	var nobody user.UnknownUserError
+	if errors.As(err, &nobody) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, id := range ids {
+		g, err := user.LookupGroupId(id)
+		var none user.UnknownGroupIdError
+		if errors.As(err, &none) {
+			continue // a number without a name
+		}
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, g.Name)
+	}
+	return names, nil
+}
+
+func hasGroup(name string) bool {
+	_, err := user.LookupGroup(name)
+	return err == nil
 }

@@ -35,6 +35,7 @@ type config struct {
 	Backup    backups      `toml:"backup" doc:"The backups that are made by themselves. Reloaded on SIGHUP."`
 	Tokens    access       `toml:"tokens" doc:"Who may use the tokens of this machine, and which tokens may be enrolled. Reloaded on\nSIGHUP, but for fido2_devices."`
 	Authority authorityKey `toml:"authority" doc:"The authority that can live in this daemon: users, fobs and the verification of passcodes\n(tokenctl admin authority create). Changes at the next start."`
+	Mail      mailServer   `toml:"mail" doc:"The mail server through which the authority sends activation links\n(tokenctl admin activation create --mail). Changes at the next start."`
 }
 
 type authorityKey struct {
@@ -103,6 +104,7 @@ func defaultConfig() config {
 		},
 		Tokens:    access{Users: []string{}, FIDO2Devices: []string{}},
 		Authority: authorityKey{Key: keyInFile},
+		Mail:      mailServer{TLS: mailStartTLS},
 	}
 }
 
@@ -190,7 +192,7 @@ func (c config) check() error {
 	if err := c.Backup.check(); err != nil {
 		return err
 	}
-	if err := c.Authority.check(); err != nil {
+	if err := errors.Join(c.Authority.check(), c.Mail.check()); err != nil {
 		return err
 	}
 	for name, d := range map[string]duration{"session.idle_lock": c.Session.IdleLock, "session.hard_lock": c.Session.HardLock} {
@@ -327,6 +329,9 @@ func configCommand() *cobra.Command {
 				return err
 			}
 			if _, err := readRoots(read.Tokens.AttestationRoots); err != nil {
+				return usageError{fmt.Errorf("%s: %w", path, err)}
+			}
+			if _, err := read.Mail.sender(os.Getenv("CREDENTIALS_DIRECTORY")); err != nil {
 				return usageError{fmt.Errorf("%s: %w", path, err)}
 			}
 			_, err = fmt.Fprintln(c.OutOrStdout(), path+": ok")

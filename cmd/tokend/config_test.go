@@ -62,6 +62,14 @@ func TestConfigIsStrict(t *testing.T) {
 		{"nowhere", "[authority]\nlisten = \":7443\"\naddress = \"[::]:7443\"\n", "authority.address must name a host"},
 		{"an odd host", "[authority]\nlisten = \"ex_ample.org:7443\"\n", "authority.listen is not an address that a link can name"},
 		{"address alone", "[authority]\naddress = \"example.org:7443\"\n", "authority.address is for authority.listen alone"},
+		{"mail in the clear", "[mail]\ntls = \"none\"\n", "mail.tls must be starttls or tls"},
+		{"mail from nowhere", "[mail]\nfrom = \"it@example.org\"\n", "mail.server is missing"},
+		{"mail without a port", "[mail]\nserver = \"mail.example.org\"\nfrom = \"it@example.org\"\n", "mail.server must be host:port"},
+		{"mail from nobody", "[mail]\nserver = \"mail.example.org:587\"\n", "mail.from: the sender must be"},
+		{"mail of two", "[mail]\nserver = \"mail.example.org:587\"\nfrom = \"a@example.org, b@example.org\"\n", "mail.from: the sender must be"},
+		{"relative template", "[mail]\nserver = \"mail.example.org:587\"\nfrom = \"it@example.org\"\ntemplate = \"letter\"\n", "mail.template must be an absolute path"},
+		{"nobody's password", "[mail]\nserver = \"mail.example.org:587\"\nfrom = \"it@example.org\"\npassword_file = \"/p\"\n", "mail.password_file is for mail.user alone"},
+		{"a mail setting", "[mail]\nstarttls = true\n", "line 2: there is no setting \"mail.starttls\""},
 		{"relative", "state_dir = \"here\"\n", "state_dir must be an absolute path"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

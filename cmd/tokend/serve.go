@@ -387,8 +387,8 @@ func (s *service) reload() {
 	if slices.ContainsFunc(c.Tokens.FIDO2Devices, newDevice) {
 		s.log.Warn("tokens.fido2_devices changes at the next start")
 	}
-	if c.Authority != old.Authority {
-		s.log.Warn("authority changes at the next start")
+	if c.Authority != old.Authority || c.Mail != old.Mail {
+		s.log.Warn("authority and mail change at the next start")
 	}
 	if c.StateDir != "" && c.StateDir != old.StateDir || c.Socket != "" && c.Socket != old.Socket || c.Helper != old.Helper && s.options.helper == "" || c.Bus != old.Bus && s.options.bus == "" {
 		s.log.Warn("state_dir, socket, helper and bus change at the next start")

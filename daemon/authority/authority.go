@@ -28,6 +28,9 @@ type Options struct {
 	Key store.KeySource
 	// Audit is told of what is done. It must be given.
 	Audit Auditor
+	// GroupsOf are the groups of a login on the authority's own host; none of a login
+	// that there is not. If nil, nobody is in a group.
+	GroupsOf func(login string) ([]string, error)
 	// Now is the wall clock; time.Now if nil.
 	Now func() time.Time
 	// Wait waits for a time or until ctx ends, whose cause it then returns. If nil,
@@ -47,6 +50,7 @@ type Authority struct {
 	now      func() time.Time
 	wait     func(context.Context, time.Duration) error
 	deadline time.Duration
+	groupsOf func(login string) ([]string, error)
 
 	serials catalog // of fobs
 	names   catalog // of users
@@ -63,6 +67,7 @@ const (
 	publicBucket  = "public-ids"
 	triesBucket   = "tries" // failures by service and user
 	triesByAge    = "tries-by-age"
+	groupsBucket  = "groups" // that give roles, by name; older registries lack it
 	selfKey       = "self"
 	keyslotsKey   = "keyslots" // in selfBucket: the file of keyslots as it was last
 	triesCountKey = "tries"
@@ -89,7 +94,11 @@ func Create(by string, o Options, p Profile) (*Authority, error) {
 	}
 	a := newAuthority(o, s)
 	p.ID, p.Created = newID().String(), a.now().UTC()
-	if err := s.Update(func(tx *store.Tx) error { return tx.Put(selfBucket, []byte(selfKey), recordOf(p)) }); err != nil {
+	err = s.Ensure(groupsBucket)
+	if err == nil {
+		err = s.Update(func(tx *store.Tx) error { return tx.Put(selfBucket, []byte(selfKey), recordOf(p)) })
+	}
+	if err != nil {
 		_ = s.Close()
 		return nil, err
 	}
@@ -145,7 +154,11 @@ func Open(o Options) (*Authority, error) {
 		return nil, fmt.Errorf("cannot open the authority: %w", store.ErrNone)
 	}
 	a := newAuthority(o, s)
-	if _, err := a.Profile(); err != nil {
+	_, err = a.Profile()
+	if err == nil {
+		err = s.Ensure(groupsBucket)
+	}
+	if err != nil {
 		_ = s.Close()
 		return nil, err
 	}
@@ -153,7 +166,7 @@ func Open(o Options) (*Authority, error) {
 }
 
 func newAuthority(o Options, s *store.Store) *Authority {
-	a := &Authority{store: s, source: o.Key.Kind(), audit: o.Audit, now: o.Now, wait: o.Wait, deadline: o.Deadline}
+	a := &Authority{store: s, source: o.Key.Kind(), audit: o.Audit, now: o.Now, wait: o.Wait, deadline: o.Deadline, groupsOf: o.GroupsOf}
 	if a.now == nil {
 		a.now = time.Now
 	}

@@ -56,6 +56,26 @@ func (a *Authority) Waits(tx *store.Tx, service, who string, now time.Time) (tim
 	return a.waits(tx, &question{tries: key, now: now})
 }
 
+// Throttled says until when no single passcode of a user is looked at, by service:
+// of these services, those where that is so.
+func (a *Authority) Throttled(user string, services []string) (map[string]time.Time, error) {
+	out := map[string]time.Time{}
+	now := a.now()
+	err := a.store.View(func(tx *store.Tx) error {
+		for _, s := range services {
+			wait, err := a.Waits(tx, s, user, now)
+			if err != nil {
+				return err
+			}
+			if wait > 0 {
+				out[s] = now.Add(wait)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
 // Failed counts a failure that Waits looks at.
 func (a *Authority) Failed(tx *store.Tx, service, who string, now time.Time) error {
 	key, err := a.store.Key(triesBucket, service+"\x00"+who)

@@ -40,8 +40,12 @@ type User struct {
 	Display   string // up to 256 characters
 	Email     string // up to 256 characters
 	// Logins are his names on the authority's own host; no two users share one.
-	Logins   []string
-	Roles    []Role // at least RoleUser
+	Logins []string
+	Roles  []Role // at least RoleUser; those by groups, too
+	// ByGroup are those of Roles that he has by a group of the host alone.
+	ByGroup []Role
+	// Groups are those that his logins are in on the host, as they are now.
+	Groups   []string
 	Disabled bool
 	Fobs     []UserFob
 	Created  time.Time

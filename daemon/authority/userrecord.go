@@ -2,6 +2,7 @@ package authority
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/tokenbridge/tokend/daemon/authority/store"
 )
@@ -24,6 +25,23 @@ func (e UserEdit) apply(r *userRecord) {
 	if e.Disabled != nil {
 		r.Disabled = *e.Disabled
 	}
+}
+
+// fields names what is changed, for the audit.
+func (e UserEdit) fields() string {
+	var out []string
+	for _, f := range []struct {
+		name    string
+		changed bool
+	}{
+		{"name", e.Name != nil}, {"display", e.Display != nil}, {"email", e.Email != nil}, {"logins", e.Logins != nil},
+		{"roles", e.Roles != nil}, {"disabled", e.Disabled != nil},
+	} {
+		if f.changed {
+			out = append(out, f.name)
+		}
+	}
+	return strings.Join(out, ",")
 }
 
 // withUser: everybody is a user.
@@ -58,7 +76,11 @@ func (r *userRecord) validate() error {
 			return err
 		}
 	}
-	for _, role := range r.Roles {
+	return checkRoles(r.Roles)
+}
+
+func checkRoles(roles []Role) error {
+	for _, role := range roles {
 		switch role {
 		case RoleUser, RoleHelpdesk, RoleVerifier, RoleAdmin, RoleOwner:
 		default:

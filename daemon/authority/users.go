@@ -62,7 +62,11 @@ func (a *Authority) EditUser(by, ref string, e UserEdit) (User, error) {
 		return tx.Put(usersBucket, id[:], r)
 	})
 	a.names.changed()
-	a.audit.Audit(Entry{Kind: "user-edit", By: by, User: known(id), OK: err == nil, Detail: Why(err)})
+	detail := e.fields()
+	if err != nil {
+		detail = Why(err)
+	}
+	a.audit.Audit(Entry{Kind: "user-edit", By: by, User: known(id), OK: err == nil, Detail: detail})
 	if err != nil {
 		return User{}, err
 	}
@@ -159,10 +163,13 @@ func (a *Authority) Users(q UserQuery) (UserPage, error) {
 		p.Next, err = page(from(entries, prefix, q.After), prefix, q.Limit, func(id ID) (bool, error) {
 			var r userRecord
 			found, err := tx.Get(usersBucket, id[:], &r)
-			if err != nil || !found || q.Role != "" && !slices.Contains(r.Roles, q.Role) {
+			if err != nil || !found {
 				return false, err
 			}
 			u, err := a.user(tx, id, r)
+			if err != nil || q.Role != "" && !slices.Contains(u.Roles, q.Role) {
+				return false, err
+			}
 			p.Users = append(p.Users, u)
 			return true, err
 		})
@@ -177,6 +184,13 @@ func (a *Authority) user(tx *store.Tx, id ID, r userRecord) (User, error) {
 		ID: id.String(), Authority: r.Authority, Name: r.Name, Display: r.Display, Email: r.Email, Logins: r.Logins, Roles: r.Roles,
 		Disabled: r.Disabled, Created: r.Created.UTC(),
 	}
+	groups, roles, err := a.byGroups(tx, r.Logins)
+	if err != nil {
+		return User{}, err
+	}
+	u.Groups = groups
+	u.ByGroup = slices.DeleteFunc(roles, func(x Role) bool { return slices.Contains(r.Roles, x) })
+	u.Roles = withUser(slices.Concat(r.Roles, u.ByGroup))
 	for _, f := range r.Fobs {
 		var fr fobRecord
 		if err := getFob(tx, f, &fr); err != nil {

@@ -61,6 +61,11 @@ func (c *Client) User(ctx context.Context, id string) (ipc.User, error) {
 	return get[ipc.User](ctx, c, at("admin/users", id, ""))
 }
 
+// UserReport is all there is of a user.
+func (c *Client) UserReport(ctx context.Context, id string) (ipc.UserReport, error) {
+	return get[ipc.UserReport](ctx, c, at("admin/users", id, "report"))
+}
+
 // AddUser adds a user.
 func (c *Client) AddUser(ctx context.Context, r ipc.NewUser) (ipc.User, error) {
 	return send[ipc.User](ctx, c, "POST", "admin/users", r)
@@ -74,6 +79,21 @@ func (c *Client) EditUser(ctx context.Context, id string, r ipc.EditUserRequest)
 // RemoveUser removes a user.
 func (c *Client) RemoveUser(ctx context.Context, id string, r ipc.RemoveUserRequest) (ipc.RemoveUserResult, error) {
 	return send[ipc.RemoveUserResult](ctx, c, "DELETE", at("admin/users", id, ""), r)
+}
+
+// Groups lists the groups that have roles.
+func (c *Client) Groups(ctx context.Context) (ipc.GroupList, error) {
+	return get[ipc.GroupList](ctx, c, "admin/groups")
+}
+
+// AddGroup gives the members of a group roles.
+func (c *Client) AddGroup(ctx context.Context, r ipc.NewGroup) (ipc.Group, error) {
+	return send[ipc.Group](ctx, c, "POST", "admin/groups", r)
+}
+
+// RemoveGroup takes the roles from the members of a group.
+func (c *Client) RemoveGroup(ctx context.Context, r ipc.GroupRef) (ipc.Group, error) {
+	return send[ipc.Group](ctx, c, "POST", "admin/groups/remove", r)
 }
 
 // Fobs lists a page of the authority's fobs.

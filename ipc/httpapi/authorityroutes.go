@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"reflect"
+	"slices"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -27,12 +28,19 @@ func (c deskCall) at(a ipc.Authority) call {
 	}
 }
 
+// What polkit calls what is done of an authority.
+const (
+	look, change, verify = "authority-read", "authority-change", "authority-verify"
+	help, carry          = "authority-help", "authority-message"
+)
+
 func authorityRoutes() []Route {
+	return slices.Concat(officeRoutes(), peopleRoutes(), helpRoutes())
+}
+
+// officeRoutes are of the authority itself.
+func officeRoutes() []Route {
 	type a = ipc.Authority
-	const (
-		look, change, verify = "authority-read", "authority-change", "authority-verify"
-		help, carry          = "authority-help", "authority-message"
-	)
 	return []Route{
 		desk("GET", "admin/authority", look, "What the authority in this daemon says of itself", a.Authority),
 		deskWith("POST", "admin/authority", change, "Make an authority in this daemon", a.CreateAuthority),
@@ -43,13 +51,30 @@ func authorityRoutes() []Route {
 		deskWith("POST", "admin/authority/keys", change, "Let one more token of the caller's vault open the authority", a.AddAuthorityKey),
 		deskItem("DELETE", "admin/authority/keys/{id}", change, "Let a token, or the key file, open the authority no more", a.RemoveAuthorityKey),
 		deskWith("POST", "admin/audit", look, "A page of the authority's audit chain, oldest first", a.AuthorityAudit),
+	}
+}
 
+// peopleRoutes are of its users, and of what gives them roles.
+func peopleRoutes() []Route {
+	type a = ipc.Authority
+	return []Route{
 		deskWith("POST", "admin/users/list", look, "A page of the authority's users", a.Users),
 		deskWith("POST", "admin/users", change, "Add a user", a.AddUser),
 		deskItem("GET", "admin/users/{id}", look, "One user", a.User),
+		deskItem("GET", "admin/users/{id}/report", look, "All there is of a user: factors, devices, accounts and what the policy allows for each, failures", a.UserReport),
 		deskItemWith("PUT", "admin/users/{id}", change, "Change a user", a.EditUser),
 		deskItemWith("DELETE", "admin/users/{id}", change, "Remove a user", a.RemoveUser),
 
+		desk("GET", "admin/groups", look, "The groups of this machine whose members have roles", a.Groups),
+		deskWith("POST", "admin/groups", change, "Give the members of a group roles", a.AddGroup),
+		deskWith("POST", "admin/groups/remove", change, "Take the roles from the members of a group", a.RemoveGroup),
+	}
+}
+
+// helpRoutes are of what users have, and of what they are helped with.
+func helpRoutes() []Route {
+	type a = ipc.Authority
+	return []Route{
 		deskWith("POST", "admin/fobs/list", look, "A page of the authority's fobs, without their seeds", a.Fobs),
 		large(maxFobs, deskWith("POST", "admin/fobs/import", change, "Say what adding a page of fobs would do, or do it", a.ImportFobs)),
 		deskWith("POST", "admin/fobs/burn", change, "Use up passcodes that may have been accepted before the registry was set back", a.BurnFobs),

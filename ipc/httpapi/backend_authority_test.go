@@ -9,8 +9,9 @@ import (
 // The authority's methods of backend; see there.
 
 var (
-	alice  = ipc.User{ID: "u1", Name: "alice", Logins: []string{"alice"}, Roles: []ipc.Role{ipc.RoleUser}, Created: noon}
-	oneFob = ipc.Fob{ID: "f1", Serial: "7700001", Type: ipc.FobHOTP, State: ipc.FobActive, Algorithm: "SHA1", Digits: 6,
+	alice   = ipc.User{ID: "u1", Name: "alice", Logins: []string{"alice"}, Roles: []ipc.Role{ipc.RoleUser}, Created: noon}
+	helpers = ipc.Group{ID: "g1", Name: "helpers", Roles: []ipc.Role{ipc.RoleHelpdesk}, Added: noon, Known: true}
+	oneFob  = ipc.Fob{ID: "f1", Serial: "7700001", Type: ipc.FobHOTP, State: ipc.FobActive, Algorithm: "SHA1", Digits: 6,
 		Users: []ipc.FobUser{{ID: "u1", Name: "alice"}}, Added: noon}
 )
 
@@ -71,6 +72,11 @@ func (b *backend) User(_ context.Context, p ipc.Principal, id string) (ipc.User,
 	return alice, nil
 }
 
+func (b *backend) UserReport(_ context.Context, p ipc.Principal, id string) (ipc.UserReport, error) {
+	b.note(p, "UserReport "+id, nil)
+	return ipc.UserReport{Version: 1, User: alice, Fobs: []ipc.Fob{oneFob}}, nil
+}
+
 func (b *backend) AddUser(_ context.Context, p ipc.Principal, r ipc.NewUser) (ipc.User, error) {
 	b.note(p, "AddUser", r)
 	return alice, nil
@@ -84,6 +90,21 @@ func (b *backend) EditUser(_ context.Context, p ipc.Principal, id string, r ipc.
 func (b *backend) RemoveUser(_ context.Context, p ipc.Principal, id string, r ipc.RemoveUserRequest) (ipc.RemoveUserResult, error) {
 	b.note(p, "RemoveUser "+id, r)
 	return ipc.RemoveUserResult{Version: 1, Removed: alice}, nil
+}
+
+func (b *backend) Groups(_ context.Context, p ipc.Principal) (ipc.GroupList, error) {
+	b.note(p, "Groups", nil)
+	return ipc.GroupList{Version: 1, Groups: []ipc.Group{helpers}}, nil
+}
+
+func (b *backend) AddGroup(_ context.Context, p ipc.Principal, r ipc.NewGroup) (ipc.Group, error) {
+	b.note(p, "AddGroup", r)
+	return helpers, nil
+}
+
+func (b *backend) RemoveGroup(_ context.Context, p ipc.Principal, r ipc.GroupRef) (ipc.Group, error) {
+	b.note(p, "RemoveGroup", r)
+	return helpers, nil
 }
 
 func (b *backend) Fobs(_ context.Context, p ipc.Principal, q ipc.FobQuery) (ipc.FobPage, error) {

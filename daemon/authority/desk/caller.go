@@ -140,10 +140,16 @@ func (c *caller) refused(action, message string) error {
 // everybody, others those who can do less than an administrator, and than
 // themselves. So nobody makes himself an owner by way of an owner's login or fob.
 func (c *caller) mayChange(action string, who authority.User) error {
-	if rank := rankOf(who.Roles); c.rank() < rankOwner && (rank >= rankAdmin || rank >= c.rank()) {
+	if !c.above(who) {
 		return c.refused(action, "your role at the authority does not allow this for a user of such a role")
 	}
 	return nil
+}
+
+// above says whether the caller's rank lets him change somebody.
+func (c *caller) above(who authority.User) bool {
+	rank := rankOf(who.Roles)
+	return c.rank() == rankOwner || rank < rankAdmin && rank < c.rank()
 }
 
 // mayGrant says whether the caller may give or take roles.

@@ -47,8 +47,16 @@ type Config struct {
 	Opened func(open bool)
 	// Login is the OS login of a uid, or of a SID; empty if it has none.
 	Login func(uid string) string
+	// GroupsOf are the groups of a login on this host, and HasGroup says whether there
+	// is one of that name; nil stands for none, and for yes.
+	GroupsOf func(login string) ([]string, error)
+	HasGroup func(name string) bool
 	// Reach is where the authority can be reached now; nil stands for nowhere.
 	Reach func() Reach
+	// Mail sends links; nil where no mail server is set up. MailProblem is why the
+	// one that is set up cannot be used.
+	Mail        Mailer
+	MailProblem string
 	// Makers make what asks remote verifiers.
 	Makers Makers
 	// Log is told of what is for whoever runs the daemon; nil stands for
@@ -201,7 +209,7 @@ func (d *Desk) furnish(o *office, enter func(authority.Options) (*authority.Auth
 		return err
 	}
 	if o.authority, err = enter(authority.Options{
-		Dir: d.cfg.Dir, Key: heldKey{d, o}, Audit: o.chain, Now: d.cfg.Now, Wait: d.cfg.Wait, Deadline: d.cfg.Deadline,
+		Dir: d.cfg.Dir, Key: heldKey{d, o}, Audit: o.chain, GroupsOf: d.cfg.GroupsOf, Now: d.cfg.Now, Wait: d.cfg.Wait, Deadline: d.cfg.Deadline,
 	}); err != nil {
 		return err
 	}

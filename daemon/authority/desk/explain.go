@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
 	"github.com/tokenbridge/tokend/daemon/authority/policy"
@@ -19,26 +20,32 @@ func (d *Desk) ExplainPolicy(ctx context.Context, p ipc.Principal, r ipc.Explain
 	if err != nil {
 		return ipc.PolicyExplanation{}, d.failed(err)
 	}
-	profile, err := c.authority.Profile()
+	out, err := c.explain(policy.Subject{User: person(u), Account: r.Account, Device: policy.Device{Name: r.Device}, Restored: !r.Activation}, u, d.cfg.Now())
 	if err != nil {
 		return ipc.PolicyExplanation{}, d.failed(err)
+	}
+	return out, nil
+}
+
+// explain completes the case with what the user has now.
+func (c *caller) explain(s policy.Subject, u authority.User, at time.Time) (ipc.PolicyExplanation, error) {
+	profile, err := c.authority.Profile()
+	if err != nil {
+		return ipc.PolicyExplanation{}, err
 	}
 	now := c.policy.current()
 	if now.problem != nil {
 		return ipc.PolicyExplanation{}, noPolicy(now.problem)
 	}
-	has, err := c.holdings(u, d.cfg.Now())
-	if err != nil {
-		return ipc.PolicyExplanation{}, d.failed(err)
+	if s.Has, err = c.holdings(u, at); err != nil {
+		return ipc.PolicyExplanation{}, err
 	}
-	e := policy.Explain(now.policy, policy.Subject{
-		User: person(u), Account: r.Account, Device: policy.Device{Name: r.Device}, Restored: !r.Activation, Has: has,
-		Ready: c.verifiers.ready,
-	})
+	s.Ready = c.verifiers.ready
+	e := policy.Explain(now.policy, s)
 	e.Alternatives = completed(e.Decision, profile)
 	out := wireExplanation(e)
 	for _, f := range policy.Factors() {
-		out.Has = append(out.Has, ipc.FactorHolding{Factor: ipc.Factor(f), Working: has[f].Working, Broken: has[f].Broken})
+		out.Has = append(out.Has, ipc.FactorHolding{Factor: ipc.Factor(f), Working: s.Has[f].Working, Broken: s.Has[f].Broken})
 	}
 	return out, nil
 }

@@ -36,7 +36,7 @@ func valid(seconds int) (time.Duration, error) {
 // person is the caller as a policy sees him. Root, and the daemon's owner, need
 // not be among the users; then he is his uid, which is no user's id.
 func (c *caller) person() policy.Person {
-	p := policy.Person{ID: c.by, Name: c.user.Name}
+	p := policy.Person{ID: c.by, Name: c.user.Name, Groups: c.user.Groups}
 	for _, r := range c.roles() {
 		p.Roles = append(p.Roles, policy.Role(r))
 	}
@@ -81,19 +81,35 @@ func (d *Desk) CreateActivation(ctx context.Context, p ipc.Principal, r ipc.NewA
 	if err != nil {
 		return ipc.MadeActivation{}, err
 	}
-	d.changes.Lock()
-	defer d.changes.Unlock()
-	who, err := c.authority.User(r.User)
+	who, made, err := d.makeActivation(c, r, life)
 	if err != nil {
 		return ipc.MadeActivation{}, d.failed(err)
 	}
+	if r.Mail {
+		return d.mailed(ctx, c, who, made)
+	}
+	return made, nil
+}
+
+// makeActivation makes the link, and says for whom.
+func (d *Desk) makeActivation(c *caller, r ipc.NewActivation, life time.Duration) (who authority.User, out ipc.MadeActivation, err error) {
+	d.changes.Lock()
+	defer d.changes.Unlock()
+	if who, err = c.authority.User(r.User); err != nil {
+		return who, out, err
+	}
 	second, err := c.mayHelp(actActivation, who)
 	if err != nil {
-		return ipc.MadeActivation{}, err
+		return who, out, err
 	}
 	endpoint, err := d.endpoint(r.Local)
 	if err != nil {
-		return ipc.MadeActivation{}, err
+		return who, out, err
+	}
+	if r.Mail {
+		if err := d.mailable(who); err != nil {
+			return who, out, err
+		}
 	}
 	a, link, err := c.issuer.CreateActivation(c.by, issue.NewActivation{
 		User: who.ID, Account: r.Account, Issuer: r.Issuer, Algorithm: algorithm(r.Algorithm), Digits: r.Digits, Period: r.Period,
@@ -101,13 +117,11 @@ func (d *Desk) CreateActivation(ctx context.Context, p ipc.Principal, r ipc.NewA
 	})
 	defer link.Secret.Wipe()
 	if err != nil {
-		return ipc.MadeActivation{}, d.failed(err)
+		return who, out, err
 	}
 	uri, err := link.URI()
-	if err != nil {
-		return ipc.MadeActivation{}, d.failed(err)
-	}
-	return ipc.MadeActivation{Version: ipc.Version, Activation: wireActivation(a), Link: ipc.Secret(uri), Endpoint: endpoint.String()}, nil
+	out = ipc.MadeActivation{Version: ipc.Version, Activation: wireActivation(a), Link: ipc.Secret(uri), Endpoint: endpoint.String()}
+	return who, out, err
 }
 
 // endpoints are where devices are told that the authority answers.

@@ -83,20 +83,24 @@ type bench struct {
 }
 
 // empty is a desk without an authority.
-func empty(t *testing.T, dir string) *bench {
+func empty(t *testing.T, dir string, changes ...func(*desk.Config)) *bench {
 	t.Helper()
 	b := &bench{clock: &clock{now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}, dir: dir, ids: map[string]string{}}
 	reach := desk.Reach{Endpoints: []message.Endpoint{{Host: "help.example.org", Port: 7443, Pin: message.Hash{1}}, {Socket: "/run/tokend/tokend.sock"}}}
-	b.Desk = desk.New(desk.Config{Dir: dir, Login: loginOf, Reach: func() desk.Reach { return reach }, Now: b.clock.Now, Wait: b.clock.wait})
+	c := desk.Config{Dir: dir, Login: loginOf, Reach: func() desk.Reach { return reach }, Now: b.clock.Now, Wait: b.clock.wait}
+	for _, change := range changes {
+		change(&c)
+	}
+	b.Desk = desk.New(c)
 	b.Open()
 	t.Cleanup(func() { _ = b.Close() })
 	return b
 }
 
 // furnished is a desk whose authority has a user of each role, each with a fob.
-func furnished(t *testing.T) *bench {
+func furnished(t *testing.T, changes ...func(*desk.Config)) *bench {
 	t.Helper()
-	b := empty(t, filepath.Join(t.TempDir(), "authority"))
+	b := empty(t, filepath.Join(t.TempDir(), "authority"), changes...)
 	if _, err := b.CreateAuthority(t.Context(), root, ipc.CreateAuthorityRequest{Name: "Example AG", Contact: "IT desk", Portal: "https://help.example.org"}); err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,10 @@ func table() map[string]struct {
 		"ExplainPolicy":      {helpers, []any{ipc.ExplainPolicyRequest{User: "bob"}}},
 		"Verify":             {[]string{"verifier", "admin"}, []any{ipc.VerifyRequest{User: "bob", Service: "pam", Passcode: ipc.Secret("x")}}},
 		"VerifyAttended":     {helpers, []any{ipc.VerifyRequest{User: "bob", Passcode: ipc.Secret("x")}}},
+		"UserReport":         {helpers, []any{"bob"}},
+		"Groups":             {helpers, nil},
+		"AddGroup":           {admins, []any{ipc.NewGroup{}}},
+		"RemoveGroup":        {admins, []any{ipc.GroupRef{Name: "none"}}},
 
 		"AuthorityMessage":    {everybody, []any{ipc.AuthorityMessage{Message: []byte("nonsense")}}},
 		"AuthorityDescriptor": {everybody, nil},

@@ -49,6 +49,9 @@ func (d *Desk) warnings(c *caller) []ipc.Warning {
 	if r := d.cfg.Reach(); r.Problem != "" {
 		list = append(list, ipc.Warning{Code: "authority-listen", Message: "the authority cannot be reached from other machines: " + r.Problem})
 	}
+	if d.cfg.MailProblem != "" {
+		list = append(list, ipc.Warning{Code: "authority-mail", Message: "the authority cannot send links by e-mail: " + d.cfg.MailProblem})
+	}
 	if p := c.policy.current(); p.problem != nil {
 		list = append(list, ipc.Warning{Code: "authority-policy",
 			Message: "the authority has no policy that can be used, and so leaves nobody anything: " + p.problem.Error(), Fix: "tokenctl admin policy set FILE"})

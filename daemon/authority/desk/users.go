@@ -56,6 +56,9 @@ func (d *Desk) AddUser(ctx context.Context, p ipc.Principal, r ipc.NewUser) (ipc
 	if err := c.mayGrant(actUserAdd, u.Roles); err != nil {
 		return ipc.User{}, err
 	}
+	if err := c.mayLogin(actUserAdd, u.Logins); err != nil {
+		return ipc.User{}, d.failed(err)
+	}
 	return d.user(c.authority.AddUser(c.by, u))
 }
 
@@ -82,6 +85,11 @@ func (d *Desk) EditUser(ctx context.Context, p ipc.Principal, id string, r ipc.E
 			return ipc.User{}, err
 		}
 		e.Roles = &roles
+	}
+	if r.Logins != nil {
+		if err := c.mayLogin(action, *r.Logins); err != nil {
+			return ipc.User{}, d.failed(err)
+		}
 	}
 	return d.user(c.authority.EditUser(c.by, who.ID, e))
 }
@@ -132,7 +140,7 @@ func wireRoles(roles []authority.Role) []ipc.Role {
 
 func wireUser(u authority.User) ipc.User {
 	out := ipc.User{
-		ID: u.ID, Name: u.Name, Display: u.Display, Email: u.Email, Logins: append([]string{}, u.Logins...), Roles: wireRoles(u.Roles),
+		ID: u.ID, Name: u.Name, Display: u.Display, Email: u.Email, Logins: append([]string{}, u.Logins...), Roles: wireRoles(u.Roles), GroupRoles: wireRoles(u.ByGroup),
 		Disabled: u.Disabled, Fobs: make([]ipc.UserFob, 0, len(u.Fobs)), Created: wireTime(u.Created),
 	}
 	for _, f := range u.Fobs {

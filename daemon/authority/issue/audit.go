@@ -5,6 +5,7 @@ import "github.com/tokenbridge/tokend/daemon/authority"
 // The kinds of entries that this package makes, beside "verify":
 //
 //	activation-create, activation-approve, activation-revoke   by an administrator; Detail is the activation's id
+//	activation-mail                                            the link was sent to the user, or why not; the desk tells it
 //	bypass-create, bypass-revoke, bypass-use                   the same, of a bypass code; used by a device
 //	device-revoke, account-revoke                              by an administrator, by another device of the user's or because it took the account over
 //	security-key-add, security-key-remove                      by an administrator; Detail is "key=" and its id

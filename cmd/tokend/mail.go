@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/tokenbridge/tokend/daemon/authority/mail"
+)
+
+// How TLS begins with the mail server.
+const (
+	mailStartTLS = "starttls"
+	mailTLS      = "tls"
+)
+
+// mailCredential is the systemd credential with the password for the mail server.
+const mailCredential = "tokend-mail-password"
+
+// maxPassword is how large the file of that password may be, in bytes.
+const maxPassword = 1 << 10
+
+type mailServer struct {
+	Server       string `toml:"server" doc:"Its host:port, such as mail.example.org:587. Absent: no links are sent."`
+	From         string `toml:"from" doc:"The sender: an address, or NAME <ADDRESS>."`
+	TLS          string `toml:"tls" doc:"starttls (port 587), without which nothing is sent; or tls, from the first byte (port 465)."`
+	CAFile       string `toml:"ca_file" doc:"The absolute path of a PEM file with the certificate authorities that are believed.\nAbsent: the system's."`
+	User         string `toml:"user" doc:"Whom the server knows. Absent: it asks for nobody."`
+	PasswordFile string `toml:"password_file" doc:"The absolute path of the file with his password, of mode 0600. Absent: the systemd\ncredential tokend-mail-password."`
+	Template     string `toml:"template" doc:"The absolute path of a file with the text of the letters (docs/authority.md). Absent: a\ntext in English."`
+}
+
+func (m mailServer) check() error {
+	if m.TLS != mailStartTLS && m.TLS != mailTLS {
+		return fmt.Errorf("mail.tls must be starttls or tls, not %q: without TLS no link is sent", m.TLS)
+	}
+	for name, path := range map[string]string{"ca_file": m.CAFile, "password_file": m.PasswordFile, "template": m.Template} {
+		if path != "" && !filepath.IsAbs(path) {
+			return fmt.Errorf("mail.%s must be an absolute path", name)
+		}
+	}
+	if m.Server == "" {
+		if m != (mailServer{TLS: m.TLS}) {
+			return errors.New("mail.server is missing")
+		}
+		return nil
+	}
+	if host, _, err := splitAddress("mail.server", m.Server); err != nil || host == "" {
+		return fmt.Errorf("mail.server must be host:port, not %q", m.Server)
+	}
+	if m.PasswordFile != "" && m.User == "" {
+		return errors.New("mail.password_file is for mail.user alone")
+	}
+	_, err := mail.New(mail.Config{Server: m.Server, From: m.From})
+	if err != nil {
+		return fmt.Errorf("mail.from: %w", err)
+	}
+	return nil
+}
+
+// sender is what sends links; nil where no server is set up. It reads the files
+// that are named, but for the password, which is read for each letter.
+func (m mailServer) sender(credentials string) (*mail.Sender, error) {
+	if m.Server == "" {
+		return nil, nil
+	}
+	c := mail.Config{Server: m.Server, From: m.From, User: m.User, Implicit: m.TLS == mailTLS}
+	if m.CAFile != "" {
+		text, err := readAtMost(m.CAFile, maxRootsFile)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read mail.ca_file: %w", err)
+		}
+		if c.Roots = x509.NewCertPool(); !c.Roots.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("mail.ca_file: no certificate is in %s", m.CAFile)
+		}
+	}
+	if m.Template != "" {
+		text, err := readAtMost(m.Template, mail.MaxTemplate)
+		if err == nil {
+			c.Template, err = mail.ParseTemplate(string(text))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot use mail.template %s: %w", m.Template, err)
+		}
+	}
+	if m.User != "" {
+		path := m.PasswordFile
+		if path == "" {
+			if credentials == "" {
+				return nil, fmt.Errorf("mail.password_file is missing, and there is no credential %s", mailCredential)
+			}
+			path = filepath.Join(credentials, mailCredential)
+		}
+		c.Password = func() ([]byte, error) { return readPassword(path, m.PasswordFile != "") }
+		password, err := c.Password()
+		clear(password)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return mail.New(c)
+}
+
+// readPassword reads the password for the mail server: the first line of the file,
+// which nobody else may read. Credentials are guarded by who made them.
+func readPassword(path string, own bool) ([]byte, error) {
+	if own && runtime.GOOS != "windows" {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the password for the mail server: %w", err)
+		}
+		if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
+			return nil, fmt.Errorf("cannot use %s: its mode is %v, and others may read or write it", path, mode)
+		}
+	}
+	text, err := readAtMost(path, maxPassword)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the password for the mail server: %w", err)
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	if line = bytes.TrimSuffix(line, []byte("\r")); len(line) == 0 || bytes.IndexByte(line, 0) >= 0 {
+		return nil, fmt.Errorf("no password for the mail server is in %s", path)
+	}
+	return line, nil
+}
+
+func readAtMost(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("%s is larger than %d bytes", path, most)
+	}
+	return text, err
+}
