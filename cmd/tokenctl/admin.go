@@ -19,6 +19,8 @@ type authorityDesk interface {
 	CreateAuthority(ctx context.Context, r ipc.CreateAuthorityRequest) (ipc.AuthorityInfo, error)
 	EditAuthority(ctx context.Context, r ipc.EditAuthorityRequest) (ipc.AuthorityInfo, error)
 	AuthorityAudit(ctx context.Context, r ipc.AuditQuery) (ipc.AuditPage, error)
+	CheckpointAuthorityAudit(ctx context.Context) (ipc.AuditCheckpoint, error)
+	VerifyAuthorityAudit(ctx context.Context, r ipc.VerifyAuditRequest) (ipc.AuditVerdict, error)
 
 	Users(ctx context.Context, q ipc.UserQuery) (ipc.UserPage, error)
 	User(ctx context.Context, id string) (ipc.User, error)

@@ -46,7 +46,7 @@ func sample() []Entry {
 		{Action: "vault-init", By: "1000", OK: true, Sync: true},
 		{Action: "unlock", Object: "slot-7f3a", By: "1000", OK: false, Detail: "token-pin-invalid"},
 		{Action: "code", Object: "acc-91", By: "S-1-5-21-1", OK: true, Detail: `<"quotes" & \ ünïcode>`},
-		{Action: "lock", By: "tokend", From: "socket uid=1000 pid=4711 program=tokenctl", OK: true},
+		{Action: "lock", By: "tokend", From: "socket uid=1000 pid=4711", OK: true},
 	}
 }
 

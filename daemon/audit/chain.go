@@ -76,8 +76,8 @@ type Entry struct {
 	Object string
 	// By is who did it: a uid or SID, or the daemon's own name for itself.
 	By string
-	// From is where he did it from: the carrier, and what the kernel says of the
-	// program, or the network.
+	// From is where he did it from: the carrier, and the user and process that the
+	// kernel names, or the network.
 	From string
 	// OK says whether it succeeded.
 	OK bool

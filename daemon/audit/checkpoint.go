@@ -110,10 +110,11 @@ func (l *Log) Checkpoint(chain string, s Signer) (Checkpoint, error) {
 	if chain == "" {
 		chain = id
 	}
-	return checkpoint(chain, seq, head, now, s)
+	return NewCheckpoint(chain, seq, head, now, s)
 }
 
-func checkpoint(chain string, seq uint64, head string, now time.Time, s Signer) (Checkpoint, error) {
+// NewCheckpoint makes a checkpoint of an entry of a chain.
+func NewCheckpoint(chain string, seq uint64, head string, now time.Time, s Signer) (Checkpoint, error) {
 	if seq == 0 || !chainID(chain) {
 		return Checkpoint{}, errors.New("cannot make a checkpoint of an audit log without a readable beginning")
 	}
@@ -130,10 +131,15 @@ type Standing string
 
 // The standings, in the order in which they are looked for.
 const (
+	// Unreadable: it is no checkpoint, or a damaged one.
+	Unreadable Standing = "unreadable"
 	// Forged: the signer that it names has not signed this.
 	Forged Standing = "forged"
 	// OtherChain: it is of another chain.
 	OtherChain Standing = "other-chain"
+	// Replaced: it is of another chain, and signed by the chain owner's key: the
+	// chain was begun anew since, or he has one elsewhere.
+	Replaced Standing = "replaced"
 	// UnknownSigner: it is signed by a key that is not the chain owner's.
 	UnknownSigner Standing = "unknown-signer"
 	// Cut: the chain ends before the entry.
@@ -163,6 +169,8 @@ func (o Owner) judge(c Checkpoint, res Result, hashes map[uint64]string) Standin
 	switch {
 	case !c.Genuine():
 		return Forged
+	case c.Chain != o.Chain && o.Signs(c.Signer):
+		return Replaced
 	case c.Chain != o.Chain:
 		return OtherChain
 	case !o.Signs(c.Signer):

@@ -79,7 +79,7 @@ func TestStandings(t *testing.T) {
 	data := read(t, path)
 	good := mustCheckpoint(t, l, "", "mine")
 	lines := bytes.SplitAfter(data, []byte("\n"))
-	forged, theirs, elsewhere := good, mustCheckpoint(t, l, "", "theirs"), mustCheckpoint(t, l, "another", "mine")
+	forged, theirs, elsewhere := good, mustCheckpoint(t, l, "", "theirs"), mustCheckpoint(t, l, "another", "theirs")
 	forged.Time = forged.Time.Add(time.Hour)
 
 	// fake is a chain made anew by somebody who knows the format, from entry n on.
@@ -105,11 +105,11 @@ func TestStandings(t *testing.T) {
 		"all cut":        {bytes.Join(lines[:1], nil), good, Cut},
 		"written anew":   {fake(5), good, Rewritten},
 		"its line gone":  {bytes.Join([][]byte{bytes.Join(lines[:7], nil), fake(8)[len(data):]}, nil), good, Missing},
-		"its line other": {bytes.Replace(data, []byte(`"lock","by":"tokend"`), []byte(`"lock","by":"nobody"`), -1), good, Missing},
+		"its line other": {bytes.ReplaceAll(data, []byte(`"lock","by":"tokend"`), []byte(`"lock","by":"nobody"`)), good, Missing},
 		"forged":         {data, forged, Forged},
 		"another's":      {data, theirs, UnknownSigner},
 		"another chain":  {data, elsewhere, OtherChain},
-		"all anew":       {fake(0), good, OtherChain},
+		"all anew":       {fake(0), good, Replaced},
 	} {
 		p := filepath.Join(t.TempDir(), "audit.log")
 		if err := os.WriteFile(p, c.data, 0o600); err != nil {
@@ -132,7 +132,7 @@ func TestCheckpointsOfFilesMovedAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := func(n uint64, hash string) Checkpoint {
-		c, err := checkpoint(l.ID(), n, hash, time.Unix(1, 0), testKey("mine"))
+		c, err := NewCheckpoint(l.ID(), n, hash, time.Unix(1, 0), testKey("mine"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -133,7 +133,8 @@ func TestDiskFullInRotation(t *testing.T) {
 	}
 	mustAppend(t, l, Entry{Action: "after"})
 	entries, err := l.Read()
-	if err != nil || len(entries) != 6 || entries[4].Action != ActionRotated || entries[5].Action != "after" {
+	n := len(entries)
+	if err != nil || entries[n-3].Action != "lock" || entries[n-2].Action != ActionRotated || entries[n-1].Action != "after" {
 		t.Errorf("%+v, %v", entries, err)
 	}
 }

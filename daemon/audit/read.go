@@ -102,6 +102,38 @@ func (l *Log) Compare(o Owner, list []Checkpoint) (Result, []Standing, error) {
 	return res, out, nil
 }
 
+// Compared is a checkpoint and how a chain stands to it. Of one that is
+// Unreadable the rest is empty.
+type Compared struct {
+	Checkpoint
+	Standing Standing
+}
+
+// CompareTexts is Compare for the texts of checkpoints.
+func (l *Log) CompareTexts(o Owner, texts []string) (Result, []Compared, error) {
+	out := make([]Compared, len(texts))
+	var list []Checkpoint
+	for i, text := range texts {
+		c, err := ParseCheckpoint(text)
+		if err != nil {
+			out[i].Standing = Unreadable
+			continue
+		}
+		out[i].Checkpoint = c
+		list = append(list, c)
+	}
+	res, standings, err := l.Compare(o, list)
+	if err != nil {
+		return res, nil, err
+	}
+	for i := range out {
+		if out[i].Standing == "" {
+			out[i].Standing, standings = standings[0], standings[1:]
+		}
+	}
+	return res, out, nil
+}
+
 // Read returns all entries that can be read, oldest first. When the chain is not
 // intact it returns them too, with an error that wraps ErrBroken and says where.
 func (l *Log) Read() ([]Entry, error) {

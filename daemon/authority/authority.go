@@ -48,9 +48,9 @@ type Authority struct {
 	wait     func(context.Context, time.Duration) error
 	deadline time.Duration
 
-	serials catalog // of fobs
-	names   catalog // of users
-	pairs   pairs
+	serials *catalog // of fobs
+	names   *catalog // of users
+	pairs   *pairs
 }
 
 // The buckets of the registry.
@@ -152,7 +152,8 @@ func Open(o Options) (*Authority, error) {
 }
 
 func newAuthority(o Options, s *store.Store) *Authority {
-	a := &Authority{store: s, source: o.Key.Kind(), audit: o.Audit, now: o.Now, wait: o.Wait, deadline: o.Deadline}
+	a := &Authority{store: s, source: o.Key.Kind(), audit: o.Audit, now: o.Now, wait: o.Wait, deadline: o.Deadline,
+		serials: &catalog{}, names: &catalog{}, pairs: &pairs{}}
 	if a.now == nil {
 		a.now = time.Now
 	}

@@ -37,7 +37,9 @@ func authorityRoutes() []Route {
 		desk("GET", "admin/authority", look, "What the authority in this daemon says of itself", a.Authority),
 		deskWith("POST", "admin/authority", change, "Make an authority in this daemon", a.CreateAuthority),
 		deskWith("PUT", "admin/authority", change, "Change what the authority says of itself", a.EditAuthority),
-		deskWith("POST", "admin/audit", look, "A page of the authority's audit chain, oldest first", a.AuthorityAudit),
+		deskWith("POST", "admin/audit", look, "A page of those entries of the authority's audit chain that are asked for, oldest first", a.AuthorityAudit),
+		deskWith("POST", "admin/audit/verify", look, "Check the authority's audit chain, and how it stands to checkpoints", a.VerifyAuthorityAudit),
+		desk("POST", "admin/audit/checkpoint", look, "Sign that the authority's audit chain has the entry that is its last", a.CheckpointAuthorityAudit),
 
 		deskWith("POST", "admin/users/list", look, "A page of the authority's users", a.Users),
 		deskWith("POST", "admin/users", change, "Add a user", a.AddUser),

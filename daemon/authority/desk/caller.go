@@ -91,7 +91,7 @@ func (d *Desk) recognise(p ipc.Principal, login string) (*caller, error) {
 	case o == nil:
 		return nil, nil
 	}
-	c := &caller{office: o, by: "uid " + p.UID, root: p.Admin}
+	c := &caller{office: o.by(p.From()), by: "uid " + p.UID, root: p.Admin}
 	if login == "" {
 		return c.unlessStranger(), nil
 	}

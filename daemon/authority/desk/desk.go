@@ -73,6 +73,15 @@ type office struct {
 	policy    *policyFile
 }
 
+// by is the office for who calls from there, which the audit then has.
+func (o *office) by(from string) *office {
+	out := *o
+	out.chain = o.chain.by(from)
+	out.authority = o.authority.WithAudit(out.chain)
+	out.issuer = o.issuer.WithAudit(out.authority, out.chain)
+	return &out
+}
+
 var _ ipc.Authority = (*Desk)(nil)
 
 // New returns the desk of an authority, which Open opens.
@@ -158,6 +167,11 @@ func (d *Desk) furnish(o *office, enter func(authority.Options) (*authority.Auth
 	if err != nil {
 		return errors.Join(err, o.authority.Close())
 	}
+	profile, err := o.authority.Profile()
+	if err != nil {
+		return errors.Join(err, o.authority.Close())
+	}
+	o.chain.open(profile.ID, o.issuer)
 	return nil
 }
 
@@ -177,6 +191,7 @@ func (d *Desk) Run(ctx context.Context) {
 		}
 		if o, _ := d.current(); o != nil {
 			o.chain.flush()
+			o.chain.daily()
 		}
 	}
 }
