@@ -9,6 +9,8 @@ type AuthorityReporter interface {
 	State(p ipc.Principal) *ipc.AuthorityState
 	// Findings are for who can mend what is wrong.
 	Findings(p ipc.Principal) []ipc.Finding
+	// Keeps says whether the authority is opened by a token's public key.
+	Keeps(public []byte) bool
 }
 
 // authority is what p is told of the authority, nil if nothing.
@@ -30,6 +32,9 @@ func authorityTrouble(a *ipc.AuthorityState) string {
 
 // authorityWarnings is authorityTrouble as the warning of a status.
 func authorityWarnings(a *ipc.AuthorityState) []ipc.Warning {
+	if a != nil && a.Locked {
+		return []ipc.Warning{{Code: "authority-locked", Message: "the authority is locked, and answers nobody", Fix: "tokenctl admin authority unlock"}}
+	}
 	trouble := authorityTrouble(a)
 	if trouble == "" {
 		return nil

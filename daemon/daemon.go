@@ -313,10 +313,16 @@ const collectDelay = 20 * time.Millisecond
 // collector erases what secrets have left on the heap and gives the memory back,
 // away from the callers.
 func (d *Daemon) collector(ctx context.Context) {
+	var r release
+	var due <-chan time.Time // nil while there is nothing to give back
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-due:
+			secret.Release()
+			r, due = release{}, nil
+			continue
 		case <-d.collect:
 		}
 		select {
@@ -330,6 +336,7 @@ func (d *Daemon) collector(ctx context.Context) {
 		default:
 		}
 		secret.Collect()
+		due = time.After(r.collected(time.Now()))
 	}
 }
 

@@ -85,6 +85,9 @@ func (u *user) prepareEnroll(ctx context.Context, p ipc.Principal, r ipc.EnrollR
 	if err := e.chooseClasses(); err != nil {
 		return nil, err
 	}
+	if err := u.d.mayLose(e.token, *u.tokenRef(e.token), nil, r.Overwrite); err != nil {
+		return nil, err
+	}
 	for _, slot := range u.slots() {
 		if holds(e.token, slot.Keys...) {
 			x := ipc.Errorf(ipc.AlreadyExists, "the token is enrolled already as %q", slotRef(slot).Label)

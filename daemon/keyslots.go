@@ -166,7 +166,7 @@ func (d *Daemon) RevokeToken(ctx context.Context, p ipc.Principal, id string, r 
 	return ipc.RevokeResult{
 		Version: ipc.Version, Revoked: revoked, Vault: now,
 		OldBackups: u.backupsBySlot(s.vault.ID(), slot.ID),
-		Warnings:   slices.Concat(u.revokeWarnings(p, info), newSigner(signer, now.Signer), undosEnd(undos)),
+		Warnings:   slices.Concat(u.revokeWarnings(p, info), newSigner(signer, now.Signer), undosEnd(undos), d.authorityKeyWarning(slot)),
 	}, nil
 }
 

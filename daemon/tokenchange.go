@@ -175,6 +175,9 @@ func (u *user) wipe(ctx context.Context, p ipc.Principal, t target, r ipc.WipeTo
 		e.Token = &t.ref
 		return nil, e
 	}
+	if err := u.d.mayLose(seen, t.ref, keys, r.Slots); err != nil {
+		return nil, err
+	}
 	cleared := []string{}
 	err = u.onToken(ctx, seen.Locator, t.ref, cause{who: p}, func(ctx context.Context, _ telling) error {
 		if err := u.d.presence.still(seen, t.stay); err != nil {

@@ -19,6 +19,7 @@ type Authority interface {
 	BypassCodes
 	UserDevices
 	SecurityKeys
+	AuthorityKeys
 }
 
 // ErrNoAuthority is the answer where no authority lives, and to whoever is no user
@@ -142,4 +143,19 @@ type SecurityKeys interface {
 	AddSecurityKey(ctx context.Context, p Principal, r NewSecurityKey) (SecurityKey, error)
 	SecurityKeys(ctx context.Context, p Principal, r UserRef) (SecurityKeyList, error)
 	RemoveSecurityKey(ctx context.Context, p Principal, r SecurityKeyRef) (SecurityKey, error)
+}
+
+// AuthorityKeys are what opens the authority's registry. id is a keyslot's, or
+// "file". Where tokens alone hold the key, the authority is locked when the daemon
+// starts, and all that takes an open one fails with AuthorityKey.
+type AuthorityKeys interface {
+	// UnlockAuthority is for root, and for who added one of the keyslots; it fails as
+	// Unlock does where a token wants something.
+	UnlockAuthority(ctx context.Context, p Principal, r UnlockAuthorityRequest) (AuthorityInfo, error)
+	// LockAuthority fails with Conflict where the authority would open by itself.
+	LockAuthority(ctx context.Context, p Principal) (AuthorityLock, error)
+	AuthorityKeys(ctx context.Context, p Principal) (AuthorityKeyList, error)
+	AddAuthorityKey(ctx context.Context, p Principal, r AddAuthorityKeyRequest) (AuthorityKeyHolder, error)
+	// RemoveAuthorityKey fails with LastKeyslot for the last one.
+	RemoveAuthorityKey(ctx context.Context, p Principal, id string) (AuthorityKeyHolder, error)
 }

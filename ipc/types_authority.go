@@ -23,11 +23,14 @@ type AuthorityInfo struct {
 	Contact string `json:"contact,omitempty"` // whom people turn to
 	Portal  string `json:"portal,omitempty"`  // the address of a page for them
 	Created Time   `json:"created"`
-	// KeySource is where the key of the registry comes from: "key-file" or
-	// "credential".
+	// KeySource is where the key of the registry came from: "key-file",
+	// "credential", or "keyslot" where a token holds it.
 	KeySource string `json:"key_source"`
-	Size      int    `json:"size"`          // of the registry, in bytes
-	Policy    string `json:"policy_sha256"` // of the policy's text, hexadecimal
+	// Endpoints are where devices are told that it answers: a host and its port, or
+	// the path of a socket.
+	Endpoints []string `json:"endpoints"`
+	Size      int      `json:"size"`          // of the registry, in bytes
+	Policy    string   `json:"policy_sha256"` // of the policy's text, hexadecimal
 	// Roles are the caller's.
 	Roles []Role `json:"roles"`
 	// Warnings say what is not as it should be.
@@ -46,6 +49,9 @@ type AuthorityState struct {
 	// Local says that the authority lives on this very machine: whoever
 	// administers that can get round the policy, which so is advisory.
 	Local bool `json:"local"`
+	// Locked says that a token has to open it, for who may do so: root, and who added
+	// one of its keyslots. Name and roles are not known then.
+	Locked bool `json:"locked,omitempty"`
 	// Problem is why the authority cannot be used.
 	Problem *Error `json:"problem,omitempty"`
 }
@@ -58,6 +64,62 @@ type CreateAuthorityRequest struct {
 	// Preset is the policy to begin with: "no-sms-no-calls" (when empty),
 	// "fob-only" or "open".
 	Preset string `json:"preset,omitempty"`
+	// Key is "token" where a token of the caller's vault is to hold the key, which
+	// Auth names, whose PIN it has; empty where it is as the daemon is configured.
+	Key  string `json:"key,omitempty"`
+	Auth Auth   `json:"auth,omitzero"`
+	// Interaction is as in UnlockRequest.
+	Interaction string `json:"interaction,omitempty"`
+}
+
+// AuthorityKeyToken is CreateAuthorityRequest.Key where a token holds the key.
+const AuthorityKeyToken = "token"
+
+// UnlockAuthorityRequest opens an authority that is locked. No recovery password
+// does.
+type UnlockAuthorityRequest struct {
+	Auth Auth `json:"auth,omitzero"`
+	// Interaction is as in UnlockRequest.
+	Interaction string `json:"interaction,omitempty"`
+}
+
+// AuthorityLock says that the authority is locked.
+type AuthorityLock struct {
+	Version int  `json:"version"`
+	Locked  bool `json:"locked"`
+}
+
+// AddAuthorityKeyRequest lets one more token open the authority: one that has a
+// keyslot in the caller's vault, open or not.
+type AddAuthorityKeyRequest struct {
+	Auth Auth `json:"auth,omitzero"`
+	// Interaction is as in UnlockRequest.
+	Interaction string `json:"interaction,omitempty"`
+}
+
+// KeyFileID is the id of a key file among what holds the authority's key.
+const KeyFileID = "file"
+
+// AuthorityKeyHolder is something that holds the authority's key: a keyslot, or what
+// the daemon reads by itself.
+type AuthorityKeyHolder struct {
+	// ID is the keyslot's, the same as in the vault that it came from; "file" and
+	// "credential" for what is none.
+	ID string `json:"id"`
+	// Kind is "piv", "fido2", "soft", "key-file" or "credential".
+	Kind  string `json:"kind"`
+	Label string `json:"label,omitempty"` // model and serial number
+	// Hardware is false for a software token, and for a file.
+	Hardware bool `json:"hardware"`
+	// By is the uid, or SID, of who added it: he may unlock the authority.
+	By    string `json:"by,omitempty"`
+	Added Time   `json:"added,omitzero"`
+}
+
+// AuthorityKeyList is all that holds the authority's key.
+type AuthorityKeyList struct {
+	Version int                  `json:"version"`
+	Keys    []AuthorityKeyHolder `json:"keys"`
 }
 
 // EditAuthorityRequest changes what is not nil. The policy's own contact is in its

@@ -113,6 +113,9 @@ type MadeBypassCode struct {
 	Version int        `json:"version"`
 	Bypass  BypassCode `json:"bypass"`
 	Code    Secret     `json:"code"`
+	// NotOffered is why the policy offers the user no bypass code as things are now;
+	// empty where it does.
+	NotOffered string `json:"not_offered,omitempty"`
 }
 
 // BypassCodeList is a user's bypass codes, old ones too.

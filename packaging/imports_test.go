@@ -22,12 +22,12 @@ func mayImport() map[string][]string {
 		"cmd/tokend":            {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi", "ipc/remote"},
 		"cmd/tokenctl":          {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret"},
 		"cmd/tokend-helper":     {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
-		"daemon":                {"daemon/vault", "daemon/managed", "daemon/authority/message", "daemon/authority/webkey", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
+		"daemon":                {"daemon/vault", "daemon/managed", "daemon/authority/keyslot", "daemon/authority/message", "daemon/authority/webkey", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "ipc", "tokens"},
 		"daemon/archive":        {"daemon/secret"},
 		"daemon/backup":         {"daemon/vault", "daemon/archive"},
 		"daemon/audit":          {},
 		"daemon/authority":      {"daemon/authority/fob", "daemon/authority/store", "daemon/otp", "daemon/secret"},
-		"daemon/authority/desk": {"daemon/audit", "daemon/authority", "daemon/authority/fob", "daemon/authority/issue", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/store", "daemon/otp", "ipc"},
+		"daemon/authority/desk": {"daemon/audit", "daemon/authority", "daemon/authority/fob", "daemon/authority/issue", "daemon/authority/keyslot", "daemon/authority/message", "daemon/authority/policy", "daemon/authority/store", "daemon/otp", "daemon/secret", "ipc"},
 		"daemon/drill":          {"daemon/archive", "daemon/otp"},
 		"daemon/otp":            {},
 		"daemon/secret":         {},
@@ -50,6 +50,9 @@ func mayImport() map[string][]string {
 		// What is computed of a fob's passcodes knows nothing of where it is kept.
 		"daemon/authority/fob":   {"daemon/otp"},
 		"daemon/authority/store": {"daemon/secret"},
+
+		// Tokens' keyslots that hold an authority's key: bytes in, bytes out.
+		"daemon/authority/keyslot": {"daemon/archive", "daemon/secret"},
 
 		// A device of an authority: a vault, and messages that others carry.
 		"daemon/managed": {"daemon/authority/message", "daemon/authority/webkey", "daemon/otp", "daemon/vault", "tokens"},
@@ -78,7 +81,7 @@ func mayImport() map[string][]string {
 		"daemon/authority/webkey": {},
 		// Verifiers that are asked over the network: a question in, an answer out.
 		"daemon/authority/remote":        {},
-		"daemon/authority/remote/radius": {"daemon/authority/remote"},
+		"daemon/authority/remote/radius": {"daemon/authority/remote", "daemon/secret"},
 		"daemon/authority/remote/duo":    {"daemon/authority/remote"},
 	}
 }

@@ -65,6 +65,7 @@ test  openconnect                                openconnect           yes the s
 test  /usr/sbin/openvpn                          openvpn               yes the same, another one, and its server
 test  systemd-analyze                            systemd               yes reads the units of a guide
 test  pamtester                                  pamtester             yes asks the authority for passcodes as programs with PAM do
+test  freeradius                                 freeradius            yes private RADIUS servers; the machine's own is not started
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with
@@ -143,8 +144,30 @@ apt() {
 	$root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
+# Packages that would start a service of the machine's own, where tests start
+# theirs: it is started neither now nor at the next boot.
+policy=/usr/sbin/policy-rc.d
+held=
+hold() { # hold PACKAGES
+	case " $* " in *" freeradius "*) ;; *) return 0 ;; esac
+	held=freeradius
+	if [ -e "$policy" ]; then # somebody else's, such as a container's
+		policy=
+		return 0
+	fi
+	# shellcheck disable=SC2016 # the script's own $1
+	printf '#!/bin/sh\ncase $1 in freeradius*) exit 101 ;; esac\n' | $root tee "$policy" >/dev/null
+	$root chmod 755 "$policy"
+}
+release() {
+	[ -n "$held" ] || return 0
+	[ -z "$policy" ] || $root rm -f "$policy"
+	! [ -e /etc/init.d/freeradius ] || $root update-rc.d freeradius disable >/dev/null 2>&1 || true
+	held=
+}
+
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+trap 'release; rm -f "$log"' EXIT
 if ! apt update >"$log" 2>&1; then
 	echo "apt-get update failed; trying with the package lists that are there:" >&2
 	grep -E '^(E|W|Err)' "$log" | head -n 5 >&2 || tail -n 5 "$log" >&2
@@ -158,6 +181,8 @@ packages=$(echo "$lacking" | cut -d'|' -f1 | while IFS=/ read -r first second; d
 	echo "$first"
 done)
 # shellcheck disable=SC2086 # one word a package
+hold $packages
+# shellcheck disable=SC2086 # one word a package
 if ! apt install --no-install-recommends $packages >"$log" 2>&1; then
 	echo "Not all could be installed at once; trying one by one." >&2
 	for package in $packages; do
@@ -166,4 +191,5 @@ if ! apt install --no-install-recommends $packages >"$log" 2>&1; then
 		fi
 	done
 fi
+release
 finish

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenbridge/tokend/cmd/tokenctl/carry"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -198,6 +199,8 @@ func (f *addFlags) fromURIs(lines []string) ([]ipc.NewAccount, error) {
 		case isURI(line) && strings.HasPrefix(strings.ToLower(line), "otpauth-migration:"):
 			return nil, failWith("", &ipc.Error{Kind: ipc.Unsupported, Message: "this is an export of several accounts, not an account"},
 				adviceMigrationQR()...)
+		case carry.IsLink(line):
+			return nil, usage(fmt.Sprintf("line %d is an activation link of an authority", n+1), adviceActivationLink()...)
 		case !isURI(line):
 			return nil, usage(fmt.Sprintf("line %d is not an otpauth:// address", n+1))
 		}

@@ -21,6 +21,11 @@ type authorityDesk interface {
 	AuthorityAudit(ctx context.Context, r ipc.AuditQuery) (ipc.AuditPage, error)
 	CheckpointAuthorityAudit(ctx context.Context) (ipc.AuditCheckpoint, error)
 	VerifyAuthorityAudit(ctx context.Context, r ipc.VerifyAuditRequest) (ipc.AuditVerdict, error)
+	UnlockAuthority(ctx context.Context, r ipc.UnlockAuthorityRequest) (ipc.AuthorityInfo, error)
+	LockAuthority(ctx context.Context) (ipc.AuthorityLock, error)
+	AuthorityKeys(ctx context.Context) (ipc.AuthorityKeyList, error)
+	AddAuthorityKey(ctx context.Context, r ipc.AddAuthorityKeyRequest) (ipc.AuthorityKeyHolder, error)
+	RemoveAuthorityKey(ctx context.Context, id string) (ipc.AuthorityKeyHolder, error)
 
 	Users(ctx context.Context, q ipc.UserQuery) (ipc.UserPage, error)
 	User(ctx context.Context, id string) (ipc.User, error)

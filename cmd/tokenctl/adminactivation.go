@@ -45,7 +45,11 @@ func (c *cli) activationCreateCommand() *cobra.Command {
 			if err != nil {
 				return deskFail(doing, err)
 			}
-			return c.showActivation(doing, made, picture)
+			err = c.showActivation(doing, made, picture)
+			if err == nil && !c.json {
+				c.sayShorter(valid, made.Activation.Created, made.Activation.Expires)
+			}
+			return err
 		},
 	}
 	fl := cmd.Flags()
@@ -66,6 +70,13 @@ func validSeconds(d time.Duration) (int, error) {
 		return 0, usage("--valid must be at least a second")
 	}
 	return int(d / time.Second), nil
+}
+
+// sayShorter says that the policy's bound was shorter than what was asked for.
+func (c *cli) sayShorter(asked time.Duration, created, expires ipc.Time) {
+	if got := expires.Sub(created); asked > got+time.Second {
+		c.say("the policy lets it be good for no longer than %s", span(got))
+	}
 }
 
 func (c *cli) showActivation(doing string, made ipc.MadeActivation, picture string) error {

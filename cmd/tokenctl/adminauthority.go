@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -10,7 +11,8 @@ import (
 
 func (c *cli) adminAuthorityCommand() *cobra.Command {
 	return group("authority", "Make the authority, and see or change what it says of itself",
-		c.authorityCreateCommand(), c.authorityShowCommand(), c.authorityEditCommand(), c.authorityDescriptorCommand())
+		c.authorityCreateCommand(), c.authorityShowCommand(), c.authorityEditCommand(), c.authorityDescriptorCommand(),
+		c.authorityUnlockCommand(), c.authorityLockCommand(), c.authorityKeyCommand())
 }
 
 const authorityCreateHelp = `Make an authority in the daemon, with a new key and a policy to begin with:
@@ -22,29 +24,48 @@ const authorityCreateHelp = `Make an authority in the daemon, with a new key and
 
 Its registry lies in the daemon's state folder, and is sealed: keep the key apart
 from copies of it, for without the key nobody opens them. docs/authority.md says
-where the key can come from, and what each way protects.`
+where the key can come from, and what each way protects.
+
+With --key token a token that is enrolled in your vault and plugged in holds the
+key: "admin authority unlock" opens the authority each time the daemon has started.
+Add a second one at once: "admin authority key add".`
 
 func (c *cli) authorityCreateCommand() *cobra.Command {
 	var r ipc.CreateAuthorityRequest
+	var f keyTokenFlags
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Make an authority in the daemon", Long: authorityCreateHelp, Args: named(1, "NAME"),
-		Example: "  tokenctl admin authority create \"Example Ltd\" --contact \"IT, +41 44 000 00 00\"",
+		Example: "  tokenctl admin authority create \"Example Ltd\" --contact \"IT, +41 44 000 00 00\"\n" +
+			"  tokenctl admin authority create \"Example Ltd\" --key token",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.Name = args[0]
-			info, err := c.daemon().CreateAuthority(cmd.Context(), r)
+			if r.Key != "" && r.Key != ipc.AuthorityKeyToken {
+				return usage(fmt.Sprintf("there is no --key %s", r.Key), adviceHelp(cmd.CommandPath())...)
+			}
+			if r.Key == "" && (f.token != "" || f.given() || f.lastTry) {
+				return usage("--token, --pin-file and --spend-last-try are for --key token", adviceHelp(cmd.CommandPath())...)
+			}
+			var info ipc.AuthorityInfo
+			err := f.with(cmd.Context(), c, func(ctx context.Context, a ipc.Auth) (err error) {
+				r.Auth = a
+				info, err = c.daemon().CreateAuthority(ctx, r)
+				return err
+			})
 			if err != nil {
-				return deskFail("make the authority", err)
+				return keyFail("make the authority", err)
 			}
 			return c.answer(info, func() {
 				c.showPairs(c.authorityTable(info))
 				c.warn(info.Warnings)
-				for _, line := range adviceCreated() {
+				for _, line := range adviceCreated(r.Key != "") {
 					c.say("%s", line)
 				}
 			})
 		},
 	}
+	f.add(cmd)
 	fl := cmd.Flags()
+	fl.StringVar(&r.Key, "key", "", "token: have a token hold the key; else it is where tokend.toml says (`WHERE`)")
 	fl.StringVar(&r.Preset, "preset", "", "the `POLICY` to begin with: no-sms-no-calls, fob-only or open")
 	fl.StringVar(&r.Contact, "contact", "", "whom people turn to: a name, a number or an address (`TEXT`)")
 	fl.StringVar(&r.Portal, "portal", "", "the https `ADDRESS` of a page for them")
@@ -59,6 +80,9 @@ func (c *cli) authorityTable(a ipc.AuthorityInfo) *table {
 	t.add("portal", orDash(a.Portal))
 	t.add("made", ago(c.now(), a.Created))
 	t.add("key", keySourceText(a.KeySource))
+	for i, e := range a.Endpoints {
+		t.add(either(i == 0, "answers at", ""), e)
+	}
 	t.add("registry", fmt.Sprintf("%d KiB", (a.Size+1023)/1024))
 	t.add("policy", a.Policy)
 	t.add("your roles", words(a.Roles))
@@ -72,6 +96,8 @@ func keySourceText(s string) string {
 		return "a file in the daemon's state folder"
 	case "credential":
 		return "a credential of systemd"
+	case "keyslot":
+		return "a token: see `tokenctl admin authority key list`"
 	}
 	return s
 }
@@ -128,6 +154,9 @@ the policy: "tokenctl admin policy show".`,
 
 // authorityText is the authority that lives in the daemon, in the status.
 func authorityText(a ipc.AuthorityState) string {
+	if a.Locked {
+		return "locked: a token opens it"
+	}
 	if a.Problem != nil {
 		return "cannot be used: " + a.Problem.Message
 	}

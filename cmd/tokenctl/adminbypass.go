@@ -33,6 +33,13 @@ this once: tell it to nobody but him, after you have made sure that it is him.`,
 			return c.answer(made, func() {
 				c.print("%s", string(made.Code))
 				c.say("good once, until %s; its id is %s", ago(c.now(), made.Bypass.Expires), made.Bypass.ID)
+				c.sayShorter(valid, made.Bypass.Created, made.Bypass.Expires)
+				if why := made.NotOffered; why != "" {
+					c.say("as things are, %s is not asked for it: %s", clean(args[0]), clean(why))
+					for _, line := range adviceNotOffered(args[0]) {
+						c.say("  %s", line)
+					}
+				}
 			})
 		},
 	}

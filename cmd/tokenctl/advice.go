@@ -153,6 +153,9 @@ func adviseRest(e *ipc.Error) []string {
 	case ipc.Unreachable:
 		return adviceUnreachable("")
 	case ipc.VerifierDown:
+		if isAuthorityLocked(e) {
+			return adviceAuthorityLocked()
+		}
 		return []string{"nothing was accepted; the server that verifies has to be reachable: repeat later"}
 	case ipc.DiskFull:
 		return []string{"nothing was lost and nothing was changed; free some space and repeat"}

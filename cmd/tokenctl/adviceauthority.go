@@ -15,6 +15,11 @@ import (
 // kind's own advice does.
 func adviceAuthority(e *ipc.Error) []string {
 	switch e.Kind {
+	case ipc.AuthorityKey:
+		if isAuthorityLocked(e) {
+			return adviceAuthorityLocked()
+		}
+		return nil
 	case ipc.NotFound:
 		switch {
 		case strings.HasPrefix(e.Message, "no authority"):
@@ -58,10 +63,11 @@ func adviceRoles() []string {
 }
 
 // adviceCreated is what to do once there is an authority.
-func adviceCreated() []string {
+func adviceCreated(byToken bool) []string {
 	return []string{
 		"next: tokenctl admin fob import FILE, tokenctl admin user add USER, tokenctl admin fob assign SERIAL USER",
-		"copy the key to a safe place, apart from backups of the registry: docs/authority.md",
+		either(byToken, "one token alone opens it: add a second one, `tokenctl admin authority key add --token TOKEN`",
+			"copy the key to a safe place, apart from backups of the registry: docs/authority.md"),
 	}
 }
 
@@ -72,6 +78,11 @@ func adviceActivation(a ipc.Activation) []string {
 		out = append(out, "the policy asks for a second person before it can be used: `tokenctl admin activation approve "+a.ID+"`")
 	}
 	return out
+}
+
+// adviceNotOffered is about a bypass code that the policy holds back.
+func adviceNotOffered(user string) []string {
+	return []string{"say first what is lost: `tokenctl admin fob lost SERIAL`, `tokenctl admin device revoke ID`; what it would be then: `tokenctl admin policy explain " + quoted(user) + "`"}
 }
 
 // adviceTakeBack is about an activation whose link nobody got to see.

@@ -148,7 +148,7 @@ func adviceExportRefused(inexpressible, managed bool) []string {
 		lines = append(lines, "what a format cannot express leaves as an otpauth:// address, with --format otpauth or aegis")
 	}
 	if managed {
-		lines = append(lines, "a managed account is for one device alone; for another one, whoever issued it can issue it again")
+		lines = append(lines, "a managed account is for one device alone; another one gets it by `tokenctl reactivate`, or by a link of whoever issued it")
 	}
 	return lines
 }

@@ -72,9 +72,18 @@ func adviceNotCarried(s ipc.ManagedStep, again string, err error) []string {
 	}
 	out = append(out, adviceGoesOn(s, again)...)
 	if e != nil && e.Kind == ipc.VerifierDown {
-		out = append(out, "without a network, by hand: `"+again+" --to-file FILE`")
+		out = append(out, byHandText(s, again))
 	}
 	return out
+}
+
+// byHandText is the way without a network. What was begun over one has no time to
+// be carried.
+func byHandText(s ipc.ManagedStep, again string) string {
+	if s.Kind == kindReactivate && s.Phase != ipc.PhaseProving {
+		return "without a network, by hand, begun anew because files take longer: `" + strings.TrimSuffix(again, " --anew") + " --anew --to-file FILE`"
+	}
+	return "without a network, by hand: `" + again + " --to-file FILE`"
 }
 
 func contactText(a ipc.ManagedAuthority) string {
@@ -123,7 +132,12 @@ func adviceRefused(s ipc.ManagedStep, again string) []string {
 	case "code-invalid":
 		out = append(out, "the old secret still counts; most often a clock is wrong: compare this machine's with the time on a phone (`timedatectl`), then it goes on: `"+again+"`")
 	case "not-approved", "approval-expired":
+		if s.Kind == kindQuestions {
+			return []string{"nobody got anything; the other device asks once more if that is wanted, and shows another number then: `tokenctl device approve`"}
+		}
 		out = append(out, "nothing was changed; ask once more, or take another factor: `"+again+"`")
+	case "other-user":
+		return []string{"the link is not used up; use it as the user whom it is for: in his own vault (another login), or on another device"}
 	case "conversation-over":
 		return adviceExpired(again)
 	case "last-device":
@@ -134,6 +148,17 @@ func adviceRefused(s ipc.ManagedStep, again string) []string {
 		out = adviceUnknown(s)
 	}
 	return append(out, adviceReference(r)...)
+}
+
+// adviceOnceMore is what to heed in the next try of a factor.
+func adviceOnceMore(code string) []string {
+	switch code {
+	case "passcode-invalid":
+		return []string{"each passcode is good for one use: take the one that the fob shows next"}
+	case "bypass-code-invalid":
+		return []string{"compare it with what you were told: it is good once, and not for long"}
+	}
+	return nil
 }
 
 // adviceUnknown is about a refusal that says nothing, so that strangers learn
@@ -232,6 +257,11 @@ func adviceMessageRefused(err error) []string {
 
 func adviceLink() []string {
 	return []string{"nothing was changed; paste it whole, as it was sent: it is one line, without blanks"}
+}
+
+// adviceActivationLink is about an activation link where an otpauth address was asked for.
+func adviceActivationLink() []string {
+	return []string{"nothing was added and the link is not used up; it goes there: `tokenctl activate`"}
 }
 
 func adviceLinkTyped() []string {

@@ -41,10 +41,10 @@ func (c *cli) eachAuthority(ctx context.Context, f *authFlags, doing string, beg
 		if ipc.KindOf(err) == ipc.InvalidArgument {
 			continue // issued before there were authorities
 		}
-		if err == nil && asked[step.Authority.ID] {
+		if err == nil && asked[step.Authority.Fingerprint] {
 			continue
 		}
-		asked[step.Authority.ID] = true
+		asked[step.Authority.Fingerprint] = true
 		if err == nil {
 			e := &errand{cli: c, doing: doing, about: a.ID, step: step}
 			if err = e.put(ctx); err == nil {
@@ -250,13 +250,13 @@ func (e *errand) askAgain(ctx context.Context, q ipc.Question) error {
 	if err != nil {
 		return err
 	}
-	who := e.step.Authority.ID
+	who := e.step.Authority.Fingerprint
 	for _, a := range list.Accounts {
 		if a.Kind != "managed" || a.Inactive {
 			continue
 		}
 		step, err := e.daemon().AskQuestions(ctx, a.ID)
-		if err != nil || step.Authority.ID != who {
+		if err != nil || step.Authority.Fingerprint != who {
 			continue
 		}
 		e.step = step
@@ -294,6 +294,6 @@ func (f *approveFlags) decide(ctx context.Context, e *errand, q ipc.Question) (i
 			r.Yes, r.Number = true, n
 			return r, nil
 		}
-		e.say("please type the number with two digits that stands on the other device, or no; Ctrl-C leaves it open")
+		e.say("please type the number with two digits (10 to 99) that stands on the other device, or no; Ctrl-C leaves it open")
 	}
 }

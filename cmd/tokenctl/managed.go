@@ -187,7 +187,7 @@ func refusalKind(conversation, code string) ipc.Kind {
 		return ipc.Throttled
 	case "not-approved", "approval-expired":
 		return ipc.Cancelled
-	case "conversation-over", "last-device", "this-device":
+	case "conversation-over", "last-device", "this-device", "other-user":
 		return ipc.Conflict
 	case "device-unknown":
 		return ipc.NotFound
@@ -202,6 +202,7 @@ func refusalKind(conversation, code string) ipc.Kind {
 const (
 	kindActivate   = "activate"
 	kindReactivate = "reactivate"
+	kindQuestions  = "questions"
 )
 
 func denialText(d ipc.ManagedDenial) string {

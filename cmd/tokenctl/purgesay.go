@@ -88,7 +88,7 @@ func (c *cli) sayLost(r *remains) {
 func lostText(left ipc.Leaving, a ipc.Account) string {
 	switch {
 	case a.Kind == "managed":
-		return " (managed: whoever issued it can issue it again)"
+		return " (managed: tokenctl reactivate, or whoever issued it, brings it back)"
 	case slices.Contains(left.Counting, a.ID):
 		return " (its counter may be ahead of the newest backup: after a restore the service may want a resync)"
 	}

@@ -172,10 +172,19 @@ func (r *reactivation) wait(ctx context.Context) error {
 			r.say("it asks for this number: %d", w.Number)
 		}
 	}
-	if err := r.sleep(ctx, time.Duration(max(1, w.RetrySeconds))*time.Second); err != nil {
+	if err := r.sleep(ctx, pollAfter(w.RetrySeconds)); err != nil {
 		return err
 	}
 	return r.next(r.daemon().PollConversation(ctx, r.step.Conversation))
+}
+
+// longestPoll is how long a poll waits at most, whatever the authority wants: no
+// question stands for much longer.
+const longestPoll = 60
+
+// pollAfter is how long a poll waits, where the authority wants that many seconds.
+func pollAfter(seconds int) time.Duration {
+	return time.Duration(min(max(1, seconds), longestPoll)) * time.Second
 }
 
 // proveAgain makes another proof where a former run ended with one that was not

@@ -51,8 +51,11 @@ func (r *reactivation) wasRefused(ctx context.Context) error {
 	}
 	r.say("%s: %s", factorName(r.tried), clean(no.Message))
 	if held {
-		r.say("wait %s …", waitText(no.RetrySeconds))
+		r.say("wait %s; what is typed until then is lost …", waitText(no.RetrySeconds))
 		return r.sleep(ctx, time.Duration(no.RetrySeconds)*time.Second)
+	}
+	for _, line := range adviceOnceMore(no.Code) {
+		r.say("  %s", line)
 	}
 	return nil
 }

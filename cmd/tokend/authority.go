@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,7 +9,9 @@ import (
 	"path/filepath"
 
 	"github.com/tokenbridge/tokend/daemon/authority/desk"
+	"github.com/tokenbridge/tokend/daemon/authority/keyslot"
 	"github.com/tokenbridge/tokend/daemon/authority/store"
+	"github.com/tokenbridge/tokend/ipc"
 )
 
 // The places where the authority key can be.
@@ -38,7 +41,9 @@ func (a authorityKey) check() error {
 
 // newDesk is where the authority is spoken to, if there is one; it is not open yet.
 func (s *service) newDesk() *desk.Desk {
-	c := desk.Config{Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, Reach: s.reach, Log: s.log}
+	c := desk.Config{
+		Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, Reach: s.reach, Tokens: deskTokens{s}, Opened: s.moveDoor, Log: s.log,
+	}
 	switch a := s.config.Authority; {
 	case a.Key == keyInCredential:
 		c.Key = store.Credential(os.Getenv("CREDENTIALS_DIRECTORY"))
@@ -46,6 +51,21 @@ func (s *service) newDesk() *desk.Desk {
 		c.Key = store.KeyFile(a.KeyFile)
 	}
 	return desk.New(c)
+}
+
+// deskTokens are the tokens of the daemon, which is made after the desk.
+type deskTokens struct{ s *service }
+
+// Keyslots implements [desk.Tokens].
+func (t deskTokens) Keyslots(p ipc.Principal) ([]keyslot.Slot, error) {
+	return t.s.daemon.AuthorityTokens().Keyslots(p)
+}
+
+// Use implements [desk.Tokens].
+func (t deskTokens) Use(ctx context.Context, p ipc.Principal, a ipc.Auth, interaction string, slots []keyslot.Slot,
+	f func(ctx context.Context, id string, x keyslot.Exchange) error,
+) error {
+	return t.s.daemon.AuthorityTokens().Use(ctx, p, a, interaction, slots, f)
 }
 
 // loginOf is the login name of a uid; empty where it has none.

@@ -32,12 +32,12 @@ type door struct {
 	reach    desk.Reach
 }
 
-// openDoor opens the authority's TLS listener, if there is to be one. A listener
-// that cannot be opened keeps no vault from being served: whoever administers the
-// authority is told.
-func (s *service) openDoor(ctx context.Context) {
+// openDoor opens the authority's TLS listener, if there is to be one, and not while
+// the authority is locked. A listener that cannot be opened keeps no vault from being
+// served: whoever administers the authority is told.
+func (s *service) openDoor(ctx context.Context, open bool) {
 	d := &door{}
-	if s.config.Authority.Listen != "" {
+	if s.config.Authority.Listen != "" && open {
 		if err := d.open(ctx, s.config.Authority, filepath.Join(s.config.StateDir, authorityDir)); err != nil {
 			d.reach.Problem = err.Error()
 			s.log.Error("the authority cannot be reached from other machines", "err", err)
@@ -85,6 +85,47 @@ func (d *door) open(ctx context.Context, a authorityKey, dir string) error {
 	}
 	d.listener, d.config.Certificate, d.reach.Endpoints = l, cert, []message.Endpoint{e}
 	return nil
+}
+
+// moving asks for the door to be opened or shut.
+type moving struct {
+	open bool
+	done chan struct{}
+}
+
+// moveDoor opens or shuts the authority's door, and returns when that is done.
+func (s *service) moveDoor(open bool) {
+	m := moving{open, make(chan struct{})}
+	select {
+	case s.moves <- m:
+		<-m.done
+	case <-s.doorless:
+	}
+}
+
+// keepDoor serves at the authority's door until ctx ends.
+func (s *service) keepDoor(ctx context.Context) {
+	defer close(s.doorless)
+	for {
+		serving, stop := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			s.door.Load().serve(serving, s)
+		}()
+		var m moving
+		select {
+		case m = <-s.moves:
+		case <-ctx.Done():
+		}
+		stop()
+		<-ended
+		if m.done == nil {
+			return
+		}
+		s.openDoor(ctx, m.open)
+		close(m.done)
+	}
 }
 
 // serve answers until ctx ends.

@@ -79,11 +79,13 @@ type service struct {
 	daemon   *daemon.Daemon
 	desk     *desk.Desk
 	door     atomic.Pointer[door] // the authority's; nil until it was opened
+	moves    chan moving          // of the door
+	doorless chan struct{}        // closed when nobody keeps the door any more
 	bus      *dbus.Server         // nil without one
 }
 
 func newService(o options, stderr io.Writer) (*service, error) {
-	s := &service{options: o, mode: daemon.ModeUser, level: new(slog.LevelVar)}
+	s := &service{options: o, mode: daemon.ModeUser, level: new(slog.LevelVar), moves: make(chan moving), doorless: make(chan struct{})}
 	s.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
 	system := systemUser() && !o.user
 	if s.fallback = usualConfig(system); system {
@@ -277,11 +279,12 @@ func (s *service) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.desk.Close(), s.daemon.Close()) }()
+	moreThreads() // after the daemon has counted the processors for key derivations
 	listeners, err := s.listen(given)
 	if err != nil {
 		return err
 	}
-	s.openDoor(ctx)
+	s.openDoor(ctx, !s.desk.Locked())
 	s.log.Info("listening", "socket", s.config.Socket, "mode", string(s.mode), "version", buildVersion())
 	s.notifyReady()
 	s.helper.get()
@@ -300,7 +303,7 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	wg.Go(func() { s.reloads(ctx, hangup) })
 	wg.Go(func() { _ = s.daemon.Run(ctx) })
 	wg.Go(func() { s.desk.Run(ctx) })
-	wg.Go(func() { s.door.Load().serve(ctx, s) })
+	wg.Go(func() { s.keepDoor(ctx) })
 	if s.bus != nil {
 		wg.Go(func() { s.bus.Run(ctx) })
 	}

@@ -97,6 +97,7 @@ type Archive struct {
 	Manifest Manifest
 	// Version is the format version that the container was written in.
 	Version int
+	data    []byte
 	members map[string][]byte
 	dialect dialect
 }
@@ -110,7 +111,7 @@ func parse(data []byte, known map[int]dialect) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Archive{members: map[string][]byte{}}
+	a := &Archive{data: data, members: map[string][]byte{}}
 	last := -1
 	for _, f := range files {
 		at := memberIndex(f.name)
@@ -175,7 +176,7 @@ func (a *Archive) verify() error {
 		if !there && m.Name == nameDevice {
 			continue // a backup: the very same manifest, without this member
 		}
-		if !there || int64(len(data)) != m.Size || hashOf(data) != m.SHA256 {
+		if !there || int64(len(data)) != m.Size || Sum(data) != m.SHA256 {
 			return damaged("%s is missing or changed", m.Name)
 		}
 	}
@@ -213,8 +214,12 @@ func (a *Archive) HasRecovery() bool { return a.members[nameRecovery] != nil }
 func (a *Archive) HasDevice() bool { return a.members[nameDevice] != nil }
 
 // Backup returns the container without what must not leave the device; the
-// signature is the same.
+// signature is the same. Where there is none of that it is the very bytes that
+// were parsed, so the caller must not change it.
 func (a *Archive) Backup() []byte {
+	if !a.HasDevice() {
+		return a.data
+	}
 	var files []file
 	for _, b := range bounds() {
 		if data := a.members[b.name]; data != nil && b.name != nameDevice {
@@ -243,9 +248,17 @@ func probe(raw []byte, format string) (int, error) {
 	return *d.Version, nil
 }
 
-func hashOf(b []byte) string {
-	h := sha256.Sum256(b)
-	return hex.EncodeToString(h[:])
+// hashPiece is how much is hashed in one step, in bytes: the runtime, which now and
+// then has to stop everybody, must wait for the end of a step.
+const hashPiece = 64 << 10
+
+// Sum is the SHA-256 of data, in hexadecimal.
+func Sum(data []byte) string {
+	h := sha256.New()
+	for piece := range slices.Chunk(data, hashPiece) {
+		_, _ = h.Write(piece)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // IsDamage says that err is about the bytes and not about keys or versions.

@@ -81,7 +81,7 @@ func (s *sample) raw(tb testing.TB, header, manifestVersion string) []byte {
 		Time: s.parts.Time, Signer: Signer(s.parts.SigningKey)}
 	files := []file{{nameHeader, []byte(header)}, {nameKeys, s.parts.Keys}, {nameSession, s.parts.Session}, {nameRecovery, s.parts.RecoveryKey}}
 	for _, f := range files {
-		m.Members = append(m.Members, Member{f.name, int64(len(f.data)), hashOf(f.data)})
+		m.Members = append(m.Members, Member{f.name, int64(len(f.data)), Sum(f.data)})
 	}
 	manifest, err := json.Marshal(m)
 	if err != nil {

@@ -64,7 +64,7 @@ func Build(p Parts) ([]byte, Manifest, error) {
 		}
 		entry, known := p.Known[f.name]
 		if !known {
-			entry = Member{f.name, int64(len(f.data)), hashOf(f.data)}
+			entry = Member{f.name, int64(len(f.data)), Sum(f.data)}
 		}
 		m.Members = append(m.Members, entry)
 		files = append(files, f)

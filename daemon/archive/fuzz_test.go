@@ -59,8 +59,12 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if !a.HasDevice() && !bytes.Equal(a.Backup(), data) {
+		files, unix, err := readTar(data)
+		if err != nil || !bytes.Equal(buildTar(files, unix), data) {
 			t.Fatal("accepted, but not what would be written")
+		}
+		if !a.HasDevice() && !bytes.Equal(a.Backup(), data) {
+			t.Fatal("a backup of a backup is another one")
 		}
 	})
 }
@@ -128,7 +132,15 @@ func FuzzSession(f *testing.F) {
 	if n == 0 {
 		f.Fatal("no seeds")
 	}
+	for _, doc := range []string{
+		`{"accounts":[{"id":"0011223344556677","name":"n","created":1,"secret":"GEZDGNBV"}],"format":"tokend-vault-session","version":1,"journal":"0000000000000001","journal_before":"0000000000000002"}`,
+		` { "version" : 1 , "accounts" : null , "format" : "tokend-vault-session" , "journal" : "0000000000000001" , "journal_before" : "0000000000000002" } `,
+		`{"accounts":[null]}`, `{"accounts":{}}`, `{"accounts":[{}]`, `{"version":null,"vault_id":7}`,
+	} {
+		f.Add([]byte(doc))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		inOneGo(t, data)
 		s, err := sessionV1(data)
 		if err != nil || len(data) > 1<<20 {
 			return
@@ -142,6 +154,39 @@ func FuzzSession(f *testing.F) {
 			t.Fatalf("%v\n%+v\n%+v", err, s, again)
 		}
 	})
+}
+
+// sessionWhole is session.json as encoding/json decodes it in one go.
+type sessionWhole struct {
+	Format        string     `json:"format"`
+	Version       int        `json:"version"`
+	VaultID       string     `json:"vault_id"`
+	Journal       string     `json:"journal"`
+	JournalBefore string     `json:"journal_before"`
+	Accounts      []recordV1 `json:"accounts"`
+}
+
+// inOneGo sees that a document which is read piece by piece says the same as one that
+// encoding/json decodes in one go, and is refused where that is.
+func inOneGo(t *testing.T, data []byte) {
+	t.Helper()
+	var whole sessionWhole
+	var d sessionDoc
+	wholeErr, err := decodeStrict(data, &whole), decodeStrict(data, &d)
+	if (wholeErr == nil) != (err == nil) {
+		t.Fatalf("piece by piece %v, in one go %v", err, wholeErr)
+	}
+	if err != nil {
+		return
+	}
+	want := sessionDoc{format: whole.Format, version: whole.Version, Session: Session{VaultID: whole.VaultID,
+		Journal: whole.Journal, JournalBefore: whole.JournalBefore, Records: []Record{}}}
+	for i := range whole.Accounts {
+		want.Records = append(want.Records, whole.Accounts[i].record())
+	}
+	if !reflect.DeepEqual(d, want) {
+		t.Fatalf("piece by piece %+v\nin one go %+v", d, want)
+	}
 }
 
 // FuzzKeys feeds foreign bytes to the reader of keys.age and device.age.

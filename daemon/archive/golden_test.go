@@ -297,7 +297,7 @@ func TestStockTools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s sessionDoc
+	var s touchDoc
 	if err := json.Unmarshal(raw, &s); err != nil {
 		t.Fatal(err)
 	}
@@ -314,8 +314,15 @@ func TestStockTools(t *testing.T) {
 	}
 }
 
+// touchDoc is what of session.json the touch secrets are in.
+type touchDoc struct {
+	Accounts []struct {
+		Touch []byte `json:"touch"`
+	} `json:"accounts"`
+}
+
 // touchWithAge opens each touch secret with age and touch.txt.
-func touchWithAge(t *testing.T, dir string, s sessionDoc, c *Contents, key []byte) (opened int) {
+func touchWithAge(t *testing.T, dir string, s touchDoc, c *Contents, key []byte) (opened int) {
 	for i, r := range c.Session().Records {
 		if r.Touch == nil {
 			continue

@@ -171,6 +171,7 @@ func (a *Archive) open(identity []byte) (*Contents, error) {
 	for _, s := range keys.Slots {
 		c.Labels[s.ID] = s.Label
 	}
+	c.Accounts = make([]Account, 0, len(c.session.Records))
 	for i := range c.session.Records {
 		c.Accounts = append(c.Accounts, c.session.Records[i].Account)
 	}

@@ -3,6 +3,7 @@ package archive
 import (
 	"encoding/base32"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -88,12 +89,65 @@ func (r *recordV1) record() Record {
 }
 
 type sessionDoc struct {
-	Format        string     `json:"format"`
-	Version       int        `json:"version"`
-	VaultID       string     `json:"vault_id"`
-	Journal       string     `json:"journal"`
-	JournalBefore string     `json:"journal_before"`
-	Accounts      []recordV1 `json:"accounts"`
+	format  string
+	version int
+	Session
+}
+
+func (d *sessionDoc) decode(from *json.Decoder, longest int) error {
+	d.Records = make([]Record, 0, longest)
+	if _, err := from.Token(); err != nil {
+		return err
+	}
+	for from.More() {
+		name, err := from.Token()
+		if err != nil {
+			return err
+		}
+		switch name {
+		case "format":
+			err = from.Decode(&d.format)
+		case "version":
+			err = from.Decode(&d.version)
+		case "vault_id":
+			err = from.Decode(&d.VaultID)
+		case "journal":
+			err = from.Decode(&d.Journal)
+		case "journal_before":
+			err = from.Decode(&d.JournalBefore)
+		case "accounts":
+			err = d.accounts(from)
+		default:
+			err = &fieldError{"an unknown name"}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := from.Token()
+	return err
+}
+
+// accounts reads an array of accounts, or null, which is none.
+func (d *sessionDoc) accounts(from *json.Decoder) error {
+	switch begin, err := from.Token(); {
+	case err != nil:
+		return err
+	case begin == nil:
+		return nil
+	case begin != json.Delim('['):
+		return &fieldError{"accounts that are no list"}
+	}
+	var r recordV1
+	for from.More() {
+		r = recordV1{}
+		if err := from.Decode(&r); err != nil {
+			return err
+		}
+		d.Records = append(d.Records, r.record())
+	}
+	_, err := from.Token()
+	return err
 }
 
 func sessionV1(raw []byte) (*Session, error) {
@@ -101,26 +155,24 @@ func sessionV1(raw []byte) (*Session, error) {
 	if err := decodeStrict(raw, &d); err != nil {
 		return nil, damaged("session: %w", err)
 	}
-	if d.Format != formatSession || d.Version != 1 || !isHex(d.Journal, 8) || !isHex(d.JournalBefore, 8) {
+	if d.format != formatSession || d.version != 1 || !isHex(d.Journal, 8) || !isHex(d.JournalBefore, 8) {
 		return nil, damaged("session: no format, version or journal")
 	}
-	if len(d.Accounts) > MaxAccounts {
+	if len(d.Records) > MaxAccounts {
 		return nil, damaged("session: more than %d accounts", MaxAccounts)
 	}
-	s := &Session{VaultID: d.VaultID, Journal: d.Journal, JournalBefore: d.JournalBefore, Records: make([]Record, 0, len(d.Accounts))}
-	seen := make(map[string]bool, len(d.Accounts))
-	for i := range d.Accounts {
-		rec := d.Accounts[i].record()
-		if err := rec.check(); err != nil {
+	seen := make(map[string]bool, len(d.Records))
+	for i := range d.Records {
+		r := &d.Records[i]
+		if err := r.check(); err != nil {
 			return nil, damaged("session: %w", err)
 		}
-		if seen[rec.ID] {
+		if seen[r.ID] {
 			return nil, damaged("session: an account twice")
 		}
-		seen[rec.ID] = true
-		s.Records = append(s.Records, rec)
+		seen[r.ID] = true
 	}
-	return s, nil
+	return &d.Session, nil
 }
 
 // check holds for what session.age may have: managed secrets are elsewhere.

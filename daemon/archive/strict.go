@@ -28,10 +28,24 @@ func decodeStrict(data []byte, into any) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	var err error
+	if p, ok := into.(pieces); ok {
+		err = p.decode(d, s.longest)
+	} else {
+		err = d.Decode(into)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot decode: %w", redact(err))
 	}
 	return nil
+}
+
+// pieces is a document that can be large, and is decoded value by value: of one that
+// is decoded in one go, encoding/json keeps a copy that has been grown again and again.
+type pieces interface {
+	// decode reads the document, whose structure was checked. No array in it has more
+	// than longest elements.
+	decode(d *json.Decoder, longest int) error
 }
 
 // redact keeps what encoding/json says of the place and drops what it quotes,
@@ -57,8 +71,9 @@ func (e *fieldError) Error() string { return e.what }
 // scanner walks over a document once. It leaves numbers, literals and escapes
 // to encoding/json and looks at structure and names only.
 type scanner struct {
-	data []byte
-	pos  int
+	data    []byte
+	pos     int
+	longest int // how many elements the longest array has
 }
 
 func (s *scanner) fail(what string) error {
@@ -186,6 +201,7 @@ func (s *scanner) array(depth int, free bool) error {
 		if err := s.value(depth+1, free); err != nil {
 			return err
 		}
+		s.longest = max(s.longest, n+1)
 		s.space()
 		switch s.peek() {
 		case ',':

@@ -88,10 +88,27 @@ func readTar(data []byte) ([]file, int64, error) {
 	if end := data[len(data)-2*blockSize:]; len(data)%blockSize != 0 || len(bytes.Trim(end, "\x00")) > 0 {
 		return nil, 0, damaged("cut short, or its end is changed")
 	}
-	if !bytes.Equal(buildTar(files, unix), data) {
+	if !isTarOf(data, files, unix) {
 		return nil, 0, damaged("not as it was written")
 	}
 	return files, unix, nil
+}
+
+// isTarOf says whether data is what buildTar makes of files. It compares in place:
+// a large container need not be built once more for it.
+func isTarOf(data []byte, files []file, unix int64) bool {
+	next := func(want []byte) bool {
+		rest, ok := bytes.CutPrefix(data, want)
+		data = rest
+		return ok
+	}
+	for _, f := range files {
+		var padding [blockSize]byte
+		if !next(tarHeader(f.name, len(f.data), unix)) || !next(f.data) || !next(padding[:padded(len(f.data))-len(f.data)]) {
+			return false
+		}
+	}
+	return next(make([]byte, 2*blockSize)) && len(data) == 0
 }
 
 // octal reads a field of eleven digits; a sign is none of them.

@@ -64,6 +64,7 @@ const (
 	triesBucket   = "tries" // failures by service and user
 	triesByAge    = "tries-by-age"
 	selfKey       = "self"
+	keyslotsKey   = "keyslots" // in selfBucket: the file of keyslots as it was last
 	triesCountKey = "tries"
 )
 
@@ -229,6 +230,24 @@ func (a *Authority) SetProfile(by string, p Profile) (Profile, error) {
 	err = a.store.Update(func(tx *store.Tx) error { return tx.Put(selfBucket, []byte(selfKey), recordOf(p)) })
 	a.told("authority-edit", by, err)
 	return p, err
+}
+
+// Keyslots is the file of keyslots that was kept last; nil if none was.
+func (a *Authority) Keyslots() ([]byte, error) {
+	var r keyslotsRecord
+	err := a.store.View(func(tx *store.Tx) error {
+		_, err := tx.Get(selfBucket, []byte(keyslotsKey), &r)
+		return err
+	})
+	return r.File, err
+}
+
+// KeepKeyslots keeps a copy of the file of keyslots, which lies beside the registry,
+// so that an older one in its place is known for that.
+func (a *Authority) KeepKeyslots(file []byte) error {
+	return a.store.Update(func(tx *store.Tx) error {
+		return tx.Put(selfBucket, []byte(keyslotsKey), keyslotsRecord{File: file})
+	})
 }
 
 // told audits what concerns neither a user nor a fob.

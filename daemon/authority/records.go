@@ -56,6 +56,10 @@ func (r profileRecord) profile() Profile {
 	return p
 }
 
+type keyslotsRecord struct {
+	File []byte `cbor:"1,keyasint"`
+}
+
 type userRecord struct {
 	Authority string    `cbor:"1,keyasint"`
 	Name      string    `cbor:"2,keyasint"`

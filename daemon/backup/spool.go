@@ -5,8 +5,6 @@ package backup
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -95,7 +93,7 @@ func (s *Spool) Put(data []byte) (Item, error) {
 	if err != nil {
 		return Item{}, fmt.Errorf("cannot keep a backup: %w", err)
 	}
-	sum := hexSum(data)
+	sum := archive.Sum(data)
 	i := Item{VaultID: a.Header.VaultID[:8], Epoch: a.Header.Epoch, Generation: a.Manifest.Generation, Sum: sum[:16]}
 	i.Name = fileName(i.VaultID, i.Epoch, i.Generation, i.Sum)
 	if _, err := s.Get(i); err == nil {
@@ -119,7 +117,7 @@ func (s *Spool) Get(i Item) ([]byte, error) {
 		return nil, fmt.Errorf("cannot read %s: %w", i.Name, ErrGone)
 	case err != nil:
 		return nil, fmt.Errorf("cannot read %s from the spool: %w", i.Name, err)
-	case !strings.HasPrefix(hexSum(data), i.Sum):
+	case !strings.HasPrefix(archive.Sum(data), i.Sum):
 		return nil, fmt.Errorf("cannot read %s: %w: its bytes are not what was written", i.Name, archive.ErrDamaged)
 	}
 	return data, nil
@@ -135,11 +133,6 @@ func (s *Spool) Remove(i Item) error {
 
 // Path is where a backup lies.
 func (s *Spool) Path(i Item) string { return filepath.Join(s.dir, i.Name) }
-
-func hexSum(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
-}
 
 // Kept is what decides whether a backup stays.
 type Kept struct {

@@ -19,13 +19,17 @@ import (
 )
 
 // Collect makes the garbage collector find what has become unreachable, which
-// is when the heap memory of Do is erased, and gives free memory back to the
-// operating system. It is meant for the moment after a lock: it stops the world
-// briefly and costs milliseconds.
+// is when the heap memory of Do is erased. It is meant for the moment after a lock:
+// it stops the world briefly and costs milliseconds.
 func Collect() {
 	// One cycle finds the garbage and its sweep erases it; what cleanups let go
-	// of during that cycle is found by the next. FreeOSMemory collects again.
+	// of during that cycle is found by the next.
 	runtime.GC()
 	runtime.GC()
-	debug.FreeOSMemory()
 }
+
+// Release gives free memory back to the operating system, and with it what was left
+// there by work outside of Do. It takes longer than Collect, and whoever needs the
+// memory again has the kernel find and clear it page by page: it is meant for a
+// time when nothing is asked.
+func Release() { debug.FreeOSMemory() }

@@ -3,9 +3,7 @@ package vault
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -58,9 +56,8 @@ func (s *Store) newestForBackup() (*archive.Archive, error) {
 }
 
 func backupInfo(a *archive.Archive, data []byte) BackupInfo {
-	sum := sha256.Sum256(data)
 	return BackupInfo{VaultID: a.Header.VaultID, Epoch: a.Header.Epoch, Generation: a.Manifest.Generation,
-		Written: a.Manifest.Time, Signer: a.Manifest.Signer, SHA256: hex.EncodeToString(sum[:]),
+		Written: a.Manifest.Time, Signer: a.Manifest.Signer, SHA256: archive.Sum(data),
 		Slots: slotsOf(a.Header.Keyslots), RecoverySet: a.Header.RecoverySet}
 }
 

@@ -302,6 +302,7 @@ func (s *Store) Inspect(ctx context.Context, data []byte, w Way) (Contents, erro
 			out.Slots[i].Label = l
 		}
 	}
+	out.Accounts = make([]Account, 0, len(c.Accounts))
 	for _, acc := range c.Accounts {
 		out.Accounts = append(out.Accounts, accountOf(acc))
 	}

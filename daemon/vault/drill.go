@@ -110,6 +110,7 @@ func (r *DrillReport) use(c *archive.Contents, key []byte, s *Store, live *Vault
 			return err
 		}
 	}
+	r.Accounts = make([]Drilled, 0, len(c.Session().Records))
 	for i := range c.Session().Records {
 		record := &c.Session().Records[i]
 		d := Drilled{Account: accountOf(record.Account), Outcome: outcomes[i]}

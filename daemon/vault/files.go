@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -46,7 +47,36 @@ func readFile(fsys FS, path string, limit int64) (data []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	return io.ReadAll(io.LimitReader(f, limit))
+	// Room for all of it at once, and a byte to see the end by: growing would go
+	// through several times as much memory.
+	data = make([]byte, 0, min(sizeOf(f), limit)+1)
+	for {
+		n, err := f.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case int64(len(data)) >= limit:
+			return data[:limit], nil
+		case errors.Is(err, io.EOF):
+			return data, nil
+		case err != nil:
+			return data, err
+		case len(data) == cap(data):
+			data = slices.Grow(data, 512)
+		}
+	}
+}
+
+// sizeOf is how many bytes a file has, 0 where its file system does not say.
+func sizeOf(f File) int64 {
+	s, ok := f.(interface{ Stat() (fs.FileInfo, error) })
+	if !ok {
+		return 0
+	}
+	info, err := s.Stat()
+	if err != nil {
+		return 0
+	}
+	return max(0, info.Size())
 }
 
 // writeTemp writes data beside path, synced, under a name that OpenStore clears

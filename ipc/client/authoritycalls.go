@@ -21,6 +21,31 @@ func (c *Client) EditAuthority(ctx context.Context, r ipc.EditAuthorityRequest) 
 	return send[ipc.AuthorityInfo](ctx, c, "PUT", "admin/authority", r)
 }
 
+// UnlockAuthority opens an authority that is locked.
+func (c *Client) UnlockAuthority(ctx context.Context, r ipc.UnlockAuthorityRequest) (ipc.AuthorityInfo, error) {
+	return send[ipc.AuthorityInfo](ctx, c, "POST", "admin/authority/unlock", r)
+}
+
+// LockAuthority locks an authority that tokens open.
+func (c *Client) LockAuthority(ctx context.Context) (ipc.AuthorityLock, error) {
+	return send[ipc.AuthorityLock](ctx, c, "POST", "admin/authority/lock", nil)
+}
+
+// AuthorityKeys lists what holds the authority's key.
+func (c *Client) AuthorityKeys(ctx context.Context) (ipc.AuthorityKeyList, error) {
+	return get[ipc.AuthorityKeyList](ctx, c, "admin/authority/keys")
+}
+
+// AddAuthorityKey lets one more token open the authority.
+func (c *Client) AddAuthorityKey(ctx context.Context, r ipc.AddAuthorityKeyRequest) (ipc.AuthorityKeyHolder, error) {
+	return send[ipc.AuthorityKeyHolder](ctx, c, "POST", "admin/authority/keys", r)
+}
+
+// RemoveAuthorityKey lets a token, or the key file, open the authority no more.
+func (c *Client) RemoveAuthorityKey(ctx context.Context, id string) (ipc.AuthorityKeyHolder, error) {
+	return send[ipc.AuthorityKeyHolder](ctx, c, "DELETE", at("admin/authority/keys", id, ""), nil)
+}
+
 // AuthorityAudit reads a page of the authority's audit chain.
 func (c *Client) AuthorityAudit(ctx context.Context, r ipc.AuditQuery) (ipc.AuditPage, error) {
 	return send[ipc.AuditPage](ctx, c, "POST", "admin/audit", r)

@@ -29,6 +29,33 @@ func (b *backend) EditAuthority(_ context.Context, p ipc.Principal, r ipc.EditAu
 	return ipc.AuthorityInfo{Version: 1, ID: "0123", Name: "Example AG", Created: noon, KeySource: "key-file", Roles: []ipc.Role{ipc.RoleOwner}}, nil
 }
 
+var oneHolder = ipc.AuthorityKeyHolder{ID: "0123456789abcdef", Kind: "piv", Label: "YubiKey 5 (1234)", Hardware: true, By: "0", Added: noon}
+
+func (b *backend) UnlockAuthority(_ context.Context, p ipc.Principal, r ipc.UnlockAuthorityRequest) (ipc.AuthorityInfo, error) {
+	b.note(p, "UnlockAuthority", r)
+	return ipc.AuthorityInfo{Version: 1, ID: "0123", Name: "Example AG", Created: noon, KeySource: "keyslot", Roles: []ipc.Role{ipc.RoleOwner}}, nil
+}
+
+func (b *backend) LockAuthority(_ context.Context, p ipc.Principal) (ipc.AuthorityLock, error) {
+	b.note(p, "LockAuthority", nil)
+	return ipc.AuthorityLock{Version: 1, Locked: true}, nil
+}
+
+func (b *backend) AuthorityKeys(_ context.Context, p ipc.Principal) (ipc.AuthorityKeyList, error) {
+	b.note(p, "AuthorityKeys", nil)
+	return ipc.AuthorityKeyList{Version: 1, Keys: []ipc.AuthorityKeyHolder{oneHolder}}, nil
+}
+
+func (b *backend) AddAuthorityKey(_ context.Context, p ipc.Principal, r ipc.AddAuthorityKeyRequest) (ipc.AuthorityKeyHolder, error) {
+	b.note(p, "AddAuthorityKey", r)
+	return oneHolder, nil
+}
+
+func (b *backend) RemoveAuthorityKey(_ context.Context, p ipc.Principal, id string) (ipc.AuthorityKeyHolder, error) {
+	b.note(p, "RemoveAuthorityKey "+id, nil)
+	return oneHolder, nil
+}
+
 func (b *backend) AuthorityAudit(_ context.Context, p ipc.Principal, r ipc.AuditQuery) (ipc.AuditPage, error) {
 	b.note(p, "AuthorityAudit", r)
 	return ipc.AuditPage{Version: 1, Intact: true}, nil

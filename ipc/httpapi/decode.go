@@ -329,8 +329,9 @@ func unmarshal(body []byte, in any) error {
 var errTooLarge = errors.New("too large")
 
 // readBody reads at most limit bytes; size is what the client announced, -1
-// when it did not. Memory grows with what has really come, and outgrown pieces
-// are wiped. The caller wipes what is returned, also with an error.
+// when it did not. Memory grows with what has really come, to what was announced
+// once a quarter of it is there, and outgrown pieces are wiped. The caller wipes what
+// is returned, also with an error.
 func readBody(r io.Reader, size, limit int64) ([]byte, error) {
 	if size > limit {
 		return nil, errTooLarge
@@ -354,7 +355,11 @@ func readBody(r io.Reader, size, limit int64) ([]byte, error) {
 			return buf, err
 		}
 		if len(buf) == cap(buf) {
-			bigger := make([]byte, len(buf), min(int64(2*cap(buf)), limit+1))
+			room := min(int64(2*cap(buf)), limit+1)
+			if have := int64(len(buf)); size > have && size <= 4*have {
+				room = size + 1
+			}
+			bigger := make([]byte, len(buf), room)
 			copy(bigger, buf)
 			clear(buf)
 			buf = bigger

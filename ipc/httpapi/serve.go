@@ -49,7 +49,7 @@ type exchange struct {
 	c     *conn
 	route *Route
 	id    string
-	begun bool // the stream's head is out: no error can be told any more
+	begun bool // the head of a stream or a backup is out: no error can be told any more
 	// secrets says that the request or its answer held some.
 	secrets bool
 }
@@ -100,16 +100,26 @@ func (x *exchange) run() error {
 	if err != nil {
 		return err
 	}
+	if b, ok := out.(*ipc.Backup); ok {
+		return x.handOut(b)
+	}
 	if x.route.reveals {
 		x.s.cfg.Guard(func() { err = x.reveal(out) })
 		return err
 	}
-	body, err := json.Marshal(out)
-	if err != nil {
+	if err := json.NewEncoder(whole{x}).Encode(out); err != nil {
 		return fmt.Errorf("cannot encode the answer: %w", err)
 	}
-	x.write(200, append(body, '\n'))
 	return nil
+}
+
+// whole answers with what an encoder writes in one piece, a line: of an answer with
+// thousands of accounts no copy is made.
+type whole struct{ x *exchange }
+
+func (w whole) Write(line []byte) (int, error) {
+	w.x.write(200, line)
+	return len(line), nil
 }
 
 // keptByHTTP is the size of net/http's buffer for an answer, in bytes. Only what
@@ -372,9 +382,14 @@ func (x *exchange) header(contentType string) http.Header {
 }
 
 func (x *exchange) write(status int, body []byte) {
-	x.header("application/json").Set("Content-Length", strconv.Itoa(len(body)))
-	x.w.WriteHeader(status)
+	x.head(status, len(body))
 	_, _ = x.w.Write(body) // the caller is gone: nobody is left to be told
+}
+
+// head begins an answer of JSON of so many bytes.
+func (x *exchange) head(status, size int) {
+	x.header("application/json").Set("Content-Length", strconv.Itoa(size))
+	x.w.WriteHeader(status)
 }
 
 // fail answers with err and returns the status.

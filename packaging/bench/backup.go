@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/ipc"
-	"github.com/tokenbridge/tokend/ipc/client"
 	"github.com/tokenbridge/tokend/tokens/tokentest/vpiv"
 )
 
@@ -56,7 +55,7 @@ func (b *bench) backupFigures(ctx context.Context, d *daemon, key string) error 
 		times      int
 		do         func() error
 	}{
-		{"making", "", 20, func() (err error) { made, err = d.CreateBackup(ctx); return err }},
+		{"making", "", 100, func() (err error) { made, err = d.CreateBackup(ctx); return err }},
 		{"opening", "", 20, func() error {
 			_, err := d.InspectBackup(ctx, ipc.InspectBackupRequest{Auth: auth(), Data: made.Data})
 			return err
@@ -69,14 +68,14 @@ func (b *bench) backupFigures(ctx context.Context, d *daemon, key string) error 
 			return err
 		}},
 	}
-	alone, err := b.codesWhile(ctx, d, func() error { time.Sleep(2 * time.Second); return nil })
+	alone, err := codesWhile(ctx, d.socket, func() error { time.Sleep(2 * time.Second); return nil })
 	if err != nil {
 		return err
 	}
 	var both time.Duration
 	for _, s := range steps {
 		var took sample
-		codes, err := b.codesWhile(ctx, d, func() (err error) {
+		codes, err := codesWhile(ctx, d.socket, func() (err error) {
 			took, err = repeat(b.times(s.times), s.do, nil)
 			return err
 		})
@@ -94,30 +93,4 @@ func (b *bench) backupFigures(ctx context.Context, d *daemon, key string) error 
 	}
 	b.add("making and opening it together", show(both), "-", "-", "under 1 s")
 	return nil
-}
-
-// codesWhile times codes that are asked for 100 times a second while f runs.
-func (b *bench) codesWhile(ctx context.Context, d *daemon, f func() error) (sample, error) {
-	c := client.New(d.socket)
-	defer c.Close()
-	done := make(chan error, 1)
-	go func() { done <- f() }()
-	var s sample
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case err := <-done:
-			if len(s) == 0 && err == nil {
-				err = errors.New("no code was asked for meanwhile")
-			}
-			return s, err
-		case <-tick.C:
-			began := time.Now()
-			if _, err := c.Code(ctx, "user50@example.org", ipc.CodeRequest{}); err != nil {
-				return nil, errors.Join(err, <-done)
-			}
-			s = append(s, time.Since(began))
-		}
-	}
 }

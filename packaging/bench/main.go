@@ -30,6 +30,10 @@ func main() {
 		fail(serveBare(flag.Arg(1)))
 		return
 	}
+	if flag.Arg(0) == "codes" {
+		fail(askCodes(flag.Arg(1), os.Stdin, os.Stdout))
+		return
+	}
 	if flag.Arg(0) == "bare-bus" {
 		fail(serveBareBus(flag.Arg(1)))
 		return

@@ -121,6 +121,9 @@ func (c *company) byFiles() {
 	c.cut(true)
 	defer c.cut(false)
 	m := c.lost("cellar")
+	if r := m.as(alice, "", "device", "check"); r.Exit == 0 || !strings.Contains(r.Stderr, "cannot reach the authority at "+c.wire.address) {
+		c.Errorf("the network is cut: %s", r)
+	}
 	path := func(n int, what string) string { return filepath.Join(c.dir, fmt.Sprint(what, n)) }
 	said := m.okAs(c.T, alice, "", "reactivate", "vpn", "--name", m.name, "--to-file", path(1, "request")).Stderr
 	for n := 1; n <= 3; n++ {
@@ -190,12 +193,19 @@ func (c *company) anotherDevice() {
 	}
 	ask := func() (*running, int) {
 		c.Helper()
-		run := m.begins(c.T, "reactivate", "vpn", "--name", m.name)
-		number, err := strconv.Atoi(run.sees(c.T, `it asks for this number: (\d\d)`))
-		if err != nil {
-			c.Fatal(err)
+		for {
+			run := m.begins(c.T, "reactivate", "vpn", "--name", m.name)
+			said := run.sees(c.T, `(?:it asks for this number: (\d\d)|too many failures)`)
+			if said == "" { // after a no the next question has to wait
+				run.ends(c.T, 17)
+				continue
+			}
+			number, err := strconv.Atoi(said)
+			if err != nil {
+				c.Fatal(err)
+			}
+			return run, number
 		}
-		return run, number
 	}
 	run, number := ask()
 	wrong := 10 + (number-10+1)%90

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority/message"
@@ -65,7 +66,7 @@ func (a *Authority) Carry(ctx context.Context, sealed []byte) ([]byte, error) {
 		}
 		switch ipc.KindOf(err) {
 		case ipc.VerifierDown, ipc.InvalidArgument: // perhaps it is another's
-			if n == 0 || errors.Is(worst, ErrUnreachable) {
+			if n == 0 || errors.Is(worst, ErrUnreachable) && !errors.Is(err, ErrUnreachable) {
 				worst = err
 			}
 			continue
@@ -77,6 +78,11 @@ func (a *Authority) Carry(ctx context.Context, sealed []byte) ([]byte, error) {
 
 // Link is an activation link.
 type Link struct{ l *message.Link }
+
+// IsLink says whether a text is meant as an activation link.
+func IsLink(text string) bool {
+	return strings.HasPrefix(strings.ToLower(text), message.LinkScheme)
+}
 
 // ParseLink reads an activation link; errors quote nothing of it.
 func ParseLink(text string) (*Link, error) {

@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 
+	"github.com/tokenbridge/tokend/daemon/authority"
 	"github.com/tokenbridge/tokend/daemon/authority/issue"
 	"github.com/tokenbridge/tokend/daemon/authority/policy"
 	"github.com/tokenbridge/tokend/ipc"
@@ -35,7 +36,31 @@ func (d *Desk) CreateBypassCode(ctx context.Context, p ipc.Principal, r ipc.NewB
 	if err != nil {
 		return ipc.MadeBypassCode{}, d.failed(err)
 	}
-	return ipc.MadeBypassCode{Version: ipc.Version, Bypass: wireBypass(b), Code: ipc.Secret(code)}, nil
+	out := ipc.MadeBypassCode{Version: ipc.Version, Bypass: wireBypass(b), Code: ipc.Secret(code)}
+	if out.NotOffered, err = d.notOffered(c, who, policy.BypassCode); err != nil {
+		return ipc.MadeBypassCode{}, d.failed(err)
+	}
+	return out, nil
+}
+
+// notOffered is why a user who restored his vault is not offered a factor that he
+// has; empty where he is.
+func (d *Desk) notOffered(c *caller, who authority.User, f policy.Factor) (string, error) {
+	now := c.policy.current()
+	if now.problem != nil {
+		return "", nil
+	}
+	has, err := c.holdings(who, d.cfg.Now())
+	if err != nil {
+		return "", err
+	}
+	decision := policy.Decide(now.policy, policy.Subject{User: person(who), Restored: true, Has: has})
+	for _, x := range decision.Denials {
+		if x.Factor == f {
+			return x.Reason, nil
+		}
+	}
+	return "", nil
 }
 
 // BypassCodes implements [ipc.BypassCodes].

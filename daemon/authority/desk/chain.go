@@ -44,7 +44,9 @@ type ledger struct {
 }
 
 // failure is a kind of failure.
-type failure struct{ action, by, user, fob, account, service, reason string }
+// The reference is in it, so that what a user was told to say is found, as long as
+// there are few: half of the kinds are for what has none.
+type failure struct{ action, by, user, fob, account, service, reference, reason string }
 
 func openChain(path string, now func() time.Time, tell *slog.Logger) (*chain, error) {
 	l := &ledger{now: now, tell: tell, counts: map[failure]int{}}
@@ -57,7 +59,12 @@ func openChain(path string, now func() time.Time, tell *slog.Logger) (*chain, er
 }
 
 // by is the chain for who calls from there.
-func (c *chain) by(from string) *chain { return &chain{c.ledger, from} }
+func (c *chain) by(from string) *chain {
+	if c == nil {
+		return nil
+	}
+	return &chain{c.ledger, from}
+}
 
 // Audit implements authority.Auditor.
 func (c *chain) Audit(e authority.Entry) {
@@ -104,9 +111,12 @@ func (c *ledger) first(e authority.Entry) bool {
 	if due {
 		c.flush()
 	}
-	k := failure{e.Kind, e.By, e.User, e.Fob, e.Account, short(e.Service), e.Detail}
+	k := failure{e.Kind, e.By, e.User, e.Fob, e.Account, short(e.Service), e.Reference, e.Detail}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if _, known := c.counts[k]; !known && len(c.counts) >= maxKinds/2 {
+		k.reference = ""
+	}
 	if _, known := c.counts[k]; !known && len(c.counts) >= maxKinds {
 		k = failure{action: e.Kind, reason: "others"}
 	}
@@ -123,7 +133,7 @@ func (c *ledger) flush() {
 	for k, n := range counts {
 		if n > 1 {
 			c.append(entry(authority.Entry{Kind: k.action, By: k.by, User: k.user, Fob: k.fob, Account: k.account, Service: k.service,
-				Detail: fmt.Sprintf("%s repeated=%d", k.reason, n-1)}))
+				Reference: k.reference, Detail: fmt.Sprintf("%s repeated=%d", k.reason, n-1)}))
 		}
 	}
 }

@@ -28,6 +28,13 @@ func (c *ledger) open(authorityID string, self keys) {
 	c.self, c.authority = self, authorityID
 }
 
+// lock takes back the keys, which go with the authority.
+func (c *ledger) lock() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.self = nil
+}
+
 func (c *ledger) id() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -56,6 +63,9 @@ func (c *ledger) checkpoint() (audit.Checkpoint, error) {
 	c.mu.Lock()
 	self, id := c.self, c.authority
 	c.mu.Unlock()
+	if self == nil {
+		return audit.Checkpoint{}, errLocked()
+	}
 	point, err := c.log.Checkpoint(id, self)
 	if err != nil {
 		return point, err
@@ -72,9 +82,9 @@ func (c *ledger) checkpoint() (audit.Checkpoint, error) {
 func (c *ledger) daily() {
 	seq, _ := c.log.Head()
 	c.mu.Lock()
-	last := c.told
+	last, open := c.told, c.self != nil
 	c.mu.Unlock()
-	if seq == last.seq || !last.when.IsZero() && c.now().Sub(last.when).Abs() < checkpointEvery {
+	if !open || seq == last.seq || !last.when.IsZero() && c.now().Sub(last.when).Abs() < checkpointEvery {
 		return
 	}
 	if _, err := c.checkpoint(); err != nil {

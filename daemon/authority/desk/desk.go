@@ -13,19 +13,23 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
 	"github.com/tokenbridge/tokend/daemon/authority/issue"
+	"github.com/tokenbridge/tokend/daemon/authority/keyslot"
 	"github.com/tokenbridge/tokend/daemon/authority/store"
+	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
 // The files of an authority's folder, beside the registry's.
 const (
-	keyName    = "key"
-	policyName = "policy.toml"
-	auditName  = "audit.log"
+	keyName      = "key"
+	keyslotsName = "keyslots.json"
+	policyName   = "policy.toml"
+	auditName    = "audit.log"
 )
 
 // Config says where an authority lives and what it works with.
@@ -33,8 +37,14 @@ type Config struct {
 	// Dir is the authority's folder. It need not exist.
 	Dir string
 	// Key is where the authority key comes from; nil stands for a file in Dir, which
-	// is made together with the authority.
+	// is made together with the authority. Where there is none, and keyslots in Dir
+	// hold it, the authority is locked.
 	Key store.KeySource
+	// Tokens are what keyslots are opened by; nil where the daemon has none.
+	Tokens Tokens
+	// Opened is told when an authority that was locked was unlocked, and when it is
+	// locked again; nil stands for nobody.
+	Opened func(open bool)
 	// Login is the OS login of a uid, or of a SID; empty if it has none.
 	Login func(uid string) string
 	// Reach is where the authority can be reached now; nil stands for nowhere.
@@ -55,14 +65,21 @@ type Desk struct {
 	// changes is held while something is changed for which it was looked whose it
 	// is.
 	changes sync.Mutex
+	// moving is held while the authority is locked, or opened by a token.
+	moving  sync.Mutex
+	locks   atomic.Uint64 // how often it was locked
 	meter   meter
 	serving chan struct{} // holds one for each message that is being answered
 
 	mu     sync.Mutex
 	office *office // nil while no authority is open
+	// locked is the keyslots of an authority that is locked; nil where none is.
+	locked *keyslot.Set
 	// problem is why the authority that is there is not open.
 	problem error
-	closed  bool
+	// log is the office's chain, which is open while the authority is locked, too.
+	log    *chain
+	closed bool
 }
 
 // office is an open authority.
@@ -71,15 +88,13 @@ type office struct {
 	issuer    *issue.Issuer
 	chain     *chain
 	policy    *policyFile
-}
-
-// by is the office for who calls from there, which the audit then has.
-func (o *office) by(from string) *office {
-	out := *o
-	out.chain = o.chain.by(from)
-	out.authority = o.authority.WithAudit(out.chain)
-	out.issuer = o.issuer.WithAudit(out.authority, out.chain)
-	return &out
+	// key is the authority's, for new keyslots.
+	key *secret.Buffer
+	// byToken says that the key came from a keyslot.
+	byToken bool
+	// slots are the authority's keyslots, nil where it never had some; the desk's mu
+	// guards it.
+	slots *keyslot.Set
 }
 
 var _ ipc.Authority = (*Desk)(nil)
@@ -97,6 +112,9 @@ func New(c Config) *Desk {
 	}
 	if c.Wait == nil {
 		c.Wait = authority.Sleep
+	}
+	if c.Opened == nil {
+		c.Opened = func(bool) {}
 	}
 	if c.Reach == nil {
 		c.Reach = func() Reach { return Reach{} }
@@ -117,45 +135,70 @@ func (d *Desk) tryOpen() {
 	if d.office != nil || d.closed {
 		return
 	}
-	was := d.problem
-	d.office, d.problem = d.openOffice()
+	was, wasLocked := d.problem, d.locked != nil
+	d.office, d.locked, d.problem = nil, nil, nil
+	d.office, d.locked, d.problem = d.openOffice()
 	switch {
 	case d.office != nil:
 		d.cfg.Log.Info("an authority is open", "dir", d.cfg.Dir, "key", d.cfg.Key.Kind())
+	case d.locked != nil && !wasLocked:
+		d.cfg.Log.Warn("the authority is locked: a token opens it", "dir", d.cfg.Dir)
 	case d.problem != nil && (was == nil || was.Error() != d.problem.Error()):
 		d.cfg.Log.Error("the authority cannot be opened", "dir", d.cfg.Dir, "err", d.problem)
 	}
 }
 
-// openOffice returns nothing where there is no authority.
-func (d *Desk) openOffice() (*office, error) {
+// openOffice returns nothing where there is no authority, and keyslots where they
+// alone hold its key.
+func (d *Desk) openOffice() (*office, *keyslot.Set, error) {
 	if _, err := os.Stat(filepath.Join(d.cfg.Dir, store.FileName)); errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
-	o := &office{}
-	err := d.furnish(o, func(opts authority.Options) (*authority.Authority, error) { return authority.Open(opts) })
-	if errors.Is(err, store.ErrNone) {
-		return nil, nil
+	slots, slotsErr := d.readKeyslots()
+	key, err := d.cfg.Key.Key()
+	if errors.Is(err, store.ErrNoKey) {
+		switch {
+		case slotsErr != nil:
+			err = slotsErr
+		case slots != nil && len(slots.Slots) > 0:
+			_, err = d.openLog()
+			return nil, slots, err
+		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	o := &office{key: key}
+	err = d.furnish(o, func(opts authority.Options) (*authority.Authority, error) { return authority.Open(opts) })
+	if err == nil {
+		err = d.settle(o, slots, "")
+	}
+	if err != nil {
+		if err = d.vacate(o, err); errors.Is(err, store.ErrNone) {
+			err = nil
+		}
+		return nil, nil, err
 	}
 	o.chain.note("authority-open", "policy "+o.policy.current().sum)
-	return o, nil
+	return o, nil, nil
 }
 
-// furnish opens what an office has; enter opens or makes the authority itself.
+// openLog is to be called with d.mu held.
+func (d *Desk) openLog() (_ *chain, err error) {
+	if d.log == nil {
+		d.log, err = openChain(filepath.Join(d.cfg.Dir, auditName), d.cfg.Now, d.cfg.Log)
+	}
+	return d.log, err
+}
+
+// furnish opens what an office has, whose key is there; enter opens or makes the
+// authority itself. What it has opened when it fails, vacate closes.
 func (d *Desk) furnish(o *office, enter func(authority.Options) (*authority.Authority, error)) (err error) {
-	if o.chain, err = openChain(filepath.Join(d.cfg.Dir, auditName), d.cfg.Now, d.cfg.Log); err != nil {
+	if o.chain, err = d.openLog(); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, o.chain.close())
-		}
-	}()
 	if o.authority, err = enter(authority.Options{
-		Dir: d.cfg.Dir, Key: d.cfg.Key, Audit: o.chain, Now: d.cfg.Now, Wait: d.cfg.Wait, Deadline: d.cfg.Deadline,
+		Dir: d.cfg.Dir, Key: heldKey{d, o}, Audit: o.chain, Now: d.cfg.Now, Wait: d.cfg.Wait, Deadline: d.cfg.Deadline,
 	}); err != nil {
 		return err
 	}
@@ -165,14 +208,39 @@ func (d *Desk) furnish(o *office, enter func(authority.Options) (*authority.Auth
 	}
 	o.issuer, err = issue.New(issue.Options{Registry: o.authority, Audit: o.chain, Policy: o.policy.usable, Now: d.cfg.Now})
 	if err != nil {
-		return errors.Join(err, o.authority.Close())
+		return err
 	}
 	profile, err := o.authority.Profile()
 	if err != nil {
-		return errors.Join(err, o.authority.Close())
+		return err
 	}
 	o.chain.open(profile.ID, o.issuer)
 	return nil
+}
+
+// vacate closes an office that is not to be opened, for a reason, which it returns.
+func (d *Desk) vacate(o *office, reason error) error {
+	err := errors.Join(reason, o.close())
+	if d.log != nil && d.locked == nil && d.office == nil {
+		err = errors.Join(err, d.log.close())
+		d.log = nil
+	}
+	return err
+}
+
+// close waits for what is being stored; the chain stays open.
+func (o *office) close() (err error) {
+	if o.chain != nil {
+		o.chain.lock()
+	}
+	if o.authority != nil {
+		err = o.authority.Close()
+	}
+	if o.issuer != nil {
+		o.issuer.Close()
+	}
+	o.key.Wipe()
+	return err
 }
 
 // flushEvery is how long failures of one kind are counted before the audit chain
@@ -189,9 +257,12 @@ func (d *Desk) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if o, _ := d.current(); o != nil {
-			o.chain.flush()
-			o.chain.daily()
+		d.mu.Lock()
+		log := d.log
+		d.mu.Unlock()
+		if log != nil {
+			log.flush()
+			log.daily()
 		}
 	}
 }
@@ -201,21 +272,26 @@ func (d *Desk) Run(ctx context.Context) {
 func (d *Desk) current() (*office, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.locked != nil {
+		return nil, errLocked()
+	}
 	return d.office, d.problem
 }
 
 // Close waits for what is being stored. Calls that come later fail.
 func (d *Desk) Close() error {
 	d.mu.Lock()
-	o := d.office
-	d.office, d.closed = nil, true
+	o, log := d.office, d.log
+	d.office, d.locked, d.log, d.closed = nil, nil, nil, true
 	d.mu.Unlock()
-	if o == nil {
-		return nil
+	var err error
+	if o != nil {
+		err = o.close()
 	}
-	err := o.authority.Close()
-	o.issuer.Close()
-	if err = errors.Join(err, o.chain.close()); err != nil {
+	if log != nil {
+		err = errors.Join(err, log.close())
+	}
+	if err != nil {
 		return fmt.Errorf("cannot close the authority: %w", err)
 	}
 	return nil

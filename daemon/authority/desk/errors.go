@@ -5,7 +5,9 @@ import (
 	"errors"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
+	"github.com/tokenbridge/tokend/daemon/authority/keyslot"
 	"github.com/tokenbridge/tokend/daemon/authority/store"
+	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -44,7 +46,14 @@ func failed(err error) *ipc.Error {
 		{store.ErrFull, ipc.DiskFull, "the disk is full; the authority is as it was before"},
 		{store.ErrDamaged, ipc.AuthorityDamaged, "the authority's registry is damaged; it was left as it is"},
 		{store.ErrExists, ipc.AlreadyExists, "there is an authority already; it was left as it is"},
-		{store.ErrClosed, ipc.Cancelled, "the daemon is stopping"},
+		{keyslot.ErrDamaged, ipc.AuthorityKey, "the file of the authority's keyslots is damaged; it was left as it is"},
+		{keyslot.ErrNewer, ipc.NewerVersion, "a newer version of tokend wrote the file of the authority's keyslots; it was left as it is"},
+		{keyslot.ErrWrongKey, ipc.AuthorityKey, "what the file of keyslots holds for this token is not the authority's key"},
+		{keyslot.ErrNone, ipc.NotFound, "the authority has no such key"},
+		{keyslot.ErrThere, ipc.AlreadyExists, "the token opens the authority already"},
+		{keyslot.ErrFull, ipc.Conflict, "the authority has as many keyslots as it can have"},
+		{store.ErrClosed, ipc.Cancelled, "the authority was locked, or the daemon is stopping"},
+		{secret.ErrWiped, ipc.Cancelled, "the authority was locked, or the daemon is stopping"},
 	} {
 		if errors.Is(err, k.is) {
 			return &ipc.Error{Kind: k.kind, Message: k.message, Err: err}

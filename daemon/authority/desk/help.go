@@ -110,6 +110,15 @@ func (d *Desk) CreateActivation(ctx context.Context, p ipc.Principal, r ipc.NewA
 	return ipc.MadeActivation{Version: ipc.Version, Activation: wireActivation(a), Link: ipc.Secret(uri), Endpoint: endpoint.String()}, nil
 }
 
+// endpoints are where devices are told that the authority answers.
+func (d *Desk) endpoints() []string {
+	out := []string{}
+	for _, e := range d.cfg.Reach().Endpoints {
+		out = append(out, e.String())
+	}
+	return out
+}
+
 // endpoint is where a link leads.
 func (d *Desk) endpoint(local bool) (message.Endpoint, error) {
 	reach := d.cfg.Reach()

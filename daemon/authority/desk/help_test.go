@@ -366,3 +366,37 @@ func TestSecurityKeys(t *testing.T) {
 		t.Errorf("%+v, %v", k, err)
 	}
 }
+
+// TestReferenceIsInTheAudit: what a user is told to say over the phone is found,
+// however soon he tried again.
+func TestReferenceIsInTheAudit(t *testing.T) {
+	b := furnished(t)
+	made, err := b.CreateActivation(t.Context(), as("helpdesk"), ipc.NewActivation{User: "bob", Account: "vpn"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLaptop(t, b, as("stranger"))
+	s := l.activate(made.Link)
+	deny := "version = 1\n[reactivation]\nallow = [\"sms\"]\nafter_restore = \"allowed\"\nold_device = \"revoke\"\n[contact]\nname = \"IT\"\n"
+	if _, err := b.SetPolicy(t.Context(), root, ipc.SetPolicyRequest{Text: deny}); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for range 3 {
+		l.before, l.after = nil, message.Hash{}
+		no, ok := l.say(&message.Begin{DeviceName: "laptop"}, s.Account).(*message.Refused)
+		if !ok || no.Reference == "" {
+			t.Fatalf("%+v", no)
+		}
+		told = append(told, no.Reference)
+	}
+	page, err := b.AuthorityAudit(t.Context(), root, ipc.AuditQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, reference := range told {
+		if !slices.ContainsFunc(page.Entries, func(e ipc.AuditEntry) bool { return strings.Contains(e.Detail, "reference="+reference) }) {
+			t.Errorf("%s is not in the audit", reference)
+		}
+	}
+}

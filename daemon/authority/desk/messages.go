@@ -63,7 +63,8 @@ func (d *Desk) carry(ctx context.Context, from, whence string, sealed []byte) ([
 	default:
 		return nil, &ipc.Error{Kind: ipc.Busy, Message: "too many messages to the authority at one time", RetryAfter: 1}
 	}
-	answer, err := o.by(whence).issuer.Serve(ctx, sealed)
+	_, issuer, _ := o.from(whence)
+	answer, err := issuer.Serve(ctx, sealed)
 	if err != nil {
 		return nil, d.failed(notServed(err))
 	}
@@ -76,6 +77,8 @@ func (d *Desk) open() (*office, error) {
 	switch {
 	case o != nil:
 		return o, nil
+	case errors.Is(problem, errLocked()):
+		return nil, &ipc.Error{Kind: ipc.VerifierDown, Message: "the authority is locked, and cannot be used now"}
 	case problem != nil:
 		return nil, &ipc.Error{Kind: ipc.VerifierDown, Message: "the authority cannot be used now", Err: problem}
 	}

@@ -58,7 +58,7 @@ func (d *Desk) info(c *caller) (ipc.AuthorityInfo, error) {
 	}
 	return ipc.AuthorityInfo{
 		Version: ipc.Version, ID: profile.ID, Name: profile.Name, Contact: profile.Contact, Portal: profile.Portal,
-		Created: wireTime(profile.Created), KeySource: c.authority.KeySource(), Size: int(size),
+		Created: wireTime(profile.Created), KeySource: d.keyKind(c.office), Endpoints: d.endpoints(), Size: int(size),
 		Policy: c.policy.current().sum, Roles: wireRoles(c.roles()), Warnings: d.warnings(c),
 	}, nil
 }
@@ -95,13 +95,25 @@ func (d *Desk) CreateAuthority(ctx context.Context, p ipc.Principal, r ipc.Creat
 		}
 		return ipc.AuthorityInfo{}, failed(store.ErrExists)
 	}
-	if err := d.create(p, r); err != nil {
+	if err := d.create(ctx, p, r); err != nil {
 		return ipc.AuthorityInfo{}, d.failed(err)
 	}
 	return d.Authority(ctx, p)
 }
 
-func (d *Desk) create(p ipc.Principal, r ipc.CreateAuthorityRequest) error {
+// keyKind is where the key of an office comes from.
+func (d *Desk) keyKind(o *office) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return heldKey{d, o}.Kind()
+}
+
+func (d *Desk) create(ctx context.Context, p ipc.Principal, r ipc.CreateAuthorityRequest) (err error) {
+	by := byToken{r.Auth, r.Interaction}
+	defer by.wipe()
+	if r.Key != "" && r.Key != ipc.AuthorityKeyToken {
+		return ipc.Errorf(ipc.InvalidArgument, "an authority key is held by nothing of the kind %q", r.Key)
+	}
 	if r.Preset == "" {
 		r.Preset = policy.DefaultPreset
 	}
@@ -112,18 +124,19 @@ func (d *Desk) create(p ipc.Principal, r ipc.CreateAuthorityRequest) error {
 	if _, findings := policy.Parse([]byte(text)); policy.Failed(findings) {
 		return refusedText(findings)
 	}
+	o := &office{}
+	if r.Key == ipc.AuthorityKeyToken {
+		if o, err = d.createByToken(ctx, p, by); err != nil {
+			return err
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.tryOpen()
-	switch {
-	case d.closed:
-		return store.ErrClosed
-	case d.office != nil, d.problem != nil:
-		return store.ErrExists
+	if err = d.isVacant(); err == nil {
+		err = d.found(o, "uid "+p.UID, text, authority.Profile{Name: r.Name, Contact: r.Contact, Portal: r.Portal})
 	}
-	o := &office{}
-	if err := d.found(o, "uid "+p.UID, text, authority.Profile{Name: r.Name, Contact: r.Contact, Portal: r.Portal}); err != nil {
-		return err
+	if err != nil {
+		return d.vacate(o, err)
 	}
 	d.office = o
 	return nil
@@ -147,18 +160,16 @@ func (d *Desk) found(o *office, by, text string, profile authority.Profile) (err
 			_ = os.Remove(path)
 		}
 	}()
-	if file, ok := d.cfg.Key.(store.KeyFile); ok {
-		switch err := file.Create(); {
-		case err == nil:
-			made = append(made, string(file))
-		case !errors.Is(err, os.ErrExist):
-			return err
-		}
+	if made, err = d.storeKey(o); err != nil {
+		return err
 	}
 	path := filepath.Join(d.cfg.Dir, policyName)
 	if err := store.ReplaceFile(path, []byte(text)); err != nil {
 		return err
 	}
 	made = append(made, path)
-	return d.furnish(o, func(opts authority.Options) (*authority.Authority, error) { return authority.Create(by, opts, profile) })
+	if err = d.furnish(o, func(opts authority.Options) (*authority.Authority, error) { return authority.Create(by, opts, profile) }); err != nil {
+		return err
+	}
+	return d.settle(o, o.slots, "")
 }

@@ -1,12 +1,17 @@
 package desk
 
 import (
+	"fmt"
+
 	"github.com/tokenbridge/tokend/ipc"
 )
 
 // State is what Status tells a caller of the authority; nil where there is none,
 // or it is none of his business.
 func (d *Desk) State(p ipc.Principal) *ipc.AuthorityState {
+	if s, is := d.lockedState(p); is {
+		return s
+	}
 	c, err := d.recognise(p, d.cfg.Login(p.UID))
 	if err != nil {
 		e := *failed(err)
@@ -27,6 +32,17 @@ func (d *Desk) State(p ipc.Principal) *ipc.AuthorityState {
 	return s
 }
 
+// lockedState is State where the authority is locked.
+func (d *Desk) lockedState(p ipc.Principal) (_ *ipc.AuthorityState, is bool) {
+	switch set, err := d.lockedFor(p); {
+	case err != nil:
+		return nil, true
+	case set == nil:
+		return nil, false
+	}
+	return &ipc.AuthorityState{Roles: []ipc.Role{}, Local: true, Locked: true, Problem: errLocked()}, true
+}
+
 // warnings are about what is not as it should be.
 func (d *Desk) warnings(c *caller) []ipc.Warning {
 	var list []ipc.Warning
@@ -37,6 +53,7 @@ func (d *Desk) warnings(c *caller) []ipc.Warning {
 		list = append(list, ipc.Warning{Code: "authority-policy",
 			Message: "the authority has no policy that can be used, and so leaves nobody anything: " + p.problem.Error(), Fix: "tokenctl admin policy set FILE"})
 	}
+	list = append(list, d.keyWarnings(c)...)
 	if found, err := c.chain.log.Check(); err != nil {
 		list = append(list, ipc.Warning{Code: "authority-audit", Message: "the authority's audit log cannot be read"})
 	} else if problem := c.chain.problem(found); problem != "" {
@@ -45,8 +62,33 @@ func (d *Desk) warnings(c *caller) []ipc.Warning {
 	return list
 }
 
+// keyWarnings are about how the authority opens.
+func (d *Desk) keyWarnings(c *caller) (list []ipc.Warning) {
+	d.mu.Lock()
+	set := c.slots
+	d.mu.Unlock()
+	if set == nil || c.rank() < rankAdmin {
+		return nil
+	}
+	for _, s := range set.Slots {
+		if s.KeyFile != nil {
+			list = append(list, ipc.Warning{Code: "software-token", Message: fmt.Sprintf("key %s of the authority is a software token, not hardware", s.ID)})
+		}
+	}
+	if len(set.Slots) == 1 && !d.unattended(c.office) {
+		list = append(list, ipc.Warning{Code: "single-token", Message: "one token is the only way to open the authority", Fix: "tokenctl admin authority key add"})
+	}
+	return list
+}
+
 // Findings are what the doctor tells of the authority to those who can mend it.
 func (d *Desk) Findings(p ipc.Principal) []ipc.Finding {
+	if s, is := d.lockedState(p); is {
+		if s == nil {
+			return nil
+		}
+		return []ipc.Finding{{Code: "authority-locked", Level: "error", Message: "the authority is locked, and answers nobody", Fix: "tokenctl admin authority unlock"}}
+	}
 	c, err := d.recognise(p, d.cfg.Login(p.UID))
 	if err != nil {
 		e := failed(err)

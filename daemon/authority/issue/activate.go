@@ -43,6 +43,13 @@ func (i *Issuer) activate(s *step, b *message.Activate) (message.Result, error) 
 		if last.User = a.User; found {
 			last.Account = a.Account.String()
 		}
+		if err == nil && reason == codeOther {
+			// Who has the link learns of this device what its user knows, and that the
+			// link is as good as before.
+			s.passing = true
+			return &message.Refused{Code: codeOther, Final: true,
+				Message: "this device has an account of another user of the authority, and a device serves one user"}, nil
+		}
 		return i.unknown(s), err
 	}
 	if s.talk.Reference, err = i.newReference(); err != nil {
@@ -65,6 +72,9 @@ func (i *Issuer) activatable(s *step, a activationRecord) (string, error) {
 	}
 	if ok, err := i.loadAccount(s, a.Account); err != nil || !ok {
 		return "account", err
+	}
+	if ok, err := i.ownDevice(s); err != nil || !ok {
+		return codeOther, err
 	}
 	return "", nil
 }

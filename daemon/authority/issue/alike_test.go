@@ -84,7 +84,13 @@ func TestBob(t *testing.T) {
 		t.Errorf("%+v, %v", v, err)
 	}
 	// Her activation for him: the secret is all it takes, and the account stays hers.
-	bob.refused(activation(bob, r.link("alice", "vpn")), true, codeRefused)
+	// A device serves one user; who has the link is told so, and it stays good.
+	l := r.link("alice", "vpn")
+	bob.refused(activation(bob, l), true, codeOther)
+	wrong := l
+	wrong.Secret = message.Secret("another secret of a link, as long")[:len(l.Secret)]
+	bob.refused(activation(bob, wrong), true, codeRefused)
+	expect[*message.NewSecret](other, activation(other, l), true)
 }
 
 // questionOf reads a question's id, which nobody but her devices is told.

@@ -32,6 +32,9 @@ func (i *Issuer) begin(s *step, b *message.Begin) (message.Result, error) {
 	if err == nil && ok {
 		ok, err = i.loadAccount(s, id)
 	}
+	if err == nil && ok {
+		ok, err = i.ownDevice(s)
+	}
 	if err != nil || !ok {
 		s.tell("reactivate-begin", false, codeRefused)
 		return i.unknown(s), err

@@ -84,8 +84,11 @@ func (i *Issuer) throttled(s *step, service string) (message.Result, error) {
 	return s.again(codeThrottle, "too many failures", wait), nil
 }
 
-// wrong counts a failure of a factor.
+// wrong counts a failure of a factor, unless too many came before.
 func (i *Issuer) wrong(s *step, service, code, text string) (message.Result, error) {
+	if r, err := i.throttled(s, service); err != nil || r != nil {
+		return r, err
+	}
 	s.tell("reactivate-factor", false, service+" wrong")
 	return s.again(code, text, 0), i.reg.Failed(s.tx, service, s.user.ID, s.now)
 }

@@ -163,7 +163,8 @@ func (i *Issuer) eachQuestion(s *step, f func(id message.ID, c conversation) (bo
 	return nil
 }
 
-// approve answers a question. One wrong number ends it.
+// approve answers a question. One wrong number ends it. It counts as a failure, and
+// so does a no: until the user may be asked again it takes longer each time.
 func (i *Issuer) approve(s *step, b *message.Approve) (message.Result, error) {
 	if _, ok, err := i.asker(s, false); err != nil || !ok {
 		return i.unknown(s), err
@@ -177,6 +178,10 @@ func (i *Issuer) approve(s *step, b *message.Approve) (message.Result, error) {
 		case !b.Yes:
 			c.Question.State, r = Off, &message.Done{}
 			s.tell("device-approve", true, "no")
+			// So that who is asked again and again has some peace.
+			if err := i.reg.Failed(s.tx, serviceDevice, s.user.ID, s.now); err != nil {
+				return false, err
+			}
 		case message.SameNumber(c.Question.Number, b.Number):
 			c.Question.State, r = Used, &message.Done{}
 			s.tell("device-approve", true, "yes")

@@ -26,6 +26,7 @@ const (
 	codeCode     = "code-invalid"
 	codeDevice   = "device-unknown"
 	codeThis     = "this-device"
+	codeOther    = "other-user"  // the device is another user's
 	codeLast     = "last-device" // an account would be left on none
 )
 

@@ -141,7 +141,7 @@ func (i *Issuer) activated(s *step, h *holder) (message.Result, error) {
 		}
 	}
 	s.account.remember(fresh)
-	s.talk.Stage = over
+	s.talk.Stage, s.talk.Done = over, true
 	if err := put(s.tx, accountsBucket, s.talk.Account, s.account); err != nil {
 		return nil, err
 	}
@@ -161,11 +161,19 @@ func appendName(list []string, name string) []string {
 
 // remember takes the device's reactivation key for one of the account's. Those
 // there are stay, so that no backup loses what it is good for; except where an
-// activation replaced the device, for that is the way after a theft.
+// activation replaced the device, for that is the way after a theft. Then secrets
+// that such a key was given, and that wait for their proof, go as well.
 func (r *accountRecord) remember(fresh holder) {
 	keys := slices.DeleteFunc(r.Keys, func(k [32]byte) bool { return k == fresh.Reactivation })
 	if fresh.Activation != (message.ID{}) && fresh.OldDevice != string(policy.Keep) {
 		keys = nil
+		r.Holders = slices.DeleteFunc(r.Holders, func(h holder) bool {
+			gone := h.State == Pending && h.Activation == (message.ID{})
+			if gone {
+				clear(h.Secret)
+			}
+			return gone
+		})
 	}
 	if len(keys) == maxKeys {
 		keys = keys[1:]

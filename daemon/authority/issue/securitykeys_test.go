@@ -101,13 +101,14 @@ func TestSecurityKeyRefused(t *testing.T) {
 		offer = expect[*message.Offer](fresh, fresh.begin(true), true)
 	}
 	fresh.refused(fresh.signed(offer, bobs), false, codeKey)
-	fresh.refused(fresh.signed(offer, key), false, codeThrottle)
-	r.clock.pass(5 * time.Minute)
+	fresh.refused(fresh.signed(offer, bobs), false, codeThrottle)
 	good := fresh.signed(offer, key)
 	expect[*message.NewSecret](fresh, good, false)
 	// The same assertion for another new device: another conversation.
 	thief := old.restored("thief")
 	expect[*message.Offer](thief, thief.begin(true), true)
+	thief.refused(good, false, codeThrottle)
+	r.clock.pass(5 * time.Minute)
 	thief.refused(good, false, codeKey)
 	if list, err := r.SecurityKeys("bob"); err != nil || !list[0].Used.IsZero() || !list[0].Doubted.IsZero() {
 		t.Errorf("%+v, %v", list, err)

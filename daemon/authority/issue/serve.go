@@ -31,7 +31,8 @@ type conversation struct {
 	Challenge []byte        `cbor:"14,keyasint,omitempty"`
 	Question  *question     `cbor:"15,keyasint,omitempty"`
 	Asked     int           `cbor:"16,keyasint,omitempty"`
-	Key       [32]byte      `cbor:"17,keyasint,omitzero"` // the reactivation key that signed begin
+	Key       [32]byte      `cbor:"17,keyasint,omitzero"`  // the reactivation key that signed begin
+	Done      bool          `cbor:"18,keyasint,omitempty"` // the new secret was proved
 }
 
 // stage is how far a conversation got.
@@ -295,7 +296,10 @@ func (i *Issuer) loadKnown(s *step) (bool, error) {
 	if s.talk.Account == (message.ID{}) {
 		return true, nil
 	}
-	return i.loadAccount(s, s.talk.Account)
+	if ok, err := i.loadAccount(s, s.talk.Account); err != nil || !ok {
+		return false, err
+	}
+	return i.ownDevice(s)
 }
 
 // loadUser says whether there is such a user who may do anything.
@@ -312,8 +316,7 @@ func (i *Issuer) loadUser(s *step, id string) (ok bool, err error) {
 	return !s.user.Disabled, err
 }
 
-// loadAccount says whether the user has such an account, and the device is not
-// somebody else's.
+// loadAccount says whether the user has such an account.
 func (i *Issuer) loadAccount(s *step, id message.ID) (bool, error) {
 	var found bool
 	var err error
@@ -321,9 +324,11 @@ func (i *Issuer) loadAccount(s *step, id message.ID) (bool, error) {
 		return false, err
 	}
 	s.account.tidy(s.now)
-	if s.account.State != Active || s.account.User != s.user.ID {
-		return false, nil
-	}
+	return s.account.State == Active && s.account.User == s.user.ID, nil
+}
+
+// ownDevice says whether the device is not somebody else's.
+func (i *Issuer) ownDevice(s *step) (bool, error) {
 	d, found, err := get[deviceRecord](s.tx, devicesBucket, s.device())
 	return !found || d.User == s.user.ID, err
 }
@@ -403,12 +408,19 @@ func (i *Issuer) remember(s *step) error {
 	return p.put(s.tx, s.talk.User)
 }
 
+// rank is how much would be lost with the conversation. Who gave a factor is not
+// pushed out by who has none; and least of all an answer to a proof may go, for the
+// old devices are revoked then, and the new one does not know it yet.
 func (c *conversation) rank() int {
-	switch c.Stage {
-	case asking:
+	switch {
+	case c.Stage == asking:
 		return 0
-	case over:
+	case c.Stage == over && !c.Done:
 		return 1
+	case c.Stage == choosing && len(c.Proved) == 0:
+		return 2
+	case c.Stage == choosing:
+		return 3
 	}
-	return 2
+	return 4
 }

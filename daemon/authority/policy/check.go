@@ -142,7 +142,7 @@ func (c *checker) stuck(m Member, account string, d Decision) {
 	if !c.helpable(m.Person) {
 		kind = &c.lost
 		f.Severity = Warning
-		f.Message = fmt.Sprintf("%s would have no way back, and nobody could help: %s", name, why(d))
+		f.Message = fmt.Sprintf("%s would have no way back, and no other user could help: %s", name, why(d))
 		f.Remedy = "assign a fob or another factor that the policy allows, or give a second person a role that [help] names"
 	}
 	if *kind++; *kind <= maxNamed {
@@ -199,7 +199,7 @@ func (c *checker) rest() {
 		severity Severity
 		what     string
 	}{
-		{c.lost, Warning, "would have no way back, and nobody could help"},
+		{c.lost, Warning, "would have no way back, and no other user could help"},
 		{c.alone, Note, "could come back only with another person's help"},
 	} {
 		if k.n > maxNamed {

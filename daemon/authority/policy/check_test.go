@@ -42,7 +42,7 @@ func TestCheckWaysBack(t *testing.T) {
 		{"helped", base, people{member("ann", nil), admin},
 			[]string{"line 6: note: reactivation: ann (account vpn) could come back only with another person's help: fob none-assigned, bypass_code none-assigned"}},
 		{"nobody to help", base, people{member("ann", nil)},
-			[]string{"line 6: warning: reactivation: ann (account vpn) would have no way back, and nobody could help: fob none-assigned, bypass_code none-assigned"}},
+			[]string{"line 6: warning: reactivation: ann (account vpn) would have no way back, and no other user could help: fob none-assigned, bypass_code none-assigned"}},
 		{"one admin, who cannot help himself", base, people{member("adam", nil, RoleAdmin)}, []string{"adam (account vpn) would have no way back"}},
 		{"an admin and an owner", base, people{member("adam", nil, RoleAdmin), owner}, []string{"adam (account vpn) could come back only with"}},
 		{"an owner, one other, no second approver", base, people{member("oskar", nil, RoleOwner), owner}, []string{"oskar (account vpn) would have no way back"}},

@@ -29,7 +29,8 @@ type KeySource interface {
 	// Key returns the key, the caller's to wipe. It fails with ErrNoKey where
 	// there is none.
 	Key() (*secret.Buffer, error)
-	// Kind is a word for status and documents: "key-file" or "credential".
+	// Kind is a word for status and documents: "key-file", "credential", or of a key
+	// that a token holds "keyslot".
 	Kind() string
 }
 
@@ -71,6 +72,27 @@ func (f KeyFile) Create() (err error) {
 		return errors.Join(err, syncFolderOf(string(f)))
 	}
 	return errors.Join(err, os.Remove(made), syncFolderOf(string(f)))
+}
+
+// Remove removes the file for good.
+func (f KeyFile) Remove() error {
+	err := os.Remove(string(f))
+	if err == nil {
+		err = syncFolderOf(string(f))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove the file of the authority key: %w", err)
+	}
+	return nil
+}
+
+// NewKey is a new authority key, which is stored nowhere.
+func NewKey() (*secret.Buffer, error) {
+	var key [KeySize]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		return nil, fmt.Errorf("cannot make an authority key: %w", err)
+	}
+	return secret.From(key[:]), nil
 }
 
 func isEmpty(path string) bool {
