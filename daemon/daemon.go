@@ -269,6 +269,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			d.expire()
+			d.checkpoints()
 		}
 	}
 }

@@ -104,7 +104,7 @@ func (u *user) purge(p ipc.Principal, vaultID string) ([]ipc.Warning, error) {
 		return nil, errClosing()
 	}
 	g := u.d.purgeOf(u.uid)
-	last := audit.Entry{Action: actPurge, Object: vaultID, By: p.UID, OK: true, Sync: true}
+	last := audit.Entry{Action: actPurge, Object: vaultID, By: p.UID, From: p.From(), OK: true, Sync: true}
 	if u.log != nil {
 		seq, hash := u.log.Head()
 		last.Detail = fmt.Sprintf("follows entry %d of the log that was removed, %s", seq, hash)
@@ -156,7 +156,7 @@ func (u *user) letGo() {
 	if err := u.store.Close(); err != nil {
 		u.d.log.Warn("cannot let go of a vault's folder", "uid", u.uid, "err", err)
 	}
-	u.store, u.log, u.logErr, u.notes, u.modes, u.folder = nil, nil, nil, nil, nil, nil
+	u.store, u.log, u.logErr, u.notes, u.modes, u.folder, u.told = nil, nil, nil, nil, nil, nil, lastPoint{}
 }
 
 // reopen opens what is in the user's folder now. It needs u.mu.

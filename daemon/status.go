@@ -2,12 +2,10 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 
-	"github.com/tokenbridge/tokend/daemon/audit"
 	"github.com/tokenbridge/tokend/daemon/vault"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
@@ -280,48 +278,4 @@ func ykmanDevice(t ipc.Token) string {
 		return ""
 	}
 	return "--device " + t.Serial + " "
-}
-
-// Audit implements [ipc.Reporter].
-func (d *Daemon) Audit(_ context.Context, p ipc.Principal) (ipc.AuditLog, error) {
-	u, err := d.user(&p)
-	if err != nil {
-		return ipc.AuditLog{}, err
-	}
-	if _, err := u.storeIfAny(); err != nil {
-		return ipc.AuditLog{}, mapError(err)
-	}
-	return u.auditLog()
-}
-
-// auditLog is the user's chain and whether it verifies.
-func (u *user) auditLog() (ipc.AuditLog, error) {
-	u.mu.Lock()
-	log, logErr := u.log, u.logErr
-	u.mu.Unlock()
-	out := ipc.AuditLog{Version: ipc.Version, Entries: []ipc.AuditEntry{}, Intact: true}
-	if logErr != nil {
-		out.Intact, out.Problem = false, "the log cannot be written"
-	}
-	if log == nil {
-		return out, nil
-	}
-	entries, err := log.Read()
-	if err != nil && !errors.Is(err, audit.ErrBroken) {
-		return out, mapError(err)
-	}
-	for _, e := range entries {
-		out.Entries = append(out.Entries, ipc.AuditEntry{
-			Seq: e.Seq, Time: wireTime(e.Time), Action: e.Action, Object: e.Object, By: e.By,
-			OK: e.OK, Detail: e.Detail, Hash: e.Hash,
-		})
-	}
-	checked, err := log.Check()
-	if err != nil {
-		return out, mapError(err)
-	}
-	if !checked.Intact() {
-		out.Intact, out.Problem = false, checked.Problem()
-	}
-	return out, nil
 }

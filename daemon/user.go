@@ -41,6 +41,7 @@ type user struct {
 	folder fs.FileInfo // of dir, as it was when the store was opened
 	log    *audit.Log
 	logErr error
+	told   lastPoint
 	notes  *notes
 	modes  *modes
 	labels map[string]string // of keyslots, as they were when the vault was last open
@@ -85,7 +86,7 @@ func (u *user) leaveRemoved() {
 			u.d.log.Warn("cannot close the audit log of a removed folder", "uid", u.uid, "err", err)
 		}
 	}
-	u.store, u.log, u.logErr, u.notes, u.modes, u.folder, u.handed = nil, nil, nil, nil, nil, nil, nil
+	u.store, u.log, u.logErr, u.notes, u.modes, u.folder, u.handed, u.told = nil, nil, nil, nil, nil, nil, nil, lastPoint{}
 	clear(u.labels)
 	u.problem.Store(nil)
 }
@@ -201,12 +202,14 @@ func (u *user) audit(e entry) {
 	if log == nil {
 		return
 	}
-	by := e.by.UID
+	by, from := e.by.UID, ""
 	if by == "" {
 		by = "tokend"
+	} else {
+		from = e.by.From()
 	}
 	err := log.Append(audit.Entry{
-		Action: e.action, Object: e.object, By: by, OK: e.ok, Detail: e.detail, Sync: e.sync,
+		Action: e.action, Object: e.object, By: by, From: from, OK: e.ok, Detail: e.detail, Sync: e.sync,
 	})
 	u.mu.Lock()
 	was := u.logErr

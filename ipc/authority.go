@@ -36,6 +36,11 @@ type AuthorityOffice interface {
 	EditAuthority(ctx context.Context, p Principal, r EditAuthorityRequest) (AuthorityInfo, error)
 	// AuthorityAudit reads a page of the authority's own audit chain.
 	AuthorityAudit(ctx context.Context, p Principal, r AuditQuery) (AuditPage, error)
+	// CheckpointAuthorityAudit signs that the chain has the entry that is its last,
+	// and puts that into the daemon's log.
+	CheckpointAuthorityAudit(ctx context.Context, p Principal) (AuditCheckpoint, error)
+	// VerifyAuthorityAudit checks the chain, and how it stands to checkpoints.
+	VerifyAuthorityAudit(ctx context.Context, p Principal, r VerifyAuditRequest) (AuditVerdict, error)
 }
 
 // Users are the authority's people. id is an id or a name.

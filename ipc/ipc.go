@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -37,6 +38,24 @@ type Principal struct {
 	Leader   int
 	// Admin is set for root and for the owner of a user's own daemon.
 	Admin bool
+	// Via is "bus" for a call over a message bus, and empty for the daemon's own
+	// socket or pipe.
+	Via string
+}
+
+// From says for an audit where a call came from: how, by which user and process.
+// Not by which program: an audit has no names, and a program's can be a person's or
+// a service's, and is what the program says of itself.
+func (p Principal) From() string {
+	via := p.Via
+	if via == "" {
+		via = "local"
+	}
+	s := via + " uid=" + p.UID
+	if p.PID != 0 {
+		s += " pid=" + strconv.Itoa(p.PID)
+	}
+	return s
 }
 
 // RequestHeader is the field of a request over HTTP that holds its name.
@@ -228,6 +247,14 @@ type Reporter interface {
 	Events(ctx context.Context, p Principal, send func(Event) error) error
 	Doctor(ctx context.Context, p Principal) (Findings, error)
 	Audit(ctx context.Context, p Principal) (AuditLog, error)
+	// AuditEntries is a page of the caller's chain, of the entries that are asked
+	// for.
+	AuditEntries(ctx context.Context, p Principal, q AuditQuery) (AuditPage, error)
+	// CheckpointAudit signs that the caller's chain has the entry that is its last.
+	// It fails with VaultLocked while the vault is, whose key signs.
+	CheckpointAudit(ctx context.Context, p Principal) (AuditCheckpoint, error)
+	// VerifyAudit checks the caller's chain, and how it stands to checkpoints.
+	VerifyAudit(ctx context.Context, p Principal, r VerifyAuditRequest) (AuditVerdict, error)
 }
 
 // Vaults makes, opens and closes the caller's vault.

@@ -130,23 +130,6 @@ type EditAuthorityRequest struct {
 	Portal  *string `json:"portal,omitempty"`
 }
 
-// AuditQuery asks for the entries after a number.
-type AuditQuery struct {
-	After uint64 `json:"after,omitempty"` // the last number that is known
-	Limit int    `json:"limit,omitempty"` // 1 to 1,000; 1,000 when 0
-}
-
-// AuditPage is a page of an authority's audit chain, oldest first.
-type AuditPage struct {
-	Version int          `json:"version"`
-	Entries []AuditEntry `json:"entries"`
-	// More says that there are entries after the last of these.
-	More bool `json:"more"`
-	// Intact says that the whole chain verifies; Problem where it does not.
-	Intact  bool   `json:"intact"`
-	Problem string `json:"problem,omitempty"`
-}
-
 // User is a person, as an authority knows him.
 type User struct {
 	ID      string `json:"id"`

@@ -19,6 +19,8 @@ type authorityDesk interface {
 	CreateAuthority(ctx context.Context, r ipc.CreateAuthorityRequest) (ipc.AuthorityInfo, error)
 	EditAuthority(ctx context.Context, r ipc.EditAuthorityRequest) (ipc.AuthorityInfo, error)
 	AuthorityAudit(ctx context.Context, r ipc.AuditQuery) (ipc.AuditPage, error)
+	CheckpointAuthorityAudit(ctx context.Context) (ipc.AuditCheckpoint, error)
+	VerifyAuthorityAudit(ctx context.Context, r ipc.VerifyAuditRequest) (ipc.AuditVerdict, error)
 	UnlockAuthority(ctx context.Context, r ipc.UnlockAuthorityRequest) (ipc.AuthorityInfo, error)
 	LockAuthority(ctx context.Context) (ipc.AuthorityLock, error)
 	AuthorityKeys(ctx context.Context) (ipc.AuthorityKeyList, error)

@@ -348,11 +348,6 @@ func adviceManyQR() []string {
 	return []string{"cut the picture so that one code is in it, and repeat for each"}
 }
 
-func adviceAuditBroken() []string {
-	return []string{"entries were changed or lost after they were written; what is shown before that place is whole",
-		"compare with a copy kept elsewhere; accounts and codes are not affected"}
-}
-
 func adviceNotArchive() []string {
 	return []string{"it is no backup of tokend: check that this is the right file, and whether it was copied to the end",
 		"a file in a cloud folder may not have been downloaded yet"}

@@ -166,11 +166,6 @@ func advicePolicySet(path string) []string {
 	return []string{"the policy in force stays; what mends it: `tokenctl admin policy check " + quoted(path) + "`"}
 }
 
-func adviceChainBroken() []string {
-	return []string{"entries were changed or lost after they were written; what stands before that place is whole",
-		"compare with a copy kept elsewhere; users and fobs are not affected"}
-}
-
 // adviceFobApply is how a plan is carried out.
 func adviceFobApply(command string) string { return "to import them: " + command + " --apply" }
 

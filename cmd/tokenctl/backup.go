@@ -37,6 +37,9 @@ type createDocument struct {
 	// Accounts is left out while the vault is locked: nobody can count them then.
 	Accounts *int     `json:"accounts,omitempty"`
 	OpenedBy []string `json:"opened_by"`
+	// Checkpoint is the file beside it with a checkpoint of the audit log; left out
+	// where there is none.
+	Checkpoint string `json:"checkpoint,omitempty"`
 }
 
 func (c *cli) backupCreateCommand() *cobra.Command {
@@ -47,6 +50,10 @@ func (c *cli) backupCreateCommand() *cobra.Command {
 		Long: `Write a backup of the vault to a new file, or into a folder under a name of its
 own. It needs no token and works while the vault is locked. A file that is there
 is never overwritten. What opens the backup is what opens the vault now.
+
+Where the vault is open, a checkpoint of the audit log is written beside it, as
+FILE.checkpoint: tokenctl audit verify --checkpoint FILE.checkpoint. Nothing needs it
+for a restore.
 
 With --json the number of accounts is left out while the vault is locked.
 
@@ -117,8 +124,28 @@ func (c *cli) createBackup(ctx context.Context, path string) (createDocument, er
 	if b.Accounts >= 0 {
 		doc.Accounts = &b.Accounts
 	}
+	doc.Checkpoint = c.checkpointBeside(ctx, path)
 	return doc, nil
 }
+
+// checkpointBeside writes a checkpoint of the audit log beside a backup, whose own
+// format has no room for it, and returns the file's name. A locked vault signs none,
+// and the backup is as good without.
+func (c *cli) checkpointBeside(ctx context.Context, path string) string {
+	point, err := c.daemon().CheckpointAudit(ctx)
+	if err != nil {
+		return ""
+	}
+	path += checkpointSuffix
+	if err := writeNew(path, []byte(point.Checkpoint+"\n")); err != nil {
+		c.say("the backup is written; a checkpoint of the audit log beside it could not be: %s", plain(err))
+		return ""
+	}
+	return path
+}
+
+// checkpointSuffix is added to the name of a backup.
+const checkpointSuffix = ".checkpoint"
 
 // confirmBackup tells the daemon that the file is there, whole. Without that the
 // backup is as good; only status does not know of it.

@@ -25,7 +25,9 @@ type daemon interface {
 	Status(ctx context.Context) (ipc.Status, error)
 	Events(ctx context.Context, send func(ipc.Event) error) error
 	Doctor(ctx context.Context) (ipc.Findings, error)
-	Audit(ctx context.Context) (ipc.AuditLog, error)
+	AuditEntries(ctx context.Context, q ipc.AuditQuery) (ipc.AuditPage, error)
+	CheckpointAudit(ctx context.Context) (ipc.AuditCheckpoint, error)
+	VerifyAudit(ctx context.Context, r ipc.VerifyAuditRequest) (ipc.AuditVerdict, error)
 
 	Init(ctx context.Context, r ipc.InitRequest) (ipc.InitResult, error)
 	Unlock(ctx context.Context, r ipc.UnlockRequest) (ipc.UnlockResult, error)

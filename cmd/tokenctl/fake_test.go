@@ -227,10 +227,33 @@ func (f *fake) Doctor(context.Context, ipc.Principal) (ipc.Findings, error) {
 }
 
 func (f *fake) Audit(context.Context, ipc.Principal) (ipc.AuditLog, error) {
+	return ipc.AuditLog{Version: 1, Entries: []ipc.AuditEntry{}, Intact: true}, nil
+}
+
+func (f *fake) AuditEntries(_ context.Context, _ ipc.Principal, q ipc.AuditQuery) (ipc.AuditPage, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return ipc.AuditLog{Version: 1, Intact: f.tries > 0, Problem: "entry 2 does not follow entry 1",
-		Entries: []ipc.AuditEntry{{Seq: 1, Time: time.Unix(1000, 0).UTC(), Action: "code", Object: "id1", OK: true, Hash: "00"}}}, nil
+	page := ipc.AuditPage{Version: 1, Intact: f.tries > 0, Problem: "entry 2 does not follow entry 1", Entries: []ipc.AuditEntry{}, More: q.After < 1}
+	if q.After < 2 && !q.Failed { // two pages
+		page.Entries = append(page.Entries, ipc.AuditEntry{Seq: q.After + 1, Time: time.Unix(1000, 0).UTC(), Action: "code", Object: "id1", OK: true, Hash: "00", From: "local uid=1000"})
+	}
+	return page, nil
+}
+
+func (f *fake) CheckpointAudit(context.Context, ipc.Principal) (ipc.AuditCheckpoint, error) {
+	return ipc.AuditCheckpoint{Version: 1, Checkpoint: "tokend-checkpoint-1.held", Seq: 2}, nil
+}
+
+// VerifyAudit takes the end of a checkpoint for how the chain stands to it.
+func (f *fake) VerifyAudit(_ context.Context, _ ipc.Principal, r ipc.VerifyAuditRequest) (ipc.AuditVerdict, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v := ipc.AuditVerdict{Version: 1, Intact: f.tries > 0, Problem: "entry 2 does not follow entry 1", Entries: 2, First: 1, Last: 2, Checkpoints: []ipc.CheckpointVerdict{}}
+	for i, text := range r.Checkpoints {
+		standing := ipc.CheckpointStanding(strings.TrimPrefix(text, "tokend-checkpoint-1."))
+		v.Checkpoints = append(v.Checkpoints, ipc.CheckpointVerdict{Standing: standing, Seq: uint64(i + 1), Time: time.Unix(1000, 0).UTC()})
+	}
+	return v, nil
 }
 
 func (f *fake) Init(_ context.Context, _ ipc.Principal, r ipc.InitRequest) (ipc.InitResult, error) {

@@ -240,55 +240,6 @@ func eventLine(e ipc.Event) string {
 	return strings.Join(parts, "  ")
 }
 
-func (c *cli) auditCommand() *cobra.Command {
-	list := &cobra.Command{
-		Use: "list", Short: "Show what was done with your vault, and by which program", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := c.daemon().Audit(cmd.Context())
-			if err != nil {
-				return fail("read the audit log", err)
-			}
-			if c.json {
-				return c.printJSON(log)
-			}
-			t := &table{head: []string{"#", "TIME", "ACTION", "OBJECT", "BY", "DONE", "DETAIL"}, flexible: 6}
-			for _, e := range log.Entries {
-				t.add(strconv.FormatUint(e.Seq, 10), e.Time.Local().Format("2006-01-02 15:04:05"), e.Action,
-					orDash(e.Object), orDash(e.By), either(e.OK, "yes", "no"), orDash(e.Detail))
-			}
-			c.show(t)
-			return auditProblem(log)
-		},
-	}
-	verify := &cobra.Command{
-		Use: "verify", Short: "Check that the log was not changed afterwards", Args: noArgs,
-		Long: `Check the chain of the log. It finds accidental and partial changes; somebody
-with your rights can still rewrite the whole of it.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := c.daemon().Audit(cmd.Context())
-			if err != nil {
-				return fail("read the audit log", err)
-			}
-			if c.json {
-				if err := c.printJSON(log); err != nil {
-					return err
-				}
-			} else if log.Intact {
-				c.say("%s, unchanged", plural(len(log.Entries), "entry"))
-			}
-			return auditProblem(log)
-		},
-	}
-	return group("audit", "Show and check the log of what was done", list, verify)
-}
-
-func auditProblem(log ipc.AuditLog) error {
-	if log.Intact {
-		return nil
-	}
-	return failWith("verify the audit log", &ipc.Error{Kind: ipc.VaultDamaged, Message: orDash(log.Problem)}, adviceAuditBroken()...)
-}
-
 // versionDocument is the --json form of version.
 type versionDocument struct {
 	Version  int         `json:"version"`

@@ -46,7 +46,7 @@ func sample() []Entry {
 		{Action: "vault-init", By: "1000", OK: true, Sync: true},
 		{Action: "unlock", Object: "slot-7f3a", By: "1000", OK: false, Detail: "token-pin-invalid"},
 		{Action: "code", Object: "acc-91", By: "S-1-5-21-1", OK: true, Detail: `<"quotes" & \ ünïcode>`},
-		{Action: "lock", By: "tokend", OK: true},
+		{Action: "lock", By: "tokend", From: "socket uid=1000 pid=4711", OK: true},
 	}
 }
 
@@ -316,75 +316,6 @@ func TestBrokenMiddleStaysVisible(t *testing.T) {
 	}
 	if len(entries) != 5 {
 		t.Errorf("%d entries can be read, want 5", len(entries))
-	}
-}
-
-func TestRotation(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.log")
-	const limit = 2000
-	l, err := OpenSize(path, clock(), limit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range 60 {
-		mustAppend(t, l, Entry{Action: "code", Object: fmt.Sprint(i), OK: true})
-		if i%7 == 0 { // restarts in between change nothing
-			_ = l.Close()
-			if l, err = OpenSize(path, clock(), limit); err != nil {
-				t.Fatal(err)
-			}
-		}
-		res, err := l.Check()
-		if err != nil || !res.Intact() {
-			t.Fatalf("after entry %d: %+v, %v", i, res, err)
-		}
-		for _, p := range []string{path, path + ".1"} {
-			if info, err := os.Stat(p); err == nil && info.Size() > limit+maxLine {
-				t.Fatalf("%s has %d bytes", p, info.Size())
-			}
-		}
-	}
-	defer l.Close()
-	entries, err := l.Read()
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, _ := l.Check()
-	if res.First < 2 || entries[0].Action != ActionRotated || entries[len(entries)-1].Object != "59" || len(entries) < 10 {
-		t.Fatalf("%+v with %d entries", res, len(entries))
-	}
-	for i, e := range entries {
-		if e.Seq != res.First+uint64(i) {
-			t.Fatalf("entry %d has number %d", i, e.Seq)
-		}
-	}
-	if extra, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); len(extra) != 2 {
-		t.Errorf("files: %v", extra)
-	}
-	// The older file alone lost: the rest still verifies, and tells where it begins.
-	if res := verify(t, read(t, path)); !res.Intact() || res.First <= 1 {
-		t.Errorf("the newer file alone: %+v", res)
-	}
-}
-
-// TestRotationCrash: the states that a crash in rotate leaves.
-func TestRotationCrash(t *testing.T) {
-	for _, created := range []bool{false, true} {
-		path := filepath.Join(t.TempDir(), "audit.log")
-		if err := os.WriteFile(path+".1", sampleLog(t, 5), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if created {
-			if err := os.WriteFile(path, nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		l := mustOpen(t, path)
-		mustAppend(t, l, Entry{Action: "after"})
-		res, err := l.Check()
-		if err != nil || !res.Intact() || res.First != 1 || res.Last != 7 {
-			t.Errorf("created %v: %+v, %v", created, res, err)
-		}
 	}
 }
 

@@ -5,27 +5,36 @@
 // What the chain proves is modest, and said so: a line that was changed, removed
 // from the middle, swapped or inserted is found. Whoever may write the file can
 // compute a whole new chain, or cut entries off the end; that is found only by
-// comparing with a head (Log.Head) that was kept elsewhere.
+// a checkpoint that was kept elsewhere.
 //
 // # Format
 //
-// A line is a JSON object with the members seq, time, action, object, by, ok,
-// detail, prev and hash, in this order, as encoding/json writes them; object, by
-// and detail are left out when empty. time is UTC with milliseconds. prev is the
+// A line is a JSON object with the members seq, time, action, object, by, from,
+// ok, detail, prev and hash, in this order, as encoding/json writes them; object,
+// by, from and detail are left out when empty. time is UTC with milliseconds. prev is the
 // hash of the entry before, 64 zeros for the first of all. hash is the SHA-256,
 // in hexadecimal, of the line's text up to the comma before "hash", with a
 // closing brace in its place.
+//
+// A log is one file or several. A full one gets its first entry's number added to
+// its name ("audit.log.1", "audit.log.50231"); the file that follows it begins with
+// an entry of the action audit-rotated, whose prev is the last hash of the file
+// before, whose object is the chain's id, and whose detail is a checkpoint of the
+// entry before, where the log's owner signs such. The id is the one that the first
+// line of the newest file names as its object, if that is of audit-rotated, or else
+// the first half of that line's hash.
+//
+// A Checkpoint is a signed statement that a chain had an entry. Kept elsewhere it
+// shows what was cut off or written anew.
 package audit
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -67,6 +76,9 @@ type Entry struct {
 	Object string
 	// By is who did it: a uid or SID, or the daemon's own name for itself.
 	By string
+	// From is where he did it from: the carrier, and the user and process that the
+	// kernel names, or the network.
+	From string
 	// OK says whether it succeeded.
 	OK bool
 	// Detail is more: an error kind, a class, a count. Never a name or a secret.
@@ -84,6 +96,7 @@ type wire struct {
 	Action string `json:"action"`
 	Object string `json:"object,omitempty"`
 	By     string `json:"by,omitempty"`
+	From   string `json:"from,omitempty"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
 	Prev   string `json:"prev"`
@@ -110,7 +123,7 @@ func encode(e *Entry) ([]byte, error) {
 	line = e.Time.AppendFormat(line, timeLayout)
 	line = append(line, '"')
 	var err error
-	for _, m := range []struct{ name, text string }{{"action", e.Action}, {"object", e.Object}, {"by", e.By}} {
+	for _, m := range []struct{ name, text string }{{"action", e.Action}, {"object", e.Object}, {"by", e.By}, {"from", e.From}} {
 		if m.text != "" || m.name == "action" {
 			line, err = appendMember(line, m.name, m.text, err)
 		}
@@ -179,7 +192,7 @@ func decode(line []byte) (e Entry, readable bool, why string) {
 		return Entry{}, false, "has no valid time"
 	}
 	e = Entry{
-		Seq: w.Seq, Time: when, Action: w.Action, Object: w.Object, By: w.By, OK: w.OK, Detail: w.Detail, Prev: w.Prev,
+		Seq: w.Seq, Time: when, Action: w.Action, Object: w.Object, By: w.By, From: w.From, OK: w.OK, Detail: w.Detail, Prev: w.Prev,
 		Hash: string(line[at+len(hashName) : len(line)-len(hashEnd)]),
 	}
 	sum := sha256.Sum256(body)
@@ -213,134 +226,4 @@ func clean(s string, n int) string {
 		cut--
 	}
 	return s[:cut] + more
-}
-
-// MaxProblems is how many problems a Result names.
-const MaxProblems = 20
-
-// Problem is a line that is not as it must be.
-type Problem struct {
-	// Line counts from 1.
-	Line int
-	// Why continues "line 12 …".
-	Why string
-}
-
-func (p Problem) String() string { return fmt.Sprintf("line %d %s", p.Line, p.Why) }
-
-// Result is what Verify found.
-type Result struct {
-	// Entries is how many entries can be read, good or not.
-	Entries int
-	// First and Last are the sequence numbers of the first and last of them.
-	// First is above 1 when older files of the log are gone.
-	First, Last uint64
-	// Head is the hash that the last entry states.
-	Head string
-	// Torn is the length of an unfinished last line, in bytes; 0 when there is
-	// none. It is not a problem of the chain: a crash leaves one, and the next
-	// Open repairs it.
-	Torn int64
-	// Problems are the first MaxProblems lines that are not as they must be;
-	// More is how many there are beyond.
-	Problems []Problem
-	More     int
-}
-
-// Intact says that the chain is whole from First to Last.
-func (r Result) Intact() bool { return len(r.Problems) == 0 }
-
-// Problem says in one sentence what is wrong; empty when nothing is.
-func (r Result) Problem() string {
-	if r.Intact() {
-		return ""
-	}
-	s := r.Problems[0].String()
-	if n := len(r.Problems) - 1 + r.More; n > 0 {
-		s += fmt.Sprintf(" (and %d more)", n)
-	}
-	return s
-}
-
-// ErrBroken is wrapped by errors about a chain that is not intact.
-var ErrBroken = errors.New("audit log is broken")
-
-// Verify reads a log, one file or several in a row, and checks its chain. After
-// a bad line it goes on with the next, so that one changed line is one problem
-// or two. The error is the reader's; a broken chain is told in the Result.
-func Verify(r io.Reader) (Result, error) { return walk(r, func(Entry) {}) }
-
-// walk is Verify, and shows every entry that can be read.
-func walk(r io.Reader, show func(Entry)) (Result, error) {
-	res := Result{Head: noHash()}
-	in := bufio.NewReaderSize(r, maxLine)
-	for n := 1; ; n++ {
-		line, err := in.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			var rest int64
-			if rest, err = skipLine(in); err == nil {
-				res.problem(n, "is too long to be an entry")
-				continue
-			}
-			res.Torn = int64(len(line)) + rest
-		} else if err != nil {
-			res.Torn = int64(len(line))
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return res, nil
-		case err != nil:
-			return res, fmt.Errorf("cannot read the audit log: %w", err)
-		}
-		e, readable, why := decode(line[:len(line)-1])
-		if !readable {
-			res.problem(n, why)
-			continue
-		}
-		if why == "" {
-			why = res.follow(e)
-		}
-		if why != "" {
-			res.problem(n, why)
-		}
-		if res.Entries == 0 {
-			res.First = e.Seq
-		}
-		res.Entries++
-		res.Last, res.Head = e.Seq, e.Hash
-		show(e)
-	}
-}
-
-// skipLine drops the rest of a line that is longer than the reader's buffer.
-func skipLine(in *bufio.Reader) (n int64, err error) {
-	for {
-		part, err := in.ReadSlice('\n')
-		n += int64(len(part))
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return n, err
-		}
-	}
-}
-
-func (r *Result) problem(line int, why string) {
-	if len(r.Problems) == MaxProblems {
-		r.More++
-		return
-	}
-	r.Problems = append(r.Problems, Problem{Line: line, Why: why})
-}
-
-// follow says why e cannot come after what was read, or nothing.
-func (r *Result) follow(e Entry) string {
-	if r.Entries == 0 && e.Action == ActionRotated && e.Seq > 1 {
-		return "" // the file before is gone
-	}
-	switch {
-	case e.Seq != r.Last+1:
-		return fmt.Sprintf("has number %d where %d is due", e.Seq, r.Last+1)
-	case e.Prev != r.Head:
-		return "does not follow the entry before it"
-	}
-	return ""
 }

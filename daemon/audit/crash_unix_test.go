@@ -104,6 +104,41 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// TestDiskFullInRotation: there is no room for the new file's first line. The full
+// file has its name already; nothing is lost, and it goes on.
+func TestDiskFullInRotation(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l, err := OpenWith(path, Options{Now: clock(), MaxSize: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	mustAppend(t, l, sample()...)
+
+	signal.Ignore(unix.SIGXFSZ)
+	defer signal.Reset(unix.SIGXFSZ)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	small := limit
+	small.Cur = 40
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &small); err != nil {
+		t.Fatal(err)
+	}
+	first, again := l.Append(Entry{Action: "lost"}), l.Append(Entry{Action: "lost"})
+	_ = unix.Setrlimit(unix.RLIMIT_FSIZE, &limit)
+	if !errors.Is(first, unix.EFBIG) || !errors.Is(again, unix.EFBIG) {
+		t.Fatalf("Append said %v, then %v", first, again)
+	}
+	mustAppend(t, l, Entry{Action: "after"})
+	entries, err := l.Read()
+	n := len(entries)
+	if err != nil || entries[n-3].Action != "lock" || entries[n-2].Action != ActionRotated || entries[n-1].Action != "after" {
+		t.Errorf("%+v, %v", entries, err)
+	}
+}
+
 func TestSymlinkRefused(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink(filepath.Join(dir, "elsewhere"), filepath.Join(dir, "audit.log")); err != nil {

@@ -12,9 +12,9 @@ import (
 )
 
 // MaxSize is how large a file may grow, in bytes: about 12,000 entries. The next
-// entry then begins a new file, and the full one is kept beside it under its name
-// with ".1" added, in place of the one before. So a log takes at most twice this
-// much, and the oldest entries go first.
+// entry then begins a new file, and the full one is kept beside it. Of a log that
+// Open opens, one full file is kept: it takes at most twice this much, and the
+// oldest entries go first.
 const MaxSize = 4 << 20
 
 // Log is an open audit log. Its methods are safe for concurrent use; a file must
@@ -23,12 +23,16 @@ type Log struct {
 	path string
 	now  func() time.Time
 	max  int64
+	keep int
+	// vouch is the text of a checkpoint of an entry, empty where none can be made.
+	vouch func(seq uint64, hash string) string
 
 	mu     sync.Mutex
 	file   *os.File // nil after a failure; the next Append opens it again
 	size   int64    // of what is known to be good
 	seq    uint64   // of the last entry
 	head   string   // its hash
+	id     string   // of the chain; empty where the file's beginning is damaged
 	closed bool
 }
 
@@ -47,13 +51,39 @@ func Open(path string, now func() time.Time) (*Log, error) {
 
 // OpenSize is Open for a log whose files may grow to another size than MaxSize.
 func OpenSize(path string, now func() time.Time, maxSize int64) (*Log, error) {
-	l := &Log{path: path, now: now, max: maxSize}
+	return OpenWith(path, Options{Now: now, MaxSize: maxSize, Keep: 1})
+}
+
+// Options are what a log works with.
+type Options struct {
+	Now func() time.Time
+	// MaxSize is how large a file may grow, in bytes.
+	MaxSize int64
+	// Keep is how many full files are kept; all if 0.
+	Keep int
+	// Vouch makes the text of a checkpoint of the last entry of a full file, which
+	// the next file begins with; empty where it cannot. It must not use the log. Nil
+	// stands for none.
+	Vouch func(seq uint64, hash string) string
+}
+
+// OpenWith is Open with options.
+func OpenWith(path string, o Options) (*Log, error) {
+	l := &Log{path: path, now: o.Now, max: o.MaxSize, keep: o.Keep, vouch: o.Vouch}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.load(); err != nil {
 		return nil, err
 	}
 	return l, nil
+}
+
+// ID is the chain's id, which stays when files are rotated or moved away; empty
+// where nothing was written yet, or the beginning of the newest file is damaged.
+func (l *Log) ID() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.id
 }
 
 // Close closes the file. It may be called again.
@@ -127,7 +157,7 @@ func (l *Log) write(e Entry) error {
 		e.Time = time.Time{} // a broken clock must not make a line that cannot be read
 	}
 	e.Action, e.Object = clean(e.Action, MaxAction), clean(e.Object, MaxID)
-	e.By, e.Detail = clean(e.By, MaxID), clean(e.Detail, MaxDetail)
+	e.By, e.From, e.Detail = clean(e.By, MaxID), clean(e.From, MaxID), clean(e.Detail, MaxDetail)
 	line, err := encode(&e)
 	if err != nil {
 		return err
@@ -141,6 +171,9 @@ func (l *Log) write(e Entry) error {
 		// the size is wrong at the next Append, which then repairs.
 		_ = l.file.Truncate(l.size)
 		return fmt.Errorf("cannot write the audit log: %w", err)
+	}
+	if l.size == 0 {
+		l.id = idOf(e)
 	}
 	l.size += int64(len(line))
 	l.seq, l.head = e.Seq, e.Hash
@@ -157,7 +190,10 @@ func (l *Log) load() error {
 	if err != nil {
 		return fmt.Errorf("cannot open the audit log: %w", err)
 	}
-	l.file = f
+	l.file, l.id = f, ""
+	if first, ok := firstEntry(f); ok {
+		l.id = idOf(first)
+	}
 	notes, err := l.findEnd(f)
 	for _, note := range notes {
 		if err == nil {
@@ -267,40 +303,6 @@ func (l *Log) repair(f *os.File, torn []byte) (Entry, error) {
 	return note, nil
 }
 
-// continued lets an empty file follow the one before it, if there is one.
-func (l *Log) continued() ([]Entry, error) {
-	old, err := os.Open(l.older())
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("cannot read the older audit log: %w", err)
-	}
-	defer old.Close()
-	info, err := old.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the older audit log: %w", err)
-	}
-	if l.seq, l.head, _, _, err = lastEntry(old, info.Size()); err != nil {
-		return nil, err
-	}
-	return []Entry{{Action: ActionRotated, OK: true}}, nil
-}
-
-func (l *Log) older() string { return l.path + ".1" }
-
-// rotate begins a new file. A crash anywhere in it leaves a state that load goes
-// on from. When the full file cannot be moved, it is used a little longer:
-// rather too large a log than one that takes no entries.
-func (l *Log) rotate() error {
-	if err := l.file.Sync(); err != nil {
-		return fmt.Errorf("cannot write the audit log: %w", err)
-	}
-	_ = l.drop()
-	_ = os.Rename(l.path, l.older())
-	return l.load()
-}
-
 // syncDir makes a new file's name, or a rename, last. Some systems cannot sync folders, and on those
 // nothing is lost by not trying.
 func syncDir(dir string) error {
@@ -310,69 +312,4 @@ func syncDir(dir string) error {
 	}
 	_ = d.Sync()
 	return d.Close()
-}
-
-// snapshot opens what has been written so far, the older file first.
-func (l *Log) snapshot() (io.Reader, func(), error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return nil, nil, errClosed
-	}
-	var files []*os.File
-	done := func() {
-		for _, f := range files {
-			_ = f.Close()
-		}
-	}
-	var parts []io.Reader
-	for _, path := range []string{l.older(), l.path} {
-		f, err := os.Open(path)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			done()
-			return nil, nil, fmt.Errorf("cannot read the audit log: %w", err)
-		}
-		files = append(files, f)
-		// Entries that come while this is read are not part of it.
-		info, err := f.Stat()
-		if err != nil {
-			done()
-			return nil, nil, fmt.Errorf("cannot read the audit log: %w", err)
-		}
-		parts = append(parts, io.NewSectionReader(f, 0, info.Size()))
-	}
-	return io.MultiReader(parts...), done, nil
-}
-
-// Check verifies the whole log, the older file included. Lines are counted from
-// the beginning of the older file.
-func (l *Log) Check() (Result, error) {
-	r, done, err := l.snapshot()
-	if err != nil {
-		return Result{}, err
-	}
-	defer done()
-	return Verify(r)
-}
-
-// Read returns all entries that can be read, oldest first. When the chain is not
-// intact it returns them too, with an error that wraps ErrBroken and says where.
-func (l *Log) Read() ([]Entry, error) {
-	r, done, err := l.snapshot()
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	var out []Entry
-	res, err := walk(r, func(e Entry) { out = append(out, e) })
-	if err != nil {
-		return nil, err
-	}
-	if !res.Intact() {
-		return out, fmt.Errorf("%w: %s", ErrBroken, res.Problem())
-	}
-	return out, nil
 }

@@ -17,8 +17,9 @@ type Entry struct {
 	// "fob-disable", "fob-lost", "fob-replace", "fob-resync", "fob-burn" or
 	// "verify"; and those of daemon/authority/issue, which lists them.
 	Kind string
-	// By is who did it, as he named himself.
-	By string
+	// By is who did it, as he named himself, and From where he did it from: the
+	// Auditor knows.
+	By, From string
 	// User and Fob are ids; empty where none is concerned or known.
 	User, Fob string
 	// Account and Device are ids of a managed account and of a device.
@@ -31,4 +32,11 @@ type Entry struct {
 	OK bool
 	// Detail is a word or a count: a reason, an error's kind, "added=3 same=1".
 	Detail string
+}
+
+// WithAudit is the same authority for one caller: of what he does x is told.
+func (a *Authority) WithAudit(x Auditor) *Authority {
+	b := *a
+	b.audit = x
+	return &b
 }

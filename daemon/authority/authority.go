@@ -52,9 +52,9 @@ type Authority struct {
 	deadline time.Duration
 	groupsOf func(login string) ([]string, error)
 
-	serials catalog // of fobs
-	names   catalog // of users
-	pairs   pairs
+	serials *catalog // of fobs
+	names   *catalog // of users
+	pairs   *pairs
 }
 
 // The buckets of the registry.
@@ -166,7 +166,8 @@ func Open(o Options) (*Authority, error) {
 }
 
 func newAuthority(o Options, s *store.Store) *Authority {
-	a := &Authority{store: s, source: o.Key.Kind(), audit: o.Audit, now: o.Now, wait: o.Wait, deadline: o.Deadline, groupsOf: o.GroupsOf}
+	a := &Authority{store: s, source: o.Key.Kind(), audit: o.Audit, now: o.Now, wait: o.Wait, deadline: o.Deadline, groupsOf: o.GroupsOf,
+		serials: &catalog{}, names: &catalog{}, pairs: &pairs{}}
 	if a.now == nil {
 		a.now = time.Now
 	}

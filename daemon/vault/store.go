@@ -291,9 +291,13 @@ func HeadOf(data []byte) (Head, error) {
 }
 
 func headOf(a *archive.Archive) Head {
+	var signed []string
+	for _, s := range a.Header.Succession {
+		signed = append(signed, s.From)
+	}
 	return Head{VaultID: a.Header.VaultID, Epoch: a.Header.Epoch, Generation: a.Manifest.Generation,
 		Written: a.Manifest.Time, Signer: a.Manifest.Signer, Slots: slotsOf(a.Header.Keyslots),
-		RecoverySet: a.Header.RecoverySet}
+		Signed: signed, RecoverySet: a.Header.RecoverySet}
 }
 
 func slotsOf(list []archive.Keyslot) []Slot {

@@ -99,6 +99,8 @@ type Head struct {
 	Written    time.Time
 	// Signer is the Ed25519 public key, hexadecimal, that the file names.
 	Signer string
+	// Signed are the signers before it, as far back as the file tells.
+	Signed []string
 	Slots  []Slot
 	// RecoverySet is when the recovery password was set; zero if never.
 	RecoverySet time.Time

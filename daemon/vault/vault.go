@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -273,6 +274,18 @@ func (v *Vault) Written() (t time.Time) {
 func (v *Vault) Signer() (s string) {
 	v.view(func(st *state) { s = st.manifest.Signer })
 	return s
+}
+
+// Sign signs a message with the key that signs the vault: ErrLocked. By its first
+// words the message must not be what a container has signed.
+func (v *Vault) Sign(message []byte) (signature []byte, err error) {
+	err = ErrLocked
+	v.view(func(st *state) {
+		key := slices.Clone(st.keys.SigningKey) // crypto/ed25519 wants it on the Go heap
+		defer clear(key)
+		signature, err = ed25519.Sign(key, message), nil
+	})
+	return signature, err
 }
 
 // RecoverySet is when the recovery password was set, zero if never.

@@ -51,6 +51,17 @@ func (c *Client) AuthorityAudit(ctx context.Context, r ipc.AuditQuery) (ipc.Audi
 	return send[ipc.AuditPage](ctx, c, "POST", "admin/audit", r)
 }
 
+// CheckpointAuthorityAudit signs that the authority's chain has its last entry.
+func (c *Client) CheckpointAuthorityAudit(ctx context.Context) (ipc.AuditCheckpoint, error) {
+	return send[ipc.AuditCheckpoint](ctx, c, "POST", "admin/audit/checkpoint", nil)
+}
+
+// VerifyAuthorityAudit checks the authority's chain, and compares it with
+// checkpoints.
+func (c *Client) VerifyAuthorityAudit(ctx context.Context, r ipc.VerifyAuditRequest) (ipc.AuditVerdict, error) {
+	return send[ipc.AuditVerdict](ctx, c, "POST", "admin/audit/verify", r)
+}
+
 // Users lists a page of the authority's users.
 func (c *Client) Users(ctx context.Context, q ipc.UserQuery) (ipc.UserPage, error) {
 	return send[ipc.UserPage](ctx, c, "POST", "admin/users/list", q)

@@ -51,6 +51,21 @@ func (c *Client) Audit(ctx context.Context) (ipc.AuditLog, error) {
 	return get[ipc.AuditLog](ctx, c, "audit")
 }
 
+// AuditEntries reads a page of those entries that are asked for.
+func (c *Client) AuditEntries(ctx context.Context, q ipc.AuditQuery) (ipc.AuditPage, error) {
+	return send[ipc.AuditPage](ctx, c, "POST", "audit/list", q)
+}
+
+// CheckpointAudit signs that the caller's chain has its last entry.
+func (c *Client) CheckpointAudit(ctx context.Context) (ipc.AuditCheckpoint, error) {
+	return send[ipc.AuditCheckpoint](ctx, c, "POST", "audit/checkpoint", nil)
+}
+
+// VerifyAudit checks the caller's chain, and compares it with checkpoints.
+func (c *Client) VerifyAudit(ctx context.Context, r ipc.VerifyAuditRequest) (ipc.AuditVerdict, error) {
+	return send[ipc.AuditVerdict](ctx, c, "POST", "audit/verify", r)
+}
+
 // Init makes the caller's vault.
 func (c *Client) Init(ctx context.Context, r ipc.InitRequest) (ipc.InitResult, error) {
 	return send[ipc.InitResult](ctx, c, "POST", "vault", r)

@@ -88,6 +88,7 @@ func (l *link) principal(cred map[string]dbus.Variant) (ipc.Principal, error) {
 	if err != nil {
 		return p, err
 	}
+	p.Via = "bus"
 	return l.s.cfg.Identify(p)
 }
 

@@ -50,7 +50,9 @@ func officeRoutes() []Route {
 		desk("GET", "admin/authority/keys", look, "What holds the authority's key", a.AuthorityKeys),
 		deskWith("POST", "admin/authority/keys", change, "Let one more token of the caller's vault open the authority", a.AddAuthorityKey),
 		deskItem("DELETE", "admin/authority/keys/{id}", change, "Let a token, or the key file, open the authority no more", a.RemoveAuthorityKey),
-		deskWith("POST", "admin/audit", look, "A page of the authority's audit chain, oldest first", a.AuthorityAudit),
+		deskWith("POST", "admin/audit", look, "A page of those entries of the authority's audit chain that are asked for, oldest first", a.AuthorityAudit),
+		deskWith("POST", "admin/audit/verify", look, "Check the authority's audit chain, and how it stands to checkpoints", a.VerifyAuthorityAudit),
+		desk("POST", "admin/audit/checkpoint", look, "Sign that the authority's audit chain has the entry that is its last", a.CheckpointAuthorityAudit),
 	}
 }
 

@@ -101,6 +101,10 @@ func vaultRoutes() []Route {
 		stream("GET", "events", AccessRead, "read", "What happens, as JSON lines, the present state first", unnamed(b.Events)),
 		read("doctor", "What is wrong, and the commands that mend it", b.Doctor),
 		read("audit", "The caller's audit chain, oldest first", b.Audit),
+		with("POST", "audit/list", AccessRead, "read", "A page of those entries of the caller's audit chain that are asked for", b.AuditEntries),
+		with("POST", "audit/verify", AccessRead, "read", "Check the caller's audit chain, and how it stands to checkpoints", b.VerifyAudit),
+		{Method: "POST", Path: "/v1/audit/checkpoint", Access: AccessUse, Polkit: actions + "read",
+			Summary: "Sign that the caller's audit chain has the entry that is its last", Response: reflect.TypeFor[ipc.AuditCheckpoint](), call: checkpointAudit},
 
 		with("POST", "vault", AccessChange, "init", "Make the caller's vault", b.Init),
 		with("POST", "vault/unlock", AccessUse, "unlock", "Open the session class", b.Unlock),
@@ -186,6 +190,11 @@ func health(context.Context, ipc.Backend, ipc.Principal, string, reader) (any, e
 
 func lock(ctx context.Context, b ipc.Backend, p ipc.Principal, _ string, _ reader) (any, error) {
 	return &Done{Version: ipc.Version}, b.Lock(ctx, p)
+}
+
+func checkpointAudit(ctx context.Context, b ipc.Backend, p ipc.Principal, _ string, _ reader) (any, error) {
+	out, err := b.CheckpointAudit(ctx, p)
+	return &out, err
 }
 
 func decline(ctx context.Context, b ipc.Backend, p ipc.Principal, _ string, _ reader) (any, error) {

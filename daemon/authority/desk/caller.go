@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
+	"github.com/tokenbridge/tokend/daemon/authority/issue"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -17,6 +18,11 @@ const strangersWait = 20 * time.Millisecond
 // caller is somebody who has to do with the authority.
 type caller struct {
 	*office
+	// authority, issuer and chain are the office's, and tell the audit where the
+	// caller calls from.
+	authority *authority.Authority
+	issuer    *issue.Issuer
+	chain     *chain
 	// by is what the audit calls him: his id, or else his uid.
 	by string
 	// user is who he is to the authority; empty for an administrator of the daemon
@@ -24,6 +30,20 @@ type caller struct {
 	user authority.User
 	// root says that he administers the daemon, which is as good as being an owner.
 	root bool
+}
+
+// newCaller is a caller of whom no more is known yet than his uid.
+func newCaller(o *office, p ipc.Principal) *caller {
+	c := &caller{office: o, by: "uid " + p.UID, root: p.Admin}
+	c.authority, c.issuer, c.chain = o.from(p.From())
+	return c
+}
+
+// from is what tells the audit where a call comes from.
+func (o *office) from(where string) (*authority.Authority, *issue.Issuer, *chain) {
+	c := o.chain.by(where)
+	a := o.authority.WithAudit(c)
+	return a, o.issuer.WithAudit(a, c), c
 }
 
 // The ranks, by which it is known who may change whom.
@@ -93,7 +113,7 @@ func (d *Desk) recognise(p ipc.Principal, login string) (*caller, error) {
 	case o == nil:
 		return nil, nil
 	}
-	c := &caller{office: o, by: "uid " + p.UID, root: p.Admin}
+	c := newCaller(o, p)
 	if login == "" {
 		return c.unlessStranger(), nil
 	}

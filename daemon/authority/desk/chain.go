@@ -1,7 +1,6 @@
 package desk
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -14,24 +13,34 @@ import (
 )
 
 // chainSize is how large a file of the chain may grow, in bytes: some 50,000
-// entries, and as many again in the file before.
+// entries. All files are kept; administrators move old ones away.
 const chainSize = 16 << 20
 
 // maxKinds is how many kinds of failures a minute are told apart. Of each the
-// first is an entry, and at the end how many followed: so that nobody pushes older
-// entries out of the chain by failing often.
+// first is an entry, and at the end how many followed: so that nobody fills
+// the disk, or hides an entry among many, by failing often.
 const maxKinds = 256
 
-// chain is the authority's audit log. It is an authority.Auditor.
+// chain is the authority's audit log, for one caller. It is an authority.Auditor.
 type chain struct {
+	*ledger
+	// from is where the caller calls from; empty for the daemon itself.
+	from string
+}
+
+// ledger is what the chains of all callers write to.
+type ledger struct {
 	log  *audit.Log
 	now  func() time.Time
 	tell *slog.Logger
 
-	mu     sync.Mutex
-	since  time.Time
-	counts map[failure]int
-	err    error // of the last entry
+	mu        sync.Mutex
+	since     time.Time
+	counts    map[failure]int
+	err       error  // of the last entry
+	self      keys   // nil until the authority is open
+	authority string // its id
+	told      told
 }
 
 // failure is a kind of failure.
@@ -40,15 +49,26 @@ type chain struct {
 type failure struct{ action, by, user, fob, account, service, reference, reason string }
 
 func openChain(path string, now func() time.Time, tell *slog.Logger) (*chain, error) {
-	log, err := audit.OpenSize(path, now, chainSize)
+	l := &ledger{now: now, tell: tell, counts: map[failure]int{}}
+	log, err := audit.OpenWith(path, audit.Options{Now: now, MaxSize: chainSize, Vouch: l.vouch})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the authority's audit log: %w", err)
 	}
-	return &chain{log: log, now: now, tell: tell, counts: map[failure]int{}}, nil
+	l.log = log
+	return &chain{ledger: l}, nil
+}
+
+// by is the chain for who calls from there.
+func (c *chain) by(from string) *chain {
+	if c == nil {
+		return nil
+	}
+	return &chain{c.ledger, from}
 }
 
 // Audit implements authority.Auditor.
 func (c *chain) Audit(e authority.Entry) {
+	e.From = c.from
 	if !e.OK && !c.first(e) {
 		return
 	}
@@ -57,7 +77,7 @@ func (c *chain) Audit(e authority.Entry) {
 
 // entry is what stands in the log: the object is the fob, or else the user.
 func entry(e authority.Entry) audit.Entry {
-	out := audit.Entry{Action: e.Kind, By: e.By, Object: e.Fob, OK: e.OK, Sync: e.Kind != actVerify}
+	out := audit.Entry{Action: e.Kind, By: e.By, From: e.From, Object: e.Fob, OK: e.OK, Sync: e.Kind != actVerify}
 	var words []string
 	switch {
 	case e.Fob == "":
@@ -84,7 +104,7 @@ func short(s string) string { return s[:min(len(s), 64)] }
 
 // first says whether a failure is the first of its kind since the last flush, and
 // counts it.
-func (c *chain) first(e authority.Entry) bool {
+func (c *ledger) first(e authority.Entry) bool {
 	c.mu.Lock()
 	due := c.now().Sub(c.since).Abs() >= flushEvery
 	c.mu.Unlock()
@@ -105,7 +125,7 @@ func (c *chain) first(e authority.Entry) bool {
 }
 
 // flush writes how many failures there were beyond the first of each kind.
-func (c *chain) flush() {
+func (c *ledger) flush() {
 	c.mu.Lock()
 	counts := c.counts
 	c.counts, c.since = map[failure]int{}, c.now()
@@ -119,11 +139,11 @@ func (c *chain) flush() {
 }
 
 // note writes what the daemon itself did.
-func (c *chain) note(action, detail string) {
+func (c *ledger) note(action, detail string) {
 	c.append(audit.Entry{Action: action, By: "tokend", OK: true, Detail: detail})
 }
 
-func (c *chain) append(e audit.Entry) {
+func (c *ledger) append(e audit.Entry) {
 	err := c.log.Append(e)
 	c.mu.Lock()
 	was := c.err
@@ -134,48 +154,35 @@ func (c *chain) append(e audit.Entry) {
 	}
 }
 
-// problem is what is wrong with the chain, in words; empty if nothing is.
-func (c *chain) problem() (string, error) {
+// problem is what is wrong with the chain, in words; empty if nothing is. r is
+// what reading it found.
+func (c *ledger) problem(r audit.Result) string {
 	c.mu.Lock()
-	err := c.err
-	c.mu.Unlock()
-	if err != nil {
-		return "the log cannot be written", nil
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return "the log cannot be written"
 	}
-	r, err := c.log.Check()
-	if err != nil {
-		return "", fmt.Errorf("cannot read the authority's audit log: %w", err)
-	}
-	return r.Problem(), nil
+	return r.Problem()
 }
 
-// page is the entries after a number.
-func (c *chain) page(after uint64, limit int) (ipc.AuditPage, error) {
-	entries, err := c.log.Read()
-	if err != nil && !errors.Is(err, audit.ErrBroken) {
+// page is the entries that are asked for.
+func (c *ledger) page(q audit.Query) (ipc.AuditPage, error) {
+	found, err := c.log.Find(q)
+	if err != nil {
 		return ipc.AuditPage{}, fmt.Errorf("cannot read the authority's audit log: %w", err)
 	}
-	out := ipc.AuditPage{Version: ipc.Version, Entries: []ipc.AuditEntry{}}
-	for _, e := range entries {
-		if e.Seq <= after {
-			continue
-		}
-		if len(out.Entries) == limit {
-			out.More = true
-			break
-		}
+	out := ipc.AuditPage{Version: ipc.Version, Entries: make([]ipc.AuditEntry, 0, len(found.Entries)), More: found.More}
+	for _, e := range found.Entries {
 		out.Entries = append(out.Entries, ipc.AuditEntry{
-			Seq: e.Seq, Time: wireTime(e.Time), Action: e.Action, Object: e.Object, By: e.By, OK: e.OK, Detail: e.Detail, Hash: e.Hash,
+			Seq: e.Seq, Time: wireTime(e.Time), Action: e.Action, Object: e.Object, By: e.By, From: e.From, OK: e.OK, Detail: e.Detail, Hash: e.Hash,
 		})
 	}
-	if out.Problem, err = c.problem(); err != nil {
-		return ipc.AuditPage{}, err
-	}
+	out.Problem = c.problem(found.Result)
 	out.Intact = out.Problem == ""
 	return out, nil
 }
 
-func (c *chain) close() error {
+func (c *ledger) close() error {
 	c.flush()
 	return c.log.Close()
 }

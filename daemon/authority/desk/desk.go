@@ -222,7 +222,15 @@ func (d *Desk) furnish(o *office, enter func(authority.Options) (*authority.Auth
 	}
 	o.issuer, err = issue.New(issue.Options{Registry: o.authority, Audit: o.chain, Policy: o.policy.usable, Now: d.cfg.Now,
 		Remote: o.verifiers.get, Trouble: o.verifiers.failed})
-	return err
+	if err != nil {
+		return err
+	}
+	profile, err := o.authority.Profile()
+	if err != nil {
+		return err
+	}
+	o.chain.open(profile.ID, o.issuer)
+	return nil
 }
 
 // vacate closes an office that is not to be opened, for a reason, which it returns.
@@ -237,6 +245,9 @@ func (d *Desk) vacate(o *office, reason error) error {
 
 // close waits for what is being stored; the chain stays open.
 func (o *office) close() (err error) {
+	if o.chain != nil {
+		o.chain.lock()
+	}
 	if o.authority != nil {
 		err = o.authority.Close()
 	}
@@ -269,6 +280,7 @@ func (d *Desk) Run(ctx context.Context) {
 		d.mu.Unlock()
 		if log != nil {
 			log.flush()
+			log.daily()
 		}
 	}
 }

@@ -35,13 +35,13 @@ func (d *Desk) UnlockAuthority(ctx context.Context, p ipc.Principal, r ipc.Unloc
 	defer by.wipe()
 	set, err := d.lockedFor(p)
 	if err != nil {
-		d.noted(d.chain(), actUnlock, "uid "+p.UID, "", err)
+		d.noted(d.chain().by(p.From()), actUnlock, "uid "+p.UID, "", err)
 		return ipc.AuthorityInfo{}, err
 	}
 	if set != nil {
 		id, err := d.unlock(ctx, p, by, set)
 		if ipc.KindOf(err) != ipc.PINRequired { // a question, not a try
-			d.noted(d.chain(), actUnlock, "uid "+p.UID, id, err)
+			d.noted(d.chain().by(p.From()), actUnlock, "uid "+p.UID, id, err)
 		}
 		if err != nil {
 			return ipc.AuthorityInfo{}, d.failed(err)
@@ -63,7 +63,7 @@ func (d *Desk) unlocked(ctx context.Context, p ipc.Principal) (*caller, error) {
 		may := o.slots != nil && mayUnlock(p, o.slots)
 		d.mu.Unlock()
 		if may {
-			return &caller{office: o, by: "uid " + p.UID, root: p.Admin}, nil
+			return newCaller(o, p), nil
 		}
 	}
 	return d.require(ctx, p, actUnlock)

@@ -31,16 +31,22 @@ const maxServed = 64
 
 // AuthorityMessage implements [ipc.AuthorityMessages].
 func (d *Desk) AuthorityMessage(ctx context.Context, p ipc.Principal, r ipc.AuthorityMessage) (ipc.AuthorityAnswer, error) {
-	answer, err := d.Carry(ctx, "uid "+p.UID, r.Message)
+	answer, err := d.carry(ctx, "uid "+p.UID, p.From(), r.Message)
 	if err != nil {
 		return ipc.AuthorityAnswer{}, err
 	}
 	return ipc.AuthorityAnswer{Version: ipc.Version, Message: answer}, nil
 }
 
-// Carry gives the authority a sealed message, and returns its sealed answer. from
-// is whose messages are counted together. It fails as ipc.AuthorityMessages says.
+// Carry gives the authority a sealed message that came over the network, and
+// returns its sealed answer. from is whose messages are counted together, an address
+// or a network. It fails as ipc.AuthorityMessages says.
 func (d *Desk) Carry(ctx context.Context, from string, sealed []byte) ([]byte, error) {
+	return d.carry(ctx, from, "tls "+from, sealed)
+}
+
+// carry is Carry; whence is what the audit has of where the message came from.
+func (d *Desk) carry(ctx context.Context, from, whence string, sealed []byte) ([]byte, error) {
 	o, err := d.open()
 	if err != nil {
 		return nil, err
@@ -57,7 +63,8 @@ func (d *Desk) Carry(ctx context.Context, from string, sealed []byte) ([]byte, e
 	default:
 		return nil, &ipc.Error{Kind: ipc.Busy, Message: "too many messages to the authority at one time", RetryAfter: 1}
 	}
-	answer, err := o.issuer.Serve(ctx, sealed)
+	_, issuer, _ := o.from(whence)
+	answer, err := issuer.Serve(ctx, sealed)
 	if err != nil {
 		return nil, d.failed(notServed(err))
 	}

@@ -86,24 +86,6 @@ func (d *Desk) EditAuthority(ctx context.Context, p ipc.Principal, r ipc.EditAut
 	return d.info(c)
 }
 
-// AuthorityAudit implements [ipc.AuthorityOffice].
-func (d *Desk) AuthorityAudit(ctx context.Context, p ipc.Principal, q ipc.AuditQuery) (ipc.AuditPage, error) {
-	c, err := d.require(ctx, p, actLook, authority.RoleAdmin)
-	if err != nil {
-		return ipc.AuditPage{}, err
-	}
-	limit, err := pageSize(q.Limit)
-	if err != nil {
-		return ipc.AuditPage{}, err
-	}
-	c.chain.flush()
-	page, err := c.chain.page(q.After, limit)
-	if err != nil {
-		return ipc.AuditPage{}, d.failed(err)
-	}
-	return page, nil
-}
-
 // CreateAuthority implements [ipc.AuthorityOffice].
 func (d *Desk) CreateAuthority(ctx context.Context, p ipc.Principal, r ipc.CreateAuthorityRequest) (ipc.AuthorityInfo, error) {
 	if !p.Admin {

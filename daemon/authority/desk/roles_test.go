@@ -26,14 +26,18 @@ func table() map[string]struct {
 	everybody := []string{"user", "verifier", "helpdesk", "admin"}
 	const nothing = "00000000000000000000000000000000" // nobody's id
 	return map[string]row{
-		"Authority":          {helpers, nil},
-		"CreateAuthority":    {nil, []any{ipc.CreateAuthorityRequest{Name: "Another"}}},
-		"EditAuthority":      {admins, []any{ipc.EditAuthorityRequest{}}},
-		"UnlockAuthority":    {nil, []any{ipc.UnlockAuthorityRequest{}}},
-		"LockAuthority":      {nil, nil},
-		"AuthorityKeys":      {nil, nil},
-		"AddAuthorityKey":    {nil, []any{ipc.AddAuthorityKeyRequest{}}},
-		"AuthorityAudit":     {admins, []any{ipc.AuditQuery{}}},
+		"Authority":       {helpers, nil},
+		"CreateAuthority": {nil, []any{ipc.CreateAuthorityRequest{Name: "Another"}}},
+		"EditAuthority":   {admins, []any{ipc.EditAuthorityRequest{}}},
+		"UnlockAuthority": {nil, []any{ipc.UnlockAuthorityRequest{}}},
+		"LockAuthority":   {nil, nil},
+		"AuthorityKeys":   {nil, nil},
+		"AddAuthorityKey": {nil, []any{ipc.AddAuthorityKeyRequest{}}},
+		"AuthorityAudit":  {admins, []any{ipc.AuditQuery{}}},
+
+		"CheckpointAuthorityAudit": {admins, nil},
+		"VerifyAuthorityAudit":     {admins, []any{ipc.VerifyAuditRequest{Checkpoints: []string{"nonsense"}}}},
+
 		"RemoveAuthorityKey": {nil, []any{"file"}},
 		"Users":              {helpers, []any{ipc.UserQuery{}}},
 		"User":               {helpers, []any{"bob"}},

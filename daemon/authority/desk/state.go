@@ -58,10 +58,9 @@ func (d *Desk) warnings(c *caller) []ipc.Warning {
 	}
 	list = append(list, c.verifierWarnings()...)
 	list = append(list, d.keyWarnings(c)...)
-	switch problem, err := c.chain.problem(); {
-	case err != nil:
+	if found, err := c.chain.log.Check(); err != nil {
 		list = append(list, ipc.Warning{Code: "authority-audit", Message: "the authority's audit log cannot be read"})
-	case problem != "":
+	} else if problem := c.chain.problem(found); problem != "" {
 		list = append(list, ipc.Warning{Code: "authority-audit", Message: "the authority's audit log is not as it should be: " + problem})
 	}
 	return list

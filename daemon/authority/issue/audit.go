@@ -26,3 +26,11 @@ func (i *Issuer) admin(kind, by string, e authority.Entry, err error) {
 	}
 	i.audit.Audit(e)
 }
+
+// WithAudit is the same issuer for one caller: of what he does x is told. reg is
+// the registry for him.
+func (i *Issuer) WithAudit(reg Registry, x authority.Auditor) *Issuer {
+	j := *i
+	j.reg, j.audit = reg, x
+	return &j
+}

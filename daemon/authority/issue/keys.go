@@ -1,6 +1,7 @@
 package issue
 
 import (
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -75,6 +76,19 @@ func (k *keyring) use(f func(message.Keys) error) error {
 		defer clear(keys.Sign)
 		return f(keys)
 	})
+}
+
+// Signer is the public key that the authority signs with, in hexadecimal.
+func (i *Issuer) Signer() string { return hex.EncodeToString(i.keys.self.Keys.Sign[:]) }
+
+// Sign signs a message with the key that descriptors and answers are signed with.
+// By its first words it must be none of these.
+func (i *Issuer) Sign(m []byte) (signature []byte, err error) {
+	err = i.keys.use(func(k message.Keys) error {
+		signature = ed25519.Sign(k.Sign, m)
+		return nil
+	})
+	return signature, err
 }
 
 // sum is how a secret is stored that is only compared. what says what it is for.

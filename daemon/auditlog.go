@@ -1,0 +1,221 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/tokenbridge/tokend/daemon/audit"
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// maxAuditPage is how many entries of the audit log a page has.
+const maxAuditPage = 1000
+
+// checkpointEvery is how often the daemon's own log has a checkpoint of a user's
+// chain, where something was added to it and the vault is open.
+const checkpointEvery = 24 * time.Hour
+
+// lastPoint is which checkpoint the daemon's own log had last.
+type lastPoint struct {
+	seq  uint64
+	when time.Time
+}
+
+// chain is the user's audit log, nil where he has none, and why it cannot be
+// written.
+func (u *user) chain() (log *audit.Log, problem string, err error) {
+	if _, err := u.storeIfAny(); err != nil {
+		return nil, "", mapError(err)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.logErr != nil {
+		problem = "the log cannot be written"
+	}
+	return u.log, problem, nil
+}
+
+// Audit implements [ipc.Reporter].
+func (d *Daemon) Audit(_ context.Context, p ipc.Principal) (ipc.AuditLog, error) {
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.AuditLog{}, err
+	}
+	return u.auditLog()
+}
+
+// auditLog is the user's whole chain and whether it verifies.
+func (u *user) auditLog() (ipc.AuditLog, error) {
+	log, problem, err := u.chain()
+	out := ipc.AuditLog{Version: ipc.Version, Entries: []ipc.AuditEntry{}, Intact: problem == "", Problem: problem}
+	if log == nil || err != nil {
+		return out, err
+	}
+	res, err := log.Walk(func(e audit.Entry) { out.Entries = append(out.Entries, wireEntry(e)) })
+	if err != nil {
+		return out, mapError(err)
+	}
+	if !res.Intact() {
+		out.Intact, out.Problem = false, res.Problem()
+	}
+	return out, nil
+}
+
+func wireEntry(e audit.Entry) ipc.AuditEntry {
+	return ipc.AuditEntry{Seq: e.Seq, Time: wireTime(e.Time), Action: e.Action, Object: e.Object, By: e.By, From: e.From,
+		OK: e.OK, Detail: e.Detail, Hash: e.Hash}
+}
+
+// AuditEntries implements [ipc.Reporter].
+func (d *Daemon) AuditEntries(_ context.Context, p ipc.Principal, q ipc.AuditQuery) (ipc.AuditPage, error) {
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.AuditPage{}, err
+	}
+	if min(q.Limit, q.Last) < 0 || max(q.Limit, q.Last) > maxAuditPage {
+		return ipc.AuditPage{}, ipc.Errorf(ipc.InvalidArgument, "a page has 1 to %d entries", maxAuditPage)
+	}
+	log, problem, err := u.chain()
+	out := ipc.AuditPage{Version: ipc.Version, Entries: []ipc.AuditEntry{}, Intact: problem == "", Problem: problem}
+	if log == nil || err != nil {
+		return out, err
+	}
+	find := audit.Query{After: q.After, Limit: q.Limit, Since: q.Since, Until: q.Until, Action: q.Kind, By: q.By, Failed: q.Failed,
+		Objects: []audit.Object{{Name: "user", ID: q.User}, {Name: "account", ID: q.Account}, {Name: "device", ID: q.Device}, {Name: "reference", ID: q.Reference}}}
+	switch {
+	case q.Last > 0:
+		find.Last, find.Limit = true, q.Last
+	case q.Limit == 0:
+		find.Limit = maxAuditPage
+	}
+	found, err := log.Find(find)
+	if err != nil {
+		return out, mapError(err)
+	}
+	for _, e := range found.Entries {
+		out.Entries = append(out.Entries, wireEntry(e))
+	}
+	out.More = found.More
+	if !found.Result.Intact() {
+		out.Intact, out.Problem = false, found.Result.Problem()
+	}
+	return out, nil
+}
+
+// CheckpointAudit implements [ipc.Reporter].
+func (d *Daemon) CheckpointAudit(_ context.Context, p ipc.Principal) (ipc.AuditCheckpoint, error) {
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.AuditCheckpoint{}, err
+	}
+	if _, err := u.existing(); err != nil {
+		return ipc.AuditCheckpoint{}, err
+	}
+	c, err := u.checkpoint()
+	if err != nil {
+		return ipc.AuditCheckpoint{}, mapError(err)
+	}
+	return ipc.AuditCheckpoint{Version: ipc.Version, Checkpoint: c.String(), Chain: c.Chain, Seq: c.Seq, Hash: c.Hash, Time: wireTime(c.Time), Signer: c.Signer}, nil
+}
+
+// checkpoint makes a checkpoint of the user's chain, which the daemon's own log has
+// then. The vault's own key signs: whoever knows the vault knows it, and it cannot be
+// had of a locked one. It does not count as use.
+func (u *user) checkpoint() (audit.Checkpoint, error) {
+	s, err := u.open(false)
+	if err != nil {
+		return audit.Checkpoint{}, err
+	}
+	log, _, err := u.chain()
+	if err != nil {
+		return audit.Checkpoint{}, err
+	}
+	if log == nil {
+		return audit.Checkpoint{}, ipc.Errorf(ipc.Internal, "the audit log cannot be opened")
+	}
+	c, err := log.Checkpoint("", s.vault)
+	if err != nil {
+		return c, err
+	}
+	u.mu.Lock()
+	u.told = lastPoint{c.Seq, u.d.now()}
+	u.mu.Unlock()
+	u.d.log.Info("audit checkpoint", "of", "vault", "uid", u.uid, "chain", c.Chain, "seq", c.Seq, "checkpoint", c.String())
+	return c, nil
+}
+
+// checkpoints puts those that are due into the daemon's own log: the first as soon
+// as a vault is open.
+func (d *Daemon) checkpoints() {
+	for _, u := range d.everyUser() {
+		if u.sess.Load() == nil {
+			continue
+		}
+		u.mu.Lock()
+		last, log := u.told, u.log
+		u.mu.Unlock()
+		if log == nil || !last.when.IsZero() && d.now().Sub(last.when).Abs() < checkpointEvery {
+			continue
+		}
+		if seq, _ := log.Head(); seq == last.seq {
+			continue
+		}
+		if _, err := u.checkpoint(); err != nil && ipc.KindOf(mapError(err)) != ipc.VaultLocked {
+			d.log.Warn("cannot make a checkpoint of an audit log", "uid", u.uid, "err", err)
+		}
+	}
+}
+
+// VerifyAudit implements [ipc.Reporter].
+func (d *Daemon) VerifyAudit(_ context.Context, p ipc.Principal, r ipc.VerifyAuditRequest) (ipc.AuditVerdict, error) {
+	u, err := d.user(&p)
+	if err != nil {
+		return ipc.AuditVerdict{}, err
+	}
+	if len(r.Checkpoints) > maxAuditPage {
+		return ipc.AuditVerdict{}, ipc.Errorf(ipc.InvalidArgument, "at most %d checkpoints are compared at a time", maxAuditPage)
+	}
+	log, problem, err := u.chain()
+	out := ipc.AuditVerdict{Version: ipc.Version, Checkpoints: []ipc.CheckpointVerdict{}, Intact: problem == "", Problem: problem}
+	if err != nil {
+		return out, err
+	}
+	if log == nil {
+		if len(r.Checkpoints) > 0 {
+			return out, errNoVault()
+		}
+		return out, nil
+	}
+	signers := u.signers()
+	res, list, err := log.CompareTexts(audit.Owner{Signs: func(s string) bool { return slices.Contains(signers, s) }}, r.Checkpoints)
+	if err != nil {
+		return out, mapError(err)
+	}
+	out.Chain, out.Entries, out.First, out.Last = log.ID(), res.Entries, res.First, res.Last
+	if !res.Intact() {
+		out.Intact, out.Problem = false, res.Problem()
+	}
+	for _, v := range list {
+		one := ipc.CheckpointVerdict{Standing: ipc.CheckpointStanding(v.Standing), Chain: v.Chain, Seq: v.Seq, Signer: v.Signer}
+		if v.Standing != audit.Unreadable {
+			one.Time = wireTime(v.Time)
+		}
+		out.Checkpoints = append(out.Checkpoints, one)
+	}
+	return out, nil
+}
+
+// signers are the keys that sign the vault, and signed it before as far back as it
+// tells: since the recovery password was last set. It need not be open.
+func (u *user) signers() []string {
+	store, err := u.storeIfAny()
+	if err != nil || store == nil {
+		return nil
+	}
+	head, err := store.RecoverHead()
+	if err != nil {
+		return nil
+	}
+	return append(head.Signed, head.Signer)
+}
