@@ -48,13 +48,15 @@ func (b *bench) last(t *testing.T) uint64 {
 // looks are the methods that change nothing. What they refuse is in the audit too.
 func looks() []string {
 	return []string{"Authority", "AuthorityAudit", "CheckpointAuthorityAudit", "VerifyAuthorityAudit", "Users", "User", "Fobs", "Fob", "Policy", "CheckPolicy",
-		"AuthorityKeys", "ExplainPolicy", "Activations", "BypassCodes", "UserDevices", "SecurityKeys", "AuthorityDescriptor"}
+		"AuthorityKeys", "ExplainPolicy", "Activations", "BypassCodes", "UserDevices", "SecurityKeys", "AuthorityDescriptor",
+		"Groups", "UserReport", "Verifiers", "CheckVerifier"}
 }
 
 // elsewhere are the methods whose success other tests look for in the audit:
-// TestCreate, and those of keys_test.go, which have tokens.
+// TestCreate, those of keys_test.go, which have tokens, and TestVerifiers, which has
+// verifiers.
 func elsewhere() []string {
-	return []string{"CreateAuthority", "UnlockAuthority", "LockAuthority", "AddAuthorityKey", "RemoveAuthorityKey"}
+	return []string{"CreateAuthority", "UnlockAuthority", "LockAuthority", "AddAuthorityKey", "RemoveAuthorityKey", "SetVerifier", "RemoveVerifier"}
 }
 
 // deeds are the other methods: what does each successfully, and the kind of entry
@@ -89,6 +91,12 @@ func deeds(t *testing.T, b *bench) map[string]struct {
 		}},
 		"AddUser": {"user-add", func(ctx context.Context, p ipc.Principal) error {
 			return one(b.AddUser(ctx, p, ipc.NewUser{Name: "new"}))
+		}},
+		"AddGroup": {"group-add", func(ctx context.Context, p ipc.Principal) error {
+			return one(b.AddGroup(ctx, p, ipc.NewGroup{Name: "staff", Roles: []ipc.Role{ipc.RoleHelpdesk}}))
+		}},
+		"RemoveGroup": {"group-remove", func(ctx context.Context, p ipc.Principal) error {
+			return one(b.RemoveGroup(ctx, p, ipc.GroupRef{Name: "staff"}))
 		}},
 		"EditUser": {"user-edit", func(ctx context.Context, p ipc.Principal) error {
 			return one(b.EditUser(ctx, p, "bob", ipc.EditUserRequest{}))
