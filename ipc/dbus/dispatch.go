@@ -25,6 +25,10 @@ type call struct {
 	name  string
 	args  []any
 	sig   string // of args
+
+	// What the call is about, once it was looked up.
+	acct *ipc.Account
+	tok  *ipc.Token
 }
 
 // LookupObject is godbus's way in: it asks for an object, an interface of it and a
@@ -181,9 +185,15 @@ func (c *call) method() (*method, error) {
 func (c *call) exists() error {
 	var err error
 	if c.node.kind == kindAccount {
-		_, err = c.account()
-	} else {
-		_, err = c.token()
+		var a ipc.Account
+		if a, err = c.account(); err == nil {
+			c.acct = &a
+		}
+		return err
+	}
+	var t ipc.Token
+	if t, err = c.token(); err == nil {
+		c.tok = &t
 	}
 	return err
 }

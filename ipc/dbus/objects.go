@@ -67,19 +67,11 @@ func (c *call) properties(of string) (dict, error) {
 		}
 		return nil, fault(errUnknownInterface, "the object has no such interface")
 	}
-	switch c.node.kind {
-	case kindAccount:
-		a, err := c.account()
-		if err != nil {
-			return nil, err
-		}
-		return accountProperties(a), nil
-	case kindToken:
-		t, err := c.token()
-		if err != nil {
-			return nil, err
-		}
-		return tokenProperties(t), nil
+	switch {
+	case c.acct != nil:
+		return accountProperties(*c.acct), nil
+	case c.tok != nil:
+		return tokenProperties(*c.tok), nil
 	}
 	st, err := c.s.cfg.Backend.Status(c.ctx, c.who)
 	if err != nil {
