@@ -90,9 +90,7 @@ func impatient(s slot) *fido2.Driver {
 
 func testFault(t *testing.T, f vfido.Fault) {
 	s := plug(t, vfido.Options{PIN: rightPIN})
-	// Enrolling is not what is tried here, so it may take its time.
-	e, _ := enroll(t, driver(s.path()), s, rightPIN)
-	k := keyOf(t, e, tokens.ClassSession)
+	k := enrolled(t, s)
 	d := impatient(s)
 	seen := s.Counts().PINsSeen
 	s.Inject(f)
@@ -124,6 +122,29 @@ func testFault(t *testing.T, f vfido.Fault) {
 	}
 	s.ClearFaults()
 	worksAgain(t, s, k)
+}
+
+// enrolled is the session key of a key whose enrolling is not what is tried: it may
+// take its time, and what worksAgain says of pseudo-terminals holds here too.
+func enrolled(t *testing.T, s slot) tokens.Key {
+	t.Helper()
+	var err error
+	for range 3 {
+		var e tokens.Enrollment
+		e, err = driver(s.path()).Enroll(t.Context(), tokens.EnrollRequest{Locator: s.path(), Classes: both, PIN: []byte(rightPIN)})
+		if err == nil {
+			return keyOf(t, e, tokens.ClassSession)
+		}
+		t.Logf("enrolling: %v", err)
+		if err := s.port.Remove(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.port.Insert(s.Key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Fatalf("cannot enroll: %v", err)
+	return tokens.Key{}
 }
 
 // worksAgain puts a key back in that answered badly, and has a driver as it is

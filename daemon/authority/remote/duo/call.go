@@ -96,6 +96,10 @@ func (v *Verifier) call(ctx context.Context, send func(*duoapi.DuoApi) (int, []b
 	if err == nil {
 		return raw, nil
 	}
+	if ctx.Err() != nil {
+		// Whoever gives a question up may have cut its answer off.
+		return nil, v.unavailable(ctx.Err())
+	}
 	if refused := (*refusal)(nil); errors.As(err, &refused) && refused.Code == codeTimestamp {
 		return nil, v.skewed(ctx, e, refused)
 	}
