@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/audit"
+	"github.com/tokenbridge/tokend/daemon/auditwire"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -52,7 +53,7 @@ func (u *user) auditLog() (ipc.AuditLog, error) {
 	if log == nil || err != nil {
 		return out, err
 	}
-	res, err := log.Walk(func(e audit.Entry) { out.Entries = append(out.Entries, wireEntry(e)) })
+	res, err := log.Walk(func(e audit.Entry) { out.Entries = append(out.Entries, auditwire.Entry(e)) })
 	if err != nil {
 		return out, mapError(err)
 	}
@@ -60,11 +61,6 @@ func (u *user) auditLog() (ipc.AuditLog, error) {
 		out.Intact, out.Problem = false, res.Problem()
 	}
 	return out, nil
-}
-
-func wireEntry(e audit.Entry) ipc.AuditEntry {
-	return ipc.AuditEntry{Seq: e.Seq, Time: wireTime(e.Time), Action: e.Action, Object: e.Object, By: e.By, From: e.From,
-		OK: e.OK, Detail: e.Detail, Hash: e.Hash}
 }
 
 // AuditEntries implements [ipc.Reporter].
@@ -93,9 +89,7 @@ func (d *Daemon) AuditEntries(_ context.Context, p ipc.Principal, q ipc.AuditQue
 	if err != nil {
 		return out, mapError(err)
 	}
-	for _, e := range found.Entries {
-		out.Entries = append(out.Entries, wireEntry(e))
-	}
+	out.Entries = auditwire.Entries(found.Entries)
 	out.More = found.More
 	if !found.Result.Intact() {
 		out.Intact, out.Problem = false, found.Result.Problem()
@@ -116,7 +110,7 @@ func (d *Daemon) CheckpointAudit(_ context.Context, p ipc.Principal) (ipc.AuditC
 	if err != nil {
 		return ipc.AuditCheckpoint{}, mapError(err)
 	}
-	return ipc.AuditCheckpoint{Version: ipc.Version, Checkpoint: c.String(), Chain: c.Chain, Seq: c.Seq, Hash: c.Hash, Time: wireTime(c.Time), Signer: c.Signer}, nil
+	return auditwire.Checkpoint(c), nil
 }
 
 // checkpoint makes a checkpoint of the user's chain, which the daemon's own log has
@@ -196,13 +190,7 @@ func (d *Daemon) VerifyAudit(_ context.Context, p ipc.Principal, r ipc.VerifyAud
 	if !res.Intact() {
 		out.Intact, out.Problem = false, res.Problem()
 	}
-	for _, v := range list {
-		one := ipc.CheckpointVerdict{Standing: ipc.CheckpointStanding(v.Standing), Chain: v.Chain, Seq: v.Seq, Signer: v.Signer}
-		if v.Standing != audit.Unreadable {
-			one.Time = wireTime(v.Time)
-		}
-		out.Checkpoints = append(out.Checkpoints, one)
-	}
+	out.Checkpoints = auditwire.Verdicts(list)
 	return out, nil
 }
 

@@ -15,12 +15,7 @@ import (
 )
 
 // wireTime is t as it travels: UTC, whole seconds, no monotonic reading.
-func wireTime(t time.Time) ipc.Time {
-	if t.IsZero() {
-		return ipc.Time{}
-	}
-	return t.UTC().Truncate(time.Second)
-}
+func wireTime(t time.Time) ipc.Time { return ipc.WireTime(t) }
 
 // fault is how a failure with a cause is answered; the cause is for the log.
 func fault(kind ipc.Kind, cause error, message string, args ...any) *ipc.Error {

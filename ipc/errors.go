@@ -183,3 +183,12 @@ func KindOf(err error) Kind {
 
 // Time is a moment on the wire: RFC 3339, UTC, whole seconds.
 type Time = time.Time
+
+// WireTime is a time as the API tells it, in UTC and in whole seconds; none stays
+// none.
+func WireTime(t time.Time) Time {
+	if t.IsZero() {
+		return Time{}
+	}
+	return t.UTC().Truncate(time.Second)
+}

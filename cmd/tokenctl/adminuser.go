@@ -26,15 +26,21 @@ func (c *cli) showUser(u ipc.User) error {
 	return c.answer(userDocument{ipc.Version, u}, func() { c.showPairs(c.userPairs(u)) })
 }
 
-func (c *cli) userPairs(u ipc.User) *table {
+// userHead is who a user is, with his roles in words.
+func userHead(u ipc.User, roles string) *table {
 	t := &table{head: []string{"", ""}, flexible: 1}
 	t.add("user", u.Name)
 	t.add("id", u.ID)
 	t.add("name", orDash(u.Display))
 	t.add("e-mail", orDash(u.Email))
 	t.add("logins", words(u.Logins))
-	t.add("roles", words(u.Roles))
+	t.add("roles", roles)
 	t.add("state", either(u.Disabled, "disabled", "active"))
+	return t
+}
+
+func (c *cli) userPairs(u ipc.User) *table {
+	t := userHead(u, words(u.Roles))
 	for _, f := range u.Fobs {
 		t.add("fob", fmt.Sprintf("%s, %s, %s", f.Serial, fobTypeText(f.Type), f.State))
 	}

@@ -36,14 +36,7 @@ nothing.`,
 // reportPairs is what there is of a user, in the order in which who helps asks.
 func (c *cli) reportPairs(r ipc.UserReport) *table {
 	u := r.User
-	t := &table{head: []string{"", ""}, flexible: 1}
-	t.add("user", u.Name)
-	t.add("id", u.ID)
-	t.add("name", orDash(u.Display))
-	t.add("e-mail", orDash(u.Email))
-	t.add("logins", words(u.Logins))
-	t.add("roles", words(u.Roles)+either(len(u.GroupRoles) > 0, " (by a group of this machine: "+words(u.GroupRoles)+")", ""))
-	t.add("state", either(u.Disabled, "disabled", "active"))
+	t := userHead(u, words(u.Roles)+either(len(u.GroupRoles) > 0, " (by a group of this machine: "+words(u.GroupRoles)+")", ""))
 	c.factorRows(t, r)
 	for _, d := range r.Devices {
 		var names []string

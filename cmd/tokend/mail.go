@@ -129,6 +129,7 @@ func readPassword(path string, own bool) ([]byte, error) {
 	return line, nil
 }
 
+// readAtMost reads a whole file of at most so many bytes, a multiple of 1,024.
 func readAtMost(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -137,7 +138,7 @@ func readAtMost(path string, most int64) ([]byte, error) {
 	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err == nil && int64(len(text)) > most {
-		err = fmt.Errorf("%s is larger than %d bytes", path, most)
+		err = fmt.Errorf("%s is larger than %d KiB", path, most>>10)
 	}
 	return text, err
 }

@@ -5,8 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"io"
-	"os"
 )
 
 // The bounds of a file of roots: they travel to the helper with each enrolment.
@@ -20,17 +18,9 @@ func readRoots(path string) ([][]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
-	f, err := os.Open(path)
+	text, err := readAtMost(path, maxRootsFile)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read tokens.attestation_roots: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxRootsFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("cannot read tokens.attestation_roots: %w", err)
-	}
-	if len(text) > maxRootsFile {
-		return nil, fmt.Errorf("tokens.attestation_roots: %s is larger than %d KiB", path, maxRootsFile>>10)
 	}
 	roots, err := parseRoots(text)
 	if err != nil {

@@ -17,6 +17,8 @@ type Query struct {
 	Since, Until time.Time // both included
 	// Action is an action, or what stands before a '-' of several.
 	Action, By string
+	// Actions are actions, of which the entry has one.
+	Actions []string
 	// Objects are ids, each of which is the entry's object, or a word of its detail with its
 	// name before it: "user=…".
 	Objects []Object
@@ -42,6 +44,8 @@ func (q *Query) fits(e *Entry) bool {
 	case e.Seq <= q.After, q.Failed && e.OK, q.By != "" && e.By != q.By:
 		return false
 	case !q.Since.IsZero() && e.Time.Before(q.Since), !q.Until.IsZero() && e.Time.After(q.Until):
+		return false
+	case len(q.Actions) > 0 && !slices.Contains(q.Actions, e.Action):
 		return false
 	case q.Action != "" && e.Action != q.Action && !strings.HasPrefix(e.Action, q.Action+"-"):
 		return false

@@ -93,14 +93,7 @@ func TestLinksAreGoodOnce(t *testing.T) {
 func TestRefusedHelpIsAudited(t *testing.T) {
 	b := furnished(t)
 	ctx := t.Context()
-	p, err := b.Policy(ctx, root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Replace(p.Text, `# second_approver_for = ["admin", "owner"]`, `second_approver_for = ["user"]`, 1)
-	if _, err := b.SetPolicy(ctx, root, ipc.SetPolicyRequest{Text: text}); err != nil || text == p.Text {
-		t.Fatal(err)
-	}
+	b.asksForSecond(t)
 	made, err := b.CreateActivation(ctx, as("helpdesk"), ipc.NewActivation{User: "bob", Account: "vpn"})
 	if err != nil {
 		t.Fatal(err)

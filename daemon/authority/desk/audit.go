@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tokenbridge/tokend/daemon/audit"
+	"github.com/tokenbridge/tokend/daemon/auditwire"
 	"github.com/tokenbridge/tokend/daemon/authority"
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -65,8 +66,7 @@ func (d *Desk) CheckpointAuthorityAudit(ctx context.Context, p ipc.Principal) (i
 	if err != nil {
 		return ipc.AuditCheckpoint{}, d.failed(err)
 	}
-	return ipc.AuditCheckpoint{Version: ipc.Version, Checkpoint: point.String(), Chain: point.Chain, Seq: point.Seq, Hash: point.Hash,
-		Time: wireTime(point.Time), Signer: point.Signer}, nil
+	return auditwire.Checkpoint(point), nil
 }
 
 // VerifyAuthorityAudit implements [ipc.AuthorityOffice].
@@ -85,15 +85,8 @@ func (d *Desk) VerifyAuthorityAudit(ctx context.Context, p ipc.Principal, r ipc.
 		return ipc.AuditVerdict{}, d.failed(fmt.Errorf("cannot read the authority's audit log: %w", err))
 	}
 	out := ipc.AuditVerdict{Version: ipc.Version, Chain: owner.Chain, Entries: res.Entries, First: res.First, Last: res.Last,
-		Checkpoints: make([]ipc.CheckpointVerdict, 0, len(list))}
+		Checkpoints: auditwire.Verdicts(list)}
 	out.Problem = c.chain.problem(res)
 	out.Intact = out.Problem == ""
-	for _, v := range list {
-		one := ipc.CheckpointVerdict{Standing: ipc.CheckpointStanding(v.Standing), Chain: v.Chain, Seq: v.Seq, Signer: v.Signer}
-		if v.Standing != audit.Unreadable {
-			one.Time = wireTime(v.Time)
-		}
-		out.Checkpoints = append(out.Checkpoints, one)
-	}
 	return out, nil
 }

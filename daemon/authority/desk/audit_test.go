@@ -245,22 +245,12 @@ func TestEveryDeedIsInTheAudit(t *testing.T) {
 // is returned with it puts the policy back.
 func (b *bench) waiting(t *testing.T) (id string, back func()) {
 	t.Helper()
-	p, err := b.Policy(t.Context(), root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	set := func(text string) {
-		t.Helper()
-		if _, err := b.SetPolicy(t.Context(), root, ipc.SetPolicyRequest{Text: text}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	set(strings.Replace(p.Text, `# second_approver_for = ["admin", "owner"]`, `second_approver_for = ["user"]`, 1))
+	back = b.asksForSecond(t)
 	made, err := b.CreateActivation(t.Context(), as("helpdesk"), ipc.NewActivation{User: "bob", Account: "second"})
 	if err != nil || made.Activation.State != ipc.CodeWaiting {
 		t.Fatalf("%+v, %v", made, err)
 	}
-	return made.Activation.ID, func() { set(p.Text) }
+	return made.Activation.ID, back
 }
 
 // searched looks through the audit's files for names, serial numbers and secrets.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/audit"
+	"github.com/tokenbridge/tokend/daemon/auditwire"
 	"github.com/tokenbridge/tokend/daemon/authority"
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -171,12 +172,7 @@ func (c *ledger) page(q audit.Query) (ipc.AuditPage, error) {
 	if err != nil {
 		return ipc.AuditPage{}, fmt.Errorf("cannot read the authority's audit log: %w", err)
 	}
-	out := ipc.AuditPage{Version: ipc.Version, Entries: make([]ipc.AuditEntry, 0, len(found.Entries)), More: found.More}
-	for _, e := range found.Entries {
-		out.Entries = append(out.Entries, ipc.AuditEntry{
-			Seq: e.Seq, Time: wireTime(e.Time), Action: e.Action, Object: e.Object, By: e.By, From: e.From, OK: e.OK, Detail: e.Detail, Hash: e.Hash,
-		})
-	}
+	out := ipc.AuditPage{Version: ipc.Version, Entries: auditwire.Entries(found.Entries), More: found.More}
 	out.Problem = c.problem(found.Result)
 	out.Intact = out.Problem == ""
 	return out, nil

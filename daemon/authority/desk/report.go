@@ -3,7 +3,6 @@ package desk
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -161,33 +160,20 @@ func (c *caller) throttles(user string, out *ipc.UserReport) error {
 
 // tried are the entries that are about what a user, or who took himself for one,
 // tried. What helpers were refused is not among them.
-func tried(action string) bool {
-	switch action {
-	case actVerify, actMail, "managed-verify", "fob-resync", "activate", "reactivate-begin", "reactivate-factor", "device-ask", "device-approve", "secret-prove", "security-key-copied":
-		return true
-	}
-	return false
+func tried() []string {
+	return []string{actVerify, actMail, "managed-verify", "fob-resync", "activate", "reactivate-begin", "reactivate-factor", "device-ask", "device-approve", "secret-prove", "security-key-copied"}
 }
 
 // failures are a user's last ones, the newest first.
 func (c *chain) failures(user string) ([]ipc.UserFailure, error) {
 	c.flush()
-	entries, err := c.log.Read()
-	if err != nil && !errors.Is(err, audit.ErrBroken) {
+	found, err := c.log.Find(audit.Query{Actions: tried(), Failed: true, Objects: []audit.Object{{Name: "user", ID: user}}, Last: true, Limit: maxFailures})
+	if err != nil {
 		return nil, fmt.Errorf("cannot read the authority's audit log: %w", err)
 	}
 	out := []ipc.UserFailure{}
-	for _, e := range slices.Backward(entries) {
-		if e.OK || !tried(e.Action) {
-			continue
-		}
-		f, of := failureOf(e)
-		if of != user {
-			continue
-		}
-		if out = append(out, f); len(out) == maxFailures {
-			break
-		}
+	for _, e := range slices.Backward(found.Entries) {
+		out = append(out, failureOf(e))
 	}
 	return out, nil
 }
@@ -198,10 +184,9 @@ func isID(word string) bool {
 	return err == nil && len(word) == 32
 }
 
-// failureOf reads back what entry has written, and of whom it is.
-func failureOf(e audit.Entry) (f ipc.UserFailure, user string) {
-	f = ipc.UserFailure{Time: wireTime(e.Time), Action: e.Action, Times: 1}
-	user = e.Object
+// failureOf reads back what entry has written.
+func failureOf(e audit.Entry) ipc.UserFailure {
+	f := ipc.UserFailure{Time: wireTime(e.Time), Action: e.Action, Times: 1}
 	var reason []string
 	for _, word := range strings.Fields(e.Detail) {
 		name, value, pair := strings.Cut(word, "=")
@@ -210,7 +195,7 @@ func failureOf(e audit.Entry) (f ipc.UserFailure, user string) {
 		case !pair:
 			reason = append(reason, word)
 		case name == "user":
-			user, f.FobID = value, e.Object
+			f.FobID = e.Object
 		case name == "service":
 			f.Service = value
 		case name == "account":
@@ -224,5 +209,5 @@ func failureOf(e audit.Entry) (f ipc.UserFailure, user string) {
 		}
 	}
 	f.Reason = strings.Join(reason, " ")
-	return f, user
+	return f
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -160,4 +161,26 @@ func passcode(t *testing.T, serial string, counter uint64) string {
 		t.Fatal(err)
 	}
 	return code.String()
+}
+
+// asksForSecond has the policy ask for a second person where users are helped; back
+// puts it as it was.
+func (b *bench) asksForSecond(t *testing.T) (back func()) {
+	t.Helper()
+	p, err := b.Policy(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(text string) {
+		t.Helper()
+		if _, err := b.SetPolicy(t.Context(), root, ipc.SetPolicyRequest{Text: text}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := strings.Replace(p.Text, `# second_approver_for = ["admin", "owner"]`, `second_approver_for = ["user"]`, 1)
+	if text == p.Text {
+		t.Fatal("the policy has no such line")
+	}
+	set(text)
+	return func() { set(p.Text) }
 }

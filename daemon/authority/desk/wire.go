@@ -10,12 +10,7 @@ import (
 )
 
 // wireTime is t as it travels: UTC, whole seconds.
-func wireTime(t time.Time) ipc.Time {
-	if t.IsZero() {
-		return ipc.Time{}
-	}
-	return t.UTC().Truncate(time.Second)
-}
+func wireTime(t time.Time) ipc.Time { return ipc.WireTime(t) }
 
 func compare(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) }
 
