@@ -35,7 +35,7 @@ func readLicences(dir string) ([]licenceText, string, error) {
 		if name == "" {
 			return nil, "", fmt.Errorf("%s is no licence that is known here", e.Name())
 		}
-		names = append(names, name)
+		names = append(names, strings.Split(name, " AND ")...)
 	}
 	if len(names) == 0 {
 		return nil, "", errors.New("it has no licence")
@@ -44,26 +44,26 @@ func readLicences(dir string) ([]licenceText, string, error) {
 	return texts, strings.Join(slices.Compact(names), " AND "), nil
 }
 
-// licence is the SPDX name of a licence's text, empty when it is none of those that
-// Apache-2.0 can be shipped with.
+// licence is the SPDX expression of a licence's file, empty when it is none of those
+// that Apache-2.0 can be shipped with. A file can hold several.
 func licence(text string) string {
 	flat := strings.Join(strings.Fields(text), " ")
 	has := func(words string) bool { return strings.Contains(flat, words) }
-	switch {
-	case has("Apache License Version 2.0"):
-		return "Apache-2.0"
-	case has("Mozilla Public License Version 2.0") || has("Mozilla Public License, version 2.0"):
-		return "MPL-2.0"
-	case has("Redistribution and use in source and binary forms") && (has("Neither the name") || has("The name of the author may not be used")):
-		return "BSD-3-Clause"
-	case has("Redistribution and use in source and binary forms"):
-		return "BSD-2-Clause"
-	case has("Permission is hereby granted, free of charge, to any person obtaining a copy"):
-		return "MIT"
-	case has("Permission to use, copy, modify, and/or distribute this software"), has("Permission to use, copy, modify, and distribute this software"):
-		return "ISC"
+	var names []string
+	add := func(is bool, name string) {
+		if is {
+			names = append(names, name)
+		}
 	}
-	return ""
+	bsd := has("Redistribution and use in source and binary forms")
+	third := has("Neither the name") || has("The name of the author may not be used")
+	add(has("Apache License Version 2.0"), "Apache-2.0")
+	add(bsd && !third, "BSD-2-Clause")
+	add(bsd && third, "BSD-3-Clause")
+	add(has("Permission to use, copy, modify, and/or distribute this software") || has("Permission to use, copy, modify, and distribute this software"), "ISC")
+	add(has("Permission is hereby granted, free of charge, to any person obtaining a copy"), "MIT")
+	add(has("Mozilla Public License Version 2.0") || has("Mozilla Public License, version 2.0"), "MPL-2.0")
+	return strings.Join(names, " AND ")
 }
 
 // notices is the file of all licences. Modules with the same words share them.
