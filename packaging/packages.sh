@@ -83,13 +83,11 @@ install -m 644 packaging/deb/lintian-overrides "$work/deb/usr/share/lintian/over
 dated "$work/deb"
 dated "$work/rpm"
 
-# The scripts are told which units there are.
-units() { (cd "$work/deb/usr/lib/systemd/system" 2>/dev/null && grep -l "$1" -- $2 2>/dev/null | tr '\n' ' ' | sed 's/ $//') || true; }
-sockets=$(units '^\[Install\]' '*.socket')
-services=$(units '^\[Service\]' 'tokend.service')
+# The scripts are told which units can be enabled.
+units=$(cd "$work/deb/usr/lib/systemd/system" && grep -l '^\[Install\]' -- *.socket *.service | tr '\n' ' ' | sed 's/ $//')
 for script in deb/postinst deb/prerm deb/postrm rpm/post rpm/preun rpm/postun; do
 	mkdir -p "$work/scripts/${script%/*}"
-	sed "s/@SOCKETS@/$sockets/; s/@SERVICES@/$services/" "packaging/$script" >"$work/scripts/$script"
+	sed "s/@UNITS@/$units/" "packaging/$script" >"$work/scripts/$script"
 	chmod 755 "$work/scripts/$script"
 done
 

@@ -144,7 +144,9 @@ func installed() []string {
 		"/usr/share/polkit-1/actions/io.github.tokenbridge.tokend.policy", "/usr/share/man/man1/tokenctl.1.gz", "/usr/share/man/man5/tokend.toml.5.gz",
 		"/usr/share/man/man8/tokend.8.gz", "/usr/share/bash-completion/completions/tokenctl", "/usr/share/fish/vendor_completions.d/tokenctl.fish",
 		"/usr/share/doc/tokend/README.md", "/usr/share/doc/tokend/THIRD-PARTY-LICENSES", "/usr/share/doc/tokend/sbom.cdx.json",
-		"/usr/share/doc/tokend/examples/tokend.toml",
+		"/usr/share/doc/tokend/examples/tokend.toml", "/usr/share/doc/tokend/examples/tokend-authority.conf",
+		"/usr/lib/systemd/system/tokend.service", "/usr/lib/systemd/system/tokend.socket", "/usr/lib/systemd/system/tokend-helper-piv@.service",
+		"/usr/lib/systemd/user/tokend.socket", "/usr/lib/sysusers.d/tokend.conf", "/usr/lib/tmpfiles.d/tokend.conf", "/usr/share/polkit-1/rules.d/50-tokend.rules",
 	}
 }
 
@@ -177,8 +179,8 @@ func testDeb(t *testing.T, deb string) {
 	for _, script := range []string{"postinst", "prerm", "postrm"} {
 		path := filepath.Join(control, script)
 		output(t, nil, "sh", "-n", path)
-		if b, err := os.ReadFile(path); err != nil || bytes.Contains(b, []byte("@")) && regexp.MustCompile(`"@[A-Z]+@"`).Match(b) {
-			t.Errorf("%s is not filled in: %v", script, err)
+		if b, err := os.ReadFile(path); err != nil || !regexp.MustCompile(`(?m)^units="tokend-helper-.*\.socket tokend\.socket tokend\.service"$`).Match(b) {
+			t.Errorf("%s does not name the units: %v\n%s", script, err, b)
 		}
 	}
 }

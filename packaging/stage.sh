@@ -45,7 +45,7 @@ put 644 /usr/share/bash-completion/completions "$docs/completions/tokenctl"
 put 644 "${ZSHDIR:-/usr/share/zsh/site-functions}" "$docs/completions/_tokenctl"
 put 644 /usr/share/fish/vendor_completions.d "$docs/completions/tokenctl.fish"
 put 644 /usr/share/doc/tokend README.md docs/*.md
-put 644 /usr/share/doc/tokend/examples "$docs/tokend.toml" packaging/systemd/examples/* packaging/systemd/system/*.conf
+put 644 /usr/share/doc/tokend/examples "$docs/tokend.toml" packaging/systemd/examples/*
 put 644 /usr/share/doc/tokend "$docs/sbom.cdx.json" "$docs/THIRD-PARTY-LICENSES" "$docs/copyright"
 
 # The administrator's own file goes in here; none is laid there.
