@@ -3,10 +3,10 @@
 #
 #   packaging/windows/msi.sh FOLDER VERSION NUMBER FILE
 #
-# FOLDER has what is installed; NUMBER is the version as the installer compares it,
+# FOLDER has what is installed; FILE is an absolute path; NUMBER is the version as the installer compares it,
 # three numbers. SOURCE_DATE_EPOCH is the time that it bears. Two packages of the same content are equal, byte for byte.
 set -eu
-wxs=$(dirname "$0")/tokend.wxs
+wxs=$(cd "$(dirname "$0")" && pwd)/tokend.wxs
 bin=$1
 version=$2
 number=$3
@@ -19,8 +19,10 @@ uuid() {
 
 content=$(cd "$bin" && sha256sum -- * | LC_ALL=C sort)
 rm -f "$out"
+# wixl knows no absolute paths.
+cd "$bin"
 wixl -a x64 -o "$out" -D ProductCode="$(uuid "tokend product $version")" \
-	-D Version="$number" -D Name="$version" -D Bin="$bin" "$wxs"
+	-D Version="$number" -D Name="$version" -D Bin=. "$wxs"
 
 # wixl knows no environment: the folder goes to the end of the system's PATH, and
 # out of it at removal (=- and *, the installer's signs for that).
