@@ -34,6 +34,9 @@ type Log struct {
 	head   string   // its hash
 	id     string   // of the chain; empty where the file's beginning is damaged
 	closed bool
+
+	looking sync.Mutex // held while Look reads
+	looked  looked
 }
 
 // errClosed is returned by a Log after Close.
