@@ -135,6 +135,11 @@ func (u *user) checkpoint() (audit.Checkpoint, error) {
 	u.mu.Lock()
 	u.told = lastPoint{c.Seq, u.d.now()}
 	u.mu.Unlock()
+	if n := u.notesOf(); n != nil {
+		if err := n.update(func(n *notesData) { n.Checkpoint = c.String() }); err != nil {
+			u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
+		}
+	}
 	u.d.log.Info("audit checkpoint", "of", "vault", "uid", u.uid, "chain", c.Chain, "seq", c.Seq, "checkpoint", c.String())
 	return c, nil
 }
