@@ -144,6 +144,24 @@ func (u *user) checkpoint() (audit.Checkpoint, error) {
 	return c, nil
 }
 
+// checkpointNew makes a checkpoint where something was added since the last one. The
+// backup that was just made and the day's may ask at once: one is enough.
+func (u *user) checkpointNew() error {
+	u.pointing.Lock()
+	defer u.pointing.Unlock()
+	u.mu.Lock()
+	last, log := u.told, u.log
+	u.mu.Unlock()
+	if log == nil {
+		return nil
+	}
+	if seq, _ := log.Head(); seq == last.seq {
+		return nil
+	}
+	_, err := u.checkpoint()
+	return err
+}
+
 // checkpoints puts those that are due into the daemon's own log: the first as soon
 // as a vault is open.
 func (d *Daemon) checkpoints() {
@@ -157,10 +175,7 @@ func (d *Daemon) checkpoints() {
 		if log == nil || !last.when.IsZero() && d.now().Sub(last.when).Abs() < checkpointEvery {
 			continue
 		}
-		if seq, _ := log.Head(); seq == last.seq {
-			continue
-		}
-		if _, err := u.checkpoint(); err != nil && ipc.KindOf(mapError(err)) != ipc.VaultLocked {
+		if err := u.checkpointNew(); err != nil && ipc.KindOf(mapError(err)) != ipc.VaultLocked {
 			d.log.Warn("cannot make a checkpoint of an audit log", "uid", u.uid, "err", err)
 		}
 	}
