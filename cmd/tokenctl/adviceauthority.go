@@ -21,26 +21,7 @@ func adviceAuthority(e *ipc.Error) []string {
 		}
 		return nil
 	case ipc.NotFound:
-		switch {
-		case strings.HasPrefix(e.Message, "no authority"):
-			return []string{"make one, as root or as the owner of your own daemon: `tokenctl admin authority create NAME`",
-				"if there is one, it does not know you as a user, or another daemon has it: ask its administrator, or see --socket PATH"}
-		case strings.HasPrefix(e.Message, "there is no authority"), strings.Contains(e.Message, "child authority"), strings.Contains(e.Message, "such authority"):
-			return []string{"nothing was changed; see which there are: `tokenctl admin authority child list`"}
-		case strings.Contains(e.Message, "verifier"):
-			return []string{"nothing was changed; see what is set up: `tokenctl admin verifier show`"}
-		case strings.Contains(e.Message, "fob"):
-			return []string{"nothing was changed; see which there are: `tokenctl admin fob list`"}
-		}
-		if strings.Contains(e.Message, "group") {
-			return []string{"nothing was changed; see which have roles: `tokenctl admin group list`"}
-		}
-		for _, thing := range []struct{ word, command string }{{"activation", "activation"}, {"bypass code", "bypass"}, {"device", "device"}} {
-			if strings.Contains(e.Message, thing.word) {
-				return []string{"nothing was changed; see which there are: `tokenctl admin " + thing.command + " list USER`"}
-			}
-		}
-		return []string{"nothing was changed; see who there is: `tokenctl admin user list`"}
+		return adviceNotThere(e)
 	case ipc.PolicyDenied:
 		if strings.Contains(e.Message, "nobody may help himself") {
 			return []string{"nothing was made; bring your own account back by a factor of yours: `tokenctl reactivate ACCOUNT`",
@@ -80,6 +61,30 @@ func adviceAuthority(e *ipc.Error) []string {
 			"by two passcodes in a row, with a blank between: \"123456 654321\""}
 	}
 	return nil
+}
+
+// adviceNotThere is about what an authority does not have.
+func adviceNotThere(e *ipc.Error) []string {
+	switch {
+	case strings.HasPrefix(e.Message, "no authority"):
+		return []string{"make one, as root or as the owner of your own daemon: `tokenctl admin authority create NAME`",
+			"if there is one, it does not know you as a user, or another daemon has it: ask its administrator, or see --socket PATH"}
+	case strings.HasPrefix(e.Message, "there is no authority"), strings.Contains(e.Message, "child authority"), strings.Contains(e.Message, "such authority"):
+		return []string{"nothing was changed; see which there are: `tokenctl admin authority child list`"}
+	case strings.Contains(e.Message, "verifier"):
+		return []string{"nothing was changed; see what is set up: `tokenctl admin verifier show`"}
+	case strings.Contains(e.Message, "fob"):
+		return []string{"nothing was changed; see which there are: `tokenctl admin fob list`"}
+	}
+	if strings.Contains(e.Message, "group") {
+		return []string{"nothing was changed; see which have roles: `tokenctl admin group list`"}
+	}
+	for _, thing := range []struct{ word, command string }{{"activation", "activation"}, {"bypass code", "bypass"}, {"device", "device"}} {
+		if strings.Contains(e.Message, thing.word) {
+			return []string{"nothing was changed; see which there are: `tokenctl admin " + thing.command + " list USER`"}
+		}
+	}
+	return []string{"nothing was changed; see who there is: `tokenctl admin user list`"}
 }
 
 func adviceRoles() []string {
