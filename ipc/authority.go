@@ -12,6 +12,7 @@ type Authority interface {
 	AuthorityOffice
 	Users
 	Groups
+	ChildAuthorities
 	Fobs
 	Policies
 	Verifications
@@ -60,6 +61,18 @@ type Groups interface {
 	// AddGroup fails with AlreadyExists for a group that has roles.
 	AddGroup(ctx context.Context, p Principal, r NewGroup) (Group, error)
 	RemoveGroup(ctx context.Context, p Principal, r GroupRef) (Group, error)
+}
+
+// ChildAuthorities are parts of the users whose roles end there. They lie beneath
+// the authority, or one beneath the other.
+type ChildAuthorities interface {
+	// ChildAuthorities lists those that the caller's roles reach.
+	ChildAuthorities(ctx context.Context, p Principal) (ChildAuthorityList, error)
+	// AddChildAuthority fails with AlreadyExists where another has the name, and with
+	// Conflict where there are too many, or too many one beneath the other.
+	AddChildAuthority(ctx context.Context, p Principal, r NewChildAuthority) (ChildAuthority, error)
+	// RemoveChildAuthority fails with Conflict where it has users, or others beneath it.
+	RemoveChildAuthority(ctx context.Context, p Principal, r ChildAuthorityRef) (ChildAuthority, error)
 }
 
 // Fobs are the authority's hardware OTP tokens. id is a serial number or an id.

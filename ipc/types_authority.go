@@ -31,8 +31,10 @@ type AuthorityInfo struct {
 	Endpoints []string `json:"endpoints"`
 	Size      int      `json:"size"`          // of the registry, in bytes
 	Policy    string   `json:"policy_sha256"` // of the policy's text, hexadecimal
-	// Roles are the caller's.
+	// Roles are the caller's, and Child is the child authority where they end; empty
+	// where they are good for all.
 	Roles []Role `json:"roles"`
+	Child string `json:"child,omitempty"`
 	// Warnings say what is not as it should be.
 	Warnings []Warning `json:"warnings"`
 }
@@ -46,6 +48,8 @@ type AuthorityState struct {
 	// owner, who need not be among its users.
 	User  string `json:"user,omitempty"`
 	Roles []Role `json:"roles"`
+	// Child is the child authority where they end; empty where they are good for all.
+	Child string `json:"child,omitempty"`
 	// Local says that the authority lives on this very machine: whoever
 	// administers that can get round the policy, which so is advisory.
 	Local bool `json:"local"`
@@ -142,6 +146,9 @@ type User struct {
 	Name    string `json:"name"` // found in capitals and small letters alike
 	Display string `json:"display,omitempty"`
 	Email   string `json:"email,omitempty"`
+	// AuthorityID and Authority are the one he belongs to: the root one, or a child.
+	AuthorityID string `json:"authority_id"`
+	Authority   string `json:"authority"`
 	// Logins are his names on the authority's own host: by them he is known there.
 	Logins []string `json:"logins"`
 	Roles  []Role   `json:"roles"`
@@ -164,8 +171,10 @@ type UserFob struct {
 type UserQuery struct {
 	Prefix string `json:"prefix,omitempty"` // of the name
 	Role   Role   `json:"role,omitempty"`
-	After  string `json:"after,omitempty"` // Next of the page before
-	Limit  int    `json:"limit,omitempty"` // 1 to 1,000; 1,000 when 0
+	// Authority, by name or id, leaves out users who are neither in it nor beneath it.
+	Authority string `json:"authority,omitempty"`
+	After     string `json:"after,omitempty"` // Next of the page before
+	Limit     int    `json:"limit,omitempty"` // 1 to 1,000; 1,000 when 0
 }
 
 // UserPage is a page of users.
@@ -183,18 +192,22 @@ type NewUser struct {
 	Email   string `json:"email,omitempty"`
 	// Logins are his names on the authority's own host, at most 16.
 	Logins []string `json:"logins,omitempty"`
+	// Authority is a name or an id; the caller's own authority when empty.
+	Authority string `json:"authority,omitempty"`
 	// Roles are the user role alone when empty.
 	Roles []Role `json:"roles,omitempty"`
 }
 
 // EditUserRequest changes what is not nil.
 type EditUserRequest struct {
-	Name     *string   `json:"name,omitempty"`
-	Display  *string   `json:"display,omitempty"`
-	Email    *string   `json:"email,omitempty"`
-	Logins   *[]string `json:"logins,omitempty"`
-	Roles    *[]Role   `json:"roles,omitempty"`
-	Disabled *bool     `json:"disabled,omitempty"`
+	Name    *string   `json:"name,omitempty"`
+	Display *string   `json:"display,omitempty"`
+	Email   *string   `json:"email,omitempty"`
+	Logins  *[]string `json:"logins,omitempty"`
+	// Authority is the one to move him to, by name or id; the caller's own when empty.
+	Authority *string `json:"authority,omitempty"`
+	Roles     *[]Role `json:"roles,omitempty"`
+	Disabled  *bool   `json:"disabled,omitempty"`
 }
 
 // RemoveUserRequest confirms that the user's name is meant.

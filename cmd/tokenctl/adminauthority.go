@@ -12,7 +12,7 @@ import (
 func (c *cli) adminAuthorityCommand() *cobra.Command {
 	return group("authority", "Make the authority, and see or change what it says of itself",
 		c.authorityCreateCommand(), c.authorityShowCommand(), c.authorityEditCommand(), c.authorityDescriptorCommand(),
-		c.authorityUnlockCommand(), c.authorityLockCommand(), c.authorityKeyCommand())
+		c.authorityUnlockCommand(), c.authorityLockCommand(), c.authorityKeyCommand(), c.authorityChildCommand())
 }
 
 const authorityCreateHelp = `Make an authority in the daemon, with a new key and a policy to begin with:
@@ -85,7 +85,7 @@ func (c *cli) authorityTable(a ipc.AuthorityInfo) *table {
 	}
 	t.add("registry", fmt.Sprintf("%d KiB", (a.Size+1023)/1024))
 	t.add("policy", a.Policy)
-	t.add("your roles", words(a.Roles))
+	t.add("your roles", words(a.Roles)+either(a.Child != "", ", in "+a.Child, ""))
 	return t
 }
 
@@ -169,7 +169,7 @@ func authorityText(a ipc.AuthorityState) string {
 	s := a.Name
 	switch {
 	case a.User != "":
-		s += ", which knows you as " + a.User + " (" + words(a.Roles) + ")"
+		s += ", which knows you as " + a.User + either(a.Child != "", " of "+a.Child, "") + " (" + words(a.Roles) + ")"
 	case len(a.Roles) > 0:
 		s += " (" + words(a.Roles) + ")"
 	}

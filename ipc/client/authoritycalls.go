@@ -107,6 +107,21 @@ func (c *Client) RemoveGroup(ctx context.Context, r ipc.GroupRef) (ipc.Group, er
 	return send[ipc.Group](ctx, c, "POST", "admin/groups/remove", r)
 }
 
+// ChildAuthorities lists the child authorities that the caller's roles reach.
+func (c *Client) ChildAuthorities(ctx context.Context) (ipc.ChildAuthorityList, error) {
+	return get[ipc.ChildAuthorityList](ctx, c, "admin/authorities")
+}
+
+// AddChildAuthority makes a child authority.
+func (c *Client) AddChildAuthority(ctx context.Context, r ipc.NewChildAuthority) (ipc.ChildAuthority, error) {
+	return send[ipc.ChildAuthority](ctx, c, "POST", "admin/authorities", r)
+}
+
+// RemoveChildAuthority removes a child authority that is empty.
+func (c *Client) RemoveChildAuthority(ctx context.Context, r ipc.ChildAuthorityRef) (ipc.ChildAuthority, error) {
+	return send[ipc.ChildAuthority](ctx, c, "POST", "admin/authorities/remove", r)
+}
+
 // Fobs lists a page of the authority's fobs.
 func (c *Client) Fobs(ctx context.Context, q ipc.FobQuery) (ipc.FobPage, error) {
 	return send[ipc.FobPage](ctx, c, "POST", "admin/fobs/list", q)

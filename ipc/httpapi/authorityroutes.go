@@ -70,6 +70,10 @@ func peopleRoutes() []Route {
 		desk("GET", "admin/groups", look, "The groups of this machine whose members have roles", a.Groups),
 		deskWith("POST", "admin/groups", change, "Give the members of a group roles", a.AddGroup),
 		deskWith("POST", "admin/groups/remove", change, "Take the roles from the members of a group", a.RemoveGroup),
+
+		desk("GET", "admin/authorities", look, "The child authorities that the caller's roles reach", a.ChildAuthorities),
+		deskWith("POST", "admin/authorities", change, "Make a child authority", a.AddChildAuthority),
+		deskWith("POST", "admin/authorities/remove", change, "Remove a child authority that is empty", a.RemoveChildAuthority),
 	}
 }
 

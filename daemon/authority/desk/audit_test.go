@@ -49,7 +49,7 @@ func (b *bench) last(t *testing.T) uint64 {
 func looks() []string {
 	return []string{"Authority", "AuthorityAudit", "CheckpointAuthorityAudit", "VerifyAuthorityAudit", "Users", "User", "Fobs", "Fob", "Policy", "CheckPolicy",
 		"AuthorityKeys", "ExplainPolicy", "Activations", "BypassCodes", "UserDevices", "SecurityKeys", "AuthorityDescriptor",
-		"Groups", "UserReport", "Verifiers", "CheckVerifier"}
+		"Groups", "ChildAuthorities", "UserReport", "Verifiers", "CheckVerifier"}
 }
 
 // elsewhere are the methods whose success other tests look for in the audit:
@@ -94,6 +94,12 @@ func deeds(t *testing.T, b *bench) map[string]struct {
 		}},
 		"AddGroup": {"group-add", func(ctx context.Context, p ipc.Principal) error {
 			return one(b.AddGroup(ctx, p, ipc.NewGroup{Name: "staff", Roles: []ipc.Role{ipc.RoleHelpdesk}}))
+		}},
+		"AddChildAuthority": {"authority-child-create", func(ctx context.Context, p ipc.Principal) error {
+			return one(b.AddChildAuthority(ctx, p, ipc.NewChildAuthority{Name: "west"}))
+		}},
+		"RemoveChildAuthority": {"authority-child-remove", func(ctx context.Context, p ipc.Principal) error {
+			return one(b.RemoveChildAuthority(ctx, p, ipc.ChildAuthorityRef{Authority: "west"}))
 		}},
 		"RemoveGroup": {"group-remove", func(ctx context.Context, p ipc.Principal) error {
 			return one(b.RemoveGroup(ctx, p, ipc.GroupRef{Name: "staff"}))

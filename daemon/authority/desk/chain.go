@@ -50,7 +50,7 @@ type ledger struct {
 // failure is a kind of failure.
 // The reference is in it, so that what a user was told to say is found, as long as
 // there are few: half of the kinds are for what has none.
-type failure struct{ action, by, user, fob, account, service, reference, reason string }
+type failure struct{ action, by, user, fob, holders, account, service, reference, reason string }
 
 func openChain(path string, now func() time.Time, tell *slog.Logger) (*chain, error) {
 	l := &ledger{now: now, tell: tell, counts: map[failure]int{}}
@@ -73,14 +73,24 @@ func (c *chain) by(from string) *chain {
 // Audit implements authority.Auditor.
 func (c *chain) Audit(e authority.Entry) {
 	e.From = c.from
-	if !e.OK && !c.first(e) {
-		return
+	rest := e.Holders
+	for {
+		e.Holders, rest = rest[:min(len(rest), maxHolders)], rest[min(len(rest), maxHolders):]
+		if e.OK || c.first(e) {
+			c.append(entry(e))
+		}
+		if len(rest) == 0 {
+			break
+		}
 	}
-	c.append(entry(e))
 	if e.OK && e.Kind != actVerify {
 		c.done.Store(true)
 	}
 }
+
+// maxHolders is how many users of a fob an entry names; where there are more, there
+// is another entry.
+const maxHolders = 8
 
 // entry is what stands in the log: the object is the fob, or else the user.
 func entry(e authority.Entry) audit.Entry {
@@ -91,6 +101,9 @@ func entry(e authority.Entry) audit.Entry {
 		out.Object = e.User
 	case e.User != "":
 		words = append(words, "user="+e.User)
+	}
+	for _, id := range e.Holders {
+		words = append(words, "user="+id)
 	}
 	for _, w := range []struct{ name, value string }{
 		{"account", e.Account}, {"device", e.Device}, {"reference", e.Reference}, {"service", short(e.Service)},
@@ -118,7 +131,7 @@ func (c *ledger) first(e authority.Entry) bool {
 	if due {
 		c.flush()
 	}
-	k := failure{e.Kind, e.By, e.User, e.Fob, e.Account, short(e.Service), e.Reference, e.Detail}
+	k := failure{e.Kind, e.By, e.User, e.Fob, strings.Join(e.Holders, " "), e.Account, short(e.Service), e.Reference, e.Detail}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, known := c.counts[k]; !known && len(c.counts) >= maxKinds/2 {
@@ -139,7 +152,7 @@ func (c *ledger) flush() {
 	c.mu.Unlock()
 	for k, n := range counts {
 		if n > 1 {
-			c.append(entry(authority.Entry{Kind: k.action, By: k.by, User: k.user, Fob: k.fob, Account: k.account, Service: k.service,
+			c.append(entry(authority.Entry{Kind: k.action, By: k.by, User: k.user, Fob: k.fob, Holders: strings.Fields(k.holders), Account: k.account, Service: k.service,
 				Reference: k.reference, Detail: fmt.Sprintf("%s repeated=%d", k.reason, n-1)}))
 		}
 	}

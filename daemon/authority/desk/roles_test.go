@@ -67,6 +67,10 @@ func table() map[string]struct {
 		"AddGroup":           {admins, []any{ipc.NewGroup{}}},
 		"RemoveGroup":        {admins, []any{ipc.GroupRef{Name: "none"}}},
 
+		"ChildAuthorities":     {helpers, nil},
+		"AddChildAuthority":    {admins, []any{ipc.NewChildAuthority{}}},
+		"RemoveChildAuthority": {admins, []any{ipc.ChildAuthorityRef{Authority: "none"}}},
+
 		"AuthorityMessage":    {everybody, []any{ipc.AuthorityMessage{Message: []byte("nonsense")}}},
 		"AuthorityDescriptor": {everybody, nil},
 		"CreateActivation":    {helpers, []any{ipc.NewActivation{User: "bob", Account: "vpn"}}},

@@ -17,7 +17,7 @@ const (
 // AddSecurityKey implements [ipc.SecurityKeys]. A key stays a factor, as a fob does:
 // so who is no administrator needs the policy's leave, alone.
 func (d *Desk) AddSecurityKey(ctx context.Context, p ipc.Principal, r ipc.NewSecurityKey) (ipc.SecurityKey, error) {
-	c, err := d.require(ctx, p, actKeyAdd, helpers()...)
+	c, err := d.require(ctx, p, actKeyAdd, ofUser(r.User), helpers()...)
 	if err != nil {
 		return ipc.SecurityKey{}, err
 	}
@@ -45,7 +45,7 @@ func (d *Desk) AddSecurityKey(ctx context.Context, p ipc.Principal, r ipc.NewSec
 
 // SecurityKeys implements [ipc.SecurityKeys].
 func (d *Desk) SecurityKeys(ctx context.Context, p ipc.Principal, r ipc.UserRef) (ipc.SecurityKeyList, error) {
-	c, err := d.require(ctx, p, actLook, helpers()...)
+	c, err := d.require(ctx, p, actLook, ofUser(r.User), helpers()...)
 	if err != nil {
 		return ipc.SecurityKeyList{}, err
 	}
@@ -62,7 +62,7 @@ func (d *Desk) SecurityKeys(ctx context.Context, p ipc.Principal, r ipc.UserRef)
 
 // RemoveSecurityKey implements [ipc.SecurityKeys].
 func (d *Desk) RemoveSecurityKey(ctx context.Context, p ipc.Principal, r ipc.SecurityKeyRef) (ipc.SecurityKey, error) {
-	c, err := d.require(ctx, p, actKeyOff, helpers()...)
+	c, err := d.require(ctx, p, actKeyOff, ofUser(r.User), helpers()...)
 	if err != nil {
 		return ipc.SecurityKey{}, err
 	}

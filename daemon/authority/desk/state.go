@@ -21,7 +21,7 @@ func (d *Desk) State(p ipc.Principal) *ipc.AuthorityState {
 	if c == nil {
 		return nil
 	}
-	s := &ipc.AuthorityState{User: c.user.Name, Roles: wireRoles(c.roles()), Local: true}
+	s := &ipc.AuthorityState{User: c.user.Name, Roles: wireRoles(c.roles()), Child: c.child(), Local: true}
 	profile, err := c.authority.Profile()
 	if err != nil {
 		e := *failed(err)
@@ -49,6 +49,9 @@ func (d *Desk) lockedState(p ipc.Principal) (_ *ipc.AuthorityState, is bool) {
 // warnings are about what is not as it should be.
 func (d *Desk) warnings(c *caller) []ipc.Warning {
 	var list []ipc.Warning
+	if !c.reachesAll() { // others mend it
+		return nil
+	}
 	if r := d.cfg.Reach(); r.Problem != "" {
 		list = append(list, ipc.Warning{Code: "authority-listen", Message: "the authority cannot be reached from other machines: " + r.Problem})
 	}
@@ -106,7 +109,7 @@ func (d *Desk) Findings(p ipc.Principal) []ipc.Finding {
 		}
 		return []ipc.Finding{{Code: "authority", Level: "error", Message: message}}
 	}
-	if c == nil || c.rank() < rankAdmin {
+	if c == nil || c.rank() < rankAdmin || !c.reachesAll() {
 		return nil
 	}
 	var list []ipc.Finding

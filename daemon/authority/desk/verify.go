@@ -16,7 +16,7 @@ const attended = "attended"
 
 // Verify implements [ipc.Verifications].
 func (d *Desk) Verify(ctx context.Context, p ipc.Principal, r ipc.VerifyRequest) (ipc.Verified, error) {
-	c, err := d.require(ctx, p, actVerify, authority.RoleVerifier, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actVerify, ofReach, authority.RoleVerifier, authority.RoleAdmin)
 	if err != nil {
 		return ipc.Verified{}, err
 	}
@@ -32,7 +32,7 @@ func (d *Desk) Verify(ctx context.Context, p ipc.Principal, r ipc.VerifyRequest)
 
 // VerifyAttended implements [ipc.Verifications].
 func (d *Desk) VerifyAttended(ctx context.Context, p ipc.Principal, r ipc.VerifyRequest) (ipc.AttendedVerdict, error) {
-	c, err := d.require(ctx, p, actVerify, authority.RoleHelpdesk, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actVerify, ofUser(r.User), authority.RoleHelpdesk, authority.RoleAdmin)
 	if err != nil {
 		return ipc.AttendedVerdict{}, err
 	}
@@ -61,10 +61,10 @@ type verdict struct {
 // issuer. Both keep the same deadline, and the same throttle.
 func (c *caller) verify(ctx context.Context, r ipc.VerifyRequest) (verdict, error) {
 	if !r.Managed && r.Account == "" {
-		v, err := c.authority.Verify(ctx, authority.Attempt{By: c.by, Service: r.Service, User: r.User, Passcode: r.Passcode})
+		v, err := c.authority.Verify(ctx, authority.Attempt{By: c.by, Service: r.Service, User: r.User, Passcode: r.Passcode, Within: c.within()})
 		return verdict{Verdict: v}, err
 	}
-	v, err := c.issuer.VerifyManaged(ctx, issue.Login{By: c.by, Service: r.Service, User: r.User, Account: r.Account, Code: r.Passcode})
+	v, err := c.issuer.VerifyManaged(ctx, issue.Login{By: c.by, Service: r.Service, User: r.User, Account: r.Account, Code: r.Passcode, Within: c.within()})
 	return verdict{Verdict: authority.Verdict{Accepted: v.Accepted, UserID: v.UserID, Reason: v.Reason, RetryAfter: v.RetryAfter},
 		managed: true, account: v.Account, device: v.Device}, err
 }
@@ -136,7 +136,7 @@ func managedReason(r authority.Reason) string {
 
 // ResyncFob implements [ipc.Fobs].
 func (d *Desk) ResyncFob(ctx context.Context, p ipc.Principal, id string, r ipc.ResyncFobRequest) (ipc.Fob, error) {
-	return d.changeFob(ctx, p, actResync, id, helpers(), func(c *caller) (authority.Fob, error) {
+	return d.changeFob(ctx, p, actResync, id, ofFob(id), helpers(), func(c *caller) (authority.Fob, error) {
 		return resynced(c.authority.ResyncFob(authority.Resync{By: c.by, Serial: id, User: r.User, Passcodes: r.Passcodes, Attended: true}))
 	})
 }
@@ -167,7 +167,7 @@ func (d *Desk) ResyncOwnFob(ctx context.Context, p ipc.Principal, id string, r i
 	if errors.As(err, &e) && e.Kind == authority.NotFound {
 		return ipc.Fob{}, errNotOwn()
 	}
-	return d.fob(f, err)
+	return d.fob(c, f, err)
 }
 
 func errNotOwn() *ipc.Error { return ipc.Errorf(ipc.NotFound, "you have no such fob") }
