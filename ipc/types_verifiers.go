@@ -50,6 +50,9 @@ type DuoSettings struct {
 	// SecretKey is never shown again.
 	SecretKey      Secret `json:"secret_key,omitempty"`
 	TimeoutSeconds int    `json:"timeout_seconds,omitempty"` // of one request
+	// CACertificates (PEM) are from whom the host's certificate has to come, where that
+	// is not one of those whom Duo's are from: a proxy that looks into TLS has one.
+	CACertificates string `json:"ca_certificates,omitempty"`
 }
 
 // SetUpVerifier is a verifier that is set up, without its secrets.
