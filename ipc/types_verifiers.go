@@ -76,6 +76,19 @@ type VerifierList struct {
 	Verifiers []SetUpVerifier `json:"verifiers"`
 }
 
+// MadeEnrolment is an account that was made for a user at a verifier, with what he
+// takes it over by. Whoever has that can enrol in his place; it is shown this once.
+type MadeEnrolment struct {
+	Version  int          `json:"version"`
+	Verifier VerifierName `json:"verifier"`
+	UserID   string       `json:"user_id"`
+	// Link is opened on his phone, Code is what the verifier's program there reads as a
+	// QR code.
+	Link  Secret `json:"link,omitempty"`
+	Code  Secret `json:"code"`
+	Until Time   `json:"until"`
+}
+
 // VerifierCheck says whether a verifier answers.
 type VerifierCheck struct {
 	Version int                   `json:"version"`

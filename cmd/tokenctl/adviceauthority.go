@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/tokenbridge/tokend/cmd/tokenctl/seeds"
@@ -57,6 +58,9 @@ func adviceAuthority(e *ipc.Error) []string {
 		}
 		return []string{"nothing was changed; see what is there: `tokenctl admin authority show`, `tokenctl admin user list`"}
 	case ipc.Conflict:
+		if len(e.Items) > 0 && e.Items[0].Reason == "challenged" {
+			return adviceChallenged()
+		}
 		return []string{"nothing was changed; see how it is: `tokenctl admin fob show SERIAL`, `tokenctl admin user show USER`"}
 	case ipc.PasscodeInvalid:
 		return []string{"nothing was accepted; use the passcode that the fob shows now, once",
@@ -231,6 +235,9 @@ func adviceAttended(err error) []string {
 	}
 	if e.Kind != ipc.PasscodeInvalid || len(e.Items) == 0 {
 		return adviceAuthority(e)
+	}
+	if v := ipc.VerifierName(e.Items[0].Name); slices.Contains(allVerifiers(), v) {
+		return adviceElsewhere(v, e.Items[0].Reason)
 	}
 	switch e.Items[0].Reason {
 	case "unknown-user":

@@ -191,12 +191,6 @@ func (s *Server) route(w http.ResponseWriter, what string, params map[string]str
 			"activation_url":     "https://m-eval.duosecurity.com/android/8LIRa5danrICkhHtkLxi",
 			"expiration":         1796000000, "user_id": "DU94SWSN4ADHHJHF2HXT", "username": params["username"],
 		})
-	case "POST /auth/v2/enroll_status":
-		state := "invalid"
-		if params["user_id"] == "DU94SWSN4ADHHJHF2HXT" && strings.HasPrefix(params["activation_code"], "duo://8LIR") {
-			state = "success"
-		}
-		OK(w, state)
 	default:
 		Fail(w, 404, 40401)
 	}
