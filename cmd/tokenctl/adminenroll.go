@@ -78,10 +78,11 @@ func (c *cli) showEnrolment(doing, user string, made ipc.MadeEnrolment, picture 
 		if len(made.Link) > 0 {
 			c.print("%s", string(made.Link))
 		}
-		if !c.outTTY {
-			c.print("%s", string(made.Code))
-		} else if err := c.drawAll(doing, []string{string(made.Code)}); err != nil {
-			return err
+		c.print("%s", string(made.Code))
+		if c.outTTY {
+			if err := c.drawAll(doing, "have the link above opened on the phone", []string{string(made.Code)}); err != nil {
+				return err
+			}
 		}
 	}
 	c.say("%s has an account at %s, to be taken over until %s", clean(user), verifierText(string(made.Verifier)), ago(c.now(), made.Until))

@@ -126,9 +126,11 @@ func TestDuo(t *testing.T) {
 	d.reactivates(async(duorig.Status("waiting", "calling"), duorig.Status("allow", "allow")), "phone_call", "", 0, "your phone is called", works)
 	d.reactivates(duorig.Person{Preauth: all, Passcode: "1", Deny: "locked_out"}, "fob", "000000", 17, "Duo has locked you out")
 
+	d.enrolls()
 	// What Duo's own policy lets in was not asked.
 	const nothing = "Duo gave no answer that counts: nothing was verified, and nothing is counted against you"
 	d.reactivates(duorig.Person{Preauth: duorig.Fields{"result": "allow", "status_msg": "bypass"}, Passcode: "123456"}, "fob", "123456", 23, nothing, "other factors: push, sms, phone call")
+	d.says(d.office.Ctl("123456", "admin", "verify", "alice", "--passcode-file", "-"), 23, "Duo gave no answer that counts: nothing was accepted")
 	d.says(d.office.Ctl("", "admin", "verifier", "show"), 0, "so nothing was verified")
 	d.reactivates(async(duorig.Status("allow", "bypass")), "push", "", 23, nothing)
 
@@ -156,7 +158,103 @@ func TestDuo(t *testing.T) {
 	code := strings.TrimSpace(d.laptop.OK("", "code", "vpn").Stdout)
 	d.says(d.office.Ctl(code, "admin", "verify", "alice", "--account", "vpn", "--passcode-file", "-"), 0, "accepted")
 	d.audited("verifier-set", "verifier-ask", "duo fob rejected wrong", "duo fob accepted", "duo push rejected denied", "duo push rejected timed-out", "duo push accepted",
-		"duo push rejected fraud", "duo sms challenged", "duo sms accepted", "duo phone_call accepted", "duo fob rejected locked-out", "duo fob unavailable", "duo push unavailable")
+		"duo push rejected fraud", "duo sms challenged", "duo sms accepted", "duo phone_call accepted", "duo fob rejected locked-out", "duo fob unavailable", "duo push unavailable",
+		"service=attended duo not-enrolled", "service=door duo", "verifier-enroll", "duo already-exists")
+}
+
+// enrolls: who is unknown to Duo is told so, and who helps him how he gets an account
+// there; passcodes are asked of Duo for a helper and for a service as well.
+func (d *duoCase) enrolls() {
+	d.Helper()
+	all := duorig.WithDevices(duorig.HardToken())
+	d.reactivates(duorig.Person{Preauth: duorig.Fields{"result": "enroll", "enroll_portal_url": "https://duo.example.org/portal?one"}}, "fob", "123456", 19,
+		"Duo does not know you", "https://duo.example.org/portal?one", "then it goes on")
+	d.office.OK("", "admin", "user", "add", "bob")
+	d.says(d.office.Ctl("123456", "admin", "verify", "bob", "--passcode-file", "-"), 16, "Duo does not know the user", "tokenctl admin verifier enroll duo USER")
+	picture := filepath.Join(d.dir, "bob.png")
+	r := d.office.OK("", "admin", "verifier", "enroll", "duo", "bob", "--qr", picture)
+	if r.Stdout != picture+"\n" || strings.Contains(r.Stderr, "8LIRa5danrICkhHtkLxi") {
+		d.Errorf("with a picture it is shown, too: %s", r)
+	}
+	if p := d.duo.Params("/auth/v2/enroll"); p["username"] != "bob" {
+		d.Errorf("enrolled %v", p)
+	}
+	d.duo.Requests()
+	d.says(d.office.Ctl("", "admin", "verifier", "enroll", "duo", "bob", "--qr", picture), 11, "write "+picture)
+	if asked := d.duo.Requests(); len(asked) > 0 {
+		d.Errorf("an account was made that cannot be shown: %v", asked)
+	}
+	if r := d.office.OK("", "admin", "verifier", "enroll", "duo", "bob"); !strings.HasPrefix(r.Stdout, "https://m-eval.duosecurity.com/android/8LIRa5danrICkhHtkLxi\nduo://8LIR") {
+		d.Errorf("%s", r)
+	}
+	d.duo.Set("bob", duorig.Person{Preauth: all, Passcode: "123456"})
+	d.says(d.office.Ctl("", "admin", "verifier", "enroll", "duo", "bob"), 11, "duo knows bob already", "Add Phone")
+	d.says(d.office.Ctl("123456\n", "admin", "verify", "bob", "--passcode-file", "-"), 0, "accepted, by the word of Duo")
+	d.says(d.office.Ctl("123456\n", "admin", "verify", "bob", "--quiet", "--service", "door", "--passcode-file", "-"), 0, "accepted")
+	d.says(d.office.Ctl("000000\n", "admin", "verify", "bob", "--quiet", "--service", "door", "--passcode-file", "-"), 16)
+}
+
+// TestDuoAtTerminal is alice, who is asked: what she types while she is held up does not
+// show, Ctrl-C ends the waiting for her phone at once and leaves it to be gone on with;
+// and who helps her, to whom QR codes are drawn.
+func TestDuoAtTerminal(t *testing.T) {
+	t.Parallel()
+	d := newDuoCase(t)
+	d.setUp()
+	alice := &person{t: t, d: d.laptop, home: t.TempDir()}
+	office := &person{t: t, d: d.office, home: t.TempDir()}
+	all := duorig.WithDevices(duorig.Phone())
+	d.duo.Set("alice", duorig.Person{Preauth: all, Passcode: "123456", Statuses: []duorig.Fields{duorig.Status("waiting", "pushed")}, Stays: true})
+
+	s := alice.runs("tokenctl reactivate vpn --name laptop")
+	for tries := 0; ; tries++ {
+		s.sees(`Which one \(1 to 4\) \[1\]: `).types("").sees(`Press or touch your fob.*\(not shown\): `)
+		before := len(s.text())
+		if s.types("000000").sees(`this passcode is not good|what is typed until then is lost`); strings.Contains(s.text()[before:], "is lost") {
+			break
+		}
+		if tries > 2 {
+			t.Fatalf("the throttle holds nobody up:\n%s", s.text())
+		}
+	}
+	s.types("typed too early")
+	s.sees(`Which one`).types("").sees(`Press or touch`).types("123456").sees(`works on this device`)
+	if text := s.ends(0); strings.Contains(text, "too early") {
+		t.Errorf("what was typed while nothing was asked shows, or was an answer:\n%s", text)
+	}
+
+	s = alice.runs("exec tokenctl reactivate vpn").sees(`Which one`).types("2").sees(`confirm on your phone`)
+	begun := time.Now()
+	said := s.interrupts().ends(15)
+	if took := time.Since(begun); took > soon() {
+		t.Errorf("Ctrl-C took %v", took)
+	}
+	if !strings.Contains(said, "cancelled") || !strings.Contains(said, "goes on") {
+		t.Errorf("it does not say what was kept:\n%s", said)
+	}
+	alice.runs("tokenctl reactivate").sees(`waiting for who verifies it`).ends(0)
+	code := strings.TrimSpace(d.laptop.OK("", "code", "vpn").Stdout)
+	d.says(d.office.Ctl(code, "admin", "verify", "alice", "--account", "vpn", "--passcode-file", "-"), 0, "accepted")
+	s = alice.runs("tokenctl reactivate vpn").sees(`what was begun before goes on`).sees(`confirm on your phone`)
+	d.duo.Set("alice", duorig.Person{Preauth: all, Statuses: []duorig.Fields{duorig.Status("allow", "allow")}})
+	s.sees(`works on this device`).ends(0)
+	d.says(d.laptop.Ctl("", "reactivate", "vpn", "--factor", "fobb"), 2, `there is no factor "fobb"`, "other_device")
+
+	office.runs("tokenctl admin activation create alice --account vpn").sees(`tokend-activate:`).sees(`▀`).sees(`good until`).ends(0)
+	office.rows = 24
+	office.runs("tokenctl admin activation create alice --account vpn").sees(`▀`).sees(`the QR code needs \d+ columns and \d+ lines, and the terminal has 160 and 24`).sees(`--qr FILE`).ends(0)
+	office.runs("tokenctl admin user add bob").ends(0)
+	office.runs("tokenctl admin verifier enroll duo bob").sees(`https://m-eval`).sees(`duo://8LIR`).sees(`▀`).sees(`bob has an account at Duo`).ends(0)
+	// A backup says what it has not, and an office without a vault lacks nothing.
+	d.says(d.laptop.OK("", "backup", "create", filepath.Join(d.dir, "alice.tokend")), 0, "1 account of an authority's is in it without the secret")
+	if r := d.office.Ctl("", "doctor"); !strings.Contains(r.Stdout, "the authority needs none") || strings.Contains(r.Stdout, "quickstart") {
+		t.Errorf("an office without a vault: %s", r)
+	}
+	// Who was revoked is told, and by whom, and comes back by a factor.
+	id := between(d.office.OK("", "--json", "admin", "device", "list", "alice").Stdout, `"id":"`, `"`)
+	d.office.OK("", "admin", "device", "revoke", id, "--yes")
+	d.duo.Set("alice", duorig.Person{Preauth: all, Passcode: "123456"})
+	d.says(d.laptop.Ctl("123456", "reactivate", "vpn", "--factor", "fob", "--passcode-file", "-"), 0, "this device was revoked: Example Ltd:vpn was taken from it", "the way back is", "works on this device")
 }
 
 // audited holds the audit against what it is to have, and what never.
