@@ -197,6 +197,10 @@ func (c *checkup) clock() {
 
 func (c *checkup) vault() {
 	info := c.u.vaultInfo()
+	if info.State == ipc.VaultNone && c.u.d.authority(c.p) != nil {
+		c.found(levelOK, "vault", "", "there is no vault of yours, and the authority needs none")
+		return
+	}
 	if info.State == ipc.VaultNone {
 		c.found(levelNote, "vault", "tokenctl quickstart", "there is no vault")
 		return

@@ -237,6 +237,9 @@ type VerifyRequest struct {
 	// is which one, by name or id; any of the user's if empty.
 	Managed bool   `json:"managed,omitempty"`
 	Account string `json:"account,omitempty"`
+	// Challenge is the id of what a verifier elsewhere asked for in addition to the
+	// passcode before, which Passcode then answers; for the same user and service.
+	Challenge string `json:"challenge,omitempty"`
 }
 
 // Verified says that a passcode was accepted; whatever was not is an error.
@@ -256,4 +259,6 @@ type AttendedVerdict struct {
 	// AccountID and DeviceID are of a managed account's code.
 	AccountID string `json:"account_id,omitempty"`
 	DeviceID  string `json:"device_id,omitempty"`
+	// Verifier is whose word it is, where the authority has not verified it itself.
+	Verifier VerifierName `json:"verifier,omitempty"`
 }

@@ -83,6 +83,7 @@ type authorityDesk interface {
 	SetVerifier(ctx context.Context, name string, r ipc.SetVerifierRequest) (ipc.SetUpVerifier, error)
 	CheckVerifier(ctx context.Context, name string) (ipc.VerifierCheck, error)
 	RemoveVerifier(ctx context.Context, name string) (ipc.SetUpVerifier, error)
+	EnrollUser(ctx context.Context, name string, r ipc.UserRef) (ipc.MadeEnrolment, error)
 }
 
 const adminHelp = `Run the authority that lives in the daemon: whose users and fobs (hardware OTP

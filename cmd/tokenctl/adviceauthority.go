@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/tokenbridge/tokend/cmd/tokenctl/seeds"
@@ -49,6 +50,9 @@ func adviceAuthority(e *ipc.Error) []string {
 	case ipc.Conflict:
 		if strings.Contains(e.Message, "authorit") && !strings.Contains(e.Message, "owner") {
 			return []string{"nothing was changed; see who is in it, and what lies beneath it: `tokenctl admin user list --authority NAME`, `tokenctl admin authority child list`"}
+		}
+		if len(e.Items) > 0 && e.Items[0].Reason == "challenged" {
+			return adviceChallenged()
 		}
 		return []string{"nothing was changed; see how it is: `tokenctl admin fob show SERIAL`, `tokenctl admin user show USER`"}
 	case ipc.PasscodeInvalid:
@@ -248,6 +252,9 @@ func adviceAttended(err error) []string {
 	}
 	if e.Kind != ipc.PasscodeInvalid || len(e.Items) == 0 {
 		return adviceAuthority(e)
+	}
+	if v := ipc.VerifierName(e.Items[0].Name); slices.Contains(allVerifiers(), v) {
+		return adviceElsewhere(v, e.Items[0].Reason)
 	}
 	switch e.Items[0].Reason {
 	case "unknown-user":

@@ -2,6 +2,8 @@ package main
 
 import (
 	"cmp"
+	"crypto/x509"
+	"errors"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority/desk"
@@ -36,8 +38,14 @@ func newRadius(s ipc.RadiusSettings) (remote.Verifier, error) {
 }
 
 func newDuo(s ipc.DuoSettings) (remote.Verifier, error) {
-	v, err := duo.New(duo.Config{IntegrationKey: s.IntegrationKey, SecretKey: string(s.SecretKey), Host: s.Host,
-		Timeout: time.Duration(s.TimeoutSeconds) * time.Second})
+	c := duo.Config{IntegrationKey: s.IntegrationKey, SecretKey: string(s.SecretKey), Host: s.Host, Timeout: time.Duration(s.TimeoutSeconds) * time.Second}
+	if s.CACertificates != "" {
+		c.Roots = x509.NewCertPool()
+		if !c.Roots.AppendCertsFromPEM([]byte(s.CACertificates)) {
+			return nil, errors.New("there is no certificate among those from which Duo's is to come")
+		}
+	}
+	v, err := duo.New(c)
 	if err != nil {
 		return nil, err
 	}

@@ -297,6 +297,11 @@ func (c *Client) CheckVerifier(ctx context.Context, name string) (ipc.VerifierCh
 	return send[ipc.VerifierCheck](ctx, c, "POST", at("admin/verifiers", name, "check"), nil)
 }
 
+// EnrollUser makes a user's account at a verifier.
+func (c *Client) EnrollUser(ctx context.Context, name string, r ipc.UserRef) (ipc.MadeEnrolment, error) {
+	return send[ipc.MadeEnrolment](ctx, c, "POST", at("admin/verifiers", name, "enroll"), r)
+}
+
 // RemoveVerifier forgets a verifier.
 func (c *Client) RemoveVerifier(ctx context.Context, name string) (ipc.SetUpVerifier, error) {
 	return send[ipc.SetUpVerifier](ctx, c, "DELETE", at("admin/verifiers", name, ""), nil)

@@ -123,6 +123,7 @@ func helpRoutes() []Route {
 		deskItemWith("PUT", "admin/verifiers/{id}", change, "Set up who verifies factors elsewhere", a.SetVerifier),
 		deskItem("POST", "admin/verifiers/{id}/check", look, "Ask a verifier's servers whether they answer", a.CheckVerifier),
 		deskItem("DELETE", "admin/verifiers/{id}", change, "Forget a verifier and its secrets", a.RemoveVerifier),
+		deskItemWith("POST", "admin/verifiers/{id}/enroll", help, "Make an account at a verifier for a user whom that does not know", a.EnrollUser),
 	}
 }
 

@@ -323,6 +323,11 @@ func (b *backend) CheckVerifier(_ context.Context, p ipc.Principal, name string)
 	return ipc.VerifierCheck{Version: 1, Name: ipc.VerifierName(name), Servers: []ipc.VerifierServerCheck{{Server: "radius.example.org:1812", OK: true}}}, nil
 }
 
+func (b *backend) EnrollUser(_ context.Context, p ipc.Principal, name string, r ipc.UserRef) (ipc.MadeEnrolment, error) {
+	b.note(p, "EnrollUser "+name, r)
+	return ipc.MadeEnrolment{Version: 1, Verifier: ipc.VerifierDuo, UserID: "u1", Code: ipc.Secret("duo://code"), Until: noon}, nil
+}
+
 func (b *backend) RemoveVerifier(_ context.Context, p ipc.Principal, name string) (ipc.SetUpVerifier, error) {
 	b.note(p, "RemoveVerifier "+name, nil)
 	return oneVerifier, nil

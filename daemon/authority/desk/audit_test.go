@@ -56,7 +56,7 @@ func looks() []string {
 // TestCreate, those of keys_test.go, which have tokens, and TestVerifiers, which has
 // verifiers.
 func elsewhere() []string {
-	return []string{"CreateAuthority", "UnlockAuthority", "LockAuthority", "AddAuthorityKey", "RemoveAuthorityKey", "SetVerifier", "RemoveVerifier"}
+	return []string{"CreateAuthority", "UnlockAuthority", "LockAuthority", "AddAuthorityKey", "RemoveAuthorityKey", "SetVerifier", "RemoveVerifier", "EnrollUser"}
 }
 
 // deeds are the other methods: what does each successfully, and the kind of entry

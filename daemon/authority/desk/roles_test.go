@@ -88,6 +88,7 @@ func table() map[string]struct {
 		"SetVerifier":         {nil, []any{"radius", ipc.SetVerifierRequest{}}},
 		"CheckVerifier":       {admins, []any{"radius"}},
 		"RemoveVerifier":      {nil, []any{"radius"}},
+		"EnrollUser":          {helpers, []any{"duo", ipc.UserRef{User: "bob"}}},
 		"RemoveSecurityKey":   {helpers, []any{ipc.SecurityKeyRef{User: "bob", Key: nothing}}},
 	}
 }

@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 
+	"github.com/tokenbridge/tokend/daemon/authority"
 	"github.com/tokenbridge/tokend/daemon/authority/issue"
 	"github.com/tokenbridge/tokend/daemon/authority/policy"
 	"github.com/tokenbridge/tokend/ipc"
@@ -27,20 +28,27 @@ func (d *Desk) AddSecurityKey(ctx context.Context, p ipc.Principal, r ipc.NewSec
 	if err != nil {
 		return ipc.SecurityKey{}, d.failed(err)
 	}
-	if c.rank() < rankAdmin {
-		second, err := c.mayHelp(actKeyAdd, who)
-		if err == nil && second {
-			err = c.byPolicy(actKeyAdd, who, policy.HelpDecision{Reason: "the policy asks for a second approver, whom an activation can have and a security key cannot"})
-		}
-		if err != nil {
-			return ipc.SecurityKey{}, err
-		}
+	if err := c.mayFurnish(actKeyAdd, who, "a security key"); err != nil {
+		return ipc.SecurityKey{}, err
 	}
 	k, err := c.issuer.AddSecurityKey(c.by, issue.NewSecurityKey{User: who.ID, Name: r.Name, Statement: r.Statement})
 	if err != nil {
 		return ipc.SecurityKey{}, d.failed(err)
 	}
 	return wireSecurityKey(k), nil
+}
+
+// mayFurnish says whether the caller, who may change a user, may give him what stays a
+// factor: who is no administrator needs the policy's leave, alone.
+func (c *caller) mayFurnish(action string, who authority.User, what string) error {
+	if c.rank() >= rankAdmin {
+		return nil
+	}
+	second, err := c.mayHelp(action, who)
+	if err == nil && second {
+		err = c.byPolicy(action, who, policy.HelpDecision{Reason: "the policy asks for a second approver, whom an activation can have and " + what + " cannot"})
+	}
+	return err
 }
 
 // SecurityKeys implements [ipc.SecurityKeys].
