@@ -139,6 +139,7 @@ func reached() map[string]struct {
 		"RevokeBypassCode":  user(func(_ string, has things) []any { return []any{has.bypass} }),
 		"UserDevices":       ref,
 		"RevokeUserDevice":  user(func(_ string, has things) []any { return []any{has.device} }),
+		"EnrollUser":        user(func(user string, _ things) []any { return []any{"duo", ipc.UserRef{User: user}} }),
 		"AddSecurityKey":    with(func(user string) any { return ipc.NewSecurityKey{User: user, Name: "two"} }),
 		"SecurityKeys":      ref,
 		"RemoveSecurityKey": with(func(user string) any { return ipc.SecurityKeyRef{User: user, Key: "none"} }),
