@@ -63,6 +63,12 @@ type Config struct {
 	// Bus says whether the daemon serves on a message bus: "ok", what is wrong, or
 	// nothing where it is not to. Nil stands for nothing.
 	Bus func() string
+	// Configuration says which configuration holds; nil where there is none to tell
+	// of.
+	Configuration func() ipc.ConfigState
+	// Manage is the command that has whoever runs the daemon do something with it:
+	// "reload" or "restart". Nil stands for a plain one of systemd.
+	Manage func(verb string) string
 	// Authority tells of the authority that lives beside the vaults; nil where none
 	// can.
 	Authority AuthorityReporter

@@ -54,6 +54,7 @@ func (d *Daemon) Doctor(ctx context.Context, p ipc.Principal) (ipc.Findings, err
 	c := &checkup{u: u, p: p, told: make(map[place]tokens.Finding)}
 	c.helper()
 	c.bus()
+	c.config()
 	c.services()
 	c.diagnose(ctx)
 	c.tokens(ctx)
@@ -206,7 +207,7 @@ func (c *checkup) vault() {
 		c.found(levelOK, "vault", "", "the vault is %s", info.State)
 	}
 	for _, w := range c.u.warnings(c.p) {
-		if slices.ContainsFunc(c.list, func(f ipc.Finding) bool { return f.Message == w.Message }) || w.Code == "helper" || w.Code == "token-service" {
+		if slices.ContainsFunc(c.list, func(f ipc.Finding) bool { return f.Message == w.Message }) || w.Code == "helper" || w.Code == "token-service" || w.Code == codeConfig {
 			continue
 		}
 		level := levelWarning
