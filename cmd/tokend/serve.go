@@ -22,6 +22,7 @@ import (
 
 	"github.com/tokenbridge/tokend/daemon"
 	"github.com/tokenbridge/tokend/daemon/authority/desk"
+	"github.com/tokenbridge/tokend/daemon/metrics"
 	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/ipc/dbus"
@@ -74,6 +75,8 @@ type service struct {
 	config     config
 	fallback   string // where the configuration is looked for
 	configured *configured
+	metrics    *metrics.Tokend
+	server     atomic.Pointer[httpapi.Server]
 	mode       daemon.Mode
 	log        *slog.Logger
 	level      *slog.LevelVar
@@ -90,7 +93,7 @@ type service struct {
 }
 
 func newService(o options, stderr io.Writer) (*service, error) {
-	s := &service{options: o, mode: daemon.ModeUser, level: new(slog.LevelVar), moves: make(chan moving), doorless: make(chan struct{})}
+	s := &service{options: o, mode: daemon.ModeUser, level: new(slog.LevelVar), metrics: metrics.New(), moves: make(chan moving), doorless: make(chan struct{})}
 	system := systemUser() && !o.user
 	if s.fallback = usualConfig(system); system {
 		s.mode = daemon.ModeSystem
@@ -240,18 +243,18 @@ func (s *service) build() error {
 	s.desk = s.newDesk()
 	cfg := daemon.Config{
 		StateDir: s.config.StateDir, Mode: s.mode, Owner: owner, Version: buildVersion(), Socket: s.config.Socket,
-		Helper: s.helper.get, HelperConfined: s.helper.confinement, Bus: s.busState, Configuration: s.configured.get, Manage: s.manage, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Backups: s.backupRules(), Log: s.log,
+		Helper: s.helper.get, HelperConfined: s.helper.confinement, Bus: s.busState, Configuration: s.configured.get, Metrics: s.metrics, Gather: s.gather, Manage: s.manage, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Backups: s.backupRules(), Log: s.log,
 		Authority: s.desk,
 	}
 	if findErr == nil {
-		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Running: &s.helpers, Guard: secret.Do, Log: s.log})
+		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Observe: s.observeToken(tokens.KindPIV), Running: &s.helpers, Guard: secret.Do, Log: s.log})
 		// A helper that was built without a kind says so when it is to watch it.
 		fido2 := helper.New(helper.Config{
-			Path: path, Kind: tokens.KindFIDO2, Devices: s.config.Tokens.FIDO2Devices, Running: &s.helpers, Guard: secret.Do, Log: s.log,
+			Path: path, Kind: tokens.KindFIDO2, Observe: s.observeToken(tokens.KindFIDO2), Devices: s.config.Tokens.FIDO2Devices, Running: &s.helpers, Guard: secret.Do, Log: s.log,
 		})
 		cfg.Drivers = map[tokens.Kind]tokens.Driver{
 			tokens.KindPIV: piv, tokens.KindFIDO2: fido2,
-			tokens.KindSoft: helper.New(helper.Config{Path: path, Kind: tokens.KindSoft, Running: &s.helpers, Guard: secret.Do, Log: s.log}),
+			tokens.KindSoft: helper.New(helper.Config{Path: path, Kind: tokens.KindSoft, Observe: s.observeToken(tokens.KindSoft), Running: &s.helpers, Guard: secret.Do, Log: s.log}),
 		}
 		cfg.Watchers = map[tokens.Kind]tokens.Watcher{tokens.KindPIV: piv, tokens.KindFIDO2: fido2}
 	}
@@ -305,12 +308,15 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	defer cancel()
 	server := httpapi.New(httpapi.Config{
 		Backend: s.daemon, Authority: s.desk, Log: s.log, Settle: s.daemon.Settle, Guard: secret.Do, Identify: s.identify,
+		Metrics: s.daemon.Metrics, Observe: s.observeCall,
 	})
+	s.server.Store(server)
 	var wg sync.WaitGroup
 	wg.Go(func() { s.reloads(ctx, hangup) })
 	wg.Go(func() { _ = s.daemon.Run(ctx) })
 	wg.Go(func() { s.desk.Run(ctx) })
 	wg.Go(func() { s.keepDoor(ctx) })
+	wg.Go(func() { s.keepTextfile(ctx) })
 	if s.bus != nil {
 		wg.Go(func() { s.bus.Run(ctx) })
 	}

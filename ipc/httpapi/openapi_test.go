@@ -170,6 +170,9 @@ func (g *generator) operation(r httpapi.Route) object {
 	if r.Response.Name() == "" {
 		schema = object{"type": "object"}
 	}
+	if r.Text {
+		mime, schema = "text/plain; version=0.0.4; charset=utf-8", object{"type": "string"}
+	}
 	answer := object{"description": "done"}
 	if r.Stream {
 		mime = "application/x-ndjson"

@@ -34,6 +34,9 @@ type ledger struct {
 	log  *audit.Log
 	now  func() time.Time
 	tell *slog.Logger
+	// observe is told of each entry, the ones that are counted only, too; nil for
+	// nobody.
+	observe func(action, outcome string)
 
 	mu        sync.Mutex
 	since     time.Time
@@ -70,11 +73,31 @@ func (c *chain) by(from string) *chain {
 // Audit implements authority.Auditor.
 func (c *chain) Audit(e authority.Entry) {
 	e.From = c.from
+	if c.observe != nil {
+		c.observe(e.Kind, outcome(e))
+	}
 	if !e.OK && !c.first(e) {
 		return
 	}
 	c.append(entry(e))
 }
+
+// outcome is how something ended, as a word without anything that somebody chose:
+// "ok", a reason as "wrong" or "throttled", or else "failed".
+func outcome(e authority.Entry) string {
+	odd := func(r rune) bool { return (r < 'a' || r > 'z') && r != '-' }
+	switch word, _, _ := strings.Cut(e.Detail, " "); {
+	case e.OK:
+		return "ok"
+	case word == "" || len(word) > maxOutcome || strings.ContainsFunc(word, odd):
+		return "failed"
+	default:
+		return word
+	}
+}
+
+// maxOutcome is the longest word of an outcome, in bytes.
+const maxOutcome = 24
 
 // entry is what stands in the log: the object is the fob, or else the user.
 func entry(e authority.Entry) audit.Entry {
