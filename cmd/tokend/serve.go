@@ -28,7 +28,6 @@ import (
 	"github.com/tokenbridge/tokend/ipc/dbus"
 	"github.com/tokenbridge/tokend/ipc/httpapi"
 	"github.com/tokenbridge/tokend/ipc/local"
-	"github.com/tokenbridge/tokend/tokens"
 	"github.com/tokenbridge/tokend/tokens/helper"
 )
 
@@ -39,7 +38,7 @@ const memoryLimit = 512 << 20
 // options are the flags of serve.
 type options struct {
 	config, stateDir, socket, helper, bus string
-	user                                  bool
+	user, system                          bool
 	fido2Devices                          []string
 }
 
@@ -52,10 +51,11 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.run(context.Background())
+			return s.runUnderManager()
 		},
 	}
 	o.flags(c.Flags())
+	c.MarkFlagsMutuallyExclusive("user", "system")
 	return c
 }
 
@@ -67,6 +67,7 @@ func (o *options) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.bus, "bus", "", "the D-Bus message bus to serve on: system, session or none (default none, for a user's own daemon in a session with a bus session)")
 	f.StringArrayVar(&o.fido2Devices, "fido2-device", nil, "the device path of a FIDO2 key that the system does not list (can be repeated)")
 	f.BoolVar(&o.user, "user", false, "serve the user who runs it (the default but for root)")
+	f.BoolVar(&o.system, "system", false, "serve every user of the machine (the default for root; another user needs the service manager's socket)")
 }
 
 // service is one run of the daemon.
@@ -82,6 +83,7 @@ type service struct {
 	level      *slog.LevelVar
 	helper     *helperState
 	helpers    helper.Running
+	apart      string // the uid of the helpers that systemd starts; empty for none
 	access     *tokenAccess
 	roots      [][]byte // of attestations
 	daemon     *daemon.Daemon
@@ -94,7 +96,7 @@ type service struct {
 
 func newService(o options, stderr io.Writer) (*service, error) {
 	s := &service{options: o, mode: daemon.ModeUser, level: new(slog.LevelVar), metrics: metrics.New(), moves: make(chan moving), doorless: make(chan struct{})}
-	system := systemUser() && !o.user
+	system := (systemUser() || o.system) && !o.user
 	if s.fallback = usualConfig(system); system {
 		s.mode = daemon.ModeSystem
 	}
@@ -237,7 +239,11 @@ func (s *service) build() error {
 		return err
 	}
 	path, findErr := findHelper(s.config.Helper)
-	s.helper = newHelperState(path, findErr)
+	sockets := s.helperSockets()
+	if sockets != "" {
+		s.apart = helperUID()
+	}
+	s.helper = newHelperState(path, sockets, findErr)
 	s.access = &tokenAccess{seats: seatDir}
 	s.setAccess()
 	s.desk = s.newDesk()
@@ -246,18 +252,10 @@ func (s *service) build() error {
 		Helper: s.helper.get, HelperConfined: s.helper.confinement, Bus: s.busState, Configuration: s.configured.get, Metrics: s.metrics, Gather: s.gather, Manage: s.manage, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Backups: s.backupRules(), Log: s.log,
 		Authority: s.desk,
 	}
-	if findErr == nil {
-		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Observe: s.observeToken(tokens.KindPIV), Running: &s.helpers, Guard: secret.Do, Log: s.log})
-		// A helper that was built without a kind says so when it is to watch it.
-		fido2 := helper.New(helper.Config{
-			Path: path, Kind: tokens.KindFIDO2, Observe: s.observeToken(tokens.KindFIDO2), Devices: s.config.Tokens.FIDO2Devices, Running: &s.helpers, Guard: secret.Do, Log: s.log,
-		})
-		cfg.Drivers = map[tokens.Kind]tokens.Driver{
-			tokens.KindPIV: piv, tokens.KindFIDO2: fido2,
-			tokens.KindSoft: helper.New(helper.Config{Path: path, Kind: tokens.KindSoft, Observe: s.observeToken(tokens.KindSoft), Running: &s.helpers, Guard: secret.Do, Log: s.log}),
-		}
-		cfg.Watchers = map[tokens.Kind]tokens.Watcher{tokens.KindPIV: piv, tokens.KindFIDO2: fido2}
+	if findErr != nil {
+		path = ""
 	}
+	s.addDrivers(&cfg, path, sockets)
 	if s.daemon, err = daemon.New(cfg); errors.Is(err, daemon.ErrInUse) {
 		return fmt.Errorf("cannot start: %w (%s)", err, s.config.StateDir)
 	}
@@ -285,6 +283,9 @@ func (s *service) run(ctx context.Context) (err error) {
 	if len(given) > 0 {
 		s.config.Socket = given[0].Addr().String()
 	}
+	if s.mode == daemon.ModeSystem && !systemUser() && len(given) == 0 {
+		return errors.New("only root can open a socket for every user of the machine, and the service manager gave none: programs speak with nobody else's")
+	}
 	if err := s.build(); err != nil {
 		return err
 	}
@@ -299,6 +300,7 @@ func (s *service) run(ctx context.Context) (err error) {
 	s.notifyReady()
 	s.helper.get()
 	defer s.notify("STOPPING=1")
+	defer s.watchdog(ctx)()
 	return s.serve(ctx, listeners, hangup)
 }
 
@@ -347,7 +349,7 @@ func (s *service) identify(c net.Conn) (ipc.Principal, error) {
 
 // admit says whether a caller is served, and completes him.
 func (s *service) admit(p ipc.Principal) (ipc.Principal, error) {
-	if s.helpers.Has(p.PID) {
+	if s.helpers.Has(p.PID) || s.apart != "" && p.UID == s.apart {
 		s.log.Error("a token helper tried to use the vault: it is no longer under control", "pid", p.PID)
 		return p, ipc.Errorf(ipc.NotAuthorized, "a token helper may not use the vault")
 	}

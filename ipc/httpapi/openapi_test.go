@@ -337,7 +337,7 @@ func TestOpenAPIAgreesWithRoutesAndTypes(t *testing.T) {
 			}
 		}
 		for _, c := range op.Responses["200"].Content {
-			if got, want := c.Schema["$ref"], "#/components/schemas/"+r.Response.Name(); r.Response.Name() != "" && got != want {
+			if got, want := c.Schema["$ref"], "#/components/schemas/"+r.Response.Name(); r.Response.Name() != "" && !r.Text && got != want {
 				t.Errorf("%s %s answers %v, want %s", r.Method, r.Path, got, want)
 			}
 		}
