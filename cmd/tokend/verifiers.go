@@ -17,7 +17,18 @@ import (
 const nasIdentifier = "tokend"
 
 // verifierMakers make what asks RADIUS servers and Duo.
-func verifierMakers() desk.Makers { return desk.Makers{Radius: newRadius, Duo: newDuo} }
+func (s *service) verifierMakers() desk.Makers {
+	return desk.Makers{
+		Radius: func(r ipc.RadiusSettings) (remote.Verifier, error) {
+			v, err := newRadius(r)
+			return s.metered("radius", v, err)
+		},
+		Duo: func(d ipc.DuoSettings) (remote.Verifier, error) {
+			v, err := newDuo(d)
+			return s.metered("duo", v, err)
+		},
+	}
+}
 
 func newRadius(s ipc.RadiusSettings) (remote.Verifier, error) {
 	c := radius.Config{NASIdentifier: cmp.Or(s.NASIdentifier, nasIdentifier), Timeout: time.Duration(s.TimeoutSeconds) * time.Second, Tries: s.Tries,

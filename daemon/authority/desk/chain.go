@@ -35,6 +35,9 @@ type ledger struct {
 	log  *audit.Log
 	now  func() time.Time
 	tell *slog.Logger
+	// observe is told of each entry, the ones that are counted only, too; nil for
+	// nobody.
+	observe func(action, outcome string)
 	// done says that something was done since the last mark, other than verifying.
 	done atomic.Bool
 
@@ -73,6 +76,9 @@ func (c *chain) by(from string) *chain {
 // Audit implements authority.Auditor.
 func (c *chain) Audit(e authority.Entry) {
 	e.From = c.from
+	if c.observe != nil {
+		c.observe(e.Kind, outcome(e))
+	}
 	rest := e.Holders
 	for {
 		e.Holders, rest = rest[:min(len(rest), maxHolders)], rest[min(len(rest), maxHolders):]
@@ -91,6 +97,23 @@ func (c *chain) Audit(e authority.Entry) {
 // maxHolders is how many users of a fob an entry names; where there are more, there
 // is another entry.
 const maxHolders = 8
+
+// outcome is how something ended, as a word without anything that somebody chose:
+// "ok", a reason as "wrong" or "throttled", or else "failed".
+func outcome(e authority.Entry) string {
+	odd := func(r rune) bool { return (r < 'a' || r > 'z') && r != '-' }
+	switch word, _, _ := strings.Cut(e.Detail, " "); {
+	case e.OK:
+		return "ok"
+	case word == "" || len(word) > maxOutcome || strings.ContainsFunc(word, odd):
+		return "failed"
+	default:
+		return word
+	}
+}
+
+// maxOutcome is the longest word of an outcome, in bytes.
+const maxOutcome = 24
 
 // entry is what stands in the log: the object is the fob, or else the user.
 func entry(e authority.Entry) audit.Entry {

@@ -59,6 +59,11 @@ type Config struct {
 	MailProblem string
 	// Makers make what asks remote verifiers.
 	Makers Makers
+	// Observe is told of what the audit log is told of, each time: what was done, and
+	// how it ended, a word each. Committed is told how long the registry took to be on
+	// disk. Nil stands for nobody.
+	Observe   func(action, outcome string)
+	Committed func(time.Duration)
 	// Log is told of what is for whoever runs the daemon; nil stands for
 	// slog.DiscardHandler.
 	Log *slog.Logger
@@ -199,6 +204,9 @@ func (d *Desk) openOffice() (*office, *keyslot.Set, error) {
 func (d *Desk) openLog() (_ *chain, err error) {
 	if d.log == nil {
 		d.log, err = openChain(filepath.Join(d.cfg.Dir, auditName), d.cfg.Now, d.cfg.Log)
+		if err == nil {
+			d.log.observe = d.cfg.Observe
+		}
 	}
 	return d.log, err
 }
@@ -213,6 +221,9 @@ func (d *Desk) furnish(o *office, enter func(authority.Options) (*authority.Auth
 		Dir: d.cfg.Dir, Key: heldKey{d, o}, Audit: o.chain, GroupsOf: d.cfg.GroupsOf, Now: d.cfg.Now, Wait: d.cfg.Wait, Deadline: d.cfg.Deadline,
 	}); err != nil {
 		return err
+	}
+	if d.cfg.Committed != nil {
+		o.authority.Store().OnCommit(d.cfg.Committed)
 	}
 	o.policy = readPolicy(filepath.Join(d.cfg.Dir, policyName))
 	if p := o.policy.current(); p.problem != nil {

@@ -121,3 +121,26 @@ func (d *Desk) Findings(p ipc.Principal) []ipc.Finding {
 	}
 	return list
 }
+
+// Standing is whether an authority answers.
+type Standing int
+
+// The standings of an authority.
+const (
+	Absent Standing = iota // there is none
+	Serves
+	Fails // it is locked, or cannot be used
+)
+
+// Stands says whether the authority answers, for who watches it.
+func (d *Desk) Stands() Standing {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.office != nil:
+		return Serves
+	case d.locked != nil, d.problem != nil:
+		return Fails
+	}
+	return Absent
+}
