@@ -2,7 +2,7 @@
 # Installs what building, running, testing or measuring tokend lacks, and says
 # what and why. Does nothing, in a few milliseconds, where nothing is missing.
 #
-#   packaging/setup.sh build|run|test|bench
+#   packaging/setup.sh build|run|test|bench|wine
 #
 # Exit status: 0 all there, or only things missing that can be done without;
 # 1 something is missing that cannot be done without.
@@ -14,8 +14,9 @@ build) parts='build' ;;
 run) parts='build run' ;;
 test) parts='build run test' ;;
 bench) parts='build run test bench' ;;
+wine) parts='build wine' ;;
 *)
-	echo "usage: $0 build|run|test|bench" >&2
+	echo "usage: $0 build|run|test|bench|wine" >&2
 	exit 2
 	;;
 esac
@@ -70,6 +71,9 @@ test  strace                                     strace                yes count
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with
 bench /usr/lib/password-store/extensions/otp.bash pass-otp/pass-extension-otp yes to compare with
+wine  /usr/lib/wine/wine64                       wine64                yes runs the programs for Windows
+wine  x86_64-w64-mingw32-gcc                     gcc-mingw-w64-x86-64-win32 yes compiles the one function that this wine lacks
+wine  oathtool                                   oathtool              yes independent check of every code
 LIST
 }
 

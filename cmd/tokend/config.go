@@ -18,10 +18,6 @@ import (
 	"github.com/tokenbridge/tokend/tokens/helper"
 )
 
-// systemConfig is read by the system's daemon when it is there and --config
-// names no other.
-const systemConfig = "/etc/tokend/tokend.toml"
-
 // config is the configuration file. The sample, and so the documentation, is
 // made from these tags.
 type config struct {
@@ -302,7 +298,7 @@ func sampleValue(v any) string {
 // system's, or the user's own. It is empty for a user without a home.
 func usualConfig(system bool) string {
 	if system {
-		return systemConfig
+		return systemConfig()
 	}
 	dir, err := os.UserConfigDir()
 	if err != nil {

@@ -50,11 +50,11 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.run(context.Background())
+			return s.underManager(context.Background())
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.config, "config", "", "configuration file (default "+systemConfig+", for a user's own daemon tokend/tokend.toml among his configuration)")
+	f.StringVar(&o.config, "config", "", "configuration file (default "+systemConfig()+", for a user's own daemon tokend/tokend.toml among his configuration)")
 	f.StringVar(&o.stateDir, "state-dir", "", "where the vaults are kept")
 	f.StringVar(&o.socket, "socket", "", "the socket to listen at")
 	f.StringVar(&o.helper, "helper", "", "the path of tokend-helper")
@@ -82,6 +82,7 @@ type service struct {
 	moves    chan moving          // of the door
 	doorless chan struct{}        // closed when nobody keeps the door any more
 	bus      *dbus.Server         // nil without one
+	manager  manager              // the service manager
 }
 
 func newService(o options, stderr io.Writer) (*service, error) {
@@ -176,14 +177,11 @@ func defaultState(m daemon.Mode) (string, error) {
 	if m == daemon.ModeSystem {
 		return systemState(), nil
 	}
-	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "tokend"), nil
-	}
-	home, err := os.UserHomeDir()
+	dir, err := userState()
 	if err != nil {
 		return "", fmt.Errorf("cannot tell where to keep the vault: %w", err)
 	}
-	return filepath.Join(home, ".local", "state", "tokend"), nil
+	return dir, nil
 }
 
 // setAccess lets the configured users use tokens.
@@ -266,7 +264,7 @@ func (s *service) run(ctx context.Context) (err error) {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	hangup, quiet := hangups() // before anybody is told that it is ready
+	hangup, quiet := s.hangups() // before anybody is told that it is ready
 	defer quiet()
 	given, err := activated()
 	if err != nil {

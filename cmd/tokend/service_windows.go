@@ -19,6 +19,20 @@ func systemUser() bool {
 // systemState is where the system's daemon keeps vaults.
 func systemState() string { return filepath.Join(os.Getenv("ProgramData"), "tokend") }
 
+// userState is where a user's own daemon does: where programs keep what stays on
+// this machine and that nobody else can read.
+func userState() (string, error) {
+	dir, err := os.UserCacheDir() // %LocalAppData%
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "tokend"), nil
+}
+
+// systemConfig is read by the system's daemon when it is there and --config
+// names no other.
+func systemConfig() string { return filepath.Join(systemState(), "tokend.toml") }
+
 // ownUID is who runs this process.
 func ownUID() (string, error) {
 	u, err := user.Current()
@@ -28,15 +42,20 @@ func ownUID() (string, error) {
 	return u.Uid, nil
 }
 
-// hangups is nothing: Windows has no SIGHUP.
-func hangups() (<-chan os.Signal, func()) { return nil, func() {} }
-
 // activated is nothing: Windows has no socket activation.
 func activated() ([]net.Listener, error) { return nil, nil }
 
 func (s *service) notify(string) {}
 
-func (s *service) notifyReady() {}
-
-// reloads does nothing: Windows has no SIGHUP.
-func (s *service) reloads(ctx context.Context, _ <-chan os.Signal) { <-ctx.Done() }
+// reloads reads the configuration again when the service manager says that it has
+// changed (sc control tokend paramchange).
+func (s *service) reloads(ctx context.Context, changed <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+			s.reload()
+		}
+	}
+}
