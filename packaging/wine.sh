@@ -57,7 +57,7 @@ x86_64-w64-mingw32-gcc -Wall -Werror -O -s -shared -o "$WINEPREFIX/drive_c/windo
 x86_64-w64-mingw32-gcc -Wall -Werror -O -s -o "$dir/bin/hold.exe" packaging/wine/hold.c
 
 say "the programs for Windows"
-GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$dir/bin/" ./cmd/tokend ./cmd/tokenctl ./cmd/tokend-helper
+GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o "$dir/bin/" ./cmd/tokend ./cmd/tokenctl ./cmd/tokend-helper
 
 if [ $# -gt 0 ]; then
 	"$@"

@@ -1,6 +1,6 @@
 /* Holds a connection to the named pipe that its argument names, until it is killed.
- * wine connects nobody to a pipe whose first instance, which go-winio never opens
- * for reading, has never had a peer; so there has to be one. */
+ * wine gives the first client the instance of a pipe that go-winio keeps for itself
+ * and never answers on; this program is that client. */
 #include <windows.h>
 #include <stdio.h>
 
