@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenbridge/tokend/daemon/audit"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
 )
@@ -207,13 +208,23 @@ func (c *checkup) vault() {
 }
 
 func (c *checkup) audit() {
-	log, err := c.u.auditLog()
+	log, problem, err := c.u.chain()
+	if err == nil && log == nil && problem == "" {
+		return
+	}
+	var res audit.Result
+	if err == nil && log != nil {
+		res, err = log.Look()
+	}
+	if !res.Intact() {
+		problem = res.Problem()
+	}
 	switch {
 	case err != nil:
 		c.found(levelError, "audit", "", "the audit log cannot be read")
-	case !log.Intact:
-		c.found(levelError, "audit", "", "the audit log is not intact: %s", log.Problem)
-	case len(log.Entries) > 0:
+	case problem != "":
+		c.found(levelError, "audit", "", "the audit log is not intact: %s", problem)
+	case res.Entries > 0:
 		c.found(levelOK, "audit", "", "the audit log is intact")
 	}
 }

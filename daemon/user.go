@@ -35,6 +35,9 @@ type user struct {
 	// problem is why the vault cannot be used, found at the last unlock.
 	problem atomic.Pointer[ipc.Error]
 
+	// pointing is held while checkpointNew works.
+	pointing sync.Mutex
+
 	mu     sync.Mutex // guards what follows
 	gone   bool
 	store  *vault.Store

@@ -54,6 +54,9 @@ type AuthorityState struct {
 	Locked bool `json:"locked,omitempty"`
 	// Problem is why the authority cannot be used.
 	Problem *Error `json:"problem,omitempty"`
+	// Warnings are about a registry or an audit log that was put back to an older copy,
+	// for administrators. The status has them among its own.
+	Warnings []Warning `json:"-"`
 }
 
 // CreateAuthorityRequest makes an authority.
@@ -128,6 +131,9 @@ type EditAuthorityRequest struct {
 	Name    *string `json:"name,omitempty"`
 	Contact *string `json:"contact,omitempty"`
 	Portal  *string `json:"portal,omitempty"`
+	// AcceptCopy ends the warnings that the registry or the audit log is an older copy.
+	// Only an owner can say so.
+	AcceptCopy bool `json:"accept_copy,omitempty"`
 }
 
 // User is a person, as an authority knows him.

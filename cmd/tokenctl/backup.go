@@ -136,16 +136,13 @@ func (c *cli) checkpointBeside(ctx context.Context, path string) string {
 	if err != nil {
 		return ""
 	}
-	path += checkpointSuffix
+	path += copies.PointSuffix
 	if err := writeNew(path, []byte(point.Checkpoint+"\n")); err != nil {
 		c.say("the backup is written; a checkpoint of the audit log beside it could not be: %s", plain(err))
 		return ""
 	}
 	return path
 }
-
-// checkpointSuffix is added to the name of a backup.
-const checkpointSuffix = ".checkpoint"
 
 // confirmBackup tells the daemon that the file is there, whole. Without that the
 // backup is as good; only status does not know of it.

@@ -396,7 +396,7 @@ func TestAuthorityCheckpoints(t *testing.T) {
 		return v, list
 	}
 	rest := []ipc.CheckpointStanding{ipc.CheckpointOther, ipc.CheckpointForged, ipc.CheckpointUnreadable}
-	if v, got := verdict(whole); !v.Intact || v.Last != point.Seq+1 || !slices.Equal(got, append([]ipc.CheckpointStanding{ipc.CheckpointHeld}, rest...)) {
+	if v, got := verdict(whole); !v.Intact || v.Last != point.Seq+2 || !slices.Equal(got, append([]ipc.CheckpointStanding{ipc.CheckpointHeld}, rest...)) {
 		t.Errorf("as it was: %+v", v)
 	}
 	// The daemon notes that it opened: so the number is there again, and is another.

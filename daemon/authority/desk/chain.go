@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/audit"
@@ -34,6 +35,8 @@ type ledger struct {
 	log  *audit.Log
 	now  func() time.Time
 	tell *slog.Logger
+	// done says that something was done since the last mark, other than verifying.
+	done atomic.Bool
 
 	mu        sync.Mutex
 	since     time.Time
@@ -74,6 +77,9 @@ func (c *chain) Audit(e authority.Entry) {
 		return
 	}
 	c.append(entry(e))
+	if e.OK && e.Kind != actVerify {
+		c.done.Store(true)
+	}
 }
 
 // entry is what stands in the log: the object is the fob, or else the user.
@@ -144,8 +150,11 @@ func (c *ledger) note(action, detail string) {
 	c.append(audit.Entry{Action: action, By: "tokend", OK: true, Detail: detail})
 }
 
-func (c *ledger) append(e audit.Entry) {
-	err := c.log.Append(e)
+func (c *ledger) append(e audit.Entry) { _, _ = c.put(e) } // a failure is told
+
+// put writes an entry, and returns it as it was written.
+func (c *ledger) put(e audit.Entry) (audit.Entry, error) {
+	e, err := c.log.Put(e)
 	c.mu.Lock()
 	was := c.err
 	c.err = err
@@ -153,6 +162,7 @@ func (c *ledger) append(e audit.Entry) {
 	if err != nil && was == nil { // once, not for every passcode
 		c.tell.Error("cannot write the authority's audit log", "err", err)
 	}
+	return e, err
 }
 
 // problem is what is wrong with the chain, in words; empty if nothing is. r is

@@ -99,6 +99,7 @@ type office struct {
 	chain     *chain
 	policy    *policyFile
 	verifiers *verifiers
+	marks     *marks
 	// key is the authority's, for new keyslots.
 	key *secret.Buffer
 	// byToken says that the key came from a keyslot.
@@ -230,7 +231,8 @@ func (d *Desk) furnish(o *office, enter func(authority.Options) (*authority.Auth
 		return err
 	}
 	o.chain.open(profile.ID, o.issuer)
-	return nil
+	o.marks, err = openMarks(o.authority.Store(), o.chain.ledger, d.cfg.Log)
+	return err
 }
 
 // vacate closes an office that is not to be opened, for a reason, which it returns.
@@ -245,6 +247,10 @@ func (d *Desk) vacate(o *office, reason error) error {
 
 // close waits for what is being stored; the chain stays open.
 func (o *office) close() (err error) {
+	if o.marks != nil {
+		o.chain.flush()
+		o.marks.keep(true)
+	}
 	if o.chain != nil {
 		o.chain.lock()
 	}
@@ -275,13 +281,21 @@ func (d *Desk) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		d.mu.Lock()
-		log := d.log
-		d.mu.Unlock()
-		if log != nil {
-			log.flush()
-			log.daily()
-		}
+		d.keepUp()
+	}
+}
+
+// keepUp writes to the chain what is due.
+func (d *Desk) keepUp() {
+	d.mu.Lock()
+	o, log := d.office, d.log
+	d.mu.Unlock()
+	if log != nil {
+		log.flush()
+		log.daily()
+	}
+	if o != nil {
+		o.marks.keep(false)
 	}
 }
 

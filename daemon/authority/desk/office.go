@@ -66,6 +66,9 @@ func (d *Desk) info(c *caller) (ipc.AuthorityInfo, error) {
 // EditAuthority implements [ipc.AuthorityOffice].
 func (d *Desk) EditAuthority(ctx context.Context, p ipc.Principal, r ipc.EditAuthorityRequest) (ipc.AuthorityInfo, error) {
 	c, err := d.require(ctx, p, actEdit, authority.RoleAdmin)
+	if err == nil && r.AcceptCopy {
+		err = d.acceptCopy(ctx, p)
+	}
 	if err != nil {
 		return ipc.AuthorityInfo{}, err
 	}
@@ -84,6 +87,20 @@ func (d *Desk) EditAuthority(ctx context.Context, p ipc.Principal, r ipc.EditAut
 		return ipc.AuthorityInfo{}, d.failed(err)
 	}
 	return d.info(c)
+}
+
+// acceptCopy ends the warnings that registry and audit do not belong together.
+func (d *Desk) acceptCopy(ctx context.Context, p ipc.Principal) error {
+	c, err := d.require(ctx, p, actKnown)
+	if err != nil {
+		return err
+	}
+	err = c.marks.accept()
+	d.noted(c.chain, actKnown, c.by, "", err)
+	if err != nil {
+		return d.failed(err)
+	}
+	return nil
 }
 
 // CreateAuthority implements [ipc.AuthorityOffice].

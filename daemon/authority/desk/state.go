@@ -29,6 +29,9 @@ func (d *Desk) State(p ipc.Principal) *ipc.AuthorityState {
 		return s
 	}
 	s.ID, s.Name = profile.ID, profile.Name
+	if c.rank() >= rankAdmin {
+		s.Warnings = c.marks.warnings()
+	}
 	return s
 }
 
@@ -58,7 +61,8 @@ func (d *Desk) warnings(c *caller) []ipc.Warning {
 	}
 	list = append(list, c.verifierWarnings()...)
 	list = append(list, d.keyWarnings(c)...)
-	if found, err := c.chain.log.Check(); err != nil {
+	list = append(list, c.marks.warnings()...)
+	if found, err := c.chain.log.Look(); err != nil {
 		list = append(list, ipc.Warning{Code: "authority-audit", Message: "the authority's audit log cannot be read"})
 	} else if problem := c.chain.problem(found); problem != "" {
 		list = append(list, ipc.Warning{Code: "authority-audit", Message: "the authority's audit log is not as it should be: " + problem})
