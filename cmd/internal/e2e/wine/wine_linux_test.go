@@ -4,6 +4,7 @@ package wine
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,14 +108,19 @@ func (d *daemon) told(t *testing.T, pin string) {
 		t.Errorf("status: %+v", s)
 	}
 	var f ipc.Findings
-	d.json(&f, "doctor")
+	if err := json.Unmarshal([]byte(d.ctl("", "--json", "doctor").Stdout), &f); err != nil {
+		t.Fatalf("the doctor's JSON: %v", err)
+	}
 	if !slices.ContainsFunc(f.Findings, func(f ipc.Finding) bool {
 		return strings.Contains(f.Message, "FIDO2") && strings.Contains(f.Message, "Windows")
 	}) {
 		t.Errorf("the doctor does not say that FIDO2 keys cannot be used here: %+v", f.Findings)
 	}
-	if slices.ContainsFunc(f.Findings, func(f ipc.Finding) bool { return f.Code == "state-folder" && f.Level != "ok" }) {
-		t.Errorf("the state folder: %+v", f.Findings)
+	// wine says of every file that all may read it, so that the folder is found open here.
+	for _, f := range f.Findings {
+		if f.Level == "error" && f.Code != "state-folder" {
+			t.Errorf("the doctor: %+v", f)
+		}
 	}
 	// Another daemon on the same folder does not start.
 	args := []string{"serve", "--user", "--state-dir", windowsPath(d.state), "--socket", d.pipe + "-other"}
