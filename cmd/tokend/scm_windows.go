@@ -51,7 +51,7 @@ func (s *service) underManager(ctx context.Context) error {
 
 // hangups is the channel of the service manager's word that the configuration has
 // changed.
-func (s *service) hangups() (<-chan os.Signal, func()) { return s.manager.changed, func() {} }
+func (m manager) hangups() (<-chan os.Signal, func()) { return m.changed, func() {} }
 
 // notifyReady tells the service manager, where there is one.
 func (s *service) notifyReady() {

@@ -264,7 +264,7 @@ func (s *service) run(ctx context.Context) (err error) {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	hangup, quiet := s.hangups() // before anybody is told that it is ready
+	hangup, quiet := s.manager.hangups() // before anybody is told that it is ready
 	defer quiet()
 	given, err := activated()
 	if err != nil {

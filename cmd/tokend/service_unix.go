@@ -67,7 +67,7 @@ func activated() ([]net.Listener, error) {
 }
 
 // hangups is the channel of SIGHUP, which asks for a reload.
-func (s *service) hangups() (<-chan os.Signal, func()) {
+func (manager) hangups() (<-chan os.Signal, func()) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	return hangup, func() { signal.Stop(hangup) }
