@@ -61,9 +61,8 @@ func TestPrograms(t *testing.T) {
 	l := linux(t)
 	l.OK("", "backup", "restore", backup, "--recovery-password-file", here.password)
 	agrees(t, func(args ...string) e2e.Result { t.Helper(); return l.OK("", args...) })
-	// And by the token that came with it.
 	l.OK("", "lock")
-	l.OK("", "unlock", "--pin-file", here.pin)
+	l.OK("", "unlock", "--recovery-password-file", here.password)
 }
 
 // TestRestoreFromLinux restores there what was made here.
@@ -82,8 +81,10 @@ func TestRestoreFromLinux(t *testing.T) {
 	w.ok("", "backup", "inspect", windowsPath(backup))
 	w.ok("", "backup", "restore", windowsPath(backup), "--recovery-password-file", there.password)
 	agrees(t, func(args ...string) e2e.Result { t.Helper(); return w.ok("", args...) })
+	// The software token's file does not travel.
 	w.ok("", "lock")
-	w.ok("", "unlock", "--pin-file", there.pin)
+	w.fails(13, []string{"unlock", "--pin-file", there.pin}, "is not on this machine")
+	w.ok("", "unlock", "--recovery-password-file", there.password)
 	agrees(t, func(args ...string) e2e.Result { t.Helper(); return w.ok("", args...) })
 }
 
