@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -208,7 +207,7 @@ func watchedKinds(watchers map[tokens.Kind]tokens.Watcher) []tokens.Kind {
 // can write to is refused: what lies there is believed (the pins), and followed.
 func (d *Daemon) openState() error {
 	for _, dir := range []string{d.cfg.StateDir, filepath.Join(d.cfg.StateDir, "users"), filepath.Join(d.cfg.StateDir, "pins")} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := makeFolder(dir); err != nil {
 			return fmt.Errorf("cannot make the state folder: %w", err)
 		}
 		if err := checkOwner(dir); err != nil {
@@ -394,6 +393,16 @@ func (d *Daemon) LockAll(reason string) {
 	}
 }
 
+// LockUser does the same to the vault of one user, by his uid or SID.
+func (d *Daemon) LockUser(uid, reason string) {
+	d.mu.Lock()
+	u := d.users[uid]
+	d.mu.Unlock()
+	if u != nil {
+		u.lock(reason)
+	}
+}
+
 func (d *Daemon) everyUser() []*user {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -413,7 +422,7 @@ func (d *Daemon) Identify(p ipc.Principal) (ipc.Principal, error) {
 	if d.cfg.Mode == ModeUser && p.UID != d.cfg.Owner {
 		return p, ipc.Errorf(ipc.NotAuthorized, "this daemon serves another user")
 	}
-	p.Admin = p.UID == "0" || d.cfg.Mode == ModeUser
+	p.Admin = administers(p) || d.cfg.Mode == ModeUser
 	return p, nil
 }
 

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -147,30 +146,14 @@ func (c *checkup) aside() {
 
 // folder checks who can read the state.
 func (c *checkup) folder() {
-	if runtime.GOOS == "windows" {
-		return // access lists, set when the folder is made
-	}
-	open := 0
-	err := filepath.WalkDir(c.u.dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		if info.Mode().Perm()&0o077 != 0 {
-			open++
-		}
-		return nil
-	})
+	open, mend, err := exposed(c.u.dir)
 	switch {
 	case err != nil && c.u.notesOf() == nil:
 		return // no folder, nothing to read
 	case err != nil:
 		c.found(levelError, "state-folder", "", "the state folder cannot be read")
 	case open > 0:
-		c.found(levelError, "state-folder", "chmod -R go= "+c.u.dir, "%d files of the state folder can be read by others", open)
+		c.found(levelError, "state-folder", mend, "%d files of the state folder can be read by others", open)
 	default:
 		c.found(levelOK, "state-folder", "", "only the daemon can read the state folder")
 	}

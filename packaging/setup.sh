@@ -2,7 +2,7 @@
 # Installs what building, running, testing or measuring tokend lacks, and says
 # what and why. Does nothing, in a few milliseconds, where nothing is missing.
 #
-#   packaging/setup.sh build|run|packages|test|bench
+#   packaging/setup.sh build|run|packages|test|bench|wine
 #
 # Exit status: 0 all there, or only things missing that can be done without;
 # 1 something is missing that cannot be done without.
@@ -15,8 +15,9 @@ run) parts='build run' ;;
 packages) parts='build packages' ;;
 test) parts='build run packages test' ;;
 bench) parts='build run packages test bench' ;;
+wine) parts='build wine' ;;
 *)
-	echo "usage: $0 build|run|packages|test|bench" >&2
+	echo "usage: $0 build|run|packages|test|bench|wine" >&2
 	exit 2
 	;;
 esac
@@ -87,6 +88,9 @@ test  strace                                     strace                yes count
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with
 bench /usr/lib/password-store/extensions/otp.bash pass-otp/pass-extension-otp yes to compare with
+wine  /usr/lib/wine/wine64                       wine64                yes runs the programs for Windows
+wine  x86_64-w64-mingw32-gcc                     gcc-mingw-w64-x86-64-win32 yes compiles the one function that this wine lacks
+wine  oathtool                                   oathtool              yes independent check of every code
 LIST
 }
 

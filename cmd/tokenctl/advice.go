@@ -404,7 +404,7 @@ func adviceRestore(k ipc.Kind, path, signer string) []string {
 	case ipc.TokenNotPresent, ipc.NoKeyslot, ipc.TokenRemoved, ipc.TokenFailed:
 		return []string{"nothing was changed; plug in a token that was enrolled when it was made, and repeat", recovery}
 	case ipc.TokenService:
-		return []string{"nothing was changed; start the smart card service (`systemctl start pcscd.socket`) and repeat, tokend need not be restarted", recovery}
+		return []string{adviceCardService(), recovery}
 	case ipc.PINBlocked:
 		return []string{"nothing was changed; plug in another token that was enrolled when it was made, and repeat", recovery}
 	case ipc.WrongPassword:

@@ -35,7 +35,7 @@ type createDocument struct {
 	SHA256     string `json:"sha256"`
 	Bytes      int    `json:"bytes"`
 	// Accounts is left out while the vault is locked: nobody can count them then.
-	Accounts *int     `json:"accounts,omitempty"`
+	Accounts *int `json:"accounts,omitempty"`
 	// Managed is how many of them an authority has issued: their secrets are in no
 	// backup. It is left out where there are none, or nobody can count them.
 	Managed  int      `json:"managed,omitempty"`

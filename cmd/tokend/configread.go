@@ -14,10 +14,6 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// systemConfig is read by the system's daemon when it is there and --config
-// names no other.
-const systemConfig = "/etc/tokend/tokend.toml"
-
 // The bounds of a configuration file. No setting lies deeper than one table and one
 // list.
 const (
@@ -31,7 +27,7 @@ const (
 // system's, or the user's own. It is empty for a user without a home.
 func usualConfig(system bool) string {
 	if system {
-		return systemConfig
+		return systemConfig()
 	}
 	dir, err := os.UserConfigDir()
 	if err != nil {

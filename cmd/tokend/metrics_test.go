@@ -47,7 +47,10 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%q is missing:\n%s", want, text)
 		}
 	}
-	await(t, "the textfile", func() bool { b, err := os.ReadFile(file); return err == nil && strings.Contains(string(b), "tokend_start_time_seconds") })
+	await(t, "the textfile", func() bool {
+		b, err := os.ReadFile(file)
+		return err == nil && strings.Contains(string(b), "tokend_start_time_seconds")
+	})
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o644 {
 		t.Errorf("%v, %v", info, err)
 	}

@@ -51,7 +51,7 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.runUnderManager()
+			return s.underManager(context.Background())
 		},
 	}
 	o.flags(c.Flags())
@@ -60,7 +60,7 @@ func serveCommand() *cobra.Command {
 }
 
 func (o *options) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.config, "config", "", "configuration file (default "+systemConfig+", for a user's own daemon tokend/tokend.toml among his configuration)")
+	f.StringVar(&o.config, "config", "", "configuration file (default "+systemConfig()+", for a user's own daemon tokend/tokend.toml among his configuration)")
 	f.StringVar(&o.stateDir, "state-dir", "", "where the vaults are kept")
 	f.StringVar(&o.socket, "socket", "", "the socket to listen at")
 	f.StringVar(&o.helper, "helper", "", "the path of tokend-helper")
@@ -92,6 +92,7 @@ type service struct {
 	moves      chan moving          // of the door
 	doorless   chan struct{}        // closed when nobody keeps the door any more
 	bus        *dbus.Server         // nil without one
+	manager    manager              // the service manager
 }
 
 func newService(o options, stderr io.Writer) (*service, error) {
@@ -188,14 +189,11 @@ func defaultState(m daemon.Mode) (string, error) {
 	if m == daemon.ModeSystem {
 		return systemState(), nil
 	}
-	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "tokend"), nil
-	}
-	home, err := os.UserHomeDir()
+	dir, err := userState()
 	if err != nil {
 		return "", fmt.Errorf("cannot tell where to keep the vault: %w", err)
 	}
-	return filepath.Join(home, ".local", "state", "tokend"), nil
+	return dir, nil
 }
 
 // setAccess lets the configured users use tokens.
@@ -274,7 +272,7 @@ func (s *service) run(ctx context.Context) (err error) {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	hangup, quiet := hangups() // before anybody is told that it is ready
+	hangup, quiet := s.manager.hangups() // before anybody is told that it is ready
 	defer quiet()
 	given, err := activated()
 	if err != nil {
