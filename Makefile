@@ -12,7 +12,7 @@ CYCLES ?= 1000
 # Which packages "make test" tests.
 PKGS ?= ./...
 
-.PHONY: run stop test build packages bench fuzz soak lint golden virtual-tokens demo clean help
+.PHONY: run stop test test-wine build packages bench fuzz soak lint golden virtual-tokens demo clean help
 
 run: ## build, start tokend on a throwaway vault, and be shown around (installs what is missing)
 	@packaging/setup.sh run
@@ -47,6 +47,10 @@ fuzz: ## run each fuzz target for FUZZTIME (30s)
 soak: ## pull tokens out and put them in 1,000 times, under load (CYCLES=1000)
 	@packaging/setup.sh test
 	@TOKEND_TEST_SOAK='$(CYCLES)' $$(packaging/go.sh) test -count=1 -timeout 3h -v -run 'TestSoak$$' ./cmd/internal/e2e
+
+test-wine: ## run the programs for Windows, and tests of packages, under wine (installs wine)
+	@packaging/setup.sh wine
+	@packaging/wine.sh
 
 lint: ## gofmt, go vet, golangci-lint, govulncheck
 	@packaging/setup.sh build

@@ -14,13 +14,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/tokenbridge/tokend/daemon/metrics"
 	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
@@ -63,6 +63,16 @@ type Config struct {
 	// Bus says whether the daemon serves on a message bus: "ok", what is wrong, or
 	// nothing where it is not to. Nil stands for nothing.
 	Bus func() string
+	// Metrics counts; nil counts nothing. Gather looks up what others than the daemon
+	// know of its figures; nil stands for nothing.
+	Metrics *metrics.Tokend
+	Gather  func()
+	// Configuration says which configuration holds; nil where there is none to tell
+	// of.
+	Configuration func() ipc.ConfigState
+	// Manage is the command that has whoever runs the daemon do something with it:
+	// "reload" or "restart". Nil stands for a plain one of systemd.
+	Manage func(verb string) string
 	// Authority tells of the authority that lives beside the vaults; nil where none
 	// can.
 	Authority AuthorityReporter
@@ -127,6 +137,8 @@ type Daemon struct {
 	collect   chan struct{} // asks for what secrets left on the heap to be collected
 	swappable sync.Once     // says that memory could not be locked
 
+	figures figures
+
 	mu    sync.Mutex
 	users map[string]*user
 }
@@ -153,6 +165,9 @@ func New(cfg Config) (*Daemon, error) {
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = &metrics.Tokend{}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -192,7 +207,7 @@ func watchedKinds(watchers map[tokens.Kind]tokens.Watcher) []tokens.Kind {
 // can write to is refused: what lies there is believed (the pins), and followed.
 func (d *Daemon) openState() error {
 	for _, dir := range []string{d.cfg.StateDir, filepath.Join(d.cfg.StateDir, "users"), filepath.Join(d.cfg.StateDir, "pins")} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := makeFolder(dir); err != nil {
 			return fmt.Errorf("cannot make the state folder: %w", err)
 		}
 		if err := checkOwner(dir); err != nil {
@@ -378,6 +393,16 @@ func (d *Daemon) LockAll(reason string) {
 	}
 }
 
+// LockUser does the same to the vault of one user, by his uid or SID.
+func (d *Daemon) LockUser(uid, reason string) {
+	d.mu.Lock()
+	u := d.users[uid]
+	d.mu.Unlock()
+	if u != nil {
+		u.lock(reason)
+	}
+}
+
 func (d *Daemon) everyUser() []*user {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -397,7 +422,7 @@ func (d *Daemon) Identify(p ipc.Principal) (ipc.Principal, error) {
 	if d.cfg.Mode == ModeUser && p.UID != d.cfg.Owner {
 		return p, ipc.Errorf(ipc.NotAuthorized, "this daemon serves another user")
 	}
-	p.Admin = p.UID == "0" || d.cfg.Mode == ModeUser
+	p.Admin = administers(p) || d.cfg.Mode == ModeUser
 	return p, nil
 }
 

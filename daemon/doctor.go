@@ -3,13 +3,13 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/tokenbridge/tokend/daemon/audit"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
 )
@@ -54,6 +54,7 @@ func (d *Daemon) Doctor(ctx context.Context, p ipc.Principal) (ipc.Findings, err
 	c := &checkup{u: u, p: p, told: make(map[place]tokens.Finding)}
 	c.helper()
 	c.bus()
+	c.config()
 	c.services()
 	c.diagnose(ctx)
 	c.tokens(ctx)
@@ -72,13 +73,24 @@ func (d *Daemon) Doctor(ctx context.Context, p ipc.Principal) (ipc.Findings, err
 
 func (c *checkup) helper() {
 	if state := c.u.d.helper(); state != "ok" {
-		c.found(levelError, "helper", "tokend serve --helper PATH", "the token helper cannot be used: %s", state)
+		c.found(levelError, "helper", c.helperFix(state), "the token helper cannot be used: %s", state)
 		return
 	}
 	c.found(levelOK, "helper", "", "the token helper works")
 	if c.u.d.cfg.HelperConfined != nil {
 		c.confined(c.u.d.cfg.HelperConfined())
 	}
+}
+
+// helperFix is what brings a helper back: what it is linked with, or itself.
+func (c *checkup) helperFix(state string) string {
+	switch {
+	case strings.Contains(state, "shared librar"):
+		return "sudo apt-get install libfido2-1 libpcsclite1"
+	case c.u.d.cfg.Mode == ModeSystem:
+		return "sudo tokenctl service install"
+	}
+	return "tokend serve --helper PATH"
 }
 
 // bus is about the message bus, where the daemon is to serve on one. What mends it
@@ -134,30 +146,14 @@ func (c *checkup) aside() {
 
 // folder checks who can read the state.
 func (c *checkup) folder() {
-	if runtime.GOOS == "windows" {
-		return // access lists, set when the folder is made
-	}
-	open := 0
-	err := filepath.WalkDir(c.u.dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		if info.Mode().Perm()&0o077 != 0 {
-			open++
-		}
-		return nil
-	})
+	open, mend, err := exposed(c.u.dir)
 	switch {
 	case err != nil && c.u.notesOf() == nil:
 		return // no folder, nothing to read
 	case err != nil:
 		c.found(levelError, "state-folder", "", "the state folder cannot be read")
 	case open > 0:
-		c.found(levelError, "state-folder", "chmod -R go= "+c.u.dir, "%d files of the state folder can be read by others", open)
+		c.found(levelError, "state-folder", mend, "%d files of the state folder can be read by others", open)
 	default:
 		c.found(levelOK, "state-folder", "", "only the daemon can read the state folder")
 	}
@@ -196,6 +192,10 @@ func (c *checkup) clock() {
 
 func (c *checkup) vault() {
 	info := c.u.vaultInfo()
+	if info.State == ipc.VaultNone && c.u.d.authority(c.p) != nil {
+		c.found(levelOK, "vault", "", "there is no vault of yours, and the authority needs none")
+		return
+	}
 	if info.State == ipc.VaultNone {
 		c.found(levelNote, "vault", "tokenctl quickstart", "there is no vault")
 		return
@@ -206,7 +206,7 @@ func (c *checkup) vault() {
 		c.found(levelOK, "vault", "", "the vault is %s", info.State)
 	}
 	for _, w := range c.u.warnings(c.p) {
-		if slices.ContainsFunc(c.list, func(f ipc.Finding) bool { return f.Message == w.Message }) || w.Code == "helper" || w.Code == "token-service" {
+		if slices.ContainsFunc(c.list, func(f ipc.Finding) bool { return f.Message == w.Message }) || w.Code == "helper" || w.Code == "token-service" || w.Code == codeConfig {
 			continue
 		}
 		level := levelWarning
@@ -224,13 +224,23 @@ func (c *checkup) vault() {
 }
 
 func (c *checkup) audit() {
-	log, err := c.u.auditLog()
+	log, problem, err := c.u.chain()
+	if err == nil && log == nil && problem == "" {
+		return
+	}
+	var res audit.Result
+	if err == nil && log != nil {
+		res, err = log.Look()
+	}
+	if !res.Intact() {
+		problem = res.Problem()
+	}
 	switch {
 	case err != nil:
 		c.found(levelError, "audit", "", "the audit log cannot be read")
-	case !log.Intact:
-		c.found(levelError, "audit", "", "the audit log is not intact: %s", log.Problem)
-	case len(log.Entries) > 0:
+	case problem != "":
+		c.found(levelError, "audit", "", "the audit log is not intact: %s", problem)
+	case res.Entries > 0:
 		c.found(levelOK, "audit", "", "the audit log is intact")
 	}
 }

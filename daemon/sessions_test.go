@@ -140,6 +140,23 @@ func TestLockAll(t *testing.T) {
 	}
 }
 
+// TestLockUser locks the vault of the user whose session ends, and no other's.
+func TestLockUser(t *testing.T) {
+	d := start(t, nil)
+	alice, bob := caller("1000"), caller("1001")
+	initSoft(t, d, alice)
+	initSoft(t, d, bob)
+	events := listen(t, d, bob)
+	d.LockUser("4711", "nobody")
+	d.LockUser(bob.UID, "the session was locked")
+	if e := events.next(t, ipc.EventLocked); e.Detail != "the session was locked" {
+		t.Errorf("the reason is %q", e.Detail)
+	}
+	if a, b := state(t, d, alice).State, state(t, d, bob).State; a != ipc.VaultUnlocked || b != ipc.VaultIsLocked {
+		t.Errorf("alice's is %s, bob's %s", a, b)
+	}
+}
+
 // TestUnlockedAgain unlocks what is unlocked: the session goes on, and writes.
 func TestUnlockedAgain(t *testing.T) {
 	d := start(t, nil)

@@ -2,7 +2,7 @@
 # Installs what building, running, testing or measuring tokend lacks, and says
 # what and why. Does nothing, in a few milliseconds, where nothing is missing.
 #
-#   packaging/setup.sh build|run|packages|test|bench
+#   packaging/setup.sh build|run|packages|test|bench|wine
 #
 # Exit status: 0 all there, or only things missing that can be done without;
 # 1 something is missing that cannot be done without.
@@ -15,8 +15,9 @@ run) parts='build run' ;;
 packages) parts='build packages' ;;
 test) parts='build run packages test' ;;
 bench) parts='build run packages test bench' ;;
+wine) parts='build wine' ;;
 *)
-	echo "usage: $0 build|run|packages|test|bench" >&2
+	echo "usage: $0 build|run|packages|test|bench|wine" >&2
 	exit 2
 	;;
 esac
@@ -82,10 +83,14 @@ test  systemd-analyze                            systemd               yes reads
 test  systemd-socket-activate                    systemd               yes starts the helper for each connection, as the machine's systemd does
 test  pamtester                                  pamtester             yes asks the authority for passcodes as programs with PAM do
 test  freeradius                                 freeradius            yes private RADIUS servers; the machine's own is not started
+test  promtool                                   prometheus            yes checks the metrics; the machine's own Prometheus is not started
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with
 bench /usr/lib/password-store/extensions/otp.bash pass-otp/pass-extension-otp yes to compare with
+wine  /usr/lib/wine/wine64                       wine64                yes runs the programs for Windows
+wine  x86_64-w64-mingw32-gcc                     gcc-mingw-w64-x86-64-win32 yes compiles the one function that this wine lacks
+wine  oathtool                                   oathtool              yes independent check of every code
 LIST
 }
 
@@ -165,20 +170,24 @@ apt() {
 policy=/usr/sbin/policy-rc.d
 held=
 hold() { # hold PACKAGES
-	case " $* " in *" freeradius "*) ;; *) return 0 ;; esac
-	held=freeradius
+	for name in freeradius prometheus; do
+		case " $* " in *" $name "*) held="$held $name" ;; esac
+	done
+	[ -n "$held" ] || return 0
 	if [ -e "$policy" ]; then # somebody else's, such as a container's
 		policy=
 		return 0
 	fi
 	# shellcheck disable=SC2016 # the script's own $1
-	printf '#!/bin/sh\ncase $1 in freeradius*) exit 101 ;; esac\n' | $root tee "$policy" >/dev/null
+	printf '#!/bin/sh\ncase $1 in freeradius*|prometheus*) exit 101 ;; esac\n' | $root tee "$policy" >/dev/null
 	$root chmod 755 "$policy"
 }
 release() {
 	[ -n "$held" ] || return 0
 	[ -z "$policy" ] || $root rm -f "$policy"
-	! [ -e /etc/init.d/freeradius ] || $root update-rc.d freeradius disable >/dev/null 2>&1 || true
+	for name in $held; do
+		! [ -e "/etc/init.d/$name" ] || $root update-rc.d "$name" disable >/dev/null 2>&1 || true
+	done
 	held=
 }
 

@@ -27,9 +27,9 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 
-say "vet: this system with cgo; linux, darwin and windows without"
+say "vet: this system with cgo; linux, darwin, windows and freebsd without"
 go vet $PKGS
-for system in linux darwin windows; do
+for system in linux darwin windows freebsd; do
 	GOOS=$system CGO_ENABLED=0 go vet $PKGS
 done
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -32,7 +33,7 @@ func adviseToken(e *ipc.Error) []string {
 			return []string{"nothing was changed; `tokenctl doctor` names what is in the way and what mends it",
 				"without any token: `tokenctl unlock --recovery` takes the recovery password"}
 		}
-		return []string{"nothing was changed; start the smart card service (`systemctl start pcscd.socket`) and repeat, tokend need not be restarted",
+		return []string{adviceCardService(),
 			"without any token: `tokenctl unlock --recovery` takes the recovery password"}
 	case ipc.TokenUnattested:
 		return []string{"nothing was enrolled and nothing is left on it; take a token of a maker that is trusted here",
@@ -67,6 +68,10 @@ func adviseUseless(e *ipc.Error, name string) []string {
 			return []string{"nothing was changed; it has to be a FIDO2 key with hmac-secret: a U2F key, which only logs in at web sites, cannot hold a vault",
 				"a YubiKey can be used as --token piv as well",
 				"`tokenctl token info` says what it can do"}
+		}
+		if runtime.GOOS == "windows" && strings.Contains(e.Message, "FIDO2") {
+			return []string{"a YubiKey can be used as --token piv as well; a key that is nothing but FIDO2 opens a vault on Linux, and there with the same backup",
+				"`tokenctl doctor` checks the rest"}
 		}
 		return []string{"`tokenctl token info` says what this token can do", "`tokenctl doctor` checks the rest"}
 	case ipc.TokenFailed:
@@ -280,4 +285,16 @@ func onlyWay(tokens []ipc.Token, v ipc.Vault) bool {
 func (c *cli) isOnlyWay(ctx context.Context) bool {
 	st, err := c.daemon().Status(ctx)
 	return err == nil && onlyWay(st.Tokens, st.Vault)
+}
+
+// adviceCardService starts the service without which no card can be seen.
+func adviceCardService() string {
+	how := "`systemctl start pcscd.socket`"
+	switch runtime.GOOS {
+	case "windows":
+		how = "`sc start SCardSvr`; it runs while a reader is plugged in"
+	case "darwin":
+		how = "it starts when a reader is plugged in"
+	}
+	return "nothing was changed; start the smart card service (" + how + ") and repeat, tokend need not be restarted"
 }

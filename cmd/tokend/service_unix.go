@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -20,6 +21,28 @@ func systemUser() bool { return os.Geteuid() == 0 }
 
 // systemState is where the system's daemon keeps vaults.
 func systemState() string { return "/var/lib/tokend" }
+
+// userState is where a user's own daemon does.
+func userState() (string, error) {
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "tokend"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(home, ".local", "state", "tokend"), nil
+}
+
+// systemConfig is read by the system's daemon when it is there and --config
+// names no other.
+func systemConfig() string { return "/etc/tokend/tokend.toml" }
+
+// manager is nothing: systemd is told by messages, launchd nothing.
+type manager struct{}
+
+// underManager runs the service: service managers tell it to stop by signals.
+func (s *service) underManager(ctx context.Context) error { return s.run(ctx) }
 
 // ownUID is who runs this process.
 func ownUID() (string, error) { return strconv.Itoa(os.Geteuid()), nil }
@@ -43,11 +66,8 @@ func activated() ([]net.Listener, error) {
 	return list, nil
 }
 
-// runUnderManager serves until it is told to stop: service managers tell it by signals.
-func (s *service) runUnderManager() error { return s.run(context.Background()) }
-
 // hangups is the channel of SIGHUP, which asks for a reload.
-func hangups() (<-chan os.Signal, func()) {
+func (manager) hangups() (<-chan os.Signal, func()) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	return hangup, func() { signal.Stop(hangup) }

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// manager is where a service reports to.
-func manager(t *testing.T) (*net.UnixConn, string) {
+// reportsTo is where a service reports to.
+func reportsTo(t *testing.T) (*net.UnixConn, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -42,7 +42,7 @@ func told(c *net.UnixConn, within time.Duration) string {
 // TestWatchdog: a daemon that answers says so again and again, where it was asked to.
 func TestWatchdog(t *testing.T) {
 	bin, dir := programs(t), t.TempDir()
-	reports, path := manager(t)
+	reports, path := reportsTo(t)
 	socket := filepath.Join(dir, "run", "s")
 	cmd := exec.Command(filepath.Join(bin, "tokend"), "serve", "--user", "--state-dir", filepath.Join(dir, "state"), "--socket", socket)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=900000")
@@ -62,7 +62,7 @@ func TestWatchdog(t *testing.T) {
 // that answers with a failure and one that accepts none are reported dead by silence, and
 // what works again by word.
 func TestWatchdogOfWhatHangs(t *testing.T) {
-	reports, path := manager(t)
+	reports, path := reportsTo(t)
 	t.Setenv("NOTIFY_SOCKET", path)
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", socket)

@@ -85,7 +85,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	small := limit
-	small.Cur = uint64(len(before)) + 40
+	setLimit(&small.Cur, len(before)+40)
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &small); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestDiskFullInRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	small := limit
-	small.Cur = 40
+	setLimit(&small.Cur, 40)
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &small); err != nil {
 		t.Fatal(err)
 	}
@@ -149,3 +149,6 @@ func TestSymlinkRefused(t *testing.T) {
 		t.Error("a symbolic link was followed")
 	}
 }
+
+// setLimit sets a limit, whose type differs between systems.
+func setLimit[N int64 | uint64](limit *N, n int) { *limit = N(n) }

@@ -33,9 +33,6 @@ func (OS) OpenFile(path string, flag int, perm fs.FileMode) (File, error) {
 // Link is os.Link.
 func (OS) Link(from, to string) error { return os.Link(from, to) }
 
-// Rename is os.Rename, which replaces to in one step on every system.
-func (OS) Rename(from, to string) error { return os.Rename(from, to) }
-
 // Remove is os.Remove.
 func (OS) Remove(path string) error { return os.Remove(path) }
 

@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Rename is os.Rename, which replaces to in one step.
+func (OS) Rename(from, to string) error { return os.Rename(from, to) }
+
 // SyncDir syncs a folder.
 func (OS) SyncDir(path string) error {
 	d, err := os.Open(path)

@@ -92,3 +92,15 @@ func DefaultSocket() string {
 	}
 	return c[0]
 }
+
+// printable keeps a name that a process chose for itself from playing tricks
+// in a terminal or a log.
+func printable(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		if c < 0x20 || c > 0x7e {
+			b[i] = '?'
+		}
+	}
+	return string(b)
+}

@@ -149,15 +149,16 @@ func handleOf(c net.Conn) (windows.Handle, error) {
 }
 
 // Principal names the process at the other end of an accepted connection: its
-// user's SID, its pid, and its file name for display. The system and the
-// daemon's own user are Admin. It fails with ErrUnidentified where the client
-// opened the pipe without SECURITY_IDENTIFICATION or better.
+// user's SID, its pid, its file and session. The system, the daemon's own user and
+// those who act as administrators (elevated, not only members of the group) are
+// Admin. It fails with ErrUnidentified where the client opened the pipe without
+// SECURITY_IDENTIFICATION or better.
 func Principal(c net.Conn) (ipc.Principal, error) {
 	h, err := handleOf(c)
 	if err != nil {
 		return ipc.Principal{}, err
 	}
-	sid, err := clientSID(h)
+	sid, admin, err := client(h)
 	if err != nil {
 		return ipc.Principal{}, fmt.Errorf("%w: %w", ErrUnidentified, err)
 	}
@@ -170,21 +171,29 @@ func Principal(c net.Conn) (ipc.Principal, error) {
 	}
 	p := ipc.Principal{
 		UID:   sid.String(),
-		Admin: sid.Equals(own) || sid.IsWellKnown(windows.WinLocalSystemSid),
+		Admin: admin || sid.Equals(own) || sid.IsWellKnown(windows.WinLocalSystemSid),
 	}
 	var pid uint32
 	if windows.GetNamedPipeClientProcessId(h, &pid) == nil {
 		p.PID = int(pid)
-		p = describe(p)
+		p = describe(p, sid)
 	}
 	return p, nil
 }
 
-// describe completes p by the file and the session of process p.PID.
-func describe(p ipc.Principal) ipc.Principal {
-	p.Exe = programFile(uint32(p.PID))
-	if p.Exe != "" {
-		p.Program = filepath.Base(p.Exe)
+// describe completes p by the file and the session of process p.PID. It adds nothing
+// if that is not one of user sid: it has only the number of the one that is meant.
+func describe(p ipc.Principal, sid *windows.SID) ipc.Principal {
+	h, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, uint32(p.PID))
+	if err != nil {
+		return p
+	}
+	defer func() { _ = windows.CloseHandle(h) }()
+	if !runsAs(h, sid) {
+		return p
+	}
+	if p.Exe = programFile(h); p.Exe != "" {
+		p.Program = printable(filepath.Base(p.Exe))
 	}
 	var session uint32
 	if windows.ProcessIdToSessionId(uint32(p.PID), &session) == nil {
@@ -193,36 +202,57 @@ func describe(p ipc.Principal) ipc.Principal {
 	return p
 }
 
-// clientSID asks for the client's token by impersonating it for a moment,
-// which, unlike a look at the process by its id, cannot hit another process.
-func clientSID(h windows.Handle) (*windows.SID, error) {
+func runsAs(process windows.Handle, sid *windows.SID) bool {
+	var t windows.Token
+	if err := windows.OpenProcessToken(process, windows.TOKEN_QUERY, &t); err != nil {
+		return false
+	}
+	defer func() { _ = t.Close() }()
+	u, err := t.GetTokenUser()
+	return err == nil && u.User.Sid.Equals(sid)
+}
+
+// client asks for the client's token by impersonating it for a moment, which,
+// unlike a look at the process by its id, cannot hit another process.
+func client(h windows.Handle) (sid *windows.SID, admin bool, err error) {
 	runtime.LockOSThread()
 	impersonate := windows.NewLazySystemDLL("advapi32.dll").NewProc("ImpersonateNamedPipeClient")
 	if ok, _, err := impersonate.Call(uintptr(h)); ok == 0 {
 		runtime.UnlockOSThread()
-		return nil, fmt.Errorf("cannot impersonate the client: %w", err)
+		return nil, false, fmt.Errorf("cannot impersonate the client: %w", err)
 	}
-	sid, err := threadSID()
+	sid, admin, err = threadUser()
 	if e := windows.RevertToSelf(); e != nil {
 		// The thread stays locked, so that it ends with this goroutine and
 		// nothing else ever runs as the client.
-		return nil, fmt.Errorf("cannot stop impersonating the client: %w", e)
+		return nil, false, fmt.Errorf("cannot stop impersonating the client: %w", e)
 	}
 	runtime.UnlockOSThread()
-	return sid, err
+	return sid, admin, err
 }
 
-func threadSID() (*windows.SID, error) {
+// threadUser is whom this thread acts as, and whether that is an administrator.
+func threadUser() (*windows.SID, bool, error) {
 	var t windows.Token
 	if err := windows.OpenThreadToken(windows.CurrentThread(), windows.TOKEN_QUERY, true, &t); err != nil {
-		return nil, fmt.Errorf("cannot open the client's token: %w", err)
+		return nil, false, fmt.Errorf("cannot open the client's token: %w", err)
 	}
 	defer func() { _ = t.Close() }()
 	u, err := t.GetTokenUser()
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the client's token: %w", err)
+		return nil, false, fmt.Errorf("cannot read the client's token: %w", err)
 	}
-	return u.User.Sid.Copy()
+	sid, err := u.User.Sid.Copy()
+	if err != nil {
+		return nil, false, fmt.Errorf("cannot read the client's token: %w", err)
+	}
+	admins, err := windows.CreateWellKnownSid(windows.WinBuiltinAdministratorsSid)
+	if err != nil {
+		return nil, false, fmt.Errorf("cannot tell whether the client is an administrator: %w", err)
+	}
+	// A group that only denies, as without elevation, does not count.
+	admin, err := t.IsMember(admins)
+	return sid, admin && err == nil, nil
 }
 
 func ownSID() (*windows.SID, error) {
@@ -233,16 +263,20 @@ func ownSID() (*windows.SID, error) {
 	return u.User.Sid.Copy()
 }
 
-func programFile(pid uint32) string {
-	h, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, pid)
-	if err != nil {
-		return ""
+// maxProgram bounds the path of a program's file, in UTF-16 units.
+const maxProgram = 32 << 10
+
+func programFile(process windows.Handle) string {
+	for size := uint32(windows.MAX_PATH); size < 4*maxProgram; size *= 4 {
+		buf := make([]uint16, size)
+		n := size
+		err := windows.QueryFullProcessImageName(process, 0, &buf[0], &n)
+		if err == nil {
+			return windows.UTF16ToString(buf[:n])
+		}
+		if !errors.Is(err, windows.ERROR_INSUFFICIENT_BUFFER) {
+			break
+		}
 	}
-	defer func() { _ = windows.CloseHandle(h) }()
-	buf := make([]uint16, windows.MAX_PATH)
-	n := uint32(len(buf))
-	if err := windows.QueryFullProcessImageName(h, 0, &buf[0], &n); err != nil {
-		return ""
-	}
-	return windows.UTF16ToString(buf[:n])
+	return ""
 }

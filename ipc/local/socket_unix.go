@@ -288,18 +288,6 @@ func peerWith(c net.Conn, f func(fd int, cred credentials)) (credentials, error)
 	return cred, nil
 }
 
-// printable keeps a name that a process chose for itself from playing tricks
-// in a terminal or a log.
-func printable(name string) string {
-	b := []byte(name)
-	for i, c := range b {
-		if c < 0x20 || c > 0x7e {
-			b[i] = '?'
-		}
-	}
-	return string(b)
-}
-
 // reason strips what net says of the path: our own messages name it already.
 func reason(err error) error {
 	var sys *os.SyscallError

@@ -12,8 +12,25 @@ import (
 // SyncDir has nothing to do: the system keeps names durable by itself.
 func (OS) SyncDir(string) error { return nil }
 
-// Volume is the volume's name, as tokend tells it.
-func (OS) Volume(path string) string { return strings.ToUpper(filepath.VolumeName(path)) }
+// maxVolume bounds the path of a volume's root, in UTF-16 units.
+const maxVolume = 1024
+
+// Volume is the volume's own name, as tokend tells it.
+func (OS) Volume(path string) string {
+	name, err := windows.UTF16PtrFromString(path)
+	if err != nil {
+		return ""
+	}
+	var root [maxVolume]uint16
+	if err := windows.GetVolumePathName(name, &root[0], maxVolume); err != nil {
+		return strings.ToUpper(filepath.VolumeName(path))
+	}
+	var id [maxVolume]uint16
+	if err := windows.GetVolumeNameForVolumeMountPoint(&root[0], &id[0], maxVolume); err != nil {
+		return strings.ToUpper(windows.UTF16ToString(root[:])) // a share, or a drive that stands for a folder
+	}
+	return windows.UTF16ToString(id[:])
+}
 
 // Mount is the volume's name, too.
 func (o OS) Mount(path string) string { return o.Volume(path) }
