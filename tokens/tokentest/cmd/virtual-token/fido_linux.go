@@ -27,17 +27,21 @@ func (s *stand) makeKeys(o options) error {
 	if err != nil {
 		return err
 	}
-	folder, err := os.MkdirTemp("", "virtual-fido2-")
-	if err != nil {
-		return fmt.Errorf("cannot make a folder for FIDO2 keys: %w", err)
+	if !o.hid {
+		if s.folder, err = os.MkdirTemp("", "virtual-fido2-"); err != nil {
+			return fmt.Errorf("cannot make a folder for FIDO2 keys: %w", err)
+		}
 	}
-	s.folder = folder
 	for i := range o.keys {
 		k, err := vfido.New(keyOptions)
 		if err != nil {
 			return err
 		}
-		s.keys = append(s.keys, &fidoKey{k, vfido.NewPort(filepath.Join(folder, fmt.Sprintf("key%d", i)))})
+		port := vfido.NewHIDPort()
+		if !o.hid {
+			port = vfido.NewPort(filepath.Join(s.folder, fmt.Sprintf("key%d", i)))
+		}
+		s.keys = append(s.keys, &fidoKey{k, port})
 	}
 	return nil
 }
