@@ -226,6 +226,22 @@ func TestReadersThatAreThere(t *testing.T) {
 	}
 }
 
+// TestKeptKeys starts the program twice on one folder: the PIN that was set is
+// set.
+func TestKeptKeys(t *testing.T) {
+	folder := t.TempDir()
+	for _, args := range [][]string{{"-fido2-pin", "4711"}, nil} {
+		in, lines, code := session(t, append([]string{"-cards", "0", "-fido2", "1", "-fido2-saved", folder}, args...)...)
+		await(t, lines, `^commands:`)
+		say(t, in, "status")
+		await(t, lines, `^key 0: inserted .*, PIN set`)
+		say(t, in, "quit")
+		if c := <-code; c != 0 {
+			t.Fatalf("exit code %d", c)
+		}
+	}
+}
+
 func TestWrongCalls(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
