@@ -25,6 +25,7 @@ func TestBusFilesInstalled(t *testing.T) {
 		"packaging/dbus/system-services/io.github.tokenbridge.Tokend1.service": "/usr/share/dbus-1/system-services",
 		"packaging/dbus/services/io.github.tokenbridge.Tokend1.service":        "/usr/share/dbus-1/services",
 		"packaging/polkit/io.github.tokenbridge.tokend.policy":                 "/usr/share/polkit-1/actions",
+		"packaging/polkit/50-tokend.rules":                                     "/usr/share/polkit-1/rules.d",
 	} {
 		b, err := os.ReadFile("../" + file)
 		if err != nil {
@@ -57,10 +58,12 @@ func TestBusFiles(t *testing.T) {
 			t.Errorf("%s: %v\n%s", file, err, out)
 		}
 	}
-	// No SystemdService= while there is no unit: the bus would ask systemd for it in vain.
+	// systemd starts what it has a unit of.
 	for file, want := range map[string][]string{
-		"dbus/system-services/io.github.tokenbridge.Tokend1.service": {"Name=io.github.tokenbridge.Tokend1", "User=root", "Exec=/usr/bin/tokend serve --bus system"},
-		"dbus/services/io.github.tokenbridge.Tokend1.service":        {"Name=io.github.tokenbridge.Tokend1", "Exec=/usr/bin/tokend serve --user --bus session"},
+		"dbus/system-services/io.github.tokenbridge.Tokend1.service": {"Name=io.github.tokenbridge.Tokend1", "User=root", "Exec=/usr/bin/tokend serve --bus system",
+			"SystemdService=dbus-io.github.tokenbridge.Tokend1.service"},
+		"dbus/services/io.github.tokenbridge.Tokend1.service":        {"Name=io.github.tokenbridge.Tokend1", "Exec=/usr/bin/tokend serve --user --bus session",
+			"SystemdService=tokend.service"},
 	} {
 		b, err := os.ReadFile(file)
 		if err != nil {

@@ -63,7 +63,8 @@ test  jq                                         jq                    yes reads
 test  ssh                                        openssh-client        yes signs in with a code, as a guide's example does
 test  openconnect                                openconnect           yes the same, a VPN's client
 test  /usr/sbin/openvpn                          openvpn               yes the same, another one, and its server
-test  systemd-analyze                            systemd               yes reads the units of a guide
+test  systemd-analyze                            systemd               yes reads the units of a guide, and those that are installed
+test  systemd-socket-activate                    systemd               yes starts the helper for each connection, as the machine's systemd does
 test  pamtester                                  pamtester             yes asks the authority for passcodes as programs with PAM do
 test  freeradius                                 freeradius            yes private RADIUS servers; the machine's own is not started
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls

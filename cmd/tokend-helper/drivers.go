@@ -42,7 +42,10 @@ func driver(req *wire.Request, out *answers) (tokens.Driver, error) {
 }
 
 // operate does what req asks for. Touches and events go to out as they come.
-func operate(ctx context.Context, req *wire.Request, out *answers) (any, error) {
+func operate(ctx context.Context, req *wire.Request, held []string, out *answers) (any, error) {
+	if req.Op == wire.OpHello {
+		return hello(held), nil
+	}
 	d, err := driver(req, out)
 	if err != nil {
 		return nil, err

@@ -1,5 +1,6 @@
 // Tokend-helper does one operation with one token and exits. It is started by
-// tokend, never by hand; tokens/helper/wire says what the two say to each other.
+// tokend, or for a connection of tokend's by the service manager, never by hand;
+// tokens/helper/wire says what the two say to each other.
 //
 //	tokend-helper op KIND [DEVICE…]       one request on standard input, one answer, exit
 //	tokend-helper watch KIND [DEVICE…]    the same, but the answer is a stream of events
@@ -65,7 +66,7 @@ func run(args, held []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		}
 		return exitDone
 	case (mode == "op" || mode == "watch") && len(args) > 1:
-		return serve(mode, tokens.Kind(args[1]), stdin, stdout, stderr)
+		return serve(mode, tokens.Kind(args[1]), held, stdin, stdout, stderr)
 	}
 	fmt.Fprintln(stderr, "tokend-helper is started by tokend; it knows: op KIND, watch KIND, hello")
 	return exitUsage
@@ -100,7 +101,7 @@ func (a *answers) send(line wire.Answer) error {
 func (a *answers) event(line wire.Answer) { _ = a.send(line) }
 
 // serve reads one request, and answers it unless its sender goes away.
-func serve(mode string, kind tokens.Kind, stdin io.Reader, stdout, stderr io.Writer) int {
+func serve(mode string, kind tokens.Kind, held []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	in := bufio.NewReader(stdin)
 	req, err := wire.ReadRequest(in)
 	if err == nil && ((req.Op == wire.OpWatch) != (mode == "watch") || req.Kind != kind) {
@@ -123,7 +124,7 @@ func serve(mode string, kind tokens.Kind, stdin io.Reader, stdout, stderr io.Wri
 	}()
 	done := make(chan int, 1)
 	go func() {
-		code := perform(ctx, req, out, stderr)
+		code := perform(ctx, req, held, out, stderr)
 		req.Forget()
 		done <- code
 	}()
@@ -140,8 +141,8 @@ func serve(mode string, kind tokens.Kind, stdin io.Reader, stdout, stderr io.Wri
 }
 
 // perform does the operation and sends its result or error.
-func perform(ctx context.Context, req *wire.Request, out *answers, stderr io.Writer) int {
-	result, err := operate(ctx, req, out)
+func perform(ctx context.Context, req *wire.Request, held []string, out *answers, stderr io.Writer) int {
+	result, err := operate(ctx, req, held, out)
 	if err != nil {
 		fmt.Fprintln(stderr, "tokend-helper:", req.Op, err)
 		var told *tokens.Error

@@ -25,9 +25,12 @@ const systemConfig = "/etc/tokend/tokend.toml"
 // config is the configuration file. The sample, and so the documentation, is
 // made from these tags.
 type config struct {
-	StateDir  string       `toml:"state_dir" doc:"Where the vaults are kept. Absent: /var/lib/tokend for the system's daemon,\n$XDG_STATE_HOME/tokend or ~/.local/state/tokend for a user's own."`
-	Socket    string       `toml:"socket" doc:"The socket to listen at. Absent: /run/tokend/tokend.sock for the system's daemon,\n$XDG_RUNTIME_DIR/tokend/tokend.sock for a user's own."`
-	Helper    string       `toml:"helper" doc:"The absolute path of tokend-helper. Absent: beside tokend, or in a libexec folder."`
+	StateDir string `toml:"state_dir" doc:"Where the vaults are kept. Absent: /var/lib/tokend for the system's daemon,\n$XDG_STATE_HOME/tokend or ~/.local/state/tokend for a user's own."`
+	Socket   string `toml:"socket" doc:"The socket to listen at. Absent: /run/tokend/tokend.sock for the system's daemon,\n$XDG_RUNTIME_DIR/tokend/tokend.sock for a user's own."`
+	Helper   string `toml:"helper" doc:"The absolute path of tokend-helper. Absent: beside tokend, or in a libexec folder."`
+
+	HelperSockets string `toml:"helper_sockets" doc:"The folder of the sockets at which systemd starts tokend-helper as a user of its own, for\nPIV cards and FIDO2 keys; none has tokend start it itself. Absent: /run/tokend-helper for\nthe system's daemon where that is there, else none."`
+
 	Bus       string       `toml:"bus" doc:"The D-Bus message bus to serve on: system, session or none. Absent: none; session for a\nuser's own daemon where $DBUS_SESSION_BUS_ADDRESS is set."`
 	LogLevel  string       `toml:"log_level" doc:"debug, info, warn or error. Reloaded on SIGHUP."`
 	Session   session      `toml:"session" doc:"When an open vault locks by itself. Reloaded on SIGHUP."`
@@ -179,6 +182,9 @@ func (c config) check() error {
 		if path != "" && !filepath.IsAbs(path) {
 			return fmt.Errorf("%s must be an absolute path", name)
 		}
+	}
+	if c.HelperSockets != "" && c.HelperSockets != noSockets && !filepath.IsAbs(c.HelperSockets) {
+		return fmt.Errorf("helper_sockets must be an absolute path or %s", noSockets)
 	}
 	if _, err := c.level(); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tokenbridge/tokend/tokens"
 	"github.com/tokenbridge/tokend/tokens/helper"
 )
 
@@ -59,7 +60,8 @@ func findHelper(configured string) (string, error) {
 // helperState knows whether the helper can be used. It is asked in the
 // background: a daemon answers before its helper has.
 type helperState struct {
-	path string
+	path    string
+	sockets string // of the helpers that systemd starts; empty for none
 
 	mu       sync.Mutex
 	state    string
@@ -68,8 +70,8 @@ type helperState struct {
 	checking bool
 }
 
-func newHelperState(path string, findErr error) *helperState {
-	h := &helperState{path: path, state: "it has not answered yet"}
+func newHelperState(path, sockets string, findErr error) *helperState {
+	h := &helperState{path: path, sockets: sockets, state: "it has not answered yet"}
 	if findErr != nil {
 		h.state = findErr.Error()
 	}
@@ -98,11 +100,24 @@ func (h *helperState) confinement() []string {
 
 func (h *helperState) check() {
 	hello, err := helper.Examine(h.path)
+	held := append([]string{}, hello.Confined...)
+	if err == nil && h.sockets != "" {
+		held, err = greet(h.sockets) // which meets the devices
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.state, h.checked, h.checking = "ok", time.Now(), false
-	h.confined = append([]string{}, hello.Confined...)
+	h.confined = held
 	if err != nil {
 		h.state, h.confined = err.Error(), nil
 	}
+}
+
+// reason is the cause that an error of a token's driver wraps, else the error.
+func reason(err error) error {
+	var told *tokens.Error
+	if errors.As(err, &told) && told.Err != nil {
+		return told.Err
+	}
+	return err
 }

@@ -26,7 +26,6 @@ import (
 	"github.com/tokenbridge/tokend/ipc/dbus"
 	"github.com/tokenbridge/tokend/ipc/httpapi"
 	"github.com/tokenbridge/tokend/ipc/local"
-	"github.com/tokenbridge/tokend/tokens"
 	"github.com/tokenbridge/tokend/tokens/helper"
 )
 
@@ -37,7 +36,7 @@ const memoryLimit = 512 << 20
 // options are the flags of serve.
 type options struct {
 	config, stateDir, socket, helper, bus string
-	user                                  bool
+	user, system                          bool
 	fido2Devices                          []string
 }
 
@@ -61,6 +60,8 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.bus, "bus", "", "the D-Bus message bus to serve on: system, session or none (default none, for a user's own daemon in a session with a bus session)")
 	f.StringArrayVar(&o.fido2Devices, "fido2-device", nil, "the device path of a FIDO2 key that the system does not list (can be repeated)")
 	f.BoolVar(&o.user, "user", false, "serve the user who runs it (the default but for root)")
+	f.BoolVar(&o.system, "system", false, "serve every user of the machine (the default for root; another user needs the service manager's socket)")
+	c.MarkFlagsMutuallyExclusive("user", "system")
 	return c
 }
 
@@ -74,6 +75,7 @@ type service struct {
 	level    *slog.LevelVar
 	helper   *helperState
 	helpers  helper.Running
+	apart    string // the uid of the helpers that systemd starts; empty for none
 	access   *tokenAccess
 	roots    [][]byte // of attestations
 	daemon   *daemon.Daemon
@@ -87,7 +89,7 @@ type service struct {
 func newService(o options, stderr io.Writer) (*service, error) {
 	s := &service{options: o, mode: daemon.ModeUser, level: new(slog.LevelVar), moves: make(chan moving), doorless: make(chan struct{})}
 	s.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
-	system := systemUser() && !o.user
+	system := (systemUser() || o.system) && !o.user
 	if s.fallback = usualConfig(system); system {
 		s.mode = daemon.ModeSystem
 	}
@@ -227,7 +229,11 @@ func (s *service) build() error {
 		return err
 	}
 	path, findErr := findHelper(s.config.Helper)
-	s.helper = newHelperState(path, findErr)
+	sockets := s.helperSockets()
+	if sockets != "" {
+		s.apart = helperUID()
+	}
+	s.helper = newHelperState(path, sockets, findErr)
 	s.access = &tokenAccess{seats: seatDir}
 	s.setAccess()
 	s.desk = s.newDesk()
@@ -236,18 +242,10 @@ func (s *service) build() error {
 		Helper: s.helper.get, HelperConfined: s.helper.confinement, Bus: s.busState, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Backups: s.backupRules(), Log: s.log,
 		Authority: s.desk,
 	}
-	if findErr == nil {
-		piv := helper.New(helper.Config{Path: path, Kind: tokens.KindPIV, Running: &s.helpers, Guard: secret.Do, Log: s.log})
-		// A helper that was built without a kind says so when it is to watch it.
-		fido2 := helper.New(helper.Config{
-			Path: path, Kind: tokens.KindFIDO2, Devices: s.config.Tokens.FIDO2Devices, Running: &s.helpers, Guard: secret.Do, Log: s.log,
-		})
-		cfg.Drivers = map[tokens.Kind]tokens.Driver{
-			tokens.KindPIV: piv, tokens.KindFIDO2: fido2,
-			tokens.KindSoft: helper.New(helper.Config{Path: path, Kind: tokens.KindSoft, Running: &s.helpers, Guard: secret.Do, Log: s.log}),
-		}
-		cfg.Watchers = map[tokens.Kind]tokens.Watcher{tokens.KindPIV: piv, tokens.KindFIDO2: fido2}
+	if findErr != nil {
+		path = ""
 	}
+	s.addDrivers(&cfg, path, sockets)
 	if s.daemon, err = daemon.New(cfg); errors.Is(err, daemon.ErrInUse) {
 		return fmt.Errorf("cannot start: %w (%s)", err, s.config.StateDir)
 	}
@@ -275,6 +273,9 @@ func (s *service) run(ctx context.Context) (err error) {
 	if len(given) > 0 {
 		s.config.Socket = given[0].Addr().String()
 	}
+	if s.mode == daemon.ModeSystem && !systemUser() && len(given) == 0 {
+		return errors.New("only root can open a socket for every user of the machine, and the service manager gave none: programs speak with nobody else's")
+	}
 	if err := s.build(); err != nil {
 		return err
 	}
@@ -289,6 +290,7 @@ func (s *service) run(ctx context.Context) (err error) {
 	s.notifyReady()
 	s.helper.get()
 	defer s.notify("STOPPING=1")
+	defer s.watchdog(ctx)()
 	return s.serve(ctx, listeners, hangup)
 }
 
@@ -334,7 +336,7 @@ func (s *service) identify(c net.Conn) (ipc.Principal, error) {
 
 // admit says whether a caller is served, and completes him.
 func (s *service) admit(p ipc.Principal) (ipc.Principal, error) {
-	if s.helpers.Has(p.PID) {
+	if s.helpers.Has(p.PID) || s.apart != "" && p.UID == s.apart {
 		s.log.Error("a token helper tried to use the vault: it is no longer under control", "pid", p.PID)
 		return p, ipc.Errorf(ipc.NotAuthorized, "a token helper may not use the vault")
 	}
@@ -390,8 +392,9 @@ func (s *service) reload() {
 	if c.Authority != old.Authority || c.Mail != old.Mail {
 		s.log.Warn("authority and mail change at the next start")
 	}
-	if c.StateDir != "" && c.StateDir != old.StateDir || c.Socket != "" && c.Socket != old.Socket || c.Helper != old.Helper && s.options.helper == "" || c.Bus != old.Bus && s.options.bus == "" {
-		s.log.Warn("state_dir, socket, helper and bus change at the next start")
+	if c.StateDir != "" && c.StateDir != old.StateDir || c.Socket != "" && c.Socket != old.Socket || c.Helper != old.Helper && s.options.helper == "" ||
+		c.HelperSockets != old.HelperSockets || c.Bus != old.Bus && s.options.bus == "" {
+		s.log.Warn("state_dir, socket, helper, helper_sockets and bus change at the next start")
 	}
 	s.log.Info("the configuration was reloaded")
 }

@@ -38,5 +38,8 @@ func (s *service) notify(string) {}
 
 func (s *service) notifyReady() {}
 
+// watchdog is nothing: Windows has none for services.
+func (s *service) watchdog(context.Context) (stop func()) { return func() {} }
+
 // reloads does nothing: Windows has no SIGHUP.
 func (s *service) reloads(ctx context.Context, _ <-chan os.Signal) { <-ctx.Done() }

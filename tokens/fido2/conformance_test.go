@@ -81,3 +81,12 @@ func TestConformanceThroughTheHelper(t *testing.T) {
 		Classes: both, Algorithm: tokens.X25519, TouchesAlways: true, CountsTries: true, Cancels: true, Bypass: bypass,
 	})
 }
+
+// TestConformanceThroughTheSockets is the same where the service manager starts the
+// helper.
+func TestConformanceThroughTheSockets(t *testing.T) {
+	conformance.Run(t, conformance.Config{
+		New:     fixture(vfido.Options{PIN: rightPIN, TouchTimeout: time.Second}, func(paths ...string) tokens.Driver { return connected(t, paths...) }),
+		Classes: both, Algorithm: tokens.X25519, TouchesAlways: true, CountsTries: true, Cancels: true, Bypass: bypass,
+	})
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenbridge/tokend/tokens/fido2"
 	"github.com/tokenbridge/tokend/tokens/helper"
 	"github.com/tokenbridge/tokend/tokens/tokentest/conformance"
+	"github.com/tokenbridge/tokend/tokens/tokentest/socketrig"
 	"github.com/tokenbridge/tokend/tokens/tokentest/vfido"
 )
 
@@ -79,6 +80,14 @@ func driver(paths ...string) *fido2.Driver {
 // client is the driver as the daemon has it: a process per operation.
 func client(paths ...string) *helper.Client {
 	return helper.New(helper.Config{Path: program, Kind: tokens.KindFIDO2, Devices: paths, Timeout: 40 * time.Second})
+}
+
+// connected is the driver as the system's daemon has it: a helper per connection,
+// started by the service manager.
+func connected(t testing.TB, paths ...string) *helper.Client {
+	t.Helper()
+	folder := socketrig.Start(t, socketrig.Options{Program: program, Kind: tokens.KindFIDO2, Devices: paths})
+	return helper.New(helper.Config{Sockets: folder, Kind: tokens.KindFIDO2, Devices: paths, Timeout: 40 * time.Second})
 }
 
 // user makes a key's user out of its script.

@@ -70,6 +70,7 @@ func TestWatchConfigured(t *testing.T) {
 	for name, drive := range map[string]func(paths ...string) tokens.Watcher{
 		"driver": func(paths ...string) tokens.Watcher { return driver(paths...) },
 		"helper": func(paths ...string) tokens.Watcher { return client(paths...) },
+		"socket": func(paths ...string) tokens.Watcher { return connected(t, paths...) },
 	} {
 		t.Run(name, func(t *testing.T) { testWatchConfigured(t, drive) })
 	}

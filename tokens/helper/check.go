@@ -55,17 +55,22 @@ func trust(path string) (string, error) {
 	if err := checkFile(real, info); err != nil {
 		return "", err
 	}
-	// Who can rename a folder on the way can put another in its place.
-	for dir := filepath.Dir(real); ; dir = filepath.Dir(dir) {
+	return real, trustFolders(filepath.Dir(real))
+}
+
+// trustFolders looks at a folder and all that it lies in: who can rename one of
+// them can put another in its place.
+func trustFolders(dir string) error {
+	for ; ; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
 		if err != nil {
-			return "", fmt.Errorf("cannot look at the token helper's folder: %w", err)
+			return fmt.Errorf("cannot look at the token helper's folder: %w", err)
 		}
 		if err := checkFolder(dir, info); err != nil {
-			return "", err
+			return err
 		}
 		if dir == filepath.Dir(dir) {
-			return real, nil
+			return nil
 		}
 	}
 }
@@ -102,11 +107,16 @@ func Ask(ctx context.Context, path string) (wire.Hello, error) {
 	if h.Version != wire.Version {
 		return wire.Hello{}, fmt.Errorf("the token helper %s speaks version %d, not %d", path, h.Version, wire.Version)
 	}
+	cleanHello(&h)
+	return h, nil
+}
+
+// cleanHello makes what a program says of itself fit to be shown.
+func cleanHello(h *wire.Hello) {
 	for k, why := range h.Missing {
 		h.Missing[k] = wire.Text(why)
 	}
 	for i, word := range h.Confined {
 		h.Confined[i] = wire.Text(word)
 	}
-	return h, nil
 }

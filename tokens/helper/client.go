@@ -1,5 +1,8 @@
 // Package helper makes the tokend-helper program look like any token driver.
 //
+// A Client starts the program itself, or connects to where the service manager
+// starts it as another user, the only one who may use devices (Config.Sockets).
+//
 // As with OpenSSH's ssh-sk-helper, every operation is a process of its own,
 // with its PIN on standard input and nothing else of the caller's: no
 // environment but an allow-list, no descriptors, a process group to be killed
@@ -42,6 +45,10 @@ const (
 type Config struct {
 	// Path is the absolute path of tokend-helper.
 	Path string
+	// Sockets is the folder of the sockets at which the service manager starts the
+	// program, for each connection one; empty means that the Client starts it
+	// itself, from Path. Env and Running are for that alone.
+	Sockets string
 	// Kind is the family of tokens that the Client drives.
 	Kind tokens.Kind
 	// Devices are paths of FIDO2 keys beside those that the system lists.

@@ -82,11 +82,11 @@ func (c *Client) call(ctx context.Context, req wire.Request, k call, out any) er
 	defer stop()
 	k, heard := k.overheard(stop, min(k.timeout, c.cfg.Quiet+c.patience(k.locator)))
 	defer heard()
-	p, err := c.start(limit, req, "op")
+	p, err := c.start(limit, req, modeOp)
 	if err != nil {
 		return c.explain(ctx, limit, err)
 	}
-	result, err := p.answer(k)
+	result, err := answer(p, k)
 	defer clear(result)
 	// After an answer nothing is left to wait for, and a process that gave no
 	// answer has lost its right to finish: either way it ends here.
@@ -172,9 +172,9 @@ type process struct {
 	gone    func()             // takes it out of Config.Running
 }
 
-// start runs the program and sends it the request; when ctx ends, the program is
+// spawn runs the program and sends it the request; when ctx ends, the program is
 // told, and a moment later the whole process group is killed.
-func (c *Client) start(ctx context.Context, req wire.Request, mode string) (*process, error) {
+func (c *Client) spawn(ctx context.Context, req wire.Request, mode string) (operation, error) {
 	path, err := trust(c.cfg.Path)
 	if err != nil {
 		return nil, err
@@ -248,7 +248,7 @@ func (p *process) launch(ctx context.Context, path string, req wire.Request, mod
 	// Before it has read the request it has met no token that could take it over.
 	p.gone = p.client.cfg.Running.add(cmd.Process.Pid)
 	p.cmd, p.out = cmd, r
-	p.answers = wire.NewAnswers(r, mode == "op", p.client.cfg.Guard)
+	p.answers = wire.NewAnswers(r, mode == modeOp, p.client.cfg.Guard)
 	// A killed process closes its end of the pipe; should something else hold
 	// that end, reading stops all the same. What it has written is still read.
 	context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now().Add(letGo + 200*time.Millisecond)) })
@@ -278,33 +278,11 @@ func (p *process) startHeld(cmd *exec.Cmd) error {
 	return <-started
 }
 
-// answer reads until the result or the error, and hands events on to the caller.
-func (p *process) answer(k call) ([]byte, error) {
-	for {
-		a, err := p.answers.Next()
-		switch {
-		case err != nil:
-			return nil, err
-		case a.Event == wire.EventTouch:
-			if k.onTouch != nil {
-				k.onTouch()
-			}
-		case a.Event == wire.EventBusy:
-			if k.onBusy != nil {
-				k.onBusy()
-			}
-		case a.Error != nil:
-			return nil, checkError(a.Error)
-		case a.Result != nil:
-			return a.Result, nil
-		default:
-			return nil, protocolError("an event of a watch")
-		}
-	}
-}
+// next implements operation.
+func (p *process) next() (wire.Answer, error) { return p.answers.Next() }
 
-// end makes sure that the process is gone, logs what it had to say, and returns
-// how it ended. With now it is not given the time to finish by itself.
+// end implements operation: the process is gone then, and what it had to say is
+// logged.
 func (p *process) end(now bool) error {
 	if now {
 		p.kill()

@@ -106,14 +106,14 @@ func (c *Client) Watch(ctx context.Context, report func(tokens.Event)) error {
 
 // watchOnce runs one process until it ends; it never returns nil.
 func (c *Client) watchOnce(ctx context.Context, report func(tokens.Event)) error {
-	p, err := c.start(ctx, wire.Request{Kind: c.cfg.Kind, Op: wire.OpWatch, Devices: c.cfg.Devices}, "watch")
+	p, err := c.start(ctx, wire.Request{Kind: c.cfg.Kind, Op: wire.OpWatch, Devices: c.cfg.Devices}, modeWatch)
 	if err != nil {
 		return c.explain(ctx, ctx, err)
 	}
 	defer func() { _ = p.end(true) }() // killed, however the watch ended
 	all := &crowd{there: map[string]bool{}, free: eventBurst, last: c.cfg.Now()}
 	for {
-		a, err := p.answers.Next()
+		a, err := p.next()
 		switch {
 		case errors.Is(err, io.EOF) && ctx.Err() == nil:
 			return endedEarly(nil)

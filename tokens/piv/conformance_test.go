@@ -130,3 +130,14 @@ func TestConformanceThroughTheHelper(t *testing.T) {
 		Listed: true, CountsTries: true, Cancels: true, Bypass: bypass,
 	})
 }
+
+// TestConformanceThroughTheSockets is the same where the service manager starts the
+// helper.
+func TestConformanceThroughTheSockets(t *testing.T) {
+	o := vpiv.YubiKey(5, 4, 3)
+	o.TouchTimeout = piv.DefaultTouchTimeout + 200*time.Millisecond
+	conformance.Run(t, conformance.Config{
+		New: fixture(o, connected(t)), Classes: both, Algorithm: tokens.P256,
+		Listed: true, CountsTries: true, Cancels: true, Bypass: bypass,
+	})
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/tokenbridge/tokend/tokens/helper"
 	"github.com/tokenbridge/tokend/tokens/tokentest/conformance"
 	"github.com/tokenbridge/tokend/tokens/tokentest/rig"
+	"github.com/tokenbridge/tokend/tokens/tokentest/socketrig"
 	"github.com/tokenbridge/tokend/tokens/tokentest/vpiv"
 )
 
@@ -91,6 +92,14 @@ func reader(n int) string { return bench.rig.Readers()[n] }
 // client is the driver as the daemon has it: a process per operation.
 func client() *helper.Client {
 	return helper.New(helper.Config{Path: bench.program, Kind: tokens.KindPIV, Env: bench.rig.Env(), Timeout: 40 * time.Second})
+}
+
+// connected is the driver as the system's daemon has it: a helper per connection,
+// started by the service manager.
+func connected(t *testing.T) *helper.Client {
+	t.Helper()
+	folder := socketrig.Start(t, socketrig.Options{Program: bench.program, Kind: tokens.KindPIV, Env: bench.rig.Env()})
+	return helper.New(helper.Config{Sockets: folder, Kind: tokens.KindPIV, Timeout: 40 * time.Second})
 }
 
 // user makes a card's user out of its script.

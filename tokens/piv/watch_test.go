@@ -60,7 +60,9 @@ func quiet(t *testing.T, events <-chan tokens.Event) {
 }
 
 func TestWatch(t *testing.T) {
-	for name, w := range map[string]tokens.Watcher{"directly": piv.New(piv.Options{}), "through the helper": client()} {
+	for name, w := range map[string]tokens.Watcher{
+		"directly": piv.New(piv.Options{}), "through the helper": client(), "through the sockets": connected(t),
+	} {
 		t.Run(name, func(t *testing.T) {
 			card := insert(t, vpiv.YubiKey(5, 4, 3), 0)
 			e := mustEnroll(t, enrollRequest())

@@ -10,6 +10,9 @@
 //
 // The answer is any number of lines {"event":"touch"}, then one line with
 // "result" or "error". A watch answers with "watch" lines until it is killed.
+//
+// Where the service manager starts the program, both are one socket, and hanging up
+// is the end of standard input.
 package wire
 
 import (
@@ -55,6 +58,7 @@ const (
 	OpDoctor  Op = "doctor"
 	OpMake    Op = "make" // a credential for an authority
 	OpAssert  Op = "assert"
+	OpHello   Op = "hello" // what the program says of itself
 )
 
 // The events of an operation.
@@ -228,7 +232,7 @@ func (r *Request) complete() bool {
 		}
 	}
 	switch r.Op {
-	case OpList, OpEnroll, OpAgree, OpInspect, OpPIN, OpWipe, OpWatch, OpProbe, OpDoctor, OpMake, OpAssert:
+	case OpList, OpEnroll, OpAgree, OpInspect, OpPIN, OpWipe, OpWatch, OpProbe, OpDoctor, OpMake, OpAssert, OpHello:
 		return true
 	}
 	return false
