@@ -8,6 +8,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 )
 
@@ -21,6 +22,9 @@ func run(args []string) int {
 		err = play(ctx)
 	case args[0] == "session":
 		err = serveSession(ctx)
+	case args[0] == "connect" && len(args) == 2:
+		var d net.Dialer
+		_, err = d.DialContext(ctx, "unix", args[1])
 	case args[0] == "run":
 		err = serveJob(ctx, os.Stdin, os.Stdout)
 	default:

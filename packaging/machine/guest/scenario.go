@@ -27,6 +27,7 @@ type scenario struct {
 	*report.Report
 	root, seat, far, other place
 	tokens                 *hardware
+	failed                 bool
 }
 
 // play does the part of the scenario that this boot is for, and then boots again
@@ -50,10 +51,13 @@ func play(ctx context.Context) error {
 		}
 	}
 	whole := s.whole(parts())
+	s.explain()
 	if first && whole {
+		if err := s.tokens.pullOut(); err != nil {
+			return err
+		}
 		return s.reboot()
 	}
-	s.explain(whole)
 	s.End()
 	_, err = s.root.sh("systemctl poweroff")
 	return err
@@ -70,19 +74,23 @@ type part struct {
 // whole does the parts, and says whether it came to their end.
 func (s *scenario) whole(parts []part) bool {
 	for _, p := range parts {
-		if !s.Step(p.name, p.do) && p.must {
+		if s.Step(p.name, p.do) {
+			continue
+		}
+		s.failed = true
+		if p.must {
 			return false
 		}
 	}
 	return true
 }
 
-// explain tells what the services said, when it ended early.
-func (s *scenario) explain(whole bool) {
-	if whole {
+// explain tells what the services said, when something failed.
+func (s *scenario) explain() {
+	if !s.failed {
 		return
 	}
-	text, err := s.root.sh("journalctl -b --no-pager -o short-monotonic -u 'tokend*' -u pcscd -u polkit -u dbus -u machine | tail -n 80; systemctl --failed --no-legend")
+	text, err := s.root.sh("journalctl -b --no-pager -o short-monotonic -u 'tokend*' -u pcscd -u polkit -u dbus -u machine | tail -n 150; systemctl --failed --no-legend")
 	s.Notef("%s%v", text, err)
 }
 
@@ -166,7 +174,7 @@ func (s *scenario) plug() (err error) {
 	if err != nil {
 		return err
 	}
-	return wants(text, "ID_FIDO_TOKEN=1", "crw-------", "active\n", "/dev/hidraw0: vendor=0xf1d0")
+	return wants(text, "ID_FIDO_TOKEN=1", "active\n", "/dev/hidraw0: vendor=0xf1d0")
 }
 
 func (s *scenario) plugAgain() error {

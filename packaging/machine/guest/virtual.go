@@ -23,7 +23,7 @@ type hardware struct {
 // the reader of the machine's pcscd. The key survives the machine's boots.
 func plugIn() (*hardware, error) {
 	cmd := exec.Command("/run/machine/virtual-token", "-cards", "1", "-vpcd", "localhost:35963",
-		"-fido2", "1", "-uhid", "-fido2-saved", stateDir)
+		"-fido2", "1", "-fido2-pin", keyPIN, "-uhid", "-fido2-saved", stateDir)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
