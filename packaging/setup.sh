@@ -2,7 +2,7 @@
 # Installs what building, running, testing or measuring tokend lacks, and says
 # what and why. Does nothing, in a few milliseconds, where nothing is missing.
 #
-#   packaging/setup.sh build|run|test|bench
+#   packaging/setup.sh build|run|test|machine|bench
 #
 # Exit status: 0 all there, or only things missing that can be done without;
 # 1 something is missing that cannot be done without.
@@ -13,9 +13,10 @@ case $purpose in
 build) parts='build' ;;
 run) parts='build run' ;;
 test) parts='build run test' ;;
+machine) parts='build machine' ;;
 bench) parts='build run test bench' ;;
 *)
-	echo "usage: $0 build|run|test|bench" >&2
+	echo "usage: $0 build|run|test|machine|bench" >&2
 	exit 2
 	;;
 esac
@@ -68,6 +69,13 @@ test  systemd-socket-activate                    systemd               yes start
 test  pamtester                                  pamtester             yes asks the authority for passcodes as programs with PAM do
 test  freeradius                                 freeradius            yes private RADIUS servers; the machine's own is not started
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
+machine qemu-system-x86_64                       qemu-system-x86       yes is the machine
+machine /usr/share/seabios/bios-256k.bin         seabios               yes its firmware
+machine /usr/sbin/debootstrap                    debootstrap           yes fetches the Debian that is in it
+machine /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring yes by which that is checked
+machine mkfs.ext4                                e2fsprogs             yes makes its disk
+machine cpio                                     cpio                  yes makes what it boots from
+machine dpkg-deb                                 dpkg                  yes makes the package that is upgraded to
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with
 bench /usr/lib/password-store/extensions/otp.bash pass-otp/pass-extension-otp yes to compare with

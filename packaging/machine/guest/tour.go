@@ -53,11 +53,20 @@ func (s *scenario) installed() error {
 	if _, err := s.seat.sh("exec 3<>/dev/hidraw0"); err != nil {
 		return fmt.Errorf("who sits at the machine cannot open the key: %w", err)
 	}
-	st, err := s.status(s.seat)
-	if err == nil && (st.Daemon.Mode != "system" || st.Daemon.Helper != "ok" || st.Daemon.Bus != "ok") {
-		err = fmt.Errorf("the daemon is not well: %+v", st.Daemon)
+	return s.well()
+}
+
+// well waits until the daemon says that it has all it needs.
+func (s *scenario) well() error {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Second) {
+		st, err := s.status(s.seat)
+		if err == nil && st.Daemon.Mode == "system" && st.Daemon.Helper == "ok" && st.Daemon.Bus == "ok" {
+			return nil
+		}
+		if time.Now().After(end) {
+			return errors.Join(err, fmt.Errorf("the daemon is not well: %+v", st.Daemon))
+		}
 	}
-	return err
 }
 
 func (s *scenario) quickstart() error {
