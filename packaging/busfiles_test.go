@@ -62,7 +62,7 @@ func TestBusFiles(t *testing.T) {
 	for file, want := range map[string][]string{
 		"dbus/system-services/io.github.tokenbridge.Tokend1.service": {"Name=io.github.tokenbridge.Tokend1", "User=root", "Exec=/usr/bin/tokend serve --bus system",
 			"SystemdService=dbus-io.github.tokenbridge.Tokend1.service"},
-		"dbus/services/io.github.tokenbridge.Tokend1.service":        {"Name=io.github.tokenbridge.Tokend1", "Exec=/usr/bin/tokend serve --user --bus session",
+		"dbus/services/io.github.tokenbridge.Tokend1.service": {"Name=io.github.tokenbridge.Tokend1", "Exec=/usr/bin/tokend serve --user --bus session",
 			"SystemdService=tokend.service"},
 	} {
 		b, err := os.ReadFile(file)

@@ -20,7 +20,7 @@ const module = "github.com/tokenbridge/tokend"
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/tokend":            {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi", "ipc/remote"},
-		"cmd/tokenctl":          {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret"},
+		"cmd/tokenctl":          {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret", "packaging", "udev"},
 		"cmd/tokend-helper":     {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
 		"daemon":                {"daemon/vault", "daemon/managed", "daemon/authority/keyslot", "daemon/authority/message", "daemon/authority/webkey", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "daemon/auditwire", "ipc", "tokens"},
 		"daemon/archive":        {"daemon/secret"},
@@ -40,6 +40,7 @@ func mayImport() map[string][]string {
 		"ipc/local":             {"ipc"},
 		"ipc/remote":            {"ipc"},
 		"tokens":                {},
+		"udev":                  {},
 		"tokens/fido2":          {"tokens", "tokens/fido2/hid"},
 		"tokens/fido2/hid":      {},
 		"tokens/helper":         {"tokens", "tokens/helper/wire"},

@@ -71,7 +71,7 @@ func (c *cli) root(args []string) *cobra.Command {
 		c.importCommand(), c.exportCommand(),
 		c.activateCommand(), c.reactivateCommand(), c.deviceCommand(), c.grantCommand(), c.agentCommand(), c.adminCommand(),
 		c.eventsCommand(), c.auditCommand(), versionCommand, c.completionCommand(),
-		c.purgeCommand(), c.clearClipboardCommand(),
+		c.serviceCommand(), c.purgeCommand(), c.clearClipboardCommand(),
 	)
 	return root
 }

@@ -49,7 +49,7 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.run(context.Background())
+			return s.runUnderManager()
 		},
 	}
 	f := c.Flags()

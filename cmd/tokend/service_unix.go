@@ -43,6 +43,9 @@ func activated() ([]net.Listener, error) {
 	return list, nil
 }
 
+// runUnderManager serves until it is told to stop: service managers tell it by signals.
+func (s *service) runUnderManager() error { return s.run(context.Background()) }
+
 // hangups is the channel of SIGHUP, which asks for a reload.
 func hangups() (<-chan os.Signal, func()) {
 	hangup := make(chan os.Signal, 1)

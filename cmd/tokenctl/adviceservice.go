@@ -1,0 +1,54 @@
+package main
+
+// adviceServiceRoot is for who is not root and wants the system's services changed.
+func adviceServiceRoot(verb string) []string {
+	return []string{"`sudo tokenctl service " + verb + " --system`", "your own daemon needs no root: `tokenctl service " + verb + " --user`"}
+}
+
+// adviceServiceInstall is for who wants to start what is not installed.
+func adviceServiceInstall(scope string) []string {
+	return []string{"install it: `" + serviceCommand("install", scope) + "`"}
+}
+
+// serviceCommand is a command of service, for a scope.
+func serviceCommand(verb, scope string) string {
+	if scope == scopeUser {
+		return "tokenctl service " + verb + " --user"
+	}
+	return "sudo tokenctl service " + verb + " --system"
+}
+
+// adviceServicePrograms is for programs that a service cannot be started from.
+func adviceServicePrograms() []string {
+	return []string{
+		"put the programs where root alone can change them, and run that tokenctl:",
+		"`sudo install -D -t /usr/local/bin tokend tokenctl` and `sudo install -D -t /usr/local/libexec/tokend tokend-helper`",
+		"`sudo /usr/local/bin/tokenctl service install --system`",
+	}
+}
+
+// adviceServiceBroken is for a service that was installed and could not be started.
+func adviceServiceBroken(user bool) []string {
+	flag := ""
+	if user {
+		flag = "--user "
+	}
+	return []string{"what it said: `journalctl " + flag + "-u tokend -n 50`", "its configuration: `tokend config check`"}
+}
+
+// serviceNext is the command to go on with.
+func serviceNext(st serviceState) string {
+	switch {
+	case !st.Installed:
+		return serviceCommand("install", st.Scope)
+	case st.Active == "failed" && st.Manager == "systemd":
+		return "journalctl " + either(st.Scope == scopeUser, "--user ", "") + "-u tokend -n 50"
+	case !st.Enabled:
+		return serviceCommand("install", st.Scope)
+	case st.Active != "active" && !st.Listening:
+		return serviceCommand("start", st.Scope)
+	case st.Daemon == nil:
+		return "tokenctl doctor"
+	}
+	return "tokenctl status"
+}
