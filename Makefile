@@ -12,7 +12,7 @@ CYCLES ?= 1000
 # Which packages "make test" tests.
 PKGS ?= ./...
 
-.PHONY: run stop test test-machine build bench fuzz soak lint golden virtual-tokens demo clean help
+.PHONY: run stop test test-machine build packages bench fuzz soak lint golden virtual-tokens demo clean help
 
 run: ## build, start tokend on a throwaway vault, and be shown around (installs what is missing)
 	@packaging/setup.sh run
@@ -34,6 +34,11 @@ build: ## build bin/tokend, bin/tokenctl and bin/tokend-helper as they are shipp
 	@packaging/setup.sh build
 	@packaging/build.sh
 	@ls -l bin
+
+packages: ## build deb, rpm, Windows zip and msi, source archive and Homebrew formula in build/packages
+	@packaging/setup.sh packages
+	@packaging/packages.sh
+	@ls -l build/packages
 
 bench: ## measure, and compare with oathtool, pass and a bare round trip
 	@packaging/setup.sh bench

@@ -3,7 +3,8 @@
 #
 #   packaging/build.sh [FOLDER]     (default: bin)
 #
-# GO names the go command.
+# GO names the go command. VERSION is what the programs call themselves; without it
+# they say what git knows.
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-bin}
@@ -14,7 +15,7 @@ go=${GO:-$(packaging/go.sh)}
 # Go stamps the version and the commit into the programs where git can tell
 # them: not in a source archive, nor in a tree that git does not trust.
 vcs=false
-if [ -e .git ] && git status --porcelain >/dev/null 2>&1; then
+if [ -z "${VERSION:-}" ] && [ -e .git ] && git status --porcelain >/dev/null 2>&1; then
 	vcs=true
 fi
 
@@ -24,8 +25,10 @@ GOEXPERIMENT=runtimesecret
 export GOEXPERIMENT
 
 tags=
+flags='-s -w'
+[ -z "${VERSION:-}" ] || flags="$flags -X main.version=$VERSION"
 build() { # build CGO PROGRAM
-	CGO_ENABLED=$1 "$go" build -tags "$tags" -trimpath -buildvcs=$vcs -ldflags "-s -w" -o "$out/" "./cmd/$2"
+	CGO_ENABLED=$1 "$go" build -tags "$tags" -trimpath -buildvcs=$vcs -ldflags "$flags" -o "$out/" "./cmd/$2"
 }
 
 # cgo says why the helper cannot be linked with the smart card library, or

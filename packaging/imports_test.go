@@ -19,8 +19,8 @@ const module = "github.com/tokenbridge/tokend"
 // be added, with a thought for the direction.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"cmd/tokend":            {"daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi", "ipc/remote"},
-		"cmd/tokenctl":          {"cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret", "packaging", "udev"},
+		"cmd/tokend":            {"cmd/commandtree", "daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi", "ipc/remote"},
+		"cmd/tokenctl":          {"cmd/commandtree", "cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret", "packaging", "udev"},
 		"cmd/tokend-helper":     {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
 		"daemon":                {"daemon/vault", "daemon/managed", "daemon/authority/keyslot", "daemon/authority/message", "daemon/authority/webkey", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "daemon/auditwire", "ipc", "tokens"},
 		"daemon/archive":        {"daemon/secret"},
@@ -72,6 +72,8 @@ func mayImport() map[string][]string {
 		// Who opens the user's folders knows backups by their container alone.
 		"cmd/tokenctl/copies": {"daemon/archive"},
 
+		// What commands a program has.
+		"cmd/commandtree": {},
 		// Mechanics of a desktop, which know nothing of what they carry.
 		"cmd/tokenctl/desktop":  {},
 		"cmd/tokenctl/pinentry": {},

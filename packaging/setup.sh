@@ -2,7 +2,7 @@
 # Installs what building, running, testing or measuring tokend lacks, and says
 # what and why. Does nothing, in a few milliseconds, where nothing is missing.
 #
-#   packaging/setup.sh build|run|test|machine|bench
+#   packaging/setup.sh build|run|packages|test|machine|bench
 #
 # Exit status: 0 all there, or only things missing that can be done without;
 # 1 something is missing that cannot be done without.
@@ -12,11 +12,12 @@ purpose=${1:-build}
 case $purpose in
 build) parts='build' ;;
 run) parts='build run' ;;
-test) parts='build run test' ;;
-machine) parts='build machine' ;;
-bench) parts='build run test bench' ;;
+packages) parts='build packages' ;;
+test) parts='build run packages test' ;;
+machine) parts='build packages machine' ;;
+bench) parts='build run packages test bench' ;;
 *)
-	echo "usage: $0 build|run|test|machine|bench" >&2
+	echo "usage: $0 build|run|packages|test|machine|bench" >&2
 	exit 2
 	;;
 esac
@@ -34,6 +35,20 @@ build /usr/include/PCSC/winscard.h               libpcsclite-dev       no  the s
 build /usr/include/fido.h                        libfido2-dev          no  the FIDO2 library that tokend-helper is linked with
 run   /usr/sbin/pcscd                            pcscd                 no  the smart card service, for a real token
 run   /usr/lib/pcsc/drivers/ifd-ccid.bundle      libccid               no  its driver for USB tokens
+packages objdump                                 binutils              yes reads which libraries tokend-helper needs
+packages /usr/include/PCSC/winscard.h            libpcsclite-dev       yes the smart card library that tokend-helper is linked with
+packages /usr/include/fido.h                     libfido2-dev          yes the FIDO2 library that tokend-helper is linked with
+packages dpkg-shlibdeps                          dpkg-dev              yes says which versions of libraries the deb needs
+packages zip                                     zip                   yes makes the archive for Windows
+packages wixl                                    wixl                  yes makes the package for the Windows installer
+packages msibuild                                msitools              yes adds to it what wixl does not know
+test  lintian                                    lintian               yes checks the deb as Debian does
+test  rpm                                        rpm                   yes reads the rpm
+test  mandoc                                     mandoc                yes checks the manual pages
+test  man                                        man-db                yes shows them
+test  zsh                                        zsh                   yes completes command lines
+test  fish                                       fish                  yes the same, another one
+test  /usr/share/bash-completion/bash_completion bash-completion       yes the same, bash
 test  /usr/lib/pcsc/drivers/serial/libifdvpcd.so vsmartcard-vpcd       yes virtual card readers, on the real pcscd (adds two to this machine's own)
 test  ykman                                      yubikey-manager       yes independent check of the virtual card, and proof that cards are shared
 test  yubico-piv-tool                            yubico-piv-tool       yes independent check of the virtual card

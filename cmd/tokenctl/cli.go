@@ -200,8 +200,14 @@ func (c *cli) printJSON(doc any) error {
 	return nil
 }
 
-// buildVersion is what the Go tool stamped into the program.
+// version is set by the linker; a build without it says what the module knows.
+var version = ""
+
+// buildVersion is what this program calls itself.
 func buildVersion() string {
+	if version != "" {
+		return version
+	}
 	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" && b.Main.Version != "(devel)" {
 		return b.Main.Version
 	}

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/cmd/commandtree"
 )
 
 const rootHelp = `Tokenctl speaks with tokend, which keeps your two-factor accounts in a vault
@@ -71,7 +73,7 @@ func (c *cli) root(args []string) *cobra.Command {
 		c.importCommand(), c.exportCommand(),
 		c.activateCommand(), c.reactivateCommand(), c.deviceCommand(), c.grantCommand(), c.agentCommand(), c.adminCommand(),
 		c.eventsCommand(), c.auditCommand(), versionCommand, c.completionCommand(),
-		c.serviceCommand(), c.purgeCommand(), c.clearClipboardCommand(),
+		c.serviceCommand(), c.purgeCommand(), c.clearClipboardCommand(), commandtree.Subcommand(),
 	)
 	return root
 }

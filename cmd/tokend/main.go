@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tokenbridge/tokend/cmd/commandtree"
 )
 
 // version is set by the linker; a build without it says what the module knows.
@@ -44,7 +46,7 @@ func command() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(), configCommand(), versionCommand())
+	root.AddCommand(serveCommand(), configCommand(), versionCommand(), commandtree.Subcommand())
 	return root
 }
 

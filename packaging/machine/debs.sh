@@ -11,7 +11,7 @@ out=$1
 
 deb=${TOKEND_MACHINE_DEB:-}
 if [ -z "$deb" ]; then
-	packaging/packages.sh build/machine/packages
+	DEB_ONLY=yes packaging/packages.sh build/machine/packages
 	deb=$(ls build/machine/packages/*.deb)
 fi
 cp "$deb" "$out/first.deb"
