@@ -401,8 +401,9 @@ __start_tokenctl; printf '%s\n' "${COMPREPLY[@]}"`, bash)
 		}
 	}()
 	fpath := filepath.Join(root, "usr/share/zsh/vendor-completions")
-	// The line is completed and run: the function shows its last word.
-	for _, line := range []string{"fpath=(" + fpath + " $fpath); autoload -U compinit; compinit -u -D\n", "show() { print done:$argv[-1] }\n", "compdef _tokenctl tokenctl; alias tokenctl='show'; setopt completealiases\n", "tokenctl backup dri\t\n"} {
+	// The line is completed and run: the function shows its last word. zsh asks it, too,
+	// for what completes the line.
+	for _, line := range []string{"fpath=(" + fpath + " $fpath); autoload -U compinit; compinit -u -D\n", "tokenctl() { if [[ $1 == __complete* ]]; then command tokenctl \"$@\"; else print done:$argv[-1]; fi }\n", "tokenctl backup dri\t\n"} {
 		if _, err := terminal.WriteString(line); err != nil {
 			t.Fatal(err)
 		}
