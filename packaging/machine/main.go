@@ -28,7 +28,6 @@ type options struct {
 	image, disk, console string
 	memory               int
 	limit                time.Duration
-	keep                 bool
 }
 
 // run is the program; it returns the exit code.

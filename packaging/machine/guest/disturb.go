@@ -33,8 +33,7 @@ func ctx() context.Context { return context.Background() }
 func (s *scenario) told(kind string, cause func() error) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx(), time.Minute)
 	defer cancel()
-	began, following := time.Time{}, make(chan struct{})
-	seen := make(chan time.Time, 1)
+	following, seen := make(chan struct{}), make(chan time.Time, 1)
 	ended := make(chan error, 1)
 	go func() {
 		first := true
@@ -57,7 +56,7 @@ func (s *scenario) told(kind string, cause func() error) (time.Duration, error) 
 	case err := <-ended:
 		return 0, fmt.Errorf("cannot follow the events: %w", err)
 	}
-	began = time.Now()
+	began := time.Now()
 	if err := cause(); err != nil {
 		return 0, err
 	}
@@ -74,10 +73,7 @@ func (s *scenario) hotPlug() error {
 		return err
 	}
 	tell := func(line, answer string) func() error {
-		return func() error {
-			_, err := s.tokens.tell(line, answer)
-			return err
-		}
+		return func() error { return s.tokens.tell(line, answer) }
 	}
 	var figures []string
 	for _, one := range []struct{ kind, line, answer string }{
@@ -138,7 +134,7 @@ func (s *scenario) udev() error {
 		return err
 	}
 	for _, one := range [][2]string{{"remove key", "^key 0: remov"}, {"insert key", "^key 0: insert"}} {
-		if _, err := s.tokens.tell(one[0], one[1]); err != nil {
+		if err := s.tokens.tell(one[0], one[1]); err != nil {
 			return err
 		}
 	}
@@ -170,7 +166,7 @@ func (s *scenario) helpersKilled() error {
 		return err
 	}
 	for _, kind := range []string{"fido2", "piv"} {
-		if _, err := s.until(s.seat, "a token is seen again: "+kind, func(l []ipc.Token) bool { return present(l, kind) }); err != nil {
+		if err := s.until(s.seat, "a token is seen again: "+kind, func(l []ipc.Token) bool { return present(l, kind) }); err != nil {
 			return err
 		}
 	}

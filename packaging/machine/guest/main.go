@@ -19,7 +19,7 @@ func run(args []string) int {
 	var err error
 	switch {
 	case len(args) == 0:
-		err = play(ctx)
+		err = play()
 	case args[0] == "session":
 		err = serveSession(ctx)
 	case args[0] == "connect" && len(args) == 2:

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -32,7 +31,7 @@ type scenario struct {
 
 // play does the part of the scenario that this boot is for, and then boots again
 // or switches off.
-func play(ctx context.Context) error {
+func play() error {
 	s := &scenario{
 		Report: report.New(os.Stdout),
 		root:   root(), seat: seat(), far: remote("person"), other: remote("other"),

@@ -70,7 +70,7 @@ func (s *scenario) well() error {
 }
 
 func (s *scenario) quickstart() error {
-	if _, err := s.until(s.seat, "key and card are seen", func(st []ipc.Token) bool { return present(st, "fido2") && present(st, "piv") }); err != nil {
+	if err := s.until(s.seat, "key and card are seen", func(st []ipc.Token) bool { return present(st, "fido2") && present(st, "piv") }); err != nil {
 		return err
 	}
 	o, err := s.seat.try(job{Args: []string{"tokenctl", "quickstart"}, Answers: []answer{
@@ -154,16 +154,16 @@ func (s *scenario) status(p place) (ipc.Status, error) {
 }
 
 // until waits for the tokens that p sees to be as they should.
-func (s *scenario) until(p place, what string, is func([]ipc.Token) bool) (time.Duration, error) {
+func (s *scenario) until(p place, what string, is func([]ipc.Token) bool) error {
 	began := time.Now()
 	for {
 		var list ipc.TokenList
 		err := s.json(p, &list, "token", "list")
 		if err == nil && is(list.Tokens) {
-			return time.Since(began), nil
+			return nil
 		}
 		if time.Since(began) > patience/4 {
-			return 0, errors.Join(fmt.Errorf("it is not so that %s: %+v", what, list), err)
+			return errors.Join(fmt.Errorf("it is not so that %s: %+v", what, list), err)
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
@@ -185,7 +185,7 @@ func (s *scenario) lock() error {
 
 // unlock opens the person's vault with his token of a kind, once it is seen.
 func (s *scenario) unlock(kind string) error {
-	if _, err := s.until(s.seat, "the token is seen: "+kind, func(l []ipc.Token) bool { return present(l, kind) }); err != nil {
+	if err := s.until(s.seat, "the token is seen: "+kind, func(l []ipc.Token) bool { return present(l, kind) }); err != nil {
 		return err
 	}
 	var list ipc.TokenList

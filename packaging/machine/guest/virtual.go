@@ -45,25 +45,24 @@ func plugIn() (*hardware, error) {
 			}
 		}
 	}()
-	_, err = h.await(`^commands:`)
-	return h, err
+	return h, h.await(`^commands:`)
 }
 
 // tell has the tokens do something, and waits for the line that answers.
-func (h *hardware) tell(line, answer string) (string, error) {
+func (h *hardware) tell(line, answer string) error {
 	for len(h.lines) > 0 {
 		<-h.lines
 	}
 	if _, err := io.WriteString(h.in, line+"\n"); err != nil {
-		return "", fmt.Errorf("cannot tell the virtual tokens: %w", err)
+		return fmt.Errorf("cannot tell the virtual tokens: %w", err)
 	}
 	return h.await(answer)
 }
 
-func (h *hardware) await(answer string) (string, error) {
+func (h *hardware) await(answer string) error {
 	re, err := regexp.Compile(answer)
 	if err != nil {
-		return "", err
+		return err
 	}
 	limit := time.After(time.Minute)
 	for {
@@ -71,12 +70,12 @@ func (h *hardware) await(answer string) (string, error) {
 		case l, ok := <-h.lines:
 			switch {
 			case !ok:
-				return "", fmt.Errorf("the virtual tokens ended before they said %q", answer)
+				return fmt.Errorf("the virtual tokens ended before they said %q", answer)
 			case re.MatchString(l):
-				return l, nil
+				return nil
 			}
 		case <-limit:
-			return "", fmt.Errorf("the virtual tokens did not say %q", answer)
+			return fmt.Errorf("the virtual tokens did not say %q", answer)
 		}
 	}
 }
