@@ -135,8 +135,31 @@ func (u *user) checkpoint() (audit.Checkpoint, error) {
 	u.mu.Lock()
 	u.told = lastPoint{c.Seq, u.d.now()}
 	u.mu.Unlock()
+	if n := u.notesOf(); n != nil {
+		if err := n.update(func(n *notesData) { n.Checkpoint = c.String() }); err != nil {
+			u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
+		}
+	}
 	u.d.log.Info("audit checkpoint", "of", "vault", "uid", u.uid, "chain", c.Chain, "seq", c.Seq, "checkpoint", c.String())
 	return c, nil
+}
+
+// checkpointNew makes a checkpoint where something was added since the last one. The
+// backup that was just made and the day's may ask at once: one is enough.
+func (u *user) checkpointNew() error {
+	u.pointing.Lock()
+	defer u.pointing.Unlock()
+	u.mu.Lock()
+	last, log := u.told, u.log
+	u.mu.Unlock()
+	if log == nil {
+		return nil
+	}
+	if seq, _ := log.Head(); seq == last.seq {
+		return nil
+	}
+	_, err := u.checkpoint()
+	return err
 }
 
 // checkpoints puts those that are due into the daemon's own log: the first as soon
@@ -152,10 +175,7 @@ func (d *Daemon) checkpoints() {
 		if log == nil || !last.when.IsZero() && d.now().Sub(last.when).Abs() < checkpointEvery {
 			continue
 		}
-		if seq, _ := log.Head(); seq == last.seq {
-			continue
-		}
-		if _, err := u.checkpoint(); err != nil && ipc.KindOf(mapError(err)) != ipc.VaultLocked {
+		if err := u.checkpointNew(); err != nil && ipc.KindOf(mapError(err)) != ipc.VaultLocked {
 			d.log.Warn("cannot make a checkpoint of an audit log", "uid", u.uid, "err", err)
 		}
 	}

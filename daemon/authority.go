@@ -36,8 +36,11 @@ func authorityWarnings(a *ipc.AuthorityState) []ipc.Warning {
 		return []ipc.Warning{{Code: "authority-locked", Message: "the authority is locked, and answers nobody", Fix: "tokenctl admin authority unlock"}}
 	}
 	trouble := authorityTrouble(a)
-	if trouble == "" {
+	switch {
+	case a == nil:
 		return nil
+	case trouble == "":
+		return a.Warnings
 	}
 	return []ipc.Warning{{Code: "authority", Message: trouble, Fix: "tokenctl doctor"}}
 }

@@ -221,6 +221,7 @@ func (u *user) spoolNewest(store *vault.Store) (made bool, err error) {
 		u.d.log.Warn("cannot write the daemon's notes on a user", "uid", u.uid, "err", err)
 	}
 	if made {
+		_ = u.checkpointNew() // for the copies; a locked vault signs none
 		u.tellBackup(ipc.EventBackupState, "a backup was made")
 	}
 	k := &u.keeper

@@ -32,7 +32,7 @@ func (d *Daemon) PlanBackupRun(ctx context.Context, p ipc.Principal, _ ipc.Backu
 	n := u.notesOf().get()
 	run := ipc.BackupRun{
 		Version: ipc.Version, Device: device, Volume: volumeOf(d.cfg.StateDir),
-		Backups: []ipc.PlannedBackup{}, Destinations: []ipc.PlannedDestination{},
+		Backups: []ipc.PlannedBackup{}, Destinations: []ipc.PlannedDestination{}, Checkpoint: n.Checkpoint,
 	}
 	vaultID := u.vaultInfo().ID
 	wanted := n.wanted(vaultID)

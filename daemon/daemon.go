@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tokenbridge/tokend/daemon/metrics"
 	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
@@ -63,6 +64,16 @@ type Config struct {
 	// Bus says whether the daemon serves on a message bus: "ok", what is wrong, or
 	// nothing where it is not to. Nil stands for nothing.
 	Bus func() string
+	// Metrics counts; nil counts nothing. Gather looks up what others than the daemon
+	// know of its figures; nil stands for nothing.
+	Metrics *metrics.Tokend
+	Gather  func()
+	// Configuration says which configuration holds; nil where there is none to tell
+	// of.
+	Configuration func() ipc.ConfigState
+	// Manage is the command that has whoever runs the daemon do something with it:
+	// "reload" or "restart". Nil stands for a plain one of systemd.
+	Manage func(verb string) string
 	// Authority tells of the authority that lives beside the vaults; nil where none
 	// can.
 	Authority AuthorityReporter
@@ -127,6 +138,8 @@ type Daemon struct {
 	collect   chan struct{} // asks for what secrets left on the heap to be collected
 	swappable sync.Once     // says that memory could not be locked
 
+	figures figures
+
 	mu    sync.Mutex
 	users map[string]*user
 }
@@ -153,6 +166,9 @@ func New(cfg Config) (*Daemon, error) {
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = &metrics.Tokend{}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenbridge/tokend/daemon/audit"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
 )
@@ -54,6 +55,7 @@ func (d *Daemon) Doctor(ctx context.Context, p ipc.Principal) (ipc.Findings, err
 	c := &checkup{u: u, p: p, told: make(map[place]tokens.Finding)}
 	c.helper()
 	c.bus()
+	c.config()
 	c.services()
 	c.diagnose(ctx)
 	c.tokens(ctx)
@@ -72,13 +74,24 @@ func (d *Daemon) Doctor(ctx context.Context, p ipc.Principal) (ipc.Findings, err
 
 func (c *checkup) helper() {
 	if state := c.u.d.helper(); state != "ok" {
-		c.found(levelError, "helper", "tokend serve --helper PATH", "the token helper cannot be used: %s", state)
+		c.found(levelError, "helper", c.helperFix(state), "the token helper cannot be used: %s", state)
 		return
 	}
 	c.found(levelOK, "helper", "", "the token helper works")
 	if c.u.d.cfg.HelperConfined != nil {
 		c.confined(c.u.d.cfg.HelperConfined())
 	}
+}
+
+// helperFix is what brings a helper back: what it is linked with, or itself.
+func (c *checkup) helperFix(state string) string {
+	switch {
+	case strings.Contains(state, "shared librar"):
+		return "sudo apt-get install libfido2-1 libpcsclite1"
+	case c.u.d.cfg.Mode == ModeSystem:
+		return "sudo tokenctl service install"
+	}
+	return "tokend serve --helper PATH"
 }
 
 // bus is about the message bus, where the daemon is to serve on one. What mends it
@@ -196,6 +209,10 @@ func (c *checkup) clock() {
 
 func (c *checkup) vault() {
 	info := c.u.vaultInfo()
+	if info.State == ipc.VaultNone && c.u.d.authority(c.p) != nil {
+		c.found(levelOK, "vault", "", "there is no vault of yours, and the authority needs none")
+		return
+	}
 	if info.State == ipc.VaultNone {
 		c.found(levelNote, "vault", "tokenctl quickstart", "there is no vault")
 		return
@@ -206,7 +223,7 @@ func (c *checkup) vault() {
 		c.found(levelOK, "vault", "", "the vault is %s", info.State)
 	}
 	for _, w := range c.u.warnings(c.p) {
-		if slices.ContainsFunc(c.list, func(f ipc.Finding) bool { return f.Message == w.Message }) || w.Code == "helper" || w.Code == "token-service" {
+		if slices.ContainsFunc(c.list, func(f ipc.Finding) bool { return f.Message == w.Message }) || w.Code == "helper" || w.Code == "token-service" || w.Code == codeConfig {
 			continue
 		}
 		level := levelWarning
@@ -224,13 +241,23 @@ func (c *checkup) vault() {
 }
 
 func (c *checkup) audit() {
-	log, err := c.u.auditLog()
+	log, problem, err := c.u.chain()
+	if err == nil && log == nil && problem == "" {
+		return
+	}
+	var res audit.Result
+	if err == nil && log != nil {
+		res, err = log.Look()
+	}
+	if !res.Intact() {
+		problem = res.Problem()
+	}
 	switch {
 	case err != nil:
 		c.found(levelError, "audit", "", "the audit log cannot be read")
-	case !log.Intact:
-		c.found(levelError, "audit", "", "the audit log is not intact: %s", log.Problem)
-	case len(log.Entries) > 0:
+	case problem != "":
+		c.found(levelError, "audit", "", "the audit log is not intact: %s", problem)
+	case res.Entries > 0:
 		c.found(levelOK, "audit", "", "the audit log is intact")
 	}
 }

@@ -20,6 +20,21 @@ const inspectLimit = 5 * time.Second
 // fixScdaemon is the command that mends what several findings are about.
 const fixScdaemon = "gpgconf --kill scdaemon"
 
+// fixLibrary builds a helper that can work with FIDO2 keys; it installs what that
+// needs.
+const fixLibrary = "make build"
+
+// fixPolkit lets the user who runs it use smart cards without sitting at the machine.
+const fixPolkit = `echo "polkit.addRule(function(a,s){if(a.id.indexOf('org.debian.pcsc-lite.')==0&&s.user=='$USER')return 'yes'})" | sudo tee /etc/polkit-1/rules.d/50-pcsc-$USER.rules`
+
+// blockedCardFix is for pcscd that lets the daemon's helper use no card.
+func (c *checkup) blockedCardFix() string {
+	if c.u.d.cfg.Mode == ModeSystem {
+		return "sudo tokenctl service install" // with the rule for the helper's user
+	}
+	return fixPolkit
+}
+
 // needs says how much an obstacle to tokens of a kind matters: it is an error to
 // who has such a token and does not have it at hand, a warning to who has no
 // token yet, and else to be known.
@@ -46,6 +61,9 @@ func (c *checkup) services() {
 			fix = serviceFix(kind)
 		}
 		ok, detail := c.u.d.presence.service(kind)
+		if strings.Contains(detail, "made without libfido2") {
+			fix = fixLibrary
+		}
 		switch {
 		case ok:
 			c.found(levelOK, code, "", "%s works", name)
@@ -121,6 +139,12 @@ func (c *checkup) obstacle(kind tokens.Kind, f tokens.Finding) {
 			return false
 		})
 		code = service
+	}
+	if kind == tokens.KindPIV && f.Code == tokens.CodeNoAccess && f.Locator == "" && f.Fix == "" {
+		f.Fix = c.blockedCardFix()
+	}
+	if f.Code == tokens.CodeUnsupported && strings.Contains(f.Detail, "made without libfido2") {
+		f.Fix = fixLibrary
 	}
 	c.found(level, code, f.Fix, "%s", message)
 }

@@ -20,6 +20,7 @@ const eventReceivers = 32
 type hub struct {
 	mu   sync.Mutex
 	subs map[*receiver]struct{}
+	lost atomic.Int64 // events that receivers have lost, all together
 }
 
 // receiver is one open event stream.
@@ -28,6 +29,7 @@ type receiver struct {
 	wants   func(ipc.Event) bool
 	ch      chan ipc.Event
 	dropped atomic.Int64
+	lost    *atomic.Int64
 }
 
 func (h *hub) join(p ipc.Principal, wants func(ipc.Event) bool) (*receiver, error) {
@@ -42,7 +44,7 @@ func (h *hub) join(p ipc.Principal, wants func(ipc.Event) bool) (*receiver, erro
 	if own >= eventReceivers {
 		return nil, &ipc.Error{Kind: ipc.Busy, Message: "too many event streams are open", RetryAfter: 1}
 	}
-	r := &receiver{who: p, wants: wants, ch: make(chan ipc.Event, eventBuffer)}
+	r := &receiver{who: p, wants: wants, ch: make(chan ipc.Event, eventBuffer), lost: &h.lost}
 	if h.subs == nil {
 		h.subs = make(map[*receiver]struct{})
 	}
@@ -84,6 +86,7 @@ func (r *receiver) offer(e ipc.Event) {
 	case r.ch <- e:
 	default:
 		r.dropped.Add(1)
+		r.lost.Add(1)
 	}
 }
 

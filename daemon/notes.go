@@ -63,6 +63,9 @@ type notesData struct {
 	Declined *declined `json:"declined,omitempty"`
 	// Underway is a change that was begun and not noted as ended.
 	Underway *underway `json:"underway,omitempty"`
+	// Checkpoint is the newest that was signed of the audit log: a locked vault signs
+	// none, and backups are copied all the same.
+	Checkpoint string `json:"checkpoint,omitempty"`
 }
 
 type slotNotes struct {

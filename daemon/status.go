@@ -24,7 +24,7 @@ func (d *Daemon) Status(ctx context.Context, p ipc.Principal) (ipc.Status, error
 		Version: ipc.Version,
 		Daemon: ipc.Daemon{
 			Version: d.cfg.Version, Mode: string(d.cfg.Mode), PID: os.Getpid(), Socket: d.cfg.Socket,
-			Time: wireTime(d.now()), Started: wireTime(d.started), Helper: d.helper(), Bus: d.bus(),
+			Time: wireTime(d.now()), Started: wireTime(d.started), Helper: d.helper(), Bus: d.bus(), Config: d.configState(p),
 		},
 		Vault: u.vaultInfo(), Tokens: u.tokenList(p), Warnings: append(u.warnings(p), authorityWarnings(authority)...),
 		Backups: u.backupSummary(), Grants: u.grantState(), Authority: authority,
@@ -148,6 +148,7 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 	if state := u.d.bus(); state != "" && state != "ok" {
 		list = append(list, ipc.Warning{Code: "bus", Message: "the daemon does not serve on D-Bus: " + state, Fix: "tokenctl doctor"})
 	}
+	list = append(list, u.d.configWarnings(p)...)
 	store, err := u.storeIfAny()
 	if err != nil || store == nil || !store.Exists() {
 		if err == nil && u.sess.Load() != nil {

@@ -35,6 +35,9 @@ type user struct {
 	// problem is why the vault cannot be used, found at the last unlock.
 	problem atomic.Pointer[ipc.Error]
 
+	// pointing is held while checkpointNew works.
+	pointing sync.Mutex
+
 	mu     sync.Mutex // guards what follows
 	gone   bool
 	store  *vault.Store
@@ -196,6 +199,11 @@ type entry struct {
 // audit writes an entry. A log that cannot be written stops no work; it is
 // reported by the doctor and in the daemon's own log.
 func (u *user) audit(e entry) {
+	outcome := "ok"
+	if !e.ok {
+		outcome = "failed"
+	}
+	u.d.cfg.Metrics.Actions.Inc(e.action, outcome)
 	u.mu.Lock()
 	log := u.log
 	u.mu.Unlock()

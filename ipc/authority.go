@@ -12,6 +12,7 @@ type Authority interface {
 	AuthorityOffice
 	Users
 	Groups
+	ChildAuthorities
 	Fobs
 	Policies
 	Verifications
@@ -62,6 +63,18 @@ type Groups interface {
 	RemoveGroup(ctx context.Context, p Principal, r GroupRef) (Group, error)
 }
 
+// ChildAuthorities are parts of the users whose roles end there. They lie beneath
+// the authority, or one beneath the other.
+type ChildAuthorities interface {
+	// ChildAuthorities lists those that the caller's roles reach.
+	ChildAuthorities(ctx context.Context, p Principal) (ChildAuthorityList, error)
+	// AddChildAuthority fails with AlreadyExists where another has the name, and with
+	// Conflict where there are too many, or too many one beneath the other.
+	AddChildAuthority(ctx context.Context, p Principal, r NewChildAuthority) (ChildAuthority, error)
+	// RemoveChildAuthority fails with Conflict where it has users, or others beneath it.
+	RemoveChildAuthority(ctx context.Context, p Principal, r ChildAuthorityRef) (ChildAuthority, error)
+}
+
 // Fobs are the authority's hardware OTP tokens. id is a serial number or an id.
 type Fobs interface {
 	Fobs(ctx context.Context, p Principal, q FobQuery) (FobPage, error)
@@ -99,11 +112,15 @@ type Policies interface {
 // Verifications say whether passcodes are right.
 type Verifications interface {
 	// Verify is for services. It fails with PasscodeInvalid, and the same words,
-	// whatever was wrong: the passcode, the user, the fob, the number of tries.
+	// whatever was wrong: the passcode, the user, the fob, the number of tries. Where
+	// the user's fob is verified elsewhere it fails with VerifierDown if no answer
+	// counts, with Busy if too much is asked, and with Conflict where the verifier asks
+	// for something more: Items then has the id by which it is answered, with the reason
+	// "challenged", and as its name what the user is to be asked.
 	Verify(ctx context.Context, p Principal, r VerifyRequest) (Verified, error)
 	// VerifyAttended is for a helper who has the person before him: it also says
 	// which fob it was, and why not. It fails with PasscodeInvalid, PasscodeReused
-	// or Throttled; Items has the reason.
+	// or Throttled; Items has the reason. Else it fails as Verify does.
 	VerifyAttended(ctx context.Context, p Principal, r VerifyRequest) (AttendedVerdict, error)
 }
 
@@ -170,6 +187,10 @@ type Verifiers interface {
 	// CheckVerifier asks each of its servers whether it answers.
 	CheckVerifier(ctx context.Context, p Principal, name string) (VerifierCheck, error)
 	RemoveVerifier(ctx context.Context, p Principal, name string) (SetUpVerifier, error)
+	// EnrollUser makes an account at a verifier for a user whom that does not know. Who
+	// may is as with SecurityKeys. It fails with AlreadyExists where the verifier knows
+	// him, with Unsupported where it makes no accounts, and with VerifierDown.
+	EnrollUser(ctx context.Context, p Principal, name string, r UserRef) (MadeEnrolment, error)
 }
 
 // AuthorityKeys are what opens the authority's registry. id is a keyslot's, or

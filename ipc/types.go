@@ -29,6 +29,26 @@ type Daemon struct {
 	// Bus says whether the daemon can be called over D-Bus: "ok", or what is wrong;
 	// absent where it is not to.
 	Bus string `json:"bus,omitempty"`
+	// Config is which configuration holds.
+	Config *ConfigState `json:"config,omitempty"`
+}
+
+// ConfigState says which configuration a daemon goes by, and what of its file does
+// not hold yet.
+type ConfigState struct {
+	// File is absent where there is none, and the defaults hold.
+	File string `json:"file,omitempty"`
+	// Loaded is when it was read last and taken.
+	Loaded Time `json:"loaded"`
+	// Waits are the settings that the file has changed since the start, and that
+	// change at the next start.
+	Waits []string `json:"waits,omitempty"`
+	// Changed says that the file is not as it was read.
+	Changed bool `json:"changed,omitempty"`
+	// Problem is why the file was not taken when it was read last, for who
+	// administers the machine and in general words for others; what was read before
+	// holds.
+	Problem string `json:"problem,omitempty"`
 }
 
 // VaultState is how far a vault is open.

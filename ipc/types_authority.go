@@ -31,8 +31,10 @@ type AuthorityInfo struct {
 	Endpoints []string `json:"endpoints"`
 	Size      int      `json:"size"`          // of the registry, in bytes
 	Policy    string   `json:"policy_sha256"` // of the policy's text, hexadecimal
-	// Roles are the caller's.
+	// Roles are the caller's, and Child is the child authority where they end; empty
+	// where they are good for all.
 	Roles []Role `json:"roles"`
+	Child string `json:"child,omitempty"`
 	// Warnings say what is not as it should be.
 	Warnings []Warning `json:"warnings"`
 }
@@ -46,6 +48,8 @@ type AuthorityState struct {
 	// owner, who need not be among its users.
 	User  string `json:"user,omitempty"`
 	Roles []Role `json:"roles"`
+	// Child is the child authority where they end; empty where they are good for all.
+	Child string `json:"child,omitempty"`
 	// Local says that the authority lives on this very machine: whoever
 	// administers that can get round the policy, which so is advisory.
 	Local bool `json:"local"`
@@ -54,6 +58,9 @@ type AuthorityState struct {
 	Locked bool `json:"locked,omitempty"`
 	// Problem is why the authority cannot be used.
 	Problem *Error `json:"problem,omitempty"`
+	// Warnings are about a registry or an audit log that was put back to an older copy,
+	// for administrators. The status has them among its own.
+	Warnings []Warning `json:"-"`
 }
 
 // CreateAuthorityRequest makes an authority.
@@ -128,6 +135,9 @@ type EditAuthorityRequest struct {
 	Name    *string `json:"name,omitempty"`
 	Contact *string `json:"contact,omitempty"`
 	Portal  *string `json:"portal,omitempty"`
+	// AcceptCopy ends the warnings that the registry or the audit log is an older copy.
+	// Only an owner can say so.
+	AcceptCopy bool `json:"accept_copy,omitempty"`
 }
 
 // User is a person, as an authority knows him.
@@ -136,6 +146,9 @@ type User struct {
 	Name    string `json:"name"` // found in capitals and small letters alike
 	Display string `json:"display,omitempty"`
 	Email   string `json:"email,omitempty"`
+	// AuthorityID and Authority are the one he belongs to: the root one, or a child.
+	AuthorityID string `json:"authority_id"`
+	Authority   string `json:"authority"`
 	// Logins are his names on the authority's own host: by them he is known there.
 	Logins []string `json:"logins"`
 	Roles  []Role   `json:"roles"`
@@ -158,8 +171,10 @@ type UserFob struct {
 type UserQuery struct {
 	Prefix string `json:"prefix,omitempty"` // of the name
 	Role   Role   `json:"role,omitempty"`
-	After  string `json:"after,omitempty"` // Next of the page before
-	Limit  int    `json:"limit,omitempty"` // 1 to 1,000; 1,000 when 0
+	// Authority, by name or id, leaves out users who are neither in it nor beneath it.
+	Authority string `json:"authority,omitempty"`
+	After     string `json:"after,omitempty"` // Next of the page before
+	Limit     int    `json:"limit,omitempty"` // 1 to 1,000; 1,000 when 0
 }
 
 // UserPage is a page of users.
@@ -177,18 +192,22 @@ type NewUser struct {
 	Email   string `json:"email,omitempty"`
 	// Logins are his names on the authority's own host, at most 16.
 	Logins []string `json:"logins,omitempty"`
+	// Authority is a name or an id; the caller's own authority when empty.
+	Authority string `json:"authority,omitempty"`
 	// Roles are the user role alone when empty.
 	Roles []Role `json:"roles,omitempty"`
 }
 
 // EditUserRequest changes what is not nil.
 type EditUserRequest struct {
-	Name     *string   `json:"name,omitempty"`
-	Display  *string   `json:"display,omitempty"`
-	Email    *string   `json:"email,omitempty"`
-	Logins   *[]string `json:"logins,omitempty"`
-	Roles    *[]Role   `json:"roles,omitempty"`
-	Disabled *bool     `json:"disabled,omitempty"`
+	Name    *string   `json:"name,omitempty"`
+	Display *string   `json:"display,omitempty"`
+	Email   *string   `json:"email,omitempty"`
+	Logins  *[]string `json:"logins,omitempty"`
+	// Authority is the one to move him to, by name or id; the caller's own when empty.
+	Authority *string `json:"authority,omitempty"`
+	Roles     *[]Role `json:"roles,omitempty"`
+	Disabled  *bool   `json:"disabled,omitempty"`
 }
 
 // RemoveUserRequest confirms that the user's name is meant.
@@ -218,6 +237,9 @@ type VerifyRequest struct {
 	// is which one, by name or id; any of the user's if empty.
 	Managed bool   `json:"managed,omitempty"`
 	Account string `json:"account,omitempty"`
+	// Challenge is the id of what a verifier elsewhere asked for in addition to the
+	// passcode before, which Passcode then answers; for the same user and service.
+	Challenge string `json:"challenge,omitempty"`
 }
 
 // Verified says that a passcode was accepted; whatever was not is an error.
@@ -237,4 +259,6 @@ type AttendedVerdict struct {
 	// AccountID and DeviceID are of a managed account's code.
 	AccountID string `json:"account_id,omitempty"`
 	DeviceID  string `json:"device_id,omitempty"`
+	// Verifier is whose word it is, where the authority has not verified it itself.
+	Verifier VerifierName `json:"verifier,omitempty"`
 }

@@ -240,6 +240,9 @@ type BackupRun struct {
 	// Backups are those that a destination may lack, the newest first.
 	Backups      []PlannedBackup      `json:"backups"`
 	Destinations []PlannedDestination `json:"destinations"`
+	// Checkpoint is the newest that there is of the caller's audit chain, to be put
+	// beside the backups; absent where none was signed yet.
+	Checkpoint string `json:"checkpoint,omitempty"`
 }
 
 // PlannedBackup is a backup that can be had from the spool.

@@ -50,6 +50,9 @@ type DuoSettings struct {
 	// SecretKey is never shown again.
 	SecretKey      Secret `json:"secret_key,omitempty"`
 	TimeoutSeconds int    `json:"timeout_seconds,omitempty"` // of one request
+	// CACertificates (PEM) are from whom the host's certificate has to come, where that
+	// is not one of those whom Duo's are from: a proxy that looks into TLS has one.
+	CACertificates string `json:"ca_certificates,omitempty"`
 }
 
 // SetUpVerifier is a verifier that is set up, without its secrets.
@@ -71,6 +74,19 @@ type SetUpVerifier struct {
 type VerifierList struct {
 	Version   int             `json:"version"`
 	Verifiers []SetUpVerifier `json:"verifiers"`
+}
+
+// MadeEnrolment is an account that was made for a user at a verifier, with what he
+// takes it over by. Whoever has that can enrol in his place; it is shown this once.
+type MadeEnrolment struct {
+	Version  int          `json:"version"`
+	Verifier VerifierName `json:"verifier"`
+	UserID   string       `json:"user_id"`
+	// Link is opened on his phone, Code is what the verifier's program there reads as a
+	// QR code.
+	Link  Secret `json:"link,omitempty"`
+	Code  Secret `json:"code"`
+	Until Time   `json:"until"`
 }
 
 // VerifierCheck says whether a verifier answers.

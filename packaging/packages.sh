@@ -102,9 +102,9 @@ mkdir -p build/tools
 "$go" build -C packaging/tools -trimpath -buildvcs=false -o "$PWD/build/tools/" github.com/goreleaser/nfpm/v2/cmd/nfpm
 for kind in deb rpm; do
 	[ "$kind" = deb ] || [ -z "${DEB_ONLY:-}" ] || continue
-	PACK_ARCH=$arch PACK_VERSION=$number PACK_STAGE=$work/$kind PACK_SCRIPTS=$work/scripts \
-		PACK_DEPENDS="$depends" PACK_LIBC="libc.so.6($libc)(64bit)" \
-		build/tools/nfpm package --config packaging/nfpm.yaml --packager "$kind" --target "$out/" >/dev/null
+	sed "s|@ARCH@|$arch|; s|@VERSION@|$number|; s|@STAGE@|$work/$kind|; s|@SCRIPTS@|$work/scripts|; s|@DEPENDS@|$depends|; s|@LIBC@|libc.so.6($libc)(64bit)|" \
+		packaging/nfpm.yaml >"$work/nfpm.yaml"
+	build/tools/nfpm package --config "$work/nfpm.yaml" --packager "$kind" --target "$out/" >&2
 done
 
 if [ -n "${DEB_ONLY:-}" ]; then

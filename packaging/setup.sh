@@ -83,6 +83,7 @@ test  systemd-analyze                            systemd               yes reads
 test  systemd-socket-activate                    systemd               yes starts the helper for each connection, as the machine's systemd does
 test  pamtester                                  pamtester             yes asks the authority for passcodes as programs with PAM do
 test  freeradius                                 freeradius            yes private RADIUS servers; the machine's own is not started
+test  promtool                                   prometheus            yes checks the metrics; the machine's own Prometheus is not started
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
 machine qemu-system-x86_64                       qemu-system-x86       yes is the machine
 machine /usr/share/seabios/bios-256k.bin         seabios               yes its firmware
@@ -173,20 +174,24 @@ apt() {
 policy=/usr/sbin/policy-rc.d
 held=
 hold() { # hold PACKAGES
-	case " $* " in *" freeradius "*) ;; *) return 0 ;; esac
-	held=freeradius
+	for name in freeradius prometheus; do
+		case " $* " in *" $name "*) held="$held $name" ;; esac
+	done
+	[ -n "$held" ] || return 0
 	if [ -e "$policy" ]; then # somebody else's, such as a container's
 		policy=
 		return 0
 	fi
 	# shellcheck disable=SC2016 # the script's own $1
-	printf '#!/bin/sh\ncase $1 in freeradius*) exit 101 ;; esac\n' | $root tee "$policy" >/dev/null
+	printf '#!/bin/sh\ncase $1 in freeradius*|prometheus*) exit 101 ;; esac\n' | $root tee "$policy" >/dev/null
 	$root chmod 755 "$policy"
 }
 release() {
 	[ -n "$held" ] || return 0
 	[ -z "$policy" ] || $root rm -f "$policy"
-	! [ -e /etc/init.d/freeradius ] || $root update-rc.d freeradius disable >/dev/null 2>&1 || true
+	for name in $held; do
+		! [ -e "/etc/init.d/$name" ] || $root update-rc.d "$name" disable >/dev/null 2>&1 || true
+	done
 	held=
 }
 

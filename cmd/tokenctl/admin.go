@@ -38,6 +38,10 @@ type authorityDesk interface {
 	AddGroup(ctx context.Context, r ipc.NewGroup) (ipc.Group, error)
 	RemoveGroup(ctx context.Context, r ipc.GroupRef) (ipc.Group, error)
 
+	ChildAuthorities(ctx context.Context) (ipc.ChildAuthorityList, error)
+	AddChildAuthority(ctx context.Context, r ipc.NewChildAuthority) (ipc.ChildAuthority, error)
+	RemoveChildAuthority(ctx context.Context, r ipc.ChildAuthorityRef) (ipc.ChildAuthority, error)
+
 	Fobs(ctx context.Context, q ipc.FobQuery) (ipc.FobPage, error)
 	Fob(ctx context.Context, id string) (ipc.Fob, error)
 	ImportFobs(ctx context.Context, r ipc.ImportFobsRequest) (ipc.ImportFobsResult, error)
@@ -79,6 +83,7 @@ type authorityDesk interface {
 	SetVerifier(ctx context.Context, name string, r ipc.SetVerifierRequest) (ipc.SetUpVerifier, error)
 	CheckVerifier(ctx context.Context, name string) (ipc.VerifierCheck, error)
 	RemoveVerifier(ctx context.Context, name string) (ipc.SetUpVerifier, error)
+	EnrollUser(ctx context.Context, name string, r ipc.UserRef) (ipc.MadeEnrolment, error)
 }
 
 const adminHelp = `Run the authority that lives in the daemon: whose users and fobs (hardware OTP
@@ -95,7 +100,8 @@ may do everything. Others do what their role allows:
   owner      everything
 
 Who is a user is known by his login on this machine: "admin user add --login".
-Roles are a user's own, or by a group of this machine: "admin group add".`
+Roles are a user's own, or by a group of this machine: "admin group add". Those of
+users of a child authority end there: "admin authority child".`
 
 func (c *cli) adminCommand() *cobra.Command {
 	cmd := group("admin", "Run an authority: users, fobs, policy, passcodes",

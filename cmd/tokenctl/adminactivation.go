@@ -115,7 +115,7 @@ func (c *cli) showActivation(doing string, made ipc.MadeActivation, picture stri
 	default:
 		c.print("%s", string(made.Link))
 		if c.outTTY {
-			if err := c.drawAll(doing, []string{string(made.Link)}); err != nil {
+			if err := c.drawAll(doing, "make a picture the next time: --qr FILE; the link above does as well", []string{string(made.Link)}); err != nil {
 				return err
 			}
 		}

@@ -12,7 +12,7 @@ import (
 func (c *cli) adminAuthorityCommand() *cobra.Command {
 	return group("authority", "Make the authority, and see or change what it says of itself",
 		c.authorityCreateCommand(), c.authorityShowCommand(), c.authorityEditCommand(), c.authorityDescriptorCommand(),
-		c.authorityUnlockCommand(), c.authorityLockCommand(), c.authorityKeyCommand())
+		c.authorityUnlockCommand(), c.authorityLockCommand(), c.authorityKeyCommand(), c.authorityChildCommand())
 }
 
 const authorityCreateHelp = `Make an authority in the daemon, with a new key and a policy to begin with:
@@ -85,7 +85,7 @@ func (c *cli) authorityTable(a ipc.AuthorityInfo) *table {
 	}
 	t.add("registry", fmt.Sprintf("%d KiB", (a.Size+1023)/1024))
 	t.add("policy", a.Policy)
-	t.add("your roles", words(a.Roles))
+	t.add("your roles", words(a.Roles)+either(a.Child != "", ", in "+a.Child, ""))
 	return t
 }
 
@@ -120,10 +120,15 @@ func (c *cli) authorityShowCommand() *cobra.Command {
 
 func (c *cli) authorityEditCommand() *cobra.Command {
 	var name, contact, portal string
+	var accept bool
 	cmd := &cobra.Command{
 		Use: "edit", Short: "Change the authority's name, contact or portal", Args: noArgs,
 		Long: `Change what the authority says of itself. The contact that refusals name is in
-the policy: "tokenctl admin policy show".`,
+the policy: "tokenctl admin policy show".
+
+With --accept-copy an owner says that he knows that the registry, or the audit log, was
+put back to an older copy, has burnt the passcodes of fobs and revoked anew what was
+revoked since. The warnings end with it, and the audit has who said so.`,
 		Example: "  tokenctl admin authority edit --contact \"IT, room 4.12\"",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var r ipc.EditAuthorityRequest
@@ -135,7 +140,7 @@ the policy: "tokenctl admin policy show".`,
 					n++
 				}
 			}
-			if n == 0 {
+			if r.AcceptCopy = accept; n == 0 && !accept {
 				return usage("nothing to change was given", adviceHelp(cmd.CommandPath())...)
 			}
 			info, err := c.daemon().EditAuthority(cmd.Context(), r)
@@ -149,6 +154,7 @@ the policy: "tokenctl admin policy show".`,
 	fl.StringVar(&name, "name", "", "another `NAME`")
 	fl.StringVar(&contact, "contact", "", "another contact (`TEXT`)")
 	fl.StringVar(&portal, "portal", "", "another https `ADDRESS`; empty is none")
+	fl.BoolVar(&accept, "accept-copy", false, "end the warnings about an older copy that was put back")
 	return cmd
 }
 
@@ -163,7 +169,7 @@ func authorityText(a ipc.AuthorityState) string {
 	s := a.Name
 	switch {
 	case a.User != "":
-		s += ", which knows you as " + a.User + " (" + words(a.Roles) + ")"
+		s += ", which knows you as " + a.User + either(a.Child != "", " of "+a.Child, "") + " (" + words(a.Roles) + ")"
 	case len(a.Roles) > 0:
 		s += " (" + words(a.Roles) + ")"
 	}

@@ -37,7 +37,7 @@ func (c *cli) authorityDescriptorCommand() *cobra.Command {
 				if err != nil {
 					return fail(doing, err)
 				}
-				return c.drawAll(doing, codes)
+				return c.drawAll(doing, "take it as a file, without --qr", codes)
 			}
 			text, err := carry.File(carry.Descriptors, d.Descriptor)
 			if err != nil {
@@ -51,8 +51,9 @@ func (c *cli) authorityDescriptorCommand() *cobra.Command {
 	return cmd
 }
 
-// drawAll draws texts as QR codes, one below the other.
-func (c *cli) drawAll(doing string, texts []string) error {
+// drawAll draws texts as QR codes, one below the other. instead is what does as well
+// where the terminal is too small.
+func (c *cli) drawAll(doing, instead string, texts []string) error {
 	for i, text := range texts {
 		lines, err := drawQR(text, c.outTTY)
 		if err != nil {
@@ -64,6 +65,18 @@ func (c *cli) drawAll(doing string, texts []string) error {
 		for _, l := range lines {
 			c.print("%s", l)
 		}
+		c.sayTooSmall(lines, instead)
 	}
 	return nil
+}
+
+// sayTooSmall says that a QR code that was drawn is not whole on the terminal.
+func (c *cli) sayTooSmall(lines []string, instead string) {
+	if !c.outTTY || len(lines) == 0 || c.outWidth == nil || c.outHeight == nil {
+		return
+	}
+	wide, w, h := columns(stripColour(lines[0])), c.outWidth(), c.outHeight()
+	if w > 0 && wide > w || h > 0 && len(lines) >= h {
+		c.say("the QR code needs %d columns and %d lines, and the terminal has %d and %d: make it larger or its letters smaller, or %s", wide, len(lines)+1, w, h, instead)
+	}
 }

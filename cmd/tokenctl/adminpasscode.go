@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -54,7 +56,34 @@ that a device of the user's makes (tokenctl code).
 
 --quiet asks as a service does, and is told yes or no: the exit code is 0, or 16
 whatever was wrong. That is all that the role verifier may do. For PAM, give
-"--passcode-file -": docs/authority.md has an example.`
+"--passcode-file -": docs/authority.md has an example.
+
+Where RADIUS or Duo verifies the user's fob, it is asked; where it gives no answer
+the exit code is 23, and nothing was accepted or counted. What it asks for in
+addition is asked at a terminal; without one the exit code is 20.`
+
+// maxChallenges is how often in a row a verifier may ask for something more.
+const maxChallenges = 10
+
+// asChallenged asks, and where the verifier wants something more has the person at
+// the terminal answer.
+func asChallenged[T any](ctx context.Context, c *cli, r ipc.VerifyRequest, verify func(context.Context, ipc.VerifyRequest) (T, error)) (T, error) {
+	for range maxChallenges {
+		v, err := verify(ctx, r)
+		var e *ipc.Error
+		if !errors.As(err, &e) || e.Kind != ipc.Conflict || len(e.Items) == 0 || e.Items[0].Reason != "challenged" || !c.canAsk() {
+			return v, err
+		}
+		prompt := either(e.Items[0].Name == "", "What is asked for in addition", strings.TrimRight(clean(e.Items[0].Name), " :?"))
+		p, err := c.askSecret(ctx, prompt+" (not shown)", "a terminal")
+		if err != nil {
+			return v, err
+		}
+		defer p.Wipe()
+		r.Challenge, r.Passcode = e.Items[0].ID, p
+	}
+	return verify(ctx, r)
+}
 
 func (c *cli) adminVerifyCommand() *cobra.Command {
 	var file, service, account string
@@ -79,7 +108,7 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 				if r.Service == "" {
 					r.Service = "tokenctl"
 				}
-				v, err := c.daemon().Verify(cmd.Context(), r)
+				v, err := asChallenged(cmd.Context(), c, r, c.daemon().Verify)
 				switch {
 				case err != nil && account != "":
 					return failWith(doing, err, adviceCode(err)...)
@@ -88,7 +117,7 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 				}
 				return c.answer(v, func() { c.say("accepted") })
 			}
-			v, err := c.daemon().VerifyAttended(cmd.Context(), r)
+			v, err := asChallenged(cmd.Context(), c, r, c.daemon().VerifyAttended)
 			if err != nil {
 				if account != "" {
 					return failWith(doing, err, adviceCode(err)...)
@@ -98,6 +127,10 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 			return c.answer(v, func() {
 				if account != "" {
 					c.say("accepted: device %s", clean(v.DeviceID))
+					return
+				}
+				if v.Verifier != "" {
+					c.say("accepted, by the word of %s", verifierText(string(v.Verifier)))
 					return
 				}
 				c.say("accepted: fob %s", clean(v.Serial))

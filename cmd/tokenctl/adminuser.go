@@ -31,6 +31,7 @@ func userHead(u ipc.User, roles string) *table {
 	t := &table{head: []string{"", ""}, flexible: 1}
 	t.add("user", u.Name)
 	t.add("id", u.ID)
+	t.add("authority", u.Authority)
 	t.add("name", orDash(u.Display))
 	t.add("e-mail", orDash(u.Email))
 	t.add("logins", words(u.Logins))
@@ -50,8 +51,8 @@ func (c *cli) userPairs(u ipc.User) *table {
 
 // userFlags are what a user can be given.
 type userFlags struct {
-	display, email string
-	logins, roles  []string
+	display, email, authority string
+	logins, roles             []string
 }
 
 func (f *userFlags) add(cmd *cobra.Command) {
@@ -59,6 +60,7 @@ func (f *userFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.display, "display", "", "his name, for people (`TEXT`)")
 	fl.StringVar(&f.email, "email", "", "his e-mail `ADDRESS`")
 	fl.StringArrayVar(&f.logins, "login", nil, "his `LOGIN` on the authority's machine (can be repeated)")
+	fl.StringVar(&f.authority, "authority", "", "the authority that he belongs to, by `NAME` or id")
 }
 
 func (c *cli) userAddCommand() *cobra.Command {
@@ -67,10 +69,11 @@ func (c *cli) userAddCommand() *cobra.Command {
 		Use: "add USER", Short: "Add a user", Args: named(1, "USER"),
 		Long: `Add a user by the name that services know him by: found in capitals and small
 letters alike. A login on the authority's own machine lets him, as that login,
-do what his roles allow; without one he has fobs and no more.`,
+do what his roles allow; without one he has fobs and no more. He belongs to your
+own authority, unless --authority names one beneath it.`,
 		Example: "  tokenctl admin user add alice --display \"Alice Example\"\n  tokenctl admin user add vpn --login vpn --role verifier",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r := ipc.NewUser{Name: args[0], Display: f.display, Email: f.email, Logins: f.logins}
+			r := ipc.NewUser{Name: args[0], Display: f.display, Email: f.email, Logins: f.logins, Authority: f.authority}
 			for _, s := range f.roles {
 				role, err := aRole(s)
 				if err != nil {
@@ -96,7 +99,7 @@ func (c *cli) userListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List users", Args: noArgs,
 		Long: `List users in the order of their names. In a pipe the fields are: name, id,
-name for people, roles, logins, state, serial numbers of the fobs.`,
+name for people, roles, logins, state, serial numbers of the fobs, authority.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if role != "" {
 				var err error
@@ -120,6 +123,7 @@ name for people, roles, logins, state, serial numbers of the fobs.`,
 	fl := cmd.Flags()
 	fl.StringVar(&q.Prefix, "prefix", "", "those whose names begin with `TEXT`")
 	fl.StringVar(&role, "role", "", "those with the `ROLE`")
+	fl.StringVar(&q.Authority, "authority", "", "those of the authority, and of those beneath it (`NAME` or id)")
 	return cmd
 }
 
@@ -139,7 +143,7 @@ func (c *cli) allUsers(ctx context.Context, q ipc.UserQuery) ([]ipc.User, error)
 }
 
 func userTable(users []ipc.User) *table {
-	t := &table{head: []string{"USER", "ID", "NAME", "ROLES", "LOGINS", "STATE", "FOBS"}, flexible: 2}
+	t := &table{head: []string{"USER", "ID", "NAME", "ROLES", "LOGINS", "STATE", "FOBS", "AUTHORITY"}, flexible: 2}
 	for _, u := range users {
 		serials := make([]string, len(u.Fobs))
 		for i, f := range u.Fobs {
@@ -147,7 +151,7 @@ func userTable(users []ipc.User) *table {
 				serials[i] += " (" + string(f.State) + ")"
 			}
 		}
-		t.add(u.Name, u.ID, orDash(u.Display), words(u.Roles), words(u.Logins), either(u.Disabled, "disabled", "active"), words(serials))
+		t.add(u.Name, u.ID, orDash(u.Display), words(u.Roles), words(u.Logins), either(u.Disabled, "disabled", "active"), words(serials), u.Authority)
 	}
 	return t
 }
@@ -159,11 +163,12 @@ func (c *cli) userEditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "edit USER", Short: "Change a user, or disable him for a while", Args: named(1, "USER"),
 		Long: `Change what the flags name; --login replaces all his logins. No passcode of a
-disabled user is accepted, and none of his roles counts, until he is enabled.`,
+disabled user is accepted, and none of his roles counts, until he is enabled.
+--authority moves him to another authority, where his roles then end.`,
 		Example: "  tokenctl admin user edit alice --disable\n  tokenctl admin user edit bob --name robert",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var r ipc.EditUserRequest
-			for flag, to := range map[string]**string{"name": &r.Name, "display": &r.Display, "email": &r.Email} {
+			for flag, to := range map[string]**string{"name": &r.Name, "display": &r.Display, "email": &r.Email, "authority": &r.Authority} {
 				if f := cmd.Flags().Lookup(flag); f.Changed {
 					value := f.Value.String()
 					*to = &value

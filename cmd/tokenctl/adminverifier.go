@@ -13,7 +13,7 @@ import (
 
 func (c *cli) adminVerifierCommand() *cobra.Command {
 	return group("verifier", "RADIUS and Duo, which verify factors for the authority",
-		c.verifierSetCommand(), c.verifierShowCommand(), c.verifierCheckCommand(), c.verifierRemoveCommand())
+		c.verifierSetCommand(), c.verifierShowCommand(), c.verifierCheckCommand(), c.verifierEnrollCommand(), c.verifierRemoveCommand())
 }
 
 // verifierDocument is the --json form of one verifier.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
@@ -180,6 +181,27 @@ func adviceServe(socket string) string {
 		return "tokend serve --user"
 	}
 	return "tokend serve --user --socket " + quoted(socket)
+}
+
+// adviceStart starts a daemon that does not answer: the machine's, where one is
+// installed and no other socket was named.
+func adviceStart(socket string, installed bool) string {
+	if socket == "" && installed {
+		return "sudo tokenctl service start"
+	}
+	return adviceServe(socket)
+}
+
+// adviceServiceFiles puts in place what a machine's tokend needs of the system.
+const adviceServiceFiles = "sudo tokenctl service install"
+
+// adviceSocketRights is for a socket that may not be connected to. systemd makes the
+// machine's anew, for everybody; another one is somebody else's.
+func adviceSocketRights(socket string, system bool) string {
+	if system {
+		return "sudo systemctl restart tokend.socket"
+	}
+	return "ls -ld " + quoted(filepath.Dir(socket)) + " " + quoted(socket)
 }
 
 // quoted is s as a word of a POSIX shell's command line.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/tokenbridge/tokend/cmd/tokenctl/seeds"
@@ -21,24 +22,7 @@ func adviceAuthority(e *ipc.Error) []string {
 		}
 		return nil
 	case ipc.NotFound:
-		switch {
-		case strings.HasPrefix(e.Message, "no authority"):
-			return []string{"make one, as root or as the owner of your own daemon: `tokenctl admin authority create NAME`",
-				"if there is one, it does not know you as a user, or another daemon has it: ask its administrator, or see --socket PATH"}
-		case strings.Contains(e.Message, "verifier"):
-			return []string{"nothing was changed; see what is set up: `tokenctl admin verifier show`"}
-		case strings.Contains(e.Message, "fob"):
-			return []string{"nothing was changed; see which there are: `tokenctl admin fob list`"}
-		}
-		if strings.Contains(e.Message, "group") {
-			return []string{"nothing was changed; see which have roles: `tokenctl admin group list`"}
-		}
-		for _, thing := range []struct{ word, command string }{{"activation", "activation"}, {"bypass code", "bypass"}, {"device", "device"}} {
-			if strings.Contains(e.Message, thing.word) {
-				return []string{"nothing was changed; see which there are: `tokenctl admin " + thing.command + " list USER`"}
-			}
-		}
-		return []string{"nothing was changed; see who there is: `tokenctl admin user list`"}
+		return adviceNotThere(e)
 	case ipc.PolicyDenied:
 		if strings.Contains(e.Message, "nobody may help himself") {
 			return []string{"nothing was made; bring your own account back by a factor of yours: `tokenctl reactivate ACCOUNT`",
@@ -46,17 +30,30 @@ func adviceAuthority(e *ipc.Error) []string {
 		}
 		return []string{"nothing was made; ask somebody whom the policy lets help, and see what it says: `tokenctl admin policy show`"}
 	case ipc.NotAuthorized:
+		if strings.HasPrefix(e.Message, "your roles end") {
+			return []string{"nothing was changed; how far your roles reach: `tokenctl status`, `tokenctl admin authority child list`",
+				"ask somebody whose role is of the authority above"}
+		}
 		return []string{"nothing was changed; which roles you have: `tokenctl status`",
 			"an administrator can give you another, and for administrators and owners an owner: `tokenctl admin user role USER ROLE`"}
 	case ipc.AlreadyExists:
 		if strings.Contains(e.Message, "fob") {
 			return []string{"nothing was changed; see whose it is: `tokenctl admin fob show SERIAL`"}
 		}
+		if strings.Contains(e.Message, "an authority \"") {
+			return []string{"nothing was changed; see which there are: `tokenctl admin authority child list`"}
+		}
 		if strings.Contains(e.Message, "the group") {
 			return []string{"nothing was changed; to change its roles remove it first: `tokenctl admin group remove GROUP`"}
 		}
 		return []string{"nothing was changed; see what is there: `tokenctl admin authority show`, `tokenctl admin user list`"}
 	case ipc.Conflict:
+		if strings.Contains(e.Message, "authorit") && !strings.Contains(e.Message, "owner") {
+			return []string{"nothing was changed; see who is in it, and what lies beneath it: `tokenctl admin user list --authority NAME`, `tokenctl admin authority child list`"}
+		}
+		if len(e.Items) > 0 && e.Items[0].Reason == "challenged" {
+			return adviceChallenged()
+		}
 		return []string{"nothing was changed; see how it is: `tokenctl admin fob show SERIAL`, `tokenctl admin user show USER`"}
 	case ipc.PasscodeInvalid:
 		return []string{"nothing was accepted; use the passcode that the fob shows now, once",
@@ -68,6 +65,30 @@ func adviceAuthority(e *ipc.Error) []string {
 			"by two passcodes in a row, with a blank between: \"123456 654321\""}
 	}
 	return nil
+}
+
+// adviceNotThere is about what an authority does not have.
+func adviceNotThere(e *ipc.Error) []string {
+	switch {
+	case strings.HasPrefix(e.Message, "no authority"):
+		return []string{"make one, as root or as the owner of your own daemon: `tokenctl admin authority create NAME`",
+			"if there is one, it does not know you as a user, or another daemon has it: ask its administrator, or see --socket PATH"}
+	case strings.HasPrefix(e.Message, "there is no authority"), strings.Contains(e.Message, "child authority"), strings.Contains(e.Message, "such authority"):
+		return []string{"nothing was changed; see which there are: `tokenctl admin authority child list`"}
+	case strings.Contains(e.Message, "verifier"):
+		return []string{"nothing was changed; see what is set up: `tokenctl admin verifier show`"}
+	case strings.Contains(e.Message, "fob"):
+		return []string{"nothing was changed; see which there are: `tokenctl admin fob list`"}
+	}
+	if strings.Contains(e.Message, "group") {
+		return []string{"nothing was changed; see which have roles: `tokenctl admin group list`"}
+	}
+	for _, thing := range []struct{ word, command string }{{"activation", "activation"}, {"bypass code", "bypass"}, {"device", "device"}} {
+		if strings.Contains(e.Message, thing.word) {
+			return []string{"nothing was changed; see which there are: `tokenctl admin " + thing.command + " list USER`"}
+		}
+	}
+	return []string{"nothing was changed; see who there is: `tokenctl admin user list`"}
 }
 
 func adviceRoles() []string {
@@ -231,6 +252,9 @@ func adviceAttended(err error) []string {
 	}
 	if e.Kind != ipc.PasscodeInvalid || len(e.Items) == 0 {
 		return adviceAuthority(e)
+	}
+	if v := ipc.VerifierName(e.Items[0].Name); slices.Contains(allVerifiers(), v) {
+		return adviceElsewhere(v, e.Items[0].Reason)
 	}
 	switch e.Items[0].Reason {
 	case "unknown-user":

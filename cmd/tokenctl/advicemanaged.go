@@ -340,6 +340,27 @@ func adviceForget() []string {
 	return []string{"it is revoked all the same, and its codes count no more; to forget the secrets: `tokenctl device check`"}
 }
 
+// adviceManagedInBackup is about the managed accounts of a backup.
+func adviceManagedInBackup(n int) []string {
+	return []string{plural(n, "account") + " of an authority's " + either(n == 1, "is", "are") + " in it without the secret, which is in no backup: after a restore `tokenctl reactivate` brings " +
+		either(n == 1, "it", "them") + " back, by a factor that the authority asks for"}
+}
+
+// adviceWasTaken is about an account that was taken from this device, which is being
+// brought back.
+func adviceWasTaken(who ipc.ManagedAuthority) []string {
+	return []string{"the way back is the same as for a new device: a factor, which follows; if it was not you who revoked it, tell the authority's contact" + contactText(who)}
+}
+
+// adviceFactors is about a factor that there is not.
+func adviceFactors() []string {
+	names := make([]string, 0, len(allFactors()))
+	for _, f := range allFactors() {
+		names = append(names, string(f))
+	}
+	return []string{"factors: " + strings.Join(names, ", ")}
+}
+
 // adviceTaken is about an account that was taken from this device.
 func adviceTaken(a *ipc.AccountRef, who ipc.ManagedAuthority) []string {
 	out := []string{"if that was not you, tell the authority's contact at once" + contactText(who)}

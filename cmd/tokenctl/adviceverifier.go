@@ -29,6 +29,57 @@ func adviceVerifierDown() []string {
 		"compare address, secret or key and the clocks, and look into the server's log: docs/radius.md, docs/duo.md"}
 }
 
+// adviceElsewhere is about a passcode that a verifier elsewhere did not accept, for a
+// helper who is told why.
+func adviceElsewhere(v ipc.VerifierName, reason string) []string {
+	name := verifierText(string(v))
+	switch reason {
+	case "locked-out":
+		return []string{"nothing was accepted; let him in again at " + name + " itself"}
+	case "not-enrolled":
+		if v == ipc.VerifierDuo {
+			return []string{"nothing was accepted; make him an account there: `tokenctl admin verifier enroll duo USER`",
+				"or give him a fob that is verified here: `tokenctl admin fob assign SERIAL USER`"}
+		}
+		return []string{"nothing was accepted; his name has to be known there, or give him a fob that is verified here: `tokenctl admin fob assign SERIAL USER`"}
+	}
+	return []string{"nothing was accepted; take the fob's next passcode; why it was not good, " + name + "'s own log says"}
+}
+
+// adviceChallenged is about what a verifier elsewhere asks for in addition, where nobody
+// can be asked.
+func adviceChallenged() []string {
+	return []string{"nothing was accepted or counted; at a terminal it is asked for: give the command without --no-input and --passcode-file"}
+}
+
+// adviceEnrollAt is about an account at a verifier that was not made; nil for what every
+// command of an authority says.
+func adviceEnrollAt(name ipc.VerifierName, user string, err error) []string {
+	switch ipc.KindOf(err) {
+	case ipc.AlreadyExists:
+		return []string{"nothing was changed; a new phone for him: his user in Duo's Admin Panel, \"Add Phone\"", "what he can use now: `tokenctl admin policy explain " + quoted(user) + "`"}
+	case ipc.Unsupported:
+		return []string{"nothing was changed; enrol him as the servers' own guide says"}
+	case ipc.VerifierDown:
+		return []string{"it may have made the account all the same: if the next try says that it knows him, delete the user in Duo's Admin Panel and try again",
+			"does it answer? `tokenctl admin verifier check " + string(name) + "`"}
+	case ipc.NotFound:
+		return []string{"who there is: `tokenctl admin user list`; what is set up: `tokenctl admin verifier show`"}
+	}
+	return nil
+}
+
+// adviceEnrolled is what the user does with his account at Duo.
+func adviceEnrolled(inPicture bool) []string {
+	return []string{"show it to him alone: in Duo Mobile he adds an account by the QR code" + either(inPicture, "", ", or opens the link on his phone"),
+		"then it goes on where Duo did not know him: `tokenctl reactivate ACCOUNT`, on his device"}
+}
+
+// adviceEnrolledUnseen is about an account that was made, and cannot be shown.
+func adviceEnrolledUnseen(user string) []string {
+	return []string{"Duo has made the account, and nobody has seen what takes it over: delete the user " + quoted(user) + " in Duo's Admin Panel, and try again"}
+}
+
 // adviceVerifierRefused is about a remote verifier's no; nil for other codes.
 func adviceVerifierRefused(s ipc.ManagedStep, again string) []string {
 	contact := contactText(s.Authority)
@@ -44,6 +95,9 @@ func adviceVerifierRefused(s ipc.ManagedStep, again string) []string {
 			if a.Kind == "enrolment" && strings.HasPrefix(a.Value, "https://") {
 				out = append(out, "enrol there, in a browser or on your phone: "+a.Value)
 			}
+		}
+		if out == nil {
+			out = []string{"have the helpdesk enrol you" + contact}
 		}
 		return append(out, "nothing was changed; then it goes on: `"+again+"`")
 	case "reported":

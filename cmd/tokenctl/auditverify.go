@@ -2,11 +2,16 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenbridge/tokend/cmd/tokenctl/copies"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -25,7 +30,8 @@ func (c *cli) verifyAuditCommand(of func() chain) *cobra.Command {
 whoever may write the daemon's files can still rewrite the whole of it, or cut off its
 end. With checkpoints that were kept elsewhere that is found as well: a FILE is
 whatever text has some in it, such as what "` + o.command + ` checkpoint" printed, the
-file beside a backup, or an export of the daemon's log.
+file beside a backup, or an export of the daemon's log; of a folder all files beside
+backups in it are taken.
 
 Exit codes: 0 all is as it was; 18 something was changed, cut off or written anew; 2 a
 checkpoint is forged or damaged; 20 it is of another chain of this ` + o.owner + `, or signed
@@ -41,6 +47,10 @@ by another key; 11 none says anything of this chain.`,
 func (c *cli) verifyAudit(ctx context.Context, of chain, files []string) error {
 	doing := "verify " + of.what
 	var texts []string
+	files, err := pointFiles(files)
+	if err != nil {
+		return problem(ipc.InvalidArgument, "read checkpoints", err, adviceNoCheckpoint(of.command)...)
+	}
 	for _, path := range files {
 		data, err := c.readPublic(ctx, "--checkpoint", path, maxCheckpointFile)
 		if err != nil {
@@ -67,6 +77,31 @@ func (c *cli) verifyAudit(ctx context.Context, of chain, files []string) error {
 		return of.broken(verdict.Problem)
 	}
 	return of.judge(verdict)
+}
+
+// pointFiles are the files with checkpoints: of a folder those that lie beside backups.
+func pointFiles(paths []string) (files []string, err error) {
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if path == "-" || err != nil || !info.IsDir() {
+			files = append(files, path)
+			continue
+		}
+		names, err := copies.OS{}.ReadDir(path)
+		if err != nil {
+			return nil, err
+		}
+		before := len(files)
+		for _, name := range names {
+			if strings.HasSuffix(name, copies.PointSuffix) {
+				files = append(files, filepath.Join(path, name))
+			}
+		}
+		if len(files) == before {
+			return nil, fmt.Errorf("cannot read checkpoints from %s: %w", clean(path), errNoCheckpoint)
+		}
+	}
+	return files, nil
 }
 
 // compare asks the daemon, in several steps where there are many checkpoints.

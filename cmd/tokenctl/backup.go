@@ -36,6 +36,9 @@ type createDocument struct {
 	Bytes      int    `json:"bytes"`
 	// Accounts is left out while the vault is locked: nobody can count them then.
 	Accounts *int     `json:"accounts,omitempty"`
+	// Managed is how many of them an authority has issued: their secrets are in no
+	// backup. It is left out where there are none, or nobody can count them.
+	Managed  int      `json:"managed,omitempty"`
 	OpenedBy []string `json:"opened_by"`
 	// Checkpoint is the file beside it with a checkpoint of the audit log; left out
 	// where there is none.
@@ -90,6 +93,11 @@ func (c *cli) sayBackup(doc createDocument) {
 	}
 	c.say("wrote and read back %s%s: state %d of vault %s", plural(doc.Bytes, "byte"), accounts, doc.Generation, clean(doc.VaultID))
 	c.say("it opens with: %s", clean(orDash(strings.Join(doc.OpenedBy, ", "))))
+	if doc.Managed > 0 {
+		for _, line := range adviceManagedInBackup(doc.Managed) {
+			c.say("%s", line)
+		}
+	}
 	c.say("keep a copy on another machine or stick; try this one: tokenctl backup verify %s", clean(quoted(doc.File)))
 }
 
@@ -122,10 +130,25 @@ func (c *cli) createBackup(ctx context.Context, path string) (createDocument, er
 	doc := createDocument{Version: ipc.Version, File: path, VaultID: b.VaultID, Generation: b.Generation,
 		SHA256: b.SHA256, Bytes: len(b.Data), OpenedBy: b.OpenedBy}
 	if b.Accounts >= 0 {
-		doc.Accounts = &b.Accounts
+		doc.Accounts, doc.Managed = &b.Accounts, c.countManaged(ctx)
 	}
 	doc.Checkpoint = c.checkpointBeside(ctx, path)
 	return doc, nil
+}
+
+// countManaged is how many accounts an authority has issued; 0 where that cannot be
+// told.
+func (c *cli) countManaged(ctx context.Context) (n int) {
+	list, err := c.daemon().Accounts(ctx)
+	if err != nil {
+		return 0
+	}
+	for _, a := range list.Accounts {
+		if a.Kind == "managed" {
+			n++
+		}
+	}
+	return n
 }
 
 // checkpointBeside writes a checkpoint of the audit log beside a backup, whose own
@@ -136,16 +159,13 @@ func (c *cli) checkpointBeside(ctx context.Context, path string) string {
 	if err != nil {
 		return ""
 	}
-	path += checkpointSuffix
+	path += copies.PointSuffix
 	if err := writeNew(path, []byte(point.Checkpoint+"\n")); err != nil {
 		c.say("the backup is written; a checkpoint of the audit log beside it could not be: %s", plain(err))
 		return ""
 	}
 	return path
 }
-
-// checkpointSuffix is added to the name of a backup.
-const checkpointSuffix = ".checkpoint"
 
 // confirmBackup tells the daemon that the file is there, whole. Without that the
 // backup is as good; only status does not know of it.

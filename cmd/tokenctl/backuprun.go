@@ -58,6 +58,8 @@ type runDestination struct {
 	Seen    int                  `json:"seen"`
 	Lost    []ipc.LostCopy       `json:"lost"`
 	Removed []string             `json:"removed"`
+	// NoCheckpoint is why there is no checkpoint of the audit log beside the copy.
+	NoCheckpoint string `json:"no_checkpoint,omitempty"`
 }
 
 func (c *cli) backupRunCommand() *cobra.Command {
@@ -205,6 +207,10 @@ func jobOf(plan ipc.BackupRun, d ipc.PlannedDestination) copies.Job {
 	j := copies.Job{
 		Folder: d.Destination.Path, VaultID: plan.VaultID, Device: plan.Device, Protected: d.Protected,
 		Mount: d.Destination.Mount, Keep: max(1, d.Destination.Keep), KeepFor: time.Duration(d.Destination.KeepDays) * 24 * time.Hour,
+		PointPrefix: checkpointPrefix,
+	}
+	if points := checkpointsIn(plan.Checkpoint); len(points) == 1 && points[0] == plan.Checkpoint {
+		j.Point = plan.Checkpoint
 	}
 	for _, sum := range d.Wanted {
 		for _, b := range plan.Backups {
@@ -254,7 +260,7 @@ func runOf(plan ipc.BackupRun, d ipc.PlannedDestination, r copies.Result) runDes
 	report := reportOf(plan, d, r)
 	return runDestination{
 		Path: d.Destination.Path, State: report.State, Reason: report.Reason, Written: knownCopies(r.Written),
-		Seen: len(r.Seen), Lost: report.Lost, Removed: report.Removed,
+		Seen: len(r.Seen), Lost: report.Lost, Removed: report.Removed, NoCheckpoint: clean(r.NoPoint),
 	}
 }
 
@@ -268,6 +274,9 @@ func (c *cli) sayRun(doc runDocument) {
 				kept = "; kept as " + clean(l.Kept)
 			}
 			c.say("warning: %s: %s%s", clean(l.Path), clean(l.What), kept)
+		}
+		if r.NoCheckpoint != "" {
+			c.say("warning: %s: the backup is there; a checkpoint of the audit log beside it could not be: %s", clean(r.Path), r.NoCheckpoint)
 		}
 		for _, w := range r.Written {
 			c.print("%s  %s", w.SHA256, clean(w.Path))

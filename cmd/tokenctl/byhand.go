@@ -45,7 +45,7 @@ func (h *byHand) write(e *errand) error {
 		if err != nil {
 			return fail(e.doing, err)
 		}
-		if err := e.drawAll(e.doing, codes); err != nil {
+		if err := e.drawAll(e.doing, "carry it as a file: --to-file FILE", codes); err != nil {
 			return err
 		}
 	case h.to == "":
@@ -145,7 +145,7 @@ func (c *cli) adminMessageCommand() *cobra.Command {
 				if err != nil {
 					return fail(doing, err)
 				}
-				return c.drawAll(doing, codes)
+				return c.drawAll(doing, "carry it as a file, without --qr", codes)
 			}
 			text, err := carry.File(carry.Answers, a.Message)
 			if err != nil {

@@ -15,7 +15,11 @@ import (
 func (c *cli) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor", Short: "Look for what is wrong, and name the command that mends it", Args: noArgs,
-		Long: "Check this program's side and the daemon's. The exit code is not 0 when an error was found.",
+		Long: `Check this machine, this program's side and the daemon's, and say what was found, the
+worst first, each with the command that mends it. docs/doctor.md explains each code.
+
+The exit code is 0 where no error was found, 1 where one was, and 21 where no daemon
+answers.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			found, exit := c.examine(cmd.Context())
 			if c.json {
@@ -45,11 +49,14 @@ const (
 func (c *cli) examine(ctx context.Context) (found []ipc.Finding, exit int) {
 	st, err := c.daemon().Status(ctx) // first: the socket is then the one that answers
 	found = c.examineHere(err == nil)
+	here := thisMachine()
 	if err != nil {
 		e := asError(ctx, err)
+		found = append(found, here.find(nil, c.socketPath())...)
 		return append(found, ipc.Finding{Code: string(e.Kind), Level: levelError,
-			Message: "the daemon does not answer: " + e.Message, Fix: adviceServe(c.ownSocket())}), e.Kind.Info().Exit
+			Message: "the daemon does not answer: " + e.Message, Fix: adviceStart(c.ownSocket(), here.installed())}), e.Kind.Info().Exit
 	}
+	found = append(found, here.find(&st, c.socketPath())...)
 	found = append(found, ipc.Finding{Code: "daemon", Level: levelOK,
 		Message: fmt.Sprintf("tokend %s answers at %s (%s)", st.Daemon.Version, st.Daemon.Socket, modeText(st.Daemon.Mode))})
 	found = append(found, sameVersion(buildVersion(), st.Daemon.Version), clockFinding(c.now(), st.Daemon.Time))

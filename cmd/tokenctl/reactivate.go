@@ -88,6 +88,9 @@ type reactivation struct {
 }
 
 func (c *cli) reactivate(ctx context.Context, f *reactivateFlags, ref string) error {
+	if err := knownFactors(f.factors); err != nil {
+		return err
+	}
 	a, err := c.findAccount(ctx, &f.auth, ref)
 	if err != nil {
 		return err
@@ -132,6 +135,9 @@ func (r *reactivation) begin(ctx context.Context, a ipc.Account) error {
 		}
 		return nil
 	}
+	if !a.Inactive && !r.hand.on() {
+		a.Inactive = r.wasTaken(ctx, a.ID)
+	}
 	step, err := r.daemon().Reactivate(ctx, a.ID, ipc.ReactivateRequest{DeviceName: deviceName(r.f.name), ByHand: r.hand.on(), Anew: r.f.anew})
 	if err != nil {
 		return fail(r.doing, err)
@@ -146,6 +152,26 @@ func (r *reactivation) begin(ctx context.Context, a ipc.Account) error {
 		r.say("%s has a secret on this device: it stays until a new one is proved", r.name)
 	}
 	return nil
+}
+
+// wasTaken asks whether the account was taken from this device, and says by whom: its
+// codes have not counted since. Where that cannot be asked, what follows says why.
+func (r *reactivation) wasTaken(ctx context.Context, id string) bool {
+	e := &errand{cli: r.cli, doing: r.doing, about: id}
+	var err error
+	if e.step, err = r.daemon().AskNotices(ctx, id); err != nil || e.put(ctx) != nil {
+		return false
+	}
+	for _, x := range e.step.Revoked {
+		if x.Account != nil && x.Account.ID == id {
+			r.say("this device was revoked: %s was taken from it %s by %s, and its codes have not counted since", r.name, ago(r.now(), x.At), clean(orDash(x.By)))
+			for _, line := range adviceWasTaken(e.step.Authority) {
+				r.say("  %s", line)
+			}
+			return true
+		}
+	}
+	return false
 }
 
 // finish is the end, good or bad.

@@ -53,7 +53,7 @@ func (r *reactivation) wasRefused(ctx context.Context) error {
 	r.sayEnrolment(no)
 	if held {
 		r.say("wait %s; what is typed until then is lost …", waitText(no.RetrySeconds))
-		return r.sleep(ctx, time.Duration(no.RetrySeconds)*time.Second)
+		return r.quietly(func() error { return r.sleep(ctx, time.Duration(no.RetrySeconds)*time.Second) })
 	}
 	for _, line := range adviceOnceMore(no.Code) {
 		r.say("  %s", line)
@@ -183,6 +183,21 @@ func (r *reactivation) pick(ctx context.Context, o *ipc.ManagedOffer) (string, e
 // factorKey is a factor as somebody may type it.
 func factorKey(s string) string {
 	return strings.NewReplacer("-", "_", " ", "_").Replace(strings.ToLower(strings.TrimSpace(s)))
+}
+
+// allFactors are the factors that there are.
+func allFactors() []ipc.Factor {
+	return []ipc.Factor{ipc.FactorFob, ipc.FactorOtherDevice, ipc.FactorBypassCode, ipc.FactorSecurityKey, ipc.FactorPush, ipc.FactorSMS, ipc.FactorPhoneCall}
+}
+
+// knownFactors refuses what is no factor, whatever a policy would say of it.
+func knownFactors(told []string) error {
+	for _, t := range told {
+		if !slices.Contains(allFactors(), ipc.Factor(factorKey(t))) {
+			return usage(fmt.Sprintf("there is no factor %q", t), adviceFactors()...)
+		}
+	}
+	return nil
 }
 
 // named is the next factor that the flags name.

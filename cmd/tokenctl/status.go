@@ -43,6 +43,9 @@ func (c *cli) statusTable(st ipc.Status) *table {
 	t := &table{head: []string{"", ""}, flexible: 1}
 	t.add("daemon", fmt.Sprintf("tokend %s, %s, process %d", st.Daemon.Version, modeText(st.Daemon.Mode), st.Daemon.PID))
 	t.add("socket", st.Daemon.Socket)
+	if f := st.Daemon.Config; f != nil && f.File != "" {
+		t.add("configuration", f.File+", read "+ago(c.now(), f.Loaded))
+	}
 	if st.Daemon.Helper != "" && st.Daemon.Helper != "ok" {
 		t.add("tokens", "cannot be used: "+st.Daemon.Helper)
 	}

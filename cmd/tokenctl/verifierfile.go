@@ -39,14 +39,17 @@ type duoFile struct {
 	IntegrationKey string `toml:"integration_key"`
 	SecretKeyFile  string `toml:"secret_key_file"`
 	Timeout        string `toml:"timeout"`
+	CAFile         string `toml:"ca_file"`
 }
 
-// secretPlace is a secret that the settings lack, and where it is.
+// secretPlace is a secret that the settings lack, or certificates, and where they are.
 type secretPlace struct {
 	what string // "the secret shared with radius.example.org:1812"
 	key  string // of the settings file
 	path string // empty: it is asked for
 	into *ipc.Secret
+	// public is where it goes in place of into, if it is no secret.
+	public *string
 }
 
 // decodeSettings reads a settings file, and refuses keys that it does not know. Its
@@ -110,7 +113,7 @@ func parseRadius(text string) (out ipc.SetVerifierRequest, lacks []secretPlace, 
 			return out, nil, fmt.Errorf("[[server]] %d has no address", i+1)
 		}
 		r.Servers[i].Address = s.Address
-		lacks = append(lacks, secretPlace{"the secret shared with " + s.Address, "secret_file", s.SecretFile, &r.Servers[i].Secret})
+		lacks = append(lacks, secretPlace{what: "the secret shared with " + s.Address, key: "secret_file", path: s.SecretFile, into: &r.Servers[i].Secret})
 	}
 	return ipc.SetVerifierRequest{Radius: r}, lacks, nil
 }
@@ -129,7 +132,11 @@ func parseDuo(text string) (out ipc.SetVerifierRequest, lacks []secretPlace, err
 	case f.IntegrationKey == "":
 		return out, nil, errors.New("integration_key is missing")
 	}
-	return ipc.SetVerifierRequest{Duo: d}, []secretPlace{{"Duo's secret key", "secret_key_file", f.SecretKeyFile, &d.SecretKey}}, nil
+	lacks = []secretPlace{{what: "Duo's secret key", key: "secret_key_file", path: f.SecretKeyFile, into: &d.SecretKey}}
+	if f.CAFile != "" {
+		lacks = append(lacks, secretPlace{what: "the certificates", key: "ca_file", path: f.CAFile, public: &d.CACertificates})
+	}
+	return ipc.SetVerifierRequest{Duo: d}, lacks, nil
 }
 
 // readVerifier reads the settings and the secrets of a verifier; the secrets are the
@@ -144,11 +151,11 @@ func (c *cli) readVerifier(ctx context.Context, name ipc.VerifierName, path stri
 		return out, usage(path+": "+err.Error(), adviceVerifierFile(name)...)
 	}
 	for _, s := range lacks {
-		if *s.into, err = s.read(ctx, c, path); err != nil {
+		if err = s.fill(ctx, c, path); err != nil {
 			wipeVerifier(out)
 			return out, err
 		}
-		if name == ipc.VerifierRadius && len(*s.into) < goodRadiusSecret {
+		if s.into != nil && name == ipc.VerifierRadius && len(*s.into) < goodRadiusSecret {
 			c.say("warning: %s has fewer than %d bytes: whoever sees the packets can guess it", clean(s.what), goodRadiusSecret)
 		}
 	}
@@ -158,11 +165,12 @@ func (c *cli) readVerifier(ctx context.Context, name ipc.VerifierName, path stri
 // goodRadiusSecret is how many bytes a shared secret should have (RFC 2865, section 3).
 const goodRadiusSecret = 16
 
-// read reads a secret from its file, which is named from where the settings are, or
-// asks for it.
-func (s secretPlace) read(ctx context.Context, c *cli, settings string) (ipc.Secret, error) {
+// fill reads it from its file, which is named from where the settings are; a secret
+// without one is asked for.
+func (s secretPlace) fill(ctx context.Context, c *cli, settings string) (err error) {
 	if s.path == "" {
-		return c.askSecret(ctx, upperFirst(s.what)+" (not shown)", s.key+" in "+settings)
+		*s.into, err = c.askSecret(ctx, upperFirst(s.what)+" (not shown)", s.key+" in "+settings)
+		return err
 	}
 	path := s.path
 	if !filepath.IsAbs(path) {
@@ -171,7 +179,13 @@ func (s secretPlace) read(ctx context.Context, c *cli, settings string) (ipc.Sec
 	if path == "-" {
 		path = "./-"
 	}
-	return c.readSecret(ctx, s.key, path)
+	if s.public != nil {
+		text, err := c.readFile(path, maxVerifierFile, false)
+		*s.public = string(text)
+		return err
+	}
+	*s.into, err = c.readSecret(ctx, s.key, path)
+	return err
 }
 
 func wipeVerifier(r ipc.SetVerifierRequest) {

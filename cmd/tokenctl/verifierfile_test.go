@@ -74,7 +74,7 @@ func FuzzVerifierFile(f *testing.F) {
 			t.Fatalf("%+v, %+v", r, lacks)
 		}
 		for _, s := range lacks {
-			if len(*s.into) > 0 {
+			if s.into != nil && len(*s.into) > 0 {
 				t.Fatal("a secret came with the settings")
 			}
 		}

@@ -43,7 +43,7 @@ func (a authorityKey) check() error {
 func (s *service) newDesk() *desk.Desk {
 	c := desk.Config{
 		Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, GroupsOf: groupsOf, HasGroup: hasGroup, Reach: s.reach,
-		Makers: verifierMakers(), Tokens: deskTokens{s}, Opened: s.moveDoor, Log: s.log,
+		Makers: s.verifierMakers(), Observe: s.observeAuthority, Committed: s.observeCommit, Tokens: deskTokens{s}, Opened: s.moveDoor, Log: s.log,
 	}
 	switch a := s.config.Authority; {
 	case a.Key == keyInCredential:

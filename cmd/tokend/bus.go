@@ -63,7 +63,7 @@ func (s *service) buildBus() error {
 	}
 	if address != "" {
 		s.bus = dbus.New(dbus.Config{
-			Backend: s.daemon, Address: address, System: s.config.Bus == busSystem, Identify: s.admit, Log: s.log,
+			Backend: s.daemon, Address: address, System: s.config.Bus == busSystem, Identify: s.admit, Observe: s.observeBus, Log: s.log,
 		})
 	}
 	return nil

@@ -24,6 +24,10 @@ func main() {
 		if errors.As(err, &usage) {
 			os.Exit(2)
 		}
+		var exit exitError
+		if errors.As(err, &exit) {
+			os.Exit(exit.code)
+		}
 		os.Exit(1)
 	}
 }
@@ -34,6 +38,16 @@ type usageError struct{ err error }
 func (e usageError) Error() string { return e.err.Error() }
 
 func (e usageError) Unwrap() error { return e.err }
+
+// exitError has an exit code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string { return e.err.Error() }
+
+func (e exitError) Unwrap() error { return e.err }
 
 func command() *cobra.Command {
 	root := &cobra.Command{

@@ -18,9 +18,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tokenbridge/tokend/daemon"
 	"github.com/tokenbridge/tokend/daemon/authority/desk"
+	"github.com/tokenbridge/tokend/daemon/metrics"
 	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/ipc/dbus"
@@ -52,7 +54,12 @@ func serveCommand() *cobra.Command {
 			return s.runUnderManager()
 		},
 	}
-	f := c.Flags()
+	o.flags(c.Flags())
+	c.MarkFlagsMutuallyExclusive("user", "system")
+	return c
+}
+
+func (o *options) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.config, "config", "", "configuration file (default "+systemConfig+", for a user's own daemon tokend/tokend.toml among his configuration)")
 	f.StringVar(&o.stateDir, "state-dir", "", "where the vaults are kept")
 	f.StringVar(&o.socket, "socket", "", "the socket to listen at")
@@ -61,50 +68,54 @@ func serveCommand() *cobra.Command {
 	f.StringArrayVar(&o.fido2Devices, "fido2-device", nil, "the device path of a FIDO2 key that the system does not list (can be repeated)")
 	f.BoolVar(&o.user, "user", false, "serve the user who runs it (the default but for root)")
 	f.BoolVar(&o.system, "system", false, "serve every user of the machine (the default for root; another user needs the service manager's socket)")
-	c.MarkFlagsMutuallyExclusive("user", "system")
-	return c
 }
 
 // service is one run of the daemon.
 type service struct {
-	options  options
-	config   config
-	fallback string // where the configuration is looked for
-	mode     daemon.Mode
-	log      *slog.Logger
-	level    *slog.LevelVar
-	helper   *helperState
-	helpers  helper.Running
-	apart    string // the uid of the helpers that systemd starts; empty for none
-	access   *tokenAccess
-	roots    [][]byte // of attestations
-	daemon   *daemon.Daemon
-	desk     *desk.Desk
-	door     atomic.Pointer[door] // the authority's; nil until it was opened
-	moves    chan moving          // of the door
-	doorless chan struct{}        // closed when nobody keeps the door any more
-	bus      *dbus.Server         // nil without one
+	options    options
+	config     config
+	fallback   string // where the configuration is looked for
+	configured *configured
+	metrics    *metrics.Tokend
+	server     atomic.Pointer[httpapi.Server]
+	mode       daemon.Mode
+	log        *slog.Logger
+	level      *slog.LevelVar
+	helper     *helperState
+	helpers    helper.Running
+	apart      string // the uid of the helpers that systemd starts; empty for none
+	access     *tokenAccess
+	roots      [][]byte // of attestations
+	daemon     *daemon.Daemon
+	desk       *desk.Desk
+	door       atomic.Pointer[door] // the authority's; nil until it was opened
+	moves      chan moving          // of the door
+	doorless   chan struct{}        // closed when nobody keeps the door any more
+	bus        *dbus.Server         // nil without one
 }
 
 func newService(o options, stderr io.Writer) (*service, error) {
-	s := &service{options: o, mode: daemon.ModeUser, level: new(slog.LevelVar), moves: make(chan moving), doorless: make(chan struct{})}
-	s.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.level}))
+	s := &service{options: o, mode: daemon.ModeUser, level: new(slog.LevelVar), metrics: metrics.New(), moves: make(chan moving), doorless: make(chan struct{})}
 	system := (systemUser() || o.system) && !o.user
 	if s.fallback = usualConfig(system); system {
 		s.mode = daemon.ModeSystem
 	}
-	var err error
-	if s.config, err = readConfig(o.config, s.fallback); err != nil {
+	read, err := readConfig(o.config, s.fallback, system)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.override(); err != nil {
+	if s.config, err = s.override(read.config); err != nil {
 		return nil, err
 	}
+	s.configured = newConfigured(read, s.config)
 	level, err := s.config.level()
 	if err != nil {
 		return nil, err
 	}
 	s.level.Set(level)
+	if s.log, err = newLog(s.config.LogFormat, stderr, s.level); err != nil {
+		return nil, err
+	}
 	if s.roots, err = readRoots(s.config.Tokens.AttestationRoots); err != nil {
 		return nil, usageError{err}
 	}
@@ -112,8 +123,7 @@ func newService(o options, stderr io.Writer) (*service, error) {
 }
 
 // override lets flags stand above the file, and fills in what neither says.
-func (s *service) override() error {
-	c := &s.config
+func (s *service) override(c config) (config, error) {
 	for _, o := range []struct {
 		flag    string
 		setting *string
@@ -123,7 +133,7 @@ func (s *service) override() error {
 		}
 		path, err := filepath.Abs(o.flag)
 		if err != nil {
-			return usageError{err}
+			return c, usageError{err}
 		}
 		*o.setting = path
 	}
@@ -134,43 +144,43 @@ func (s *service) override() error {
 		c.Bus = s.options.bus
 	}
 	if err := c.checkBus(); err != nil {
-		return usageError{err}
-	}
-	if err := s.addDevices(); err != nil {
-		return err
+		return c, usageError{err}
 	}
 	var err error
+	if c.Tokens, err = s.addDevices(c.Tokens); err != nil {
+		return c, err
+	}
 	if c.StateDir == "" {
 		if c.StateDir, err = defaultState(s.mode); err != nil {
-			return err
+			return c, err
 		}
 	}
 	if c.Socket == "" {
 		if s.mode == daemon.ModeSystem {
 			c.Socket = local.SystemSocket()
 		} else if c.Socket, err = local.UserSocket(); err != nil {
-			return err
+			return c, err
 		}
 	}
-	return nil
+	return c, nil
 }
 
 // addDevices adds the FIDO2 keys that flags name to those of the file.
-func (s *service) addDevices() error {
-	t := &s.config.Tokens
+func (s *service) addDevices(t access) (access, error) {
+	t.FIDO2Devices = slices.Clone(t.FIDO2Devices)
 	for _, name := range s.options.fido2Devices {
 		path, err := filepath.Abs(name)
 		if err != nil || name == "" {
-			return usageError{fmt.Errorf("%q is not the path of a FIDO2 key", name)}
+			return t, usageError{fmt.Errorf("%q is not the path of a FIDO2 key", name)}
 		}
 		if !slices.Contains(t.FIDO2Devices, path) {
 			t.FIDO2Devices = append(t.FIDO2Devices, path)
 		}
 	}
 	if err := t.check(); err != nil {
-		return usageError{err}
+		return t, usageError{err}
 	}
-	return nil
+	return t, nil
 }
 
 // defaultState is where vaults are kept when nobody says.
@@ -239,7 +249,7 @@ func (s *service) build() error {
 	s.desk = s.newDesk()
 	cfg := daemon.Config{
 		StateDir: s.config.StateDir, Mode: s.mode, Owner: owner, Version: buildVersion(), Socket: s.config.Socket,
-		Helper: s.helper.get, HelperConfined: s.helper.confinement, Bus: s.busState, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Backups: s.backupRules(), Log: s.log,
+		Helper: s.helper.get, HelperConfined: s.helper.confinement, Bus: s.busState, Configuration: s.configured.get, Metrics: s.metrics, Gather: s.gather, Manage: s.manage, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Backups: s.backupRules(), Log: s.log,
 		Authority: s.desk,
 	}
 	if findErr != nil {
@@ -300,12 +310,15 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	defer cancel()
 	server := httpapi.New(httpapi.Config{
 		Backend: s.daemon, Authority: s.desk, Log: s.log, Settle: s.daemon.Settle, Guard: secret.Do, Identify: s.identify,
+		Metrics: s.daemon.Metrics, Observe: s.observeCall,
 	})
+	s.server.Store(server)
 	var wg sync.WaitGroup
 	wg.Go(func() { s.reloads(ctx, hangup) })
 	wg.Go(func() { _ = s.daemon.Run(ctx) })
 	wg.Go(func() { s.desk.Run(ctx) })
 	wg.Go(func() { s.keepDoor(ctx) })
+	wg.Go(func() { s.keepTextfile(ctx) })
 	if s.bus != nil {
 		wg.Go(func() { s.bus.Run(ctx) })
 	}
@@ -358,43 +371,4 @@ func (s *service) listen(given []net.Listener) ([]net.Listener, error) {
 		return nil, err
 	}
 	return []net.Listener{l}, nil
-}
-
-// reload reads the configuration again and takes what can change while running.
-func (s *service) reload() {
-	c, err := readConfig(s.options.config, s.fallback)
-	if err != nil {
-		s.log.Error("the configuration was not reloaded", "err", err)
-		return
-	}
-	level, err := c.level()
-	if err != nil {
-		s.log.Error("the configuration was not reloaded", "err", err)
-		return
-	}
-	roots, err := readRoots(c.Tokens.AttestationRoots)
-	if err != nil {
-		s.log.Error("the configuration was not reloaded", "err", err)
-		return
-	}
-	old := s.config
-	s.config.Session, s.config.LogLevel, s.config.Tokens, s.config.Backup = c.Session, c.LogLevel, c.Tokens, c.Backup
-	s.config.Tokens.FIDO2Devices, s.roots = old.Tokens.FIDO2Devices, roots
-	s.level.Set(level)
-	s.setAccess()
-	s.daemon.SetLimits(s.limits())
-	s.daemon.SetAttestation(s.attestation())
-	s.daemon.SetBackupRules(s.backupRules())
-	newDevice := func(path string) bool { return !slices.Contains(old.Tokens.FIDO2Devices, path) }
-	if slices.ContainsFunc(c.Tokens.FIDO2Devices, newDevice) {
-		s.log.Warn("tokens.fido2_devices changes at the next start")
-	}
-	if c.Authority != old.Authority || c.Mail != old.Mail {
-		s.log.Warn("authority and mail change at the next start")
-	}
-	if c.StateDir != "" && c.StateDir != old.StateDir || c.Socket != "" && c.Socket != old.Socket || c.Helper != old.Helper && s.options.helper == "" ||
-		c.HelperSockets != old.HelperSockets || c.Bus != old.Bus && s.options.bus == "" {
-		s.log.Warn("state_dir, socket, helper, helper_sockets and bus change at the next start")
-	}
-	s.log.Info("the configuration was reloaded")
 }

@@ -149,8 +149,24 @@ func TestServe(t *testing.T) {
 	}
 
 	// The configuration is reloaded, and a wrong one is not, a file that it names included.
-	if err := os.WriteFile(config, []byte("log_level = \"debug\"\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("log_level = \"debug\"\nbus = \"none\"\n"), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	found := func() (f ipc.Finding) {
+		var all ipc.Findings
+		if err := r.get("doctor", &all); err != nil {
+			t.Fatal(err)
+		}
+		for _, f = range all.Findings {
+			if f.Code == "config" {
+				return f
+			}
+		}
+		t.Fatalf("the doctor says nothing of the configuration: %+v", all.Findings)
+		return f
+	}
+	if f := found(); f.Level != "warning" || !strings.Contains(f.Message, "changed since it was read") || f.Fix != fmt.Sprintf("kill -HUP %d", r.cmd.Process.Pid) {
+		t.Errorf("a file that was changed: %+v", f)
 	}
 	hangup := func() {
 		if err := r.cmd.Process.Signal(syscall.SIGHUP); err != nil {
@@ -159,6 +175,16 @@ func TestServe(t *testing.T) {
 	}
 	hangup()
 	await(t, "the reload", func() bool { return strings.Contains(r.stderr.String(), "the configuration was reloaded") })
+	if err := r.get("status", &s); err != nil || s.Daemon.Config == nil || s.Daemon.Config.File != config || s.Daemon.Config.Changed ||
+		strings.Join(s.Daemon.Config.Waits, " ") != "bus" {
+		t.Errorf("after the reload: %+v, %v", s.Daemon.Config, err)
+	}
+	if f := found(); f.Level != "warning" || !strings.Contains(f.Message, "restart for bus") || !strings.HasPrefix(f.Fix, "kill ") {
+		t.Errorf("a setting that waits: %+v", f)
+	}
+	if log := r.stderr.String(); !strings.Contains(log, `changed="log_level, session.idle_lock"`) || !strings.Contains(log, "at the next start\" settings=bus") {
+		t.Error("the log does not say what changed and what waits")
+	}
 	for n, bad := range []string{"log_level = \"loud\"\n", "[tokens]\nattestation_roots = \"/nowhere/roots.pem\"\n"} {
 		if err := os.WriteFile(config, []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
@@ -166,9 +192,17 @@ func TestServe(t *testing.T) {
 		hangup()
 		await(t, "the refusal", func() bool { return strings.Count(r.stderr.String(), "was not reloaded") == n+1 })
 	}
-	if err := r.get("status", &s); err != nil {
-		t.Errorf("after a refused configuration: %v", err)
+	if err := r.get("status", &s); err != nil || !strings.Contains(s.Daemon.Config.Problem, "/nowhere/roots.pem") {
+		t.Errorf("after a refused configuration: %+v, %v", s.Daemon.Config, err)
 	}
+	if f := found(); f.Level != "error" || f.Fix != "tokend config check" || !strings.Contains(f.Message, "what was read before holds") {
+		t.Errorf("a refused configuration: %+v", f)
+	}
+	if err := os.WriteFile(config, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hangup()
+	await(t, "what is right again", func() bool { return found().Level == "ok" })
 	r.end(t)
 	if _, err := os.Stat(socket); !os.IsNotExist(err) {
 		t.Errorf("the socket is left: %v", err)

@@ -48,7 +48,7 @@ func socketKinds() []tokens.Kind { return []tokens.Kind{tokens.KindPIV, tokens.K
 func (s *service) addDrivers(c *daemon.Config, path, sockets string) {
 	c.Drivers, c.Watchers = map[tokens.Kind]tokens.Driver{}, map[tokens.Kind]tokens.Watcher{}
 	drive := func(kind tokens.Kind, sockets string) {
-		h := helper.Config{Path: path, Sockets: sockets, Kind: kind, Running: &s.helpers, Guard: secret.Do, Log: s.log}
+		h := helper.Config{Path: path, Sockets: sockets, Kind: kind, Observe: s.observeToken(kind), Running: &s.helpers, Guard: secret.Do, Log: s.log}
 		if kind == tokens.KindFIDO2 {
 			h.Devices = s.config.Tokens.FIDO2Devices
 		}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"cmp"
+	"crypto/x509"
+	"errors"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority/desk"
@@ -15,7 +17,18 @@ import (
 const nasIdentifier = "tokend"
 
 // verifierMakers make what asks RADIUS servers and Duo.
-func verifierMakers() desk.Makers { return desk.Makers{Radius: newRadius, Duo: newDuo} }
+func (s *service) verifierMakers() desk.Makers {
+	return desk.Makers{
+		Radius: func(r ipc.RadiusSettings) (remote.Verifier, error) {
+			v, err := newRadius(r)
+			return s.metered("radius", v, err)
+		},
+		Duo: func(d ipc.DuoSettings) (remote.Verifier, error) {
+			v, err := newDuo(d)
+			return s.metered("duo", v, err)
+		},
+	}
+}
 
 func newRadius(s ipc.RadiusSettings) (remote.Verifier, error) {
 	c := radius.Config{NASIdentifier: cmp.Or(s.NASIdentifier, nasIdentifier), Timeout: time.Duration(s.TimeoutSeconds) * time.Second, Tries: s.Tries,
@@ -36,8 +49,14 @@ func newRadius(s ipc.RadiusSettings) (remote.Verifier, error) {
 }
 
 func newDuo(s ipc.DuoSettings) (remote.Verifier, error) {
-	v, err := duo.New(duo.Config{IntegrationKey: s.IntegrationKey, SecretKey: string(s.SecretKey), Host: s.Host,
-		Timeout: time.Duration(s.TimeoutSeconds) * time.Second})
+	c := duo.Config{IntegrationKey: s.IntegrationKey, SecretKey: string(s.SecretKey), Host: s.Host, Timeout: time.Duration(s.TimeoutSeconds) * time.Second}
+	if s.CACertificates != "" {
+		c.Roots = x509.NewCertPool()
+		if !c.Roots.AppendCertsFromPEM([]byte(s.CACertificates)) {
+			return nil, errors.New("there is no certificate among those from which Duo's is to come")
+		}
+	}
+	v, err := duo.New(c)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,9 @@ type Log struct {
 	head   string   // its hash
 	id     string   // of the chain; empty where the file's beginning is damaged
 	closed bool
+
+	looking sync.Mutex // held while Look reads
+	looked  looked
 }
 
 // errClosed is returned by a Log after Close.
@@ -108,18 +111,25 @@ func (l *Log) Head() (seq uint64, hash string) {
 // synced, which Append waits for if e.Sync is set. When Append fails, the log is
 // as it was before.
 func (l *Log) Append(e Entry) error {
+	_, err := l.Put(e)
+	return err
+}
+
+// Put is Append, and returns the entry as it was written.
+func (l *Log) Put(e Entry) (Entry, error) {
 	if e.Action == "" {
-		return errors.New("cannot append an audit entry without an action")
+		return Entry{}, errors.New("cannot append an audit entry without an action")
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return errClosed
+		return Entry{}, errClosed
 	}
 	if err := l.ready(); err != nil {
-		return err
+		return Entry{}, err
 	}
-	return l.write(e)
+	err := l.write(&e)
+	return e, err
 }
 
 // ready makes sure that the file is open, is as this Log left it, and has room.
@@ -151,14 +161,14 @@ func (l *Log) drop() error {
 }
 
 // write appends without looking at the size; l.file must be open.
-func (l *Log) write(e Entry) error {
+func (l *Log) write(e *Entry) error {
 	e.Seq, e.Prev, e.Time = l.seq+1, l.head, l.now().UTC().Truncate(time.Millisecond)
 	if y := e.Time.Year(); y < 1 || y > 9999 {
 		e.Time = time.Time{} // a broken clock must not make a line that cannot be read
 	}
 	e.Action, e.Object = clean(e.Action, MaxAction), clean(e.Object, MaxID)
 	e.By, e.From, e.Detail = clean(e.By, MaxID), clean(e.From, MaxID), clean(e.Detail, MaxDetail)
-	line, err := encode(&e)
+	line, err := encode(e)
 	if err != nil {
 		return err
 	}
@@ -173,7 +183,7 @@ func (l *Log) write(e Entry) error {
 		return fmt.Errorf("cannot write the audit log: %w", err)
 	}
 	if l.size == 0 {
-		l.id = idOf(e)
+		l.id = idOf(*e)
 	}
 	l.size += int64(len(line))
 	l.seq, l.head = e.Seq, e.Hash
@@ -197,7 +207,7 @@ func (l *Log) load() error {
 	notes, err := l.findEnd(f)
 	for _, note := range notes {
 		if err == nil {
-			err = l.write(note)
+			err = l.write(&note)
 		}
 	}
 	if err == nil && info == nil {

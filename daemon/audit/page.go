@@ -24,6 +24,8 @@ type Query struct {
 	Objects []Object
 	// Failed leaves out what was done.
 	Failed bool
+	// Only leaves out what it is false for; nil leaves out nothing.
+	Only func(e *Entry) bool
 }
 
 // Object is something that entries are about: in the detail it stands as
@@ -55,7 +57,7 @@ func (q *Query) fits(e *Entry) bool {
 			return false
 		}
 	}
-	return true
+	return q.Only == nil || q.Only(e)
 }
 
 // Find goes through the whole log once: it checks it, and finds entries.

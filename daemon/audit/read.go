@@ -3,7 +3,6 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 )
@@ -19,30 +18,21 @@ func (l *Log) snapshot() ([]part, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	var files []*os.File
+	var parts []part
 	done := func() {
-		for _, f := range files {
-			_ = f.Close()
+		for _, p := range parts {
+			_ = p.file.Close()
 		}
 	}
-	var parts []part
 	for _, path := range append(older, l.path) {
-		f, err := os.Open(path)
+		p, err := openPart(path)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			done()
-			return nil, nil, fmt.Errorf("cannot read the audit log: %w", err)
+			return nil, nil, err
 		}
-		files = append(files, f)
-		// Entries that come while this is read are not part of it.
-		info, err := f.Stat()
-		if err != nil {
-			done()
-			return nil, nil, fmt.Errorf("cannot read the audit log: %w", err)
-		}
-		p := part{Reader: io.NewSectionReader(f, 0, info.Size())}
 		if path != l.path {
 			p.older = filepath.Base(path)
 		}
@@ -71,9 +61,6 @@ func (l *Log) walk(show func(Entry, bool)) (Result, error) {
 	}
 	return w.res, nil
 }
-
-// Check verifies the whole log.
-func (l *Log) Check() (Result, error) { return l.Walk(func(Entry) {}) }
 
 // Compare verifies the whole log and says how it stands to each of some
 // checkpoints. A chain that Holds one but is not intact has the entry, and says

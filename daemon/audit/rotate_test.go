@@ -161,6 +161,82 @@ func TestFilesGone(t *testing.T) {
 	}
 }
 
+// TestFileBoundaries does at each file what an attacker can who has no key: the file
+// removed, exchanged with the next, cut, emptied, and put back as it was earlier.
+// Each is found by itself or, where the end is missing alone, by a checkpoint that
+// was kept elsewhere.
+func TestFileBoundaries(t *testing.T) {
+	base, paths := several(t, 80)
+	key := testKey("owner")
+	point := mustCheckpoint(t, base, "", key)
+	owner := Owner{Signs: func(s string) bool { return s == key.Signer() }}
+	newest := len(paths) - 1
+	early := read(t, paths[newest])
+	early = early[:strings.Index(string(early), "\n")+1]
+	for i := range paths {
+		for name, c := range map[string]struct {
+			do       func(paths []string)
+			intact   bool // by itself
+			standing Standing
+		}{
+			"removed": {func(p []string) { remove(t, p[i]) }, i == 0 || i == newest, either(i == newest, Cut, Held)},
+			"emptied": {func(p []string) { overwrite(t, p[i], nil) }, i == 0 || i == newest, either(i == newest, Cut, Held)},
+			"cut in a line": {func(p []string) { data := read(t, p[i]); overwrite(t, p[i], data[:len(data)-7]) }, i == newest,
+				either(i == newest, Cut, Held)},
+			"cut between lines": {func(p []string) { overwrite(t, p[i], lessLastLine(read(t, p[i]))) }, i == newest, either(i == newest, Cut, Held)},
+			"exchanged": {func(p []string) {
+				other := (i + 1) % len(p)
+				a, b := read(t, p[i]), read(t, p[other])
+				overwrite(t, p[i], b)
+				overwrite(t, p[other], a)
+			}, false, ""},
+			"put back as it was": {func(p []string) { overwrite(t, p[newest], early) }, true, Cut},
+		} {
+			log, copied := copyOf(t, paths)
+			c.do(copied)
+			res, list, err := log.Compare(Owner{Chain: base.ID(), Signs: owner.Signs}, []Checkpoint{point})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Intact() != c.intact || c.standing != "" && list[0] != c.standing || c.intact && list[0] == Held && i > 0 {
+				t.Errorf("file %d of %d %s: intact %v, checkpoint %s (%s)", i+1, len(paths), name, res.Intact(), list[0], res.Problem())
+			}
+		}
+	}
+}
+
+func either(yes bool, a, b Standing) Standing {
+	if yes {
+		return a
+	}
+	return b
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func lessLastLine(data []byte) []byte {
+	return data[:strings.LastIndex(string(data[:len(data)-1]), "\n")+1]
+}
+
+// copyOf is a log of copies of files, the newest last. It is as it stands on the
+// disk: nothing was opened, and so nothing repaired.
+func copyOf(t *testing.T, paths []string) (*Log, []string) {
+	t.Helper()
+	dir := t.TempDir()
+	var out []string
+	for _, p := range paths {
+		to := filepath.Join(dir, filepath.Base(p))
+		overwrite(t, to, read(t, p))
+		out = append(out, to)
+	}
+	return &Log{path: out[len(out)-1], now: clock()}, out
+}
+
 // TestForeignFilesBeside: what is named alike and is no file of the log is left
 // alone, and nothing is written over.
 func TestForeignFilesBeside(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 )
 
 // MaxProblems is how many problems a Result names.
@@ -79,6 +80,14 @@ func Verify(r io.Reader) (Result, error) {
 type part struct {
 	io.Reader
 	older string // its name, if there is one after it
+	lines int    // that were read before
+	file  *os.File
+	info  os.FileInfo
+}
+
+// skip lets a part begin later, after so many lines.
+func (p *part) skip(at int64, lines int) {
+	p.Reader, p.lines = io.NewSectionReader(p.file, at, p.info.Size()-at), lines
 }
 
 // walker goes through the files of a log, oldest first.
@@ -87,6 +96,8 @@ type walker struct {
 	// show is given every entry that can be read, and whether it is as it was
 	// written.
 	show func(e Entry, good bool)
+	// lines is how many whole lines the last file has.
+	lines int
 }
 
 func newWalker(show func(Entry, bool)) *walker {
@@ -96,7 +107,7 @@ func newWalker(show func(Entry, bool)) *walker {
 // file goes through one file.
 func (w *walker) file(p part) error {
 	in := bufio.NewReaderSize(p, maxLine)
-	for n := 1; ; n++ {
+	for n := p.lines + 1; ; n++ {
 		line, err := in.ReadSlice('\n')
 		var torn int64
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -112,6 +123,7 @@ func (w *walker) file(p part) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			w.ended(p, n, torn)
+			w.lines = n - 1
 			return nil
 		case err != nil:
 			return fmt.Errorf("cannot read the audit log: %w", err)

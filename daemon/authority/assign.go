@@ -46,6 +46,7 @@ func (a *Authority) findFob(tx *store.Tx, ref string) (id ID, r fobRecord, err e
 // storedError.
 func (a *Authority) changeFob(kind, by, ref string, change func(tx *store.Tx, id ID, r *fobRecord, user *ID) error) (Fob, error) {
 	var id, user ID
+	var holders []ID
 	var out Fob
 	var stored storedError
 	err := a.store.Update(func(tx *store.Tx) (err error) {
@@ -55,11 +56,15 @@ func (a *Authority) changeFob(kind, by, ref string, change func(tx *store.Tx, id
 		if id, r, err = a.findFob(tx, ref); err != nil {
 			return err
 		}
+		holders = slices.Clone(r.Users)
 		if err := change(tx, id, &r, &user); err != nil && !errors.As(err, &stored) {
 			return err
 		}
 		if err := tx.Put(fobsBucket, id[:], r); err != nil {
 			return err
+		}
+		if len(holders) == 0 {
+			holders = slices.Clone(r.Users) // it was given to them
 		}
 		out, err = a.fob(tx, id, &r)
 		return err
@@ -67,7 +72,13 @@ func (a *Authority) changeFob(kind, by, ref string, change func(tx *store.Tx, id
 	if err == nil && stored.because != nil {
 		out, err = Fob{}, stored.because
 	}
-	a.audit.Audit(Entry{Kind: kind, By: by, User: known(user), Fob: known(id), OK: err == nil, Detail: Why(err)})
+	e := Entry{Kind: kind, By: by, User: known(user), Fob: known(id), OK: err == nil, Detail: Why(err)}
+	if e.User == "" {
+		for _, u := range holders {
+			e.Holders = append(e.Holders, u.String())
+		}
+	}
+	a.audit.Audit(e)
 	return out, err
 }
 

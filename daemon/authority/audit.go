@@ -13,7 +13,7 @@ type Auditor interface {
 // or secrets.
 type Entry struct {
 	// Kind is "authority-create", "authority-edit", "user-add", "user-edit",
-	// "user-remove", "fob-import", "fob-assign", "fob-unassign", "fob-enable",
+	// "user-remove", "authority-child-create", "authority-child-remove", "fob-import", "fob-assign", "fob-unassign", "fob-enable",
 	// "fob-disable", "fob-lost", "fob-replace", "fob-resync", "fob-burn" or
 	// "verify"; and those of daemon/authority/issue, which lists them.
 	Kind string
@@ -22,6 +22,9 @@ type Entry struct {
 	By, From string
 	// User and Fob are ids; empty where none is concerned or known.
 	User, Fob string
+	// Holders are the ids of a fob's users, where the fob is concerned and so all of
+	// them are.
+	Holders []string
 	// Account and Device are ids of a managed account and of a device.
 	Account, Device string
 	// Reference is what a user was told to name to who helps him.

@@ -46,6 +46,7 @@ type Options struct {
 type Authority struct {
 	store    *store.Store
 	source   string
+	root     string // the id of the authority itself
 	audit    Auditor
 	now      func() time.Time
 	wait     func(context.Context, time.Duration) error
@@ -71,6 +72,8 @@ const (
 	selfKey       = "self"
 	keyslotsKey   = "keyslots" // in selfBucket: the file of keyslots as it was last
 	triesCountKey = "tries"
+
+	authoritiesBucket = "authorities" // that have a parent, by id; older registries lack it
 )
 
 func buckets() []string {
@@ -94,7 +97,8 @@ func Create(by string, o Options, p Profile) (*Authority, error) {
 	}
 	a := newAuthority(o, s)
 	p.ID, p.Created = newID().String(), a.now().UTC()
-	err = s.Ensure(groupsBucket)
+	a.root = p.ID
+	err = s.Ensure(groupsBucket, authoritiesBucket)
 	if err == nil {
 		err = s.Update(func(tx *store.Tx) error { return tx.Put(selfBucket, []byte(selfKey), recordOf(p)) })
 	}
@@ -154,14 +158,15 @@ func Open(o Options) (*Authority, error) {
 		return nil, fmt.Errorf("cannot open the authority: %w", store.ErrNone)
 	}
 	a := newAuthority(o, s)
-	_, err = a.Profile()
+	self, err := a.Profile()
 	if err == nil {
-		err = s.Ensure(groupsBucket)
+		err = s.Ensure(groupsBucket, authoritiesBucket)
 	}
 	if err != nil {
 		_ = s.Close()
 		return nil, err
 	}
+	a.root = self.ID
 	return a, nil
 }
 
@@ -219,18 +224,25 @@ func (p Profile) validate() error {
 
 // Profile returns what the authority says of itself.
 func (a *Authority) Profile() (Profile, error) {
-	var r profileRecord
-	err := a.store.View(func(tx *store.Tx) error {
-		found, err := tx.Get(selfBucket, []byte(selfKey), &r)
-		if err == nil && !found {
-			return fmt.Errorf("%w: the authority's own record is missing", store.ErrDamaged)
-		}
+	var p Profile
+	err := a.store.View(func(tx *store.Tx) (err error) {
+		p, err = a.profile(tx)
 		return err
 	})
+	return p, err
+}
+
+func (a *Authority) profile(tx *store.Tx) (Profile, error) {
+	var r profileRecord
+	found, err := tx.Get(selfBucket, []byte(selfKey), &r)
+	if err == nil && !found {
+		err = fmt.Errorf("%w: the authority's own record is missing", store.ErrDamaged)
+	}
 	return r.profile(), err
 }
 
-// SetProfile replaces name, contact and portal.
+// SetProfile replaces name, contact and portal. It fails with Exists where a child
+// authority has the name.
 func (a *Authority) SetProfile(by string, p Profile) (Profile, error) {
 	if err := p.validate(); err != nil {
 		return Profile{}, err
@@ -240,7 +252,18 @@ func (a *Authority) SetProfile(by string, p Profile) (Profile, error) {
 		return Profile{}, err
 	}
 	p.ID, p.Created = old.ID, old.Created // they never change
-	err = a.store.Update(func(tx *store.Tx) error { return tx.Put(selfBucket, []byte(selfKey), recordOf(p)) })
+	err = a.store.Update(func(tx *store.Tx) error {
+		t, err := a.tree(tx)
+		if err != nil {
+			return err
+		}
+		for _, c := range t.children {
+			if fold(c.Name) == fold(p.Name) {
+				return failure(Exists, "name", "a child authority has the name %q", p.Name)
+			}
+		}
+		return tx.Put(selfBucket, []byte(selfKey), recordOf(p))
+	})
 	a.told("authority-edit", by, err)
 	return p, err
 }

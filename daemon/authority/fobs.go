@@ -71,8 +71,8 @@ type Fob struct {
 	Throttled time.Time
 }
 
-// FobUser is a user of a fob.
-type FobUser struct{ ID, Name string }
+// FobUser is a user of a fob. Authority is the id of the one he belongs to.
+type FobUser struct{ ID, Name, Authority string }
 
 // FobQuery says which fobs to list, in the order of their serial numbers. All
 // that is set must hold.
@@ -83,6 +83,9 @@ type FobQuery struct {
 	Maker  string    // as imported, in capitals or small letters; "" is any
 	After  string    // Next of the page before
 	Limit  int       // 1 to MaxPage; MaxPage if 0
+	// Within leaves out fobs none of whose users is of such an authority; nil leaves
+	// out none.
+	Within func(authority string) bool
 }
 
 // FobPage is a page of fobs.

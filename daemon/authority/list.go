@@ -41,8 +41,11 @@ func (a *Authority) Fobs(q FobQuery) (FobPage, error) {
 				return false, err
 			}
 			f, err := a.fob(tx, id, &r)
+			if err != nil || q.Within != nil && !slices.ContainsFunc(f.Users, func(u FobUser) bool { return q.Within(u.Authority) }) {
+				return false, err
+			}
 			p.Fobs = append(p.Fobs, f)
-			return true, err
+			return true, nil
 		})
 		return err
 	})
@@ -89,7 +92,7 @@ func (a *Authority) fob(tx *store.Tx, id ID, r *fobRecord) (Fob, error) {
 		if err != nil {
 			return Fob{}, err
 		}
-		f.Users = append(f.Users, FobUser{ID: uid.String(), Name: u.Name})
+		f.Users = append(f.Users, FobUser{ID: uid.String(), Name: u.Name, Authority: a.home(u)})
 	}
 	return f, nil
 }

@@ -35,7 +35,7 @@ const (
 // small letters alike.
 type User struct {
 	ID        string
-	Authority string // the id of the authority he belongs to
+	Authority string // the id of the authority he belongs to: the root one, or a Child
 	Name      string // 1 to 256 characters
 	Display   string // up to 256 characters
 	Email     string // up to 256 characters
@@ -44,6 +44,9 @@ type User struct {
 	Roles  []Role // at least RoleUser; those by groups, too
 	// ByGroup are those of Roles that he has by a group of the host alone.
 	ByGroup []Role
+	// Authorities are the names and ids of the child authorities that he is in: his own
+	// and those above it.
+	Authorities []string
 	// Groups are those that his logins are in on the host, as they are now.
 	Groups   []string
 	Disabled bool
@@ -70,6 +73,7 @@ func (f UserFob) Works(now time.Time) bool {
 // UserEdit is what to change of a user; nil is left as it is.
 type UserEdit struct {
 	Name, Display, Email *string
+	Authority            *string // by name or id; empty is the root one
 	Logins               *[]string
 	Roles                *[]Role
 	Disabled             *bool
@@ -81,6 +85,8 @@ type UserQuery struct {
 	Role   Role   // "" is any
 	After  string // Next of the page before
 	Limit  int    // 1 to MaxPage; MaxPage if 0
+	// Within leaves out users of other authorities, by their ids; nil leaves out none.
+	Within func(authority string) bool
 }
 
 // UserPage is a page of users.

@@ -35,7 +35,7 @@ func (e UserEdit) fields() string {
 		changed bool
 	}{
 		{"name", e.Name != nil}, {"display", e.Display != nil}, {"email", e.Email != nil}, {"logins", e.Logins != nil},
-		{"roles", e.Roles != nil}, {"disabled", e.Disabled != nil},
+		{"roles", e.Roles != nil}, {"disabled", e.Disabled != nil}, {"authority", e.Authority != nil},
 	} {
 		if f.changed {
 			out = append(out, f.name)
@@ -51,7 +51,19 @@ func withUser(roles []Role) []Role {
 	return slices.Compact(out)
 }
 
-func (r *userRecord) owns() bool { return !r.Disabled && slices.Contains(r.Roles, RoleOwner) }
+// owns says that a user is an owner who can do everything: one of a child authority
+// cannot.
+func (a *Authority) owns(r userRecord) bool {
+	return !r.Disabled && slices.Contains(r.Roles, RoleOwner) && a.home(r) == a.root
+}
+
+// home is the authority that a user belongs to.
+func (a *Authority) home(r userRecord) string {
+	if r.Authority == "" {
+		return a.root
+	}
+	return r.Authority
+}
 
 func (r *userRecord) validate() error {
 	if r.Name == "" {
@@ -178,7 +190,7 @@ func (a *Authority) otherOwner(tx *store.Tx, but ID) error {
 		}
 		var r userRecord
 		err := decode(&r)
-		found = err == nil && r.owns()
+		found = err == nil && a.owns(r)
 		return !found, err
 	})
 	if err == nil && !found {

@@ -6,23 +6,23 @@ import (
 	"github.com/tokenbridge/tokend/daemon/authority/store"
 )
 
-// AddUser adds a user. ID, Authority, Created and Fobs are made; without roles he
-// has RoleUser. It fails with Exists where the name or a login is taken, and with
+// AddUser adds a user. ID, Created and Fobs are made; without roles he has
+// RoleUser, and Authority may be a name. It fails with Exists where the name or a
+// login is taken, with NotFound for another authority than there are, and with
 // Invalid.
 func (a *Authority) AddUser(by string, u User) (User, error) {
-	profile, err := a.Profile()
-	if err != nil {
-		return User{}, err
-	}
 	id := newID()
 	r := userRecord{
-		Authority: profile.ID, Name: u.Name, Display: u.Display, Email: u.Email, Logins: slices.Clone(u.Logins), Roles: withUser(u.Roles),
+		Name: u.Name, Display: u.Display, Email: u.Email, Logins: slices.Clone(u.Logins), Roles: withUser(u.Roles),
 		Disabled: u.Disabled, Created: a.now().UTC(),
 	}
 	if err := r.validate(); err != nil {
 		return User{}, err
 	}
-	err = a.store.Update(func(tx *store.Tx) error {
+	err := a.store.Update(func(tx *store.Tx) (err error) {
+		if r.Authority, err = a.settled(tx, u.Authority); err != nil {
+			return err
+		}
 		if err := a.takeNames(tx, id, userRecord{}, r); err != nil {
 			return err
 		}
@@ -48,10 +48,15 @@ func (a *Authority) EditUser(by, ref string, e UserEdit) (User, error) {
 		}
 		r := old
 		e.apply(&r)
+		if e.Authority != nil {
+			if r.Authority, err = a.settled(tx, *e.Authority); err != nil {
+				return err
+			}
+		}
 		if err := r.validate(); err != nil {
 			return err
 		}
-		if old.owns() && !r.owns() {
+		if a.owns(old) && !a.owns(r) {
 			if err := a.otherOwner(tx, id); err != nil {
 				return err
 			}
@@ -82,7 +87,7 @@ func (a *Authority) RemoveUser(by, ref string) error {
 		if id, r, err = a.findUser(tx, ref); err != nil {
 			return err
 		}
-		if r.owns() {
+		if a.owns(r) {
 			if err := a.otherOwner(tx, id); err != nil {
 				return err
 			}
@@ -124,6 +129,19 @@ func (a *Authority) User(ref string) (User, error) {
 	return u, err
 }
 
+// Home is the id of a user, by name or id, and that of the authority he belongs to;
+// it fails with NotFound. Nobody else is asked.
+func (a *Authority) Home(ref string) (user, authority string, err error) {
+	err = a.store.View(func(tx *store.Tx) error {
+		id, r, err := a.findUser(tx, ref)
+		if err == nil {
+			user, authority = id.String(), a.home(r)
+		}
+		return err
+	})
+	return user, authority, err
+}
+
 // UserByLogin returns the user who has a login on the authority's own host, or
 // fails with NotFound.
 func (a *Authority) UserByLogin(login string) (User, error) {
@@ -163,7 +181,7 @@ func (a *Authority) Users(q UserQuery) (UserPage, error) {
 		p.Next, err = page(from(entries, prefix, q.After), prefix, q.Limit, func(id ID) (bool, error) {
 			var r userRecord
 			found, err := tx.Get(usersBucket, id[:], &r)
-			if err != nil || !found {
+			if err != nil || !found || q.Within != nil && !q.Within(a.home(r)) {
 				return false, err
 			}
 			u, err := a.user(tx, id, r)
@@ -181,8 +199,12 @@ func (a *Authority) Users(q UserQuery) (UserPage, error) {
 // user is what the outside sees of a record.
 func (a *Authority) user(tx *store.Tx, id ID, r userRecord) (User, error) {
 	u := User{
-		ID: id.String(), Authority: r.Authority, Name: r.Name, Display: r.Display, Email: r.Email, Logins: r.Logins, Roles: r.Roles,
+		ID: id.String(), Authority: a.home(r), Name: r.Name, Display: r.Display, Email: r.Email, Logins: r.Logins, Roles: r.Roles,
 		Disabled: r.Disabled, Created: r.Created.UTC(),
+	}
+	var err error
+	if u.Authorities, err = a.children(tx, u.Authority); err != nil {
+		return User{}, err
 	}
 	groups, roles, err := a.byGroups(tx, r.Logins)
 	if err != nil {

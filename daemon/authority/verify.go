@@ -21,6 +21,9 @@ type Attempt struct {
 	User string
 	// Passcode is as it was typed; the caller's to wipe.
 	Passcode []byte
+	// Within says whether who asks may ask about users of an authority, by its id; nil
+	// is about everybody.
+	Within func(authority string) bool
 }
 
 // Reason is why a passcode was not accepted. It is for the audit, and for an
@@ -35,6 +38,9 @@ const (
 	ReasonNoFob        Reason = "no-fob"     // the user has none, or not this one
 	ReasonUnreadable   Reason = "unreadable" // no passcode at all
 	ReasonThrottled    Reason = "throttled"  // it was not looked at
+	// ReasonOutOfReach says that the user is of an authority that who asks may not ask
+	// about. It was not looked at, and is counted nowhere: nobody is held up by it.
+	ReasonOutOfReach Reason = "out-of-reach"
 
 	ReasonWrong      = Reason(fob.Wrong)
 	ReasonReused     = Reason(fob.Reused)
@@ -114,7 +120,7 @@ func (a *Authority) verify(at Attempt, then func(*store.Tx, Verdict) error) (v V
 	if err := a.store.View(func(tx *store.Tx) error { return a.prepare(tx, at, &q, &v) }); err != nil {
 		return v, err
 	}
-	if v.Reason == ReasonThrottled {
+	if v.Reason == ReasonThrottled || v.Reason == ReasonOutOfReach {
 		return v, a.follow(v, then)
 	}
 	err = a.store.Update(func(tx *store.Tx) (err error) {
@@ -149,13 +155,17 @@ func checkService(s string) error {
 // comes to a change.
 func (a *Authority) prepare(tx *store.Tx, at Attempt, q *question, v *Verdict) error {
 	name := fold(at.User)
-	id, _, err := a.findUser(tx, at.User)
+	id, user, err := a.findUser(tx, at.User)
 	var missing *Error
 	switch {
 	case err == nil:
 		name, v.UserID = id.String(), id.String() // by whatever he was named
 	case !errors.As(err, &missing):
 		return err
+	}
+	if err == nil && at.Within != nil && !at.Within(a.home(user)) {
+		v.Reason = ReasonOutOfReach
+		return nil
 	}
 	if q.tries, err = a.store.Key(triesBucket, at.Service+"\x00"+name); err != nil {
 		return err

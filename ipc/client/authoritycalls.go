@@ -107,6 +107,21 @@ func (c *Client) RemoveGroup(ctx context.Context, r ipc.GroupRef) (ipc.Group, er
 	return send[ipc.Group](ctx, c, "POST", "admin/groups/remove", r)
 }
 
+// ChildAuthorities lists the child authorities that the caller's roles reach.
+func (c *Client) ChildAuthorities(ctx context.Context) (ipc.ChildAuthorityList, error) {
+	return get[ipc.ChildAuthorityList](ctx, c, "admin/authorities")
+}
+
+// AddChildAuthority makes a child authority.
+func (c *Client) AddChildAuthority(ctx context.Context, r ipc.NewChildAuthority) (ipc.ChildAuthority, error) {
+	return send[ipc.ChildAuthority](ctx, c, "POST", "admin/authorities", r)
+}
+
+// RemoveChildAuthority removes a child authority that is empty.
+func (c *Client) RemoveChildAuthority(ctx context.Context, r ipc.ChildAuthorityRef) (ipc.ChildAuthority, error) {
+	return send[ipc.ChildAuthority](ctx, c, "POST", "admin/authorities/remove", r)
+}
+
 // Fobs lists a page of the authority's fobs.
 func (c *Client) Fobs(ctx context.Context, q ipc.FobQuery) (ipc.FobPage, error) {
 	return send[ipc.FobPage](ctx, c, "POST", "admin/fobs/list", q)
@@ -280,6 +295,11 @@ func (c *Client) SetVerifier(ctx context.Context, name string, r ipc.SetVerifier
 // CheckVerifier asks whether a verifier answers.
 func (c *Client) CheckVerifier(ctx context.Context, name string) (ipc.VerifierCheck, error) {
 	return send[ipc.VerifierCheck](ctx, c, "POST", at("admin/verifiers", name, "check"), nil)
+}
+
+// EnrollUser makes a user's account at a verifier.
+func (c *Client) EnrollUser(ctx context.Context, name string, r ipc.UserRef) (ipc.MadeEnrolment, error) {
+	return send[ipc.MadeEnrolment](ctx, c, "POST", at("admin/verifiers", name, "enroll"), r)
 }
 
 // RemoveVerifier forgets a verifier.

@@ -21,6 +21,16 @@ func send[T any](ctx context.Context, c *Client, method, path string, body any) 
 	return out, err
 }
 
+// plainText is an answer that is no JSON.
+type plainText string
+
+// Metrics reads the figures for monitoring, in Prometheus's text format. It fails with
+// NotAuthorized for who does not administer the machine.
+func (c *Client) Metrics(ctx context.Context) (string, error) {
+	out, err := get[plainText](ctx, c, "metrics")
+	return string(out), err
+}
+
 // large is a POST whose answer names many accounts.
 func large[T any](ctx context.Context, c *Client, path string, body any) (out T, err error) {
 	err = c.call(ctx, request{method: "POST", path: base + path, body: body, max: maxBackup}, &out)

@@ -113,6 +113,10 @@ func (c *Client) call(ctx context.Context, r request, out any) error {
 	if out == nil {
 		return nil
 	}
+	if text, is := out.(*plainText); is {
+		*text = plainText(data)
+		return nil
+	}
 	if err := json.Unmarshal(data, out); err != nil {
 		return nonsense(err)
 	}

@@ -2,6 +2,7 @@ package dbus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -79,10 +80,26 @@ func (e entry) Call(args ...any) ([]any, error) {
 	c := e.l.received(m)
 	out, err := c.guarded(sender(m), began)
 	c.log(err, start)
+	if observe := c.s.cfg.Observe; observe != nil {
+		observe(kindOf(err))
+	}
 	if wanted {
 		e.l.answer(m, out, err)
 	}
 	return nil, nil
+}
+
+// kindOf is the kind of a call's failure, empty for none. What is wrong with a call
+// itself has names of D-Bus's own.
+func kindOf(err error) ipc.Kind {
+	var e *ipc.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &e):
+		return e.Kind
+	}
+	return ipc.InvalidArgument
 }
 
 // guarded is serve, from which no panic gets out.

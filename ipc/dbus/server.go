@@ -44,8 +44,11 @@ type Config struct {
 	Identify func(ipc.Principal) (ipc.Principal, error)
 	// Log gets a line for each call: interface, method, error, uid, time taken. Nil
 	// stands for slog.DiscardHandler.
-	Log    *slog.Logger
-	Limits Limits
+	Log *slog.Logger
+	// Observe is told how each call ended: the kind of its error, empty where it
+	// succeeded. Nil stands for nobody.
+	Observe func(ipc.Kind)
+	Limits  Limits
 }
 
 // Server serves one backend on one bus.

@@ -70,6 +70,10 @@ func peopleRoutes() []Route {
 		desk("GET", "admin/groups", look, "The groups of this machine whose members have roles", a.Groups),
 		deskWith("POST", "admin/groups", change, "Give the members of a group roles", a.AddGroup),
 		deskWith("POST", "admin/groups/remove", change, "Take the roles from the members of a group", a.RemoveGroup),
+
+		desk("GET", "admin/authorities", look, "The child authorities that the caller's roles reach", a.ChildAuthorities),
+		deskWith("POST", "admin/authorities", change, "Make a child authority", a.AddChildAuthority),
+		deskWith("POST", "admin/authorities/remove", change, "Remove a child authority that is empty", a.RemoveChildAuthority),
 	}
 }
 
@@ -119,6 +123,7 @@ func helpRoutes() []Route {
 		deskItemWith("PUT", "admin/verifiers/{id}", change, "Set up who verifies factors elsewhere", a.SetVerifier),
 		deskItem("POST", "admin/verifiers/{id}/check", look, "Ask a verifier's servers whether they answer", a.CheckVerifier),
 		deskItem("DELETE", "admin/verifiers/{id}", change, "Forget a verifier and its secrets", a.RemoveVerifier),
+		deskItemWith("POST", "admin/verifiers/{id}/enroll", help, "Make an account at a verifier for a user whom that does not know", a.EnrollUser),
 	}
 }
 

@@ -9,8 +9,9 @@ import (
 // The authority's methods of backend; see there.
 
 var (
-	alice   = ipc.User{ID: "u1", Name: "alice", Logins: []string{"alice"}, Roles: []ipc.Role{ipc.RoleUser}, Created: noon}
+	alice   = ipc.User{ID: "u1", AuthorityID: "0123", Authority: "Example AG", Name: "alice", Logins: []string{"alice"}, Roles: []ipc.Role{ipc.RoleUser}, Created: noon}
 	helpers = ipc.Group{ID: "g1", Name: "helpers", Roles: []ipc.Role{ipc.RoleHelpdesk}, Added: noon, Known: true}
+	west    = ipc.ChildAuthority{ID: "c1", Name: "west", ParentID: "0123", Parent: "Example AG", Depth: 1, Created: noon}
 	oneFob  = ipc.Fob{ID: "f1", Serial: "7700001", Type: ipc.FobHOTP, State: ipc.FobActive, Algorithm: "SHA1", Digits: 6,
 		Users: []ipc.FobUser{{ID: "u1", Name: "alice"}}, Added: noon}
 )
@@ -105,6 +106,21 @@ func (b *backend) RemoveUser(_ context.Context, p ipc.Principal, id string, r ip
 func (b *backend) Groups(_ context.Context, p ipc.Principal) (ipc.GroupList, error) {
 	b.note(p, "Groups", nil)
 	return ipc.GroupList{Version: 1, Groups: []ipc.Group{helpers}}, nil
+}
+
+func (b *backend) ChildAuthorities(_ context.Context, p ipc.Principal) (ipc.ChildAuthorityList, error) {
+	b.note(p, "ChildAuthorities", nil)
+	return ipc.ChildAuthorityList{Version: 1, Authorities: []ipc.ChildAuthority{west}}, nil
+}
+
+func (b *backend) AddChildAuthority(_ context.Context, p ipc.Principal, r ipc.NewChildAuthority) (ipc.ChildAuthority, error) {
+	b.note(p, "AddChildAuthority", r)
+	return west, nil
+}
+
+func (b *backend) RemoveChildAuthority(_ context.Context, p ipc.Principal, r ipc.ChildAuthorityRef) (ipc.ChildAuthority, error) {
+	b.note(p, "RemoveChildAuthority", r)
+	return west, nil
 }
 
 func (b *backend) AddGroup(_ context.Context, p ipc.Principal, r ipc.NewGroup) (ipc.Group, error) {
@@ -305,6 +321,11 @@ func (b *backend) SetVerifier(_ context.Context, p ipc.Principal, name string, r
 func (b *backend) CheckVerifier(_ context.Context, p ipc.Principal, name string) (ipc.VerifierCheck, error) {
 	b.note(p, "CheckVerifier "+name, nil)
 	return ipc.VerifierCheck{Version: 1, Name: ipc.VerifierName(name), Servers: []ipc.VerifierServerCheck{{Server: "radius.example.org:1812", OK: true}}}, nil
+}
+
+func (b *backend) EnrollUser(_ context.Context, p ipc.Principal, name string, r ipc.UserRef) (ipc.MadeEnrolment, error) {
+	b.note(p, "EnrollUser "+name, r)
+	return ipc.MadeEnrolment{Version: 1, Verifier: ipc.VerifierDuo, UserID: "u1", Code: ipc.Secret("duo://code"), Until: noon}, nil
 }
 
 func (b *backend) RemoveVerifier(_ context.Context, p ipc.Principal, name string) (ipc.SetUpVerifier, error) {

@@ -89,6 +89,7 @@ func (c *conn) Close() error {
 // into any socket's buffer.
 func (c *conn) turnAway() {
 	e := &ipc.Error{Kind: ipc.Busy, Message: "too many connections", RetryAfter: 1}
+	c.s.cfg.Observe(Observation{Kind: e.Kind, Refused: true})
 	_ = c.Conn.SetDeadline(time.Now().Add(100 * time.Millisecond))
 	_, _ = c.Conn.Write(rawAnswer(e.Kind.Info().HTTP, "Service Unavailable", e))
 	_ = c.Conn.Close()

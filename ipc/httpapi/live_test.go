@@ -197,10 +197,10 @@ func TestRoutesAreWhole(t *testing.T) {
 		if r.Access == "" || r.Summary == "" || r.Response == nil {
 			t.Errorf("%s %s lacks access, summary or answer", r.Method, r.Path)
 		}
-		if (r.Polkit == "") != (r.Access == httpapi.AccessPublic) {
+		if (r.Polkit == "") != (r.Access == httpapi.AccessPublic || r.Access == httpapi.AccessMachine) {
 			t.Errorf("%s %s: access %s with the action %q", r.Method, r.Path, r.Access, r.Polkit)
 		}
-		if r.Method == "GET" && r.Access != httpapi.AccessPublic && r.Access != httpapi.AccessRead && r.Access != httpapi.AccessRole {
+		if r.Method == "GET" && r.Access != httpapi.AccessPublic && r.Access != httpapi.AccessRead && r.Access != httpapi.AccessRole && r.Access != httpapi.AccessMachine {
 			t.Errorf("%s %s has the access %s", r.Method, r.Path, r.Access)
 		}
 	}

@@ -25,6 +25,9 @@ const (
 	AccessReveal Access = "reveal" // hands out a secret or a backup
 	AccessRole   Access = "role"
 	AccessAdmin  Access = "admin"
+	// AccessMachine is about the daemon as a whole and nobody's things: who it is for
+	// Config.Metrics says.
+	AccessMachine Access = "machine"
 )
 
 // Health is the answer of GET /v1/health: the daemon answers.
@@ -54,6 +57,8 @@ type Route struct {
 	MaxBody int64
 	// Stream marks the routes that answer with JSON lines.
 	Stream bool
+	// Text marks the routes that answer with plain text.
+	Text bool
 	// Request and Response are the wire types; Request is nil without a body.
 	Request, Response reflect.Type
 
@@ -97,6 +102,7 @@ func vaultRoutes() []Route {
 	return []Route{
 		public("health", "Says that the daemon answers", Health{}, health),
 		public("openapi.json", "This document", struct{}{}, nil),
+		{Method: http.MethodGet, Path: prefix + "metrics", Access: AccessMachine, Summary: "Figures for monitoring, in Prometheus's text format", Text: true, Response: reflect.TypeFor[string]()},
 		read("status", "How the daemon, the caller's vault and tokens are", b.Status),
 		stream("GET", "events", AccessRead, "read", "What happens, as JSON lines, the present state first", unnamed(b.Events)),
 		read("doctor", "What is wrong, and the commands that mend it", b.Doctor),

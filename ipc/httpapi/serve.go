@@ -52,6 +52,7 @@ type exchange struct {
 	begun bool // the head of a stream or a backup is out: no error can be told any more
 	// secrets says that the request or its answer held some.
 	secrets bool
+	failed  ipc.Kind
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -66,6 +67,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			x.panicked(v)
 		}
 		x.log(status, start)
+		x.observe(start)
 		if x.secrets {
 			s.cfg.Settle()
 		}
@@ -92,6 +94,9 @@ func (x *exchange) run() error {
 	if x.route.Stream {
 		return x.stream()
 	}
+	if x.route.Text {
+		return x.text()
+	}
 	if x.route.call == nil {
 		x.write(200, OpenAPI())
 		return nil
@@ -111,6 +116,30 @@ func (x *exchange) run() error {
 		return fmt.Errorf("cannot encode the answer: %w", err)
 	}
 	return nil
+}
+
+// text answers with the figures.
+func (x *exchange) text() error {
+	if x.r.ContentLength != 0 {
+		return refuse(400, ipc.InvalidArgument, "a GET has no body")
+	}
+	body, err := x.s.cfg.Metrics(x.r.Context(), x.c.principal)
+	if err != nil {
+		return err
+	}
+	x.header("text/plain; version=0.0.4; charset=utf-8").Set("Content-Length", strconv.Itoa(len(body)))
+	x.w.WriteHeader(200)
+	_, _ = x.w.Write(body) // as in write
+	return nil
+}
+
+// observe tells who counts.
+func (x *exchange) observe(start time.Time) {
+	o := Observation{Kind: x.failed, Took: time.Since(start)}
+	if x.route != nil {
+		o.Access, o.Stream = x.route.Access, x.route.Stream
+	}
+	x.s.cfg.Observe(o)
 }
 
 // whole answers with what an encoder writes in one piece, a line: of an answer with
@@ -414,6 +443,7 @@ func (x *exchange) fail(err error) int {
 			status = 500 // a kind that is no error over HTTP
 		}
 	}
+	x.failed = e.Kind
 	cause := e.Err
 	if cause == nil && e.Kind == ipc.Internal {
 		cause = errors.New(e.Message) // never a failure that the log knows nothing of

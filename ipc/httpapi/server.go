@@ -81,9 +81,26 @@ type Config struct {
 	// registers nor on the stack: daemon/secret's Do. What has secrets in it is
 	// read, decoded and written in it. Nil stands for calling f.
 	Guard func(f func())
+	// Metrics writes the figures of GET /v1/metrics for p, or fails with NotAuthorized.
+	// Nil stands for nobody.
+	Metrics func(ctx context.Context, p ipc.Principal) ([]byte, error)
+	// Observe is told of each call that was answered; Kind is empty where it
+	// succeeded. It must not block. Nil stands for nothing.
+	Observe func(Observation)
 	// Now is the clock of the event stream's keep-alive lines; nil stands for
 	// time.Now.
 	Now func() time.Time
+}
+
+// Observation is what became of a call, for who counts.
+type Observation struct {
+	// Access is the route's, empty where there was none.
+	Access Access
+	Kind   ipc.Kind
+	Took   time.Duration
+	Stream bool
+	// Refused says that it was a connection that was one too many.
+	Refused bool
 }
 
 // Server serves one backend on any number of listeners.
@@ -118,6 +135,14 @@ func New(c Config) *Server {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Observe == nil {
+		c.Observe = func(Observation) {}
+	}
+	if c.Metrics == nil {
+		c.Metrics = func(context.Context, ipc.Principal) ([]byte, error) {
+			return nil, ipc.Errorf(ipc.NotAuthorized, "the figures are told nobody here")
+		}
+	}
 	l := c.Limits.withDefaults()
 	s := &Server{
 		cfg: c, limits: l, routes: map[string]map[string]*Route{},
@@ -143,6 +168,13 @@ func New(c Config) *Server {
 		s.routes[path][r.Method] = &r
 	}
 	return s
+}
+
+// Connections is how many are open.
+func (s *Server) Connections() int {
+	s.conns.mu.Lock()
+	defer s.conns.mu.Unlock()
+	return s.conns.total
 }
 
 // tidy wraps a call whose answers can hold absent lists.

@@ -63,6 +63,7 @@ func licence(text string) string {
 	add(has("Permission to use, copy, modify, and/or distribute this software") || has("Permission to use, copy, modify, and distribute this software"), "ISC")
 	add(has("Permission is hereby granted, free of charge, to any person obtaining a copy"), "MIT")
 	add(has("Mozilla Public License Version 2.0") || has("Mozilla Public License, version 2.0"), "MPL-2.0")
+	add(has("This software is provided 'as-is', without any express or implied warranty") && has("Altered source versions must be plainly marked"), "Zlib")
 	return strings.Join(names, " AND ")
 }
 

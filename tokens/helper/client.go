@@ -67,6 +67,9 @@ type Config struct {
 	// registers nor on the stack: daemon/secret's Do. Requests are written and
 	// answers taken apart in it. Nil means that f is merely called.
 	Guard func(f func())
+	// Observe is told of each operation: what it was, how it ended, how long it took,
+	// and whether it waited for a touch. Nil means nobody.
+	Observe func(Observation)
 	// Log gets what the program writes to its standard error and how it ended;
 	// nil means nobody does.
 	Log *slog.Logger

@@ -72,9 +72,9 @@ func (k call) overheard(stop func(), quiet time.Duration) (_ call, heard func())
 	return k, func() { timer.Stop() }
 }
 
-// call runs one operation and decodes its result into out. Every error is a
+// run runs one operation and decodes its result into out. Every error is a
 // *tokens.Error.
-func (c *Client) call(ctx context.Context, req wire.Request, k call, out any) error {
+func (c *Client) run(ctx context.Context, req wire.Request, k call, out any) error {
 	req.Kind = c.cfg.Kind
 	req.Devices = c.cfg.Devices
 	req.PatienceMS = int(c.patience(k.locator).Milliseconds())

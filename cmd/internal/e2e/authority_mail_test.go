@@ -85,7 +85,7 @@ func TestLinkByMail(t *testing.T) {
 }
 
 // mailedLink is the link in the last letter, as a mail program shows it.
-func mailedLink(t *testing.T, srv *smtprig.Server) string {
+func mailedLink(t testing.TB, srv *smtprig.Server) string {
 	t.Helper()
 	all := srv.Letters()
 	if len(all) == 0 || !all[len(all)-1].TLS {

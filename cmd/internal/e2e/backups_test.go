@@ -45,7 +45,7 @@ func TestBackupRunsAtOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if list := globAll(t, filepath.Join(dir, "*")); len(list) != i+2 {
+		if list := globAll(t, filepath.Join(dir, "*.tokend")); len(list) != i+2 {
 			t.Fatalf("after %d changes: %v", i+1, list)
 		}
 	}

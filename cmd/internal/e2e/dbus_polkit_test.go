@@ -33,7 +33,13 @@ func startPolkit(t *testing.T, bus *busrig.Bus, rules string) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, text := range map[string]string{"actions/t.policy": string(policy), "rules/10.rules": rules, "none/README": "no rules\n"} {
+	ours, err := os.ReadFile("../../../packaging/polkit/50-tokend.rules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{
+		"actions/t.policy": string(policy), "rules/10.rules": rules, "rules/50-tokend.rules": string(ours), "none/README": "no rules\n",
+	} {
 		path = filepath.Join(dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -58,6 +64,9 @@ exec "$2"`
 	stop = func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
+		if said := log.String(); strings.Contains(said, "rror compiling") || strings.Contains(said, "rror evaluating") {
+			t.Errorf("polkitd takes a rule amiss:\n%s", said)
+		}
 	}
 	t.Cleanup(func() {
 		stop()

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -117,6 +119,13 @@ func TestForeignDBusClients(t *testing.T) {
 				t.Errorf("%s.%s was not driven", name, m[1])
 			}
 		}
+	}
+	// The audit says of each code that it was asked for over the bus, and by which process.
+	var log ipc.AuditLog
+	b.JSON(&log, "audit", "list")
+	overBus := regexp.MustCompile(fmt.Sprintf(`^bus uid=%d pid=[1-9]\d*$`, os.Getuid()))
+	if !slices.ContainsFunc(log.Entries, func(e ipc.AuditEntry) bool { return e.Action == "code" && e.OK && overBus.MatchString(e.From) }) {
+		t.Errorf("the audit does not say that codes were asked for over the bus: %+v", log.Entries)
 	}
 	// Each of them can read the whole tree.
 	for _, argv := range [][]string{

@@ -26,6 +26,8 @@ import (
 type Programs struct {
 	Dir   string
 	races string // the folder where they report data races; empty without the detector
+	// Leaks is what is searched for secrets when all tests have ended; nil for nothing.
+	Leaks *Leaks
 }
 
 // Build compiles tokend, tokenctl and tokend-helper into dir, with the race
@@ -45,7 +47,7 @@ func Build(dir string, race bool, env ...string) (Programs, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return Programs{}, fmt.Errorf("cannot build the programs: %w\n%s", err, out)
 	}
-	p := Programs{Dir: dir}
+	p := Programs{Dir: dir, Leaks: &Leaks{}}
 	if race {
 		if err := p.watchRaces(); err != nil {
 			return Programs{}, fmt.Errorf("cannot arrange for reports of races: %w", err)
@@ -141,6 +143,7 @@ func NewDaemon(tb testing.TB, p Programs, env []string, args ...string) *Daemon 
 	}
 	tb.Cleanup(func() {
 		d.Stop()
+		p.Leaks.Collect(d)
 		if tb.Failed() {
 			tb.Logf("log of tokend:\n%s", d.Log())
 		}
@@ -263,6 +266,7 @@ func (d *Daemon) ctl(ctx context.Context, stdin string, errOut *Buffer, args ...
 	cmd.Stdout, cmd.Stderr = &out, errOut
 	start := time.Now()
 	err := cmd.Run()
+	d.Programs.Leaks.Call(d, "", stdin, out.String(), args)
 	r := Result{Args: args, Stdout: out.String(), Stderr: errOut.String(), Took: time.Since(start)}
 	var ee *exec.ExitError
 	switch {

@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -70,6 +71,20 @@ func programs(tb testing.TB) Programs {
 	return p
 }
 
+// searched is the exit code after a search of all logs for the secrets of all tests.
+func searched(l *Leaks) int {
+	secrets, names, texts := l.Searched()
+	if testing.Verbose() {
+		fmt.Fprintf(os.Stderr, "searched %d logs for %d secrets and %d names\n", texts, secrets, names)
+	}
+	found := l.Found()
+	if len(found) == 0 {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "secrets or names are in logs:\n%s\n", strings.Join(found, "\n"))
+	return 1
+}
+
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if p, err := build(); err == nil {
@@ -77,12 +92,14 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "the programs have data races:", races, err)
 			code = 1
 		}
+		code = max(code, searched(p.Leaks))
 		if err := os.RemoveAll(p.Dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
 	if plainBuilt.Load() {
 		if p, err := buildPlain(); err == nil {
+			code = max(code, searched(p.Leaks))
 			_ = os.RemoveAll(p.Dir)
 		}
 	}

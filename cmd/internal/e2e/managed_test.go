@@ -12,11 +12,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/tokenbridge/tokend/cmd/tokenctl/carry"
+	"github.com/tokenbridge/tokend/ipc"
 )
 
 // TestManagedAccounts is the story of alice, who has an account of her company's on
@@ -315,6 +317,12 @@ func (c *company) nothingLeft() {
 	}
 	if log := c.office.OK("", "admin", "audit", "list"); !strings.Contains(log.Stdout, reference) {
 		c.Errorf("the audit does not have %q: %s", reference, log)
+	}
+	// What came to the listener is there with the network it came from.
+	var page ipc.AuditPage
+	c.office.JSON(&page, "admin", "audit", "list", "--reference", reference)
+	if !slices.ContainsFunc(page.Entries, func(e ipc.AuditEntry) bool { return e.From == "tls 127.0.0.1" }) {
+		c.Errorf("the audit does not say that it came over TLS: %+v", page.Entries)
 	}
 	m.Stop()
 }

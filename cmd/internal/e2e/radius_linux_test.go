@@ -222,12 +222,27 @@ func TestRADIUS(t *testing.T) {
 	says(laptop.Ctl("", "reactivate"), 0, "something more is asked for")
 	says(laptop.Ctl("", "reactivate", "vpn", "--passcode-file", code), 0, "what was begun before goes on", "works on this device")
 
+	atTerminal := &person{t: t, d: laptop, home: t.TempDir()}
+	atTerminal.runs("tokenctl reactivate vpn").sees(`Press or touch your fob`).types("two").sees(`Enter the code that was sent \(not shown\): `).types("4711").
+		sees(`works on this device`).ends(0)
+	// A helper asks there as well, and so does a service.
+	atTerminal = &person{t: t, d: office, home: t.TempDir()}
+	atTerminal.runs("tokenctl admin verify alice").sees(`Passcode of alice: `).types("two").sees(`Enter the code that was sent \(not shown\): `).types("4711").
+		sees(`accepted, by the word of RADIUS`).ends(0)
+	says(office.Ctl("correct\n", "admin", "verify", "alice", "--quiet", "--service", "door", "--passcode-file", "-"), 0, "accepted")
+	says(office.Ctl("two\n", "admin", "verify", "alice", "--quiet", "--service", "door", "--passcode-file", "-"), 20, "RADIUS asks for something more", "at a terminal it is asked for")
+	says(office.Ctl("wrong\n", "admin", "verify", "alice", "--passcode-file", "-"), 16, "RADIUS does not accept it")
+	says(office.Ctl("correct\n", "admin", "verify", "alice", "--passcode-file", "-"), 17)
+	time.Sleep(1100 * time.Millisecond) // the throttle's first second
+
 	end()
+	says(office.Ctl("correct\n", "admin", "verify", "alice", "--quiet", "--service", "door", "--passcode-file", "-"), 23, "RADIUS gave no answer that counts: nothing was accepted")
 	says(laptop.Ctl("correct", "reactivate", "vpn", "--passcode-file", "-"), 23, "RADIUS gave no answer that counts: nothing was verified, and nothing is counted against you", "try again in a while")
 	says(office.Ctl("", "admin", "verifier", "check", "radius"), 23, "radius\t"+address+"\tno")
 	says(office.Ctl("", "admin", "verifier", "remove", "radius", "--yes"), 0, "it is asked no more")
 	audit := office.OK("", "admin", "audit", "list").Stdout
-	for _, want := range []string{"verifier-set", "verifier-ask", "radius fob accepted", "radius fob rejected wrong", "radius fob challenged", "radius fob unavailable", "verifier-remove"} {
+	for _, want := range []string{"verifier-set", "verifier-ask", "radius fob accepted", "radius fob rejected wrong", "radius fob challenged", "radius fob unavailable", "verifier-remove",
+		"service=door radius", "service=door radius challenged", "service=attended radius wrong", "service=door radius unavailable"} {
 		if !strings.Contains(audit, want) {
 			t.Errorf("the audit has no %q:\n%s", want, audit)
 		}

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -27,6 +28,7 @@ type person struct {
 	t    *testing.T
 	d    *Daemon
 	home string
+	rows uint16 // of the terminal; 60 if 0
 }
 
 // seat is one command at the terminal.
@@ -48,7 +50,7 @@ func (p *person) runs(line string) *seat {
 	cmd := exec.Command("sh", "-c", line)
 	cmd.Dir = p.home
 	cmd.Env = slices.Concat([]string{"PATH=" + p.d.Programs.Dir + ":/usr/bin:/bin", "HOME=" + p.home, "TOKEND_SOCKET=" + p.d.Socket, "TERM=xterm"}, p.d.Programs.Env(), p.d.Env)
-	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 60, Cols: 160})
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: cmp.Or(p.rows, 60), Cols: 160})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -94,6 +96,15 @@ func (s *seat) sees(pattern string) *seat {
 func (s *seat) types(line string) *seat {
 	s.t.Helper()
 	if _, err := fmt.Fprintln(s.tty, line); err != nil {
+		s.t.Fatal(err)
+	}
+	return s
+}
+
+// interrupts presses Ctrl-C.
+func (s *seat) interrupts() *seat {
+	s.t.Helper()
+	if _, err := s.tty.Write([]byte{3}); err != nil {
 		s.t.Fatal(err)
 	}
 	return s

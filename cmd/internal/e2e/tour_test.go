@@ -70,6 +70,7 @@ func tour(t *testing.T, p Programs, dir string) {
 			for i := range 10 { // the seeds of fobs in the scripts
 				e.Setenv(fmt.Sprintf("S%d", i), fmt.Sprintf("313233343536373839303132333435363738393%d", i))
 			}
+			registerFiles(p.Leaks, d, e)
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("TMPDIR", e.WorkDir)
 			return nil
@@ -79,6 +80,28 @@ func tour(t *testing.T, p Programs, dir string) {
 			"photograph": photographCommand, "flip": flipCommand, "newvault": newVaultCommand, "field": fieldCommand,
 		},
 	})
+}
+
+// registerFiles registers the secrets that a script has in its files, and the seeds of
+// its fobs.
+func registerFiles(l *Leaks, d *Daemon, e *testscript.Env) {
+	for i := range 10 {
+		l.Secret(d, e.Getenv(fmt.Sprintf("S%d", i)))
+	}
+	for _, pattern := range []string{"pin*", "pw*", "secret*", "pass*", "seed*", "*uri*", "recovery*"} {
+		files, _ := filepath.Glob(filepath.Join(e.WorkDir, pattern))
+		for _, path := range files {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				continue
+			}
+			flag := "--secret-file"
+			if strings.HasPrefix(string(data), "otpauth:") {
+				flag = "--uri-file"
+			}
+			l.handed(d, flag, string(data))
+		}
+	}
 }
 
 func daemonOf(ts *testscript.TestScript) *Daemon {

@@ -61,6 +61,9 @@ type Job struct {
 	// folder was chosen: without the stick, the folder for it can be left. Empty for
 	// wherever.
 	Mount string
+	// Point is a checkpoint of the audit log, a word; empty where there is none.
+	// PointPrefix is what such words begin with.
+	Point, PointPrefix string
 }
 
 // State is how a job ended.
@@ -84,6 +87,9 @@ type Result struct {
 	Removed       []string
 	// Volume is the file system that the folder is on.
 	Volume string
+	// NoPoint is why the checkpoint is not beside a copy; empty where it is, or there
+	// is none.
+	NoPoint string
 }
 
 // Runner does jobs.
@@ -164,6 +170,12 @@ func (w *work) all() error {
 			return err
 		}
 	}
+	if err := w.points(); err != nil {
+		if w.ctx.Err() != nil {
+			return err
+		}
+		w.res.NoPoint = plain(err)
+	}
 	return w.rotate()
 }
 
@@ -192,6 +204,11 @@ const tempAge = 10 * time.Minute
 func (w *work) tempPrefix() string { return ".tokend-" + w.j.Device + "-" }
 
 const tempSuffix = ".tmp"
+
+// tempName is a new name for a file that is being written.
+func (w *work) tempName() string {
+	return filepath.Join(w.j.Folder, w.tempPrefix()+strings.ToLower(rand.Text()[:8])+tempSuffix)
+}
 
 // tidy removes what an interrupted run of this device left.
 func (w *work) tidy() {
@@ -323,7 +340,7 @@ func numbered(name string, n int) string {
 
 // write makes a new file, durable, and reads it back.
 func (w *work) write(path, sum string, data []byte) error {
-	tmp := filepath.Join(w.j.Folder, w.tempPrefix()+strings.ToLower(rand.Text()[:8])+tempSuffix)
+	tmp := w.tempName()
 	if err := w.r.FS.WriteNew(tmp, data); err != nil {
 		_ = w.r.FS.Remove(tmp)
 		return err

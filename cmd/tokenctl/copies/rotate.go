@@ -65,6 +65,7 @@ func (w *work) rotate() error {
 		if err := w.r.FS.Remove(path); err != nil {
 			return fmt.Errorf("cannot remove the old backup %s: %w", o.name, err)
 		}
+		w.dropPoints(path)
 		w.res.Removed = append(w.res.Removed, path)
 	}
 	return nil

@@ -103,6 +103,7 @@ func TestRefusedHelpIsAudited(t *testing.T) {
 		t.Fatal(err)
 	}
 	one := func(_ any, err error) error { return err }
+	eve := "eve@example.org"
 	for what, c := range map[string]struct {
 		err        error
 		by, action string
@@ -116,6 +117,13 @@ func TestRefusedHelpIsAudited(t *testing.T) {
 		"admin helps an admin":           {one(b.CreateActivation(ctx, as("admin"), ipc.NewActivation{User: "admin2", Account: "vpn"})), "admin", "activation-create"},
 		"admin, a code for an owner":     {one(b.CreateBypassCode(ctx, as("admin"), ipc.NewBypassCode{User: "owner"})), "admin", "bypass-create"},
 		"owner helps himself":            {one(b.CreateActivation(ctx, as("owner"), ipc.NewActivation{User: "owner", Account: "vpn"})), "owner", "activation-create"},
+		"helpdesk helps an admin":        {one(b.CreateActivation(ctx, as("helpdesk"), ipc.NewActivation{User: "admin", Account: "vpn"})), "helpdesk", "activation-create"},
+		"helpdesk, a code for itself":    {one(b.CreateBypassCode(ctx, as("helpdesk"), ipc.NewBypassCode{User: "helpdesk"})), "helpdesk", "bypass-create"},
+		"helpdesk, a key for an admin":   {one(b.AddSecurityKey(ctx, as("helpdesk"), ipc.NewSecurityKey{User: "admin", Name: "one"})), "helpdesk", "security-key-add"},
+		"helpdesk, roles by a group":     {one(b.AddGroup(ctx, as("helpdesk"), ipc.NewGroup{Name: "g", Roles: []ipc.Role{ipc.RoleAdmin}})), "helpdesk", "group-add"},
+		"admin, roles by a group":        {one(b.AddGroup(ctx, as("admin"), ipc.NewGroup{Name: "g", Roles: []ipc.Role{ipc.RoleOwner}})), "admin", "group-add"},
+		"admin, a login of an owner's":   {one(b.EditUser(ctx, as("admin"), "owner", ipc.EditUserRequest{Logins: &[]string{"os-x"}})), "admin", "user-edit"},
+		"admin, where a letter goes":     {one(b.EditUser(ctx, as("admin"), "owner", ipc.EditUserRequest{Email: &eve})), "admin", "user-edit"},
 	} {
 		if k := ipc.KindOf(c.err); c.err == nil || k != ipc.NotAuthorized && k != ipc.PolicyDenied {
 			t.Errorf("%s: %v", what, c.err)
@@ -127,4 +135,69 @@ func TestRefusedHelpIsAudited(t *testing.T) {
 	if list, err := b.Activations(ctx, root, ipc.UserRef{User: "bob"}); err != nil || list.Activations[0].State != ipc.CodeWaiting {
 		t.Errorf("%+v, %v", list, err)
 	}
+}
+
+// withCode tries a bypass code on a device that was restored: it is given a secret, or
+// refused.
+func (l *laptop) withCode(code ipc.Secret, account string) (given bool) {
+	l.Helper()
+	l.before, l.after = nil, [32]byte{}
+	offer, ok := l.say(&message.Begin{DeviceName: "laptop"}, account).(*message.Offer)
+	if !ok || !slices.Contains(offer.Factors, "bypass_code") {
+		l.Fatalf("%+v", offer)
+	}
+	_, given = l.say(&message.Factor{Factor: "bypass_code", Passcode: message.Secret(slices.Clone(code))}, account).(*message.NewSecret)
+	return given
+}
+
+// TestBypassCodesAreGoodOnce: used twice, of another user, after its end and revoked, a
+// code does nothing, while another one would; and the audit has each attempt.
+func TestBypassCodesAreGoodOnce(t *testing.T) {
+	b := furnished(t)
+	ctx := t.Context()
+	text := "version = 1\n[reactivation]\nallow = [\"bypass_code\"]\nafter_restore = \"allowed\"\nold_device = \"keep\"\n[contact]\nname = \"IT\"\n[help]\nfor_user = [\"owner\"]\n"
+	if _, err := b.SetPolicy(ctx, root, ipc.SetPolicyRequest{Text: text}); err != nil {
+		t.Fatal(err)
+	}
+	made, err := b.CreateActivation(ctx, as("owner"), ipc.NewActivation{User: "bob", Account: "vpn"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLaptop(t, b, as("bob"))
+	account := l.activate(made.Link).Account
+	code := func(user string, seconds int) ipc.MadeBypassCode {
+		t.Helper()
+		m, err := b.CreateBypassCode(ctx, as("owner"), ipc.NewBypassCode{User: user, ValidSeconds: seconds})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	code("bob", 0) // so that one is always asked for
+	refused := func(what string, c ipc.Secret) {
+		t.Helper()
+		b.pass(20 * time.Minute)
+		before := b.last(t)
+		if l.withCode(c, account) {
+			t.Errorf("%s: it is given a secret", what)
+		}
+		if !slices.ContainsFunc(b.since(t, before), func(e ipc.AuditEntry) bool {
+			return !e.OK && e.Action == "reactivate-factor" && e.Object == b.ids["bob"] && strings.Contains(e.Detail, "account="+account)
+		}) {
+			t.Errorf("%s left %+v", what, b.since(t, before))
+		}
+	}
+	once := code("bob", 0)
+	if !l.withCode(once.Code, account) {
+		t.Fatal("a code is no good")
+	}
+	refused("used twice", once.Code)
+	refused("of another user", code("user", 0).Code)
+	late := code("bob", 60)
+	refused("after its end", late.Code)
+	off := code("bob", 0)
+	if _, err := b.RevokeBypassCode(ctx, as("owner"), off.Bypass.ID); err != nil {
+		t.Fatal(err)
+	}
+	refused("revoked", off.Code)
 }

@@ -12,7 +12,7 @@ import (
 
 // AuthorityAudit implements [ipc.AuthorityOffice].
 func (d *Desk) AuthorityAudit(ctx context.Context, p ipc.Principal, q ipc.AuditQuery) (ipc.AuditPage, error) {
-	c, err := d.require(ctx, p, actLook, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actLook, ofReach, authority.RoleAdmin)
 	if err != nil {
 		return ipc.AuditPage{}, err
 	}
@@ -37,6 +37,7 @@ func (c *caller) auditQuery(q ipc.AuditQuery, limit int) audit.Query {
 	if q.Last > 0 {
 		out.Last, out.Limit = true, q.Last
 	}
+	out.Only = c.visible()
 	out.Objects = []audit.Object{
 		{Name: "user", ID: c.userID(q.User)}, {Name: "account", ID: q.Account}, {Name: "device", ID: q.Device}, {Name: "reference", ID: q.Reference},
 	}
@@ -57,7 +58,7 @@ func (c *caller) userID(ref string) string {
 
 // CheckpointAuthorityAudit implements [ipc.AuthorityOffice].
 func (d *Desk) CheckpointAuthorityAudit(ctx context.Context, p ipc.Principal) (ipc.AuditCheckpoint, error) {
-	c, err := d.require(ctx, p, actLook, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actLook, ofAll, authority.RoleAdmin)
 	if err != nil {
 		return ipc.AuditCheckpoint{}, err
 	}
@@ -71,7 +72,7 @@ func (d *Desk) CheckpointAuthorityAudit(ctx context.Context, p ipc.Principal) (i
 
 // VerifyAuthorityAudit implements [ipc.AuthorityOffice].
 func (d *Desk) VerifyAuthorityAudit(ctx context.Context, p ipc.Principal, r ipc.VerifyAuditRequest) (ipc.AuditVerdict, error) {
-	c, err := d.require(ctx, p, actLook, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actLook, ofAll, authority.RoleAdmin)
 	if err != nil {
 		return ipc.AuditVerdict{}, err
 	}

@@ -49,14 +49,14 @@ func (b *bench) last(t *testing.T) uint64 {
 func looks() []string {
 	return []string{"Authority", "AuthorityAudit", "CheckpointAuthorityAudit", "VerifyAuthorityAudit", "Users", "User", "Fobs", "Fob", "Policy", "CheckPolicy",
 		"AuthorityKeys", "ExplainPolicy", "Activations", "BypassCodes", "UserDevices", "SecurityKeys", "AuthorityDescriptor",
-		"Groups", "UserReport", "Verifiers", "CheckVerifier"}
+		"Groups", "ChildAuthorities", "UserReport", "Verifiers", "CheckVerifier"}
 }
 
 // elsewhere are the methods whose success other tests look for in the audit:
 // TestCreate, those of keys_test.go, which have tokens, and TestVerifiers, which has
 // verifiers.
 func elsewhere() []string {
-	return []string{"CreateAuthority", "UnlockAuthority", "LockAuthority", "AddAuthorityKey", "RemoveAuthorityKey", "SetVerifier", "RemoveVerifier"}
+	return []string{"CreateAuthority", "UnlockAuthority", "LockAuthority", "AddAuthorityKey", "RemoveAuthorityKey", "SetVerifier", "RemoveVerifier", "EnrollUser"}
 }
 
 // deeds are the other methods: what does each successfully, and the kind of entry
@@ -94,6 +94,12 @@ func deeds(t *testing.T, b *bench) map[string]struct {
 		}},
 		"AddGroup": {"group-add", func(ctx context.Context, p ipc.Principal) error {
 			return one(b.AddGroup(ctx, p, ipc.NewGroup{Name: "staff", Roles: []ipc.Role{ipc.RoleHelpdesk}}))
+		}},
+		"AddChildAuthority": {"authority-child-create", func(ctx context.Context, p ipc.Principal) error {
+			return one(b.AddChildAuthority(ctx, p, ipc.NewChildAuthority{Name: "west"}))
+		}},
+		"RemoveChildAuthority": {"authority-child-remove", func(ctx context.Context, p ipc.Principal) error {
+			return one(b.RemoveChildAuthority(ctx, p, ipc.ChildAuthorityRef{Authority: "west"}))
 		}},
 		"RemoveGroup": {"group-remove", func(ctx context.Context, p ipc.Principal) error {
 			return one(b.RemoveGroup(ctx, p, ipc.GroupRef{Name: "staff"}))
@@ -396,7 +402,7 @@ func TestAuthorityCheckpoints(t *testing.T) {
 		return v, list
 	}
 	rest := []ipc.CheckpointStanding{ipc.CheckpointOther, ipc.CheckpointForged, ipc.CheckpointUnreadable}
-	if v, got := verdict(whole); !v.Intact || v.Last != point.Seq+1 || !slices.Equal(got, append([]ipc.CheckpointStanding{ipc.CheckpointHeld}, rest...)) {
+	if v, got := verdict(whole); !v.Intact || v.Last != point.Seq+2 || !slices.Equal(got, append([]ipc.CheckpointStanding{ipc.CheckpointHeld}, rest...)) {
 		t.Errorf("as it was: %+v", v)
 	}
 	// The daemon notes that it opened: so the number is there again, and is another.

@@ -11,7 +11,7 @@ import (
 
 // CreateBypassCode implements [ipc.BypassCodes].
 func (d *Desk) CreateBypassCode(ctx context.Context, p ipc.Principal, r ipc.NewBypassCode) (ipc.MadeBypassCode, error) {
-	c, err := d.require(ctx, p, actBypass, helpers()...)
+	c, err := d.require(ctx, p, actBypass, ofUser(r.User), helpers()...)
 	if err != nil {
 		return ipc.MadeBypassCode{}, err
 	}
@@ -65,7 +65,7 @@ func (d *Desk) notOffered(c *caller, who authority.User, f policy.Factor) (strin
 
 // BypassCodes implements [ipc.BypassCodes].
 func (d *Desk) BypassCodes(ctx context.Context, p ipc.Principal, r ipc.UserRef) (ipc.BypassCodeList, error) {
-	c, err := d.require(ctx, p, actLook, helpers()...)
+	c, err := d.require(ctx, p, actLook, ofUser(r.User), helpers()...)
 	if err != nil {
 		return ipc.BypassCodeList{}, err
 	}
@@ -82,7 +82,7 @@ func (d *Desk) BypassCodes(ctx context.Context, p ipc.Principal, r ipc.UserRef) 
 
 // RevokeBypassCode implements [ipc.BypassCodes].
 func (d *Desk) RevokeBypassCode(ctx context.Context, p ipc.Principal, id string) (ipc.BypassCode, error) {
-	c, err := d.require(ctx, p, actBypassOff, helpers()...)
+	c, err := d.require(ctx, p, actBypassOff, ofBypass(id), helpers()...)
 	if err != nil {
 		return ipc.BypassCode{}, err
 	}

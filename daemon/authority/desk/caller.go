@@ -28,6 +28,9 @@ type caller struct {
 	// user is who he is to the authority; empty for an administrator of the daemon
 	// who is none of its users.
 	user authority.User
+	// tree are the authorities of the registry, by which it is known how far his roles
+	// reach.
+	tree authority.Tree
 	// root says that he administers the daemon, which is as good as being an owner.
 	root bool
 }
@@ -114,36 +117,47 @@ func (d *Desk) recognise(p ipc.Principal, login string) (*caller, error) {
 		return nil, nil
 	}
 	c := newCaller(o, p)
-	if login == "" {
-		return c.unlessStranger(), nil
+	if login != "" {
+		if err := d.known(c, login); err != nil {
+			return nil, err
+		}
 	}
-	u, err := o.authority.UserByLogin(login)
+	if !c.root && c.user.ID == "" {
+		return nil, nil
+	}
+	var err error
+	if c.tree, err = o.authority.Tree(); err != nil {
+		return nil, d.failed(err)
+	}
+	return c, nil
+}
+
+// known says who has a login, if he is a user.
+func (d *Desk) known(c *caller, login string) error {
+	u, err := c.authority.UserByLogin(login)
 	var missing *authority.Error
 	switch {
 	case err == nil && !u.Disabled:
 		c.user, c.by = u, u.ID
-	case err != nil && !errors.As(err, &missing) && p.Admin:
-		return nil, d.failed(err)
+	case err != nil && !errors.As(err, &missing) && c.root:
+		return d.failed(err)
 	}
-	return c.unlessStranger(), nil
+	return nil
 }
 
-func (c *caller) unlessStranger() *caller {
-	if !c.root && c.user.ID == "" {
-		return nil
-	}
-	return c
-}
-
-// require returns the caller if his role is one of these, or if he administers
-// the daemon. What he wanted to do goes into the audit where it is not.
-func (d *Desk) require(ctx context.Context, p ipc.Principal, action string, roles ...authority.Role) (*caller, error) {
+// require returns the caller if his role is one of these and reaches what the call
+// is about, or if he administers the daemon. What he wanted to do goes into the audit
+// where it is not so.
+func (d *Desk) require(ctx context.Context, p ipc.Principal, action string, of subject, roles ...authority.Role) (*caller, error) {
 	c, err := d.enter(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range c.roles() {
 		if slices.Contains(roles, r) || r == authority.RoleOwner {
+			if err := c.mayReach(action, of); err != nil {
+				return nil, d.failed(err)
+			}
 			return c, nil
 		}
 	}
@@ -152,24 +166,34 @@ func (d *Desk) require(ctx context.Context, p ipc.Principal, action string, role
 
 // refused notes what was not allowed, and says so.
 func (c *caller) refused(action, message string) error {
-	c.chain.Audit(authority.Entry{Kind: action, By: c.by, Detail: string(ipc.NotAuthorized)})
+	return c.refusedOf(action, "", message)
+}
+
+// refusedOf is refused where it is known whom it was about.
+func (c *caller) refusedOf(action, user, message string) error {
+	c.chain.Audit(authority.Entry{Kind: action, By: c.by, User: user, Detail: string(ipc.NotAuthorized)})
 	return ipc.Errorf(ipc.NotAuthorized, "%s", message)
 }
 
-// mayChange says whether the caller may change somebody, or his fobs: owners
-// everybody, others those who can do less than an administrator, and than
-// themselves. So nobody makes himself an owner by way of an owner's login or fob.
+// mayChange says whether the caller may change somebody within his reach, or his
+// fobs: owners everybody, others those who can do less than an administrator, and
+// than themselves. So nobody makes himself an owner by way of an owner's login or
+// fob. He may have been moved since the call was let in, so his reach is looked at
+// again.
 func (c *caller) mayChange(action string, who authority.User) error {
+	if !c.reaches(who.Authority) {
+		return c.beyond(action, belonging{user: who.ID, authority: who.Authority})
+	}
 	if !c.above(who) {
-		return c.refused(action, "your role at the authority does not allow this for a user of such a role")
+		return c.refusedOf(action, who.ID, "your role at the authority does not allow this for a user of such a role")
 	}
 	return nil
 }
 
-// above says whether the caller's rank lets him change somebody.
+// above says whether the caller's rank lets him change somebody within his reach.
 func (c *caller) above(who authority.User) bool {
 	rank := rankOf(who.Roles)
-	return c.rank() == rankOwner || rank < rankAdmin && rank < c.rank()
+	return c.reaches(who.Authority) && (c.rank() == rankOwner || rank < rankAdmin && rank < c.rank())
 }
 
 // mayGrant says whether the caller may give or take roles.
@@ -185,6 +209,9 @@ func (c *caller) mayTouch(action, serial string) error {
 	f, err := c.authority.Fob(serial)
 	if err != nil {
 		return err
+	}
+	if len(f.Users) == 0 && !c.reachesAll() {
+		return c.beyond(action, belonging{fob: f.ID, authority: c.tree.Root()})
 	}
 	for _, u := range f.Users {
 		who, err := c.authority.User(u.ID)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/audit"
@@ -34,6 +35,11 @@ type ledger struct {
 	log  *audit.Log
 	now  func() time.Time
 	tell *slog.Logger
+	// observe is told of each entry, the ones that are counted only, too; nil for
+	// nobody.
+	observe func(action, outcome string)
+	// done says that something was done since the last mark, other than verifying.
+	done atomic.Bool
 
 	mu        sync.Mutex
 	since     time.Time
@@ -47,7 +53,7 @@ type ledger struct {
 // failure is a kind of failure.
 // The reference is in it, so that what a user was told to say is found, as long as
 // there are few: half of the kinds are for what has none.
-type failure struct{ action, by, user, fob, account, service, reference, reason string }
+type failure struct{ action, by, user, fob, holders, account, service, reference, reason string }
 
 func openChain(path string, now func() time.Time, tell *slog.Logger) (*chain, error) {
 	l := &ledger{now: now, tell: tell, counts: map[failure]int{}}
@@ -70,11 +76,44 @@ func (c *chain) by(from string) *chain {
 // Audit implements authority.Auditor.
 func (c *chain) Audit(e authority.Entry) {
 	e.From = c.from
-	if !e.OK && !c.first(e) {
-		return
+	if c.observe != nil {
+		c.observe(e.Kind, outcome(e))
 	}
-	c.append(entry(e))
+	rest := e.Holders
+	for {
+		e.Holders, rest = rest[:min(len(rest), maxHolders)], rest[min(len(rest), maxHolders):]
+		if e.OK || c.first(e) {
+			c.append(entry(e))
+		}
+		if len(rest) == 0 {
+			break
+		}
+	}
+	if e.OK && e.Kind != actVerify {
+		c.done.Store(true)
+	}
 }
+
+// maxHolders is how many users of a fob an entry names; where there are more, there
+// is another entry.
+const maxHolders = 8
+
+// outcome is how something ended, as a word without anything that somebody chose:
+// "ok", a reason as "wrong" or "throttled", or else "failed".
+func outcome(e authority.Entry) string {
+	odd := func(r rune) bool { return (r < 'a' || r > 'z') && r != '-' }
+	switch word, _, _ := strings.Cut(e.Detail, " "); {
+	case e.OK:
+		return "ok"
+	case word == "" || len(word) > maxOutcome || strings.ContainsFunc(word, odd):
+		return "failed"
+	default:
+		return word
+	}
+}
+
+// maxOutcome is the longest word of an outcome, in bytes.
+const maxOutcome = 24
 
 // entry is what stands in the log: the object is the fob, or else the user.
 func entry(e authority.Entry) audit.Entry {
@@ -85,6 +124,9 @@ func entry(e authority.Entry) audit.Entry {
 		out.Object = e.User
 	case e.User != "":
 		words = append(words, "user="+e.User)
+	}
+	for _, id := range e.Holders {
+		words = append(words, "user="+id)
 	}
 	for _, w := range []struct{ name, value string }{
 		{"account", e.Account}, {"device", e.Device}, {"reference", e.Reference}, {"service", short(e.Service)},
@@ -112,7 +154,7 @@ func (c *ledger) first(e authority.Entry) bool {
 	if due {
 		c.flush()
 	}
-	k := failure{e.Kind, e.By, e.User, e.Fob, e.Account, short(e.Service), e.Reference, e.Detail}
+	k := failure{e.Kind, e.By, e.User, e.Fob, strings.Join(e.Holders, " "), e.Account, short(e.Service), e.Reference, e.Detail}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, known := c.counts[k]; !known && len(c.counts) >= maxKinds/2 {
@@ -133,7 +175,7 @@ func (c *ledger) flush() {
 	c.mu.Unlock()
 	for k, n := range counts {
 		if n > 1 {
-			c.append(entry(authority.Entry{Kind: k.action, By: k.by, User: k.user, Fob: k.fob, Account: k.account, Service: k.service,
+			c.append(entry(authority.Entry{Kind: k.action, By: k.by, User: k.user, Fob: k.fob, Holders: strings.Fields(k.holders), Account: k.account, Service: k.service,
 				Reference: k.reference, Detail: fmt.Sprintf("%s repeated=%d", k.reason, n-1)}))
 		}
 	}
@@ -144,8 +186,11 @@ func (c *ledger) note(action, detail string) {
 	c.append(audit.Entry{Action: action, By: "tokend", OK: true, Detail: detail})
 }
 
-func (c *ledger) append(e audit.Entry) {
-	err := c.log.Append(e)
+func (c *ledger) append(e audit.Entry) { _, _ = c.put(e) } // a failure is told
+
+// put writes an entry, and returns it as it was written.
+func (c *ledger) put(e audit.Entry) (audit.Entry, error) {
+	e, err := c.log.Put(e)
 	c.mu.Lock()
 	was := c.err
 	c.err = err
@@ -153,6 +198,7 @@ func (c *ledger) append(e audit.Entry) {
 	if err != nil && was == nil { // once, not for every passcode
 		c.tell.Error("cannot write the authority's audit log", "err", err)
 	}
+	return e, err
 }
 
 // problem is what is wrong with the chain, in words; empty if nothing is. r is

@@ -59,6 +59,11 @@ type Config struct {
 	MailProblem string
 	// Makers make what asks remote verifiers.
 	Makers Makers
+	// Observe is told of what the audit log is told of, each time: what was done, and
+	// how it ended, a word each. Committed is told how long the registry took to be on
+	// disk. Nil stands for nobody.
+	Observe   func(action, outcome string)
+	Committed func(time.Duration)
 	// Log is told of what is for whoever runs the daemon; nil stands for
 	// slog.DiscardHandler.
 	Log *slog.Logger
@@ -99,6 +104,7 @@ type office struct {
 	chain     *chain
 	policy    *policyFile
 	verifiers *verifiers
+	marks     *marks
 	// key is the authority's, for new keyslots.
 	key *secret.Buffer
 	// byToken says that the key came from a keyslot.
@@ -198,6 +204,9 @@ func (d *Desk) openOffice() (*office, *keyslot.Set, error) {
 func (d *Desk) openLog() (_ *chain, err error) {
 	if d.log == nil {
 		d.log, err = openChain(filepath.Join(d.cfg.Dir, auditName), d.cfg.Now, d.cfg.Log)
+		if err == nil {
+			d.log.observe = d.cfg.Observe
+		}
 	}
 	return d.log, err
 }
@@ -212,6 +221,9 @@ func (d *Desk) furnish(o *office, enter func(authority.Options) (*authority.Auth
 		Dir: d.cfg.Dir, Key: heldKey{d, o}, Audit: o.chain, GroupsOf: d.cfg.GroupsOf, Now: d.cfg.Now, Wait: d.cfg.Wait, Deadline: d.cfg.Deadline,
 	}); err != nil {
 		return err
+	}
+	if d.cfg.Committed != nil {
+		o.authority.Store().OnCommit(d.cfg.Committed)
 	}
 	o.policy = readPolicy(filepath.Join(d.cfg.Dir, policyName))
 	if p := o.policy.current(); p.problem != nil {
@@ -230,7 +242,8 @@ func (d *Desk) furnish(o *office, enter func(authority.Options) (*authority.Auth
 		return err
 	}
 	o.chain.open(profile.ID, o.issuer)
-	return nil
+	o.marks, err = openMarks(o.authority.Store(), o.chain.ledger, d.cfg.Log)
+	return err
 }
 
 // vacate closes an office that is not to be opened, for a reason, which it returns.
@@ -245,6 +258,10 @@ func (d *Desk) vacate(o *office, reason error) error {
 
 // close waits for what is being stored; the chain stays open.
 func (o *office) close() (err error) {
+	if o.marks != nil {
+		o.chain.flush()
+		o.marks.keep(true)
+	}
 	if o.chain != nil {
 		o.chain.lock()
 	}
@@ -275,13 +292,21 @@ func (d *Desk) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		d.mu.Lock()
-		log := d.log
-		d.mu.Unlock()
-		if log != nil {
-			log.flush()
-			log.daily()
-		}
+		d.keepUp()
+	}
+}
+
+// keepUp writes to the chain what is due.
+func (d *Desk) keepUp() {
+	d.mu.Lock()
+	o, log := d.office, d.log
+	d.mu.Unlock()
+	if log != nil {
+		log.flush()
+		log.daily()
+	}
+	if o != nil {
+		o.marks.keep(false)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 // UserDevices implements [ipc.UserDevices].
 func (d *Desk) UserDevices(ctx context.Context, p ipc.Principal, r ipc.UserRef) (ipc.UserDeviceList, error) {
-	c, err := d.require(ctx, p, actLook, helpers()...)
+	c, err := d.require(ctx, p, actLook, ofUser(r.User), helpers()...)
 	if err != nil {
 		return ipc.UserDeviceList{}, err
 	}
@@ -48,7 +48,7 @@ func (c *caller) devices(user string) ([]ipc.UserDevice, error) {
 // RevokeUserDevice implements [ipc.UserDevices]. The device is told that an
 // administrator did it, and not which.
 func (d *Desk) RevokeUserDevice(ctx context.Context, p ipc.Principal, id string) (ipc.UserDevice, error) {
-	c, err := d.require(ctx, p, actDeviceOff, helpers()...)
+	c, err := d.require(ctx, p, actDeviceOff, ofDevice(id), helpers()...)
 	if err != nil {
 		return ipc.UserDevice{}, err
 	}

@@ -5,7 +5,10 @@ import (
 	"errors"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
+	"github.com/tokenbridge/tokend/daemon/authority/issue"
 	"github.com/tokenbridge/tokend/daemon/authority/keyslot"
+	"github.com/tokenbridge/tokend/daemon/authority/policy"
+	"github.com/tokenbridge/tokend/daemon/authority/remote"
 	"github.com/tokenbridge/tokend/daemon/authority/store"
 	"github.com/tokenbridge/tokend/daemon/secret"
 	"github.com/tokenbridge/tokend/ipc"
@@ -24,11 +27,16 @@ func (d *Desk) failed(err error) error {
 func failed(err error) *ipc.Error {
 	var told *ipc.Error
 	var own *authority.Error
+	var down *remote.Unavailable
 	switch {
 	case errors.As(err, &told):
 		return told
 	case errors.As(err, &own):
 		return &ipc.Error{Kind: kindOf(own.Kind), Message: own.Problem}
+	case errors.As(err, &down):
+		return &ipc.Error{Kind: ipc.VerifierDown, Message: shownVerifier(policy.Verifier(down.Verifier)) + " gave no answer that counts: nothing was accepted, and nothing is counted", Err: err}
+	case errors.Is(err, issue.ErrBusy):
+		return &ipc.Error{Kind: ipc.Busy, Message: err.Error(), RetryAfter: 2}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &ipc.Error{Kind: ipc.Cancelled, Message: "the call was cancelled", Err: err}
 	}

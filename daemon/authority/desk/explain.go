@@ -12,7 +12,7 @@ import (
 
 // ExplainPolicy implements [ipc.Policies].
 func (d *Desk) ExplainPolicy(ctx context.Context, p ipc.Principal, r ipc.ExplainPolicyRequest) (ipc.PolicyExplanation, error) {
-	c, err := d.require(ctx, p, actLook, authority.RoleHelpdesk, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actLook, ofUser(r.User), authority.RoleHelpdesk, authority.RoleAdmin)
 	if err != nil {
 		return ipc.PolicyExplanation{}, err
 	}

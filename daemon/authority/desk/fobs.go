@@ -11,7 +11,7 @@ import (
 
 // Fobs implements [ipc.Fobs].
 func (d *Desk) Fobs(ctx context.Context, p ipc.Principal, q ipc.FobQuery) (ipc.FobPage, error) {
-	c, err := d.require(ctx, p, actLook, authority.RoleHelpdesk, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actLook, ofSeen(q.User), authority.RoleHelpdesk, authority.RoleAdmin)
 	if err != nil {
 		return ipc.FobPage{}, err
 	}
@@ -20,40 +20,41 @@ func (d *Desk) Fobs(ctx context.Context, p ipc.Principal, q ipc.FobQuery) (ipc.F
 		return ipc.FobPage{}, err
 	}
 	page, err := c.authority.Fobs(authority.FobQuery{
-		Prefix: q.Prefix, User: q.User, State: fob.State(q.State), Maker: q.Maker, After: q.After, Limit: limit,
+		Prefix: q.Prefix, User: q.User, State: fob.State(q.State), Maker: q.Maker, After: q.After, Limit: limit, Within: c.within(),
 	})
 	if err != nil {
 		return ipc.FobPage{}, d.failed(err)
 	}
 	out := ipc.FobPage{Version: ipc.Version, Fobs: make([]ipc.Fob, 0, len(page.Fobs)), Next: page.Next}
 	for _, f := range page.Fobs {
-		out.Fobs = append(out.Fobs, wireFob(f))
+		out.Fobs = append(out.Fobs, c.wireFob(f))
 	}
 	return out, nil
 }
 
 // Fob implements [ipc.Fobs].
 func (d *Desk) Fob(ctx context.Context, p ipc.Principal, id string) (ipc.Fob, error) {
-	c, err := d.require(ctx, p, actLook, authority.RoleHelpdesk, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actLook, ofFobToSee(id), authority.RoleHelpdesk, authority.RoleAdmin)
 	if err != nil {
 		return ipc.Fob{}, err
 	}
-	return d.fob(c.authority.Fob(id))
+	f, err := c.authority.Fob(id)
+	return d.fob(c, f, err)
 }
 
 // fob is a fob, or what went wrong, as it is answered.
-func (d *Desk) fob(f authority.Fob, err error) (ipc.Fob, error) {
+func (d *Desk) fob(c *caller, f authority.Fob, err error) (ipc.Fob, error) {
 	if err != nil {
 		return ipc.Fob{}, d.failed(err)
 	}
-	return wireFob(f), nil
+	return c.wireFob(f), nil
 }
 
 // changeFob changes a fob for a caller of one of these roles who may touch it.
-func (d *Desk) changeFob(ctx context.Context, p ipc.Principal, action, id string, roles []authority.Role,
+func (d *Desk) changeFob(ctx context.Context, p ipc.Principal, action, id string, of subject, roles []authority.Role,
 	change func(c *caller) (authority.Fob, error),
 ) (ipc.Fob, error) {
-	c, err := d.require(ctx, p, action, roles...)
+	c, err := d.require(ctx, p, action, of, roles...)
 	if err != nil {
 		return ipc.Fob{}, err
 	}
@@ -62,7 +63,8 @@ func (d *Desk) changeFob(ctx context.Context, p ipc.Principal, action, id string
 	if err := c.mayTouch(action, id); err != nil {
 		return ipc.Fob{}, d.failed(err)
 	}
-	return d.fob(change(c))
+	f, err := change(c)
+	return d.fob(c, f, err)
 }
 
 func admins() []authority.Role { return []authority.Role{authority.RoleAdmin} }
@@ -72,7 +74,7 @@ func helpers() []authority.Role { return []authority.Role{authority.RoleHelpdesk
 // AssignFob implements [ipc.Fobs].
 func (d *Desk) AssignFob(ctx context.Context, p ipc.Principal, id string, r ipc.AssignFobRequest) (ipc.Fob, error) {
 	const action = "fob-assign"
-	return d.changeFob(ctx, p, action, id, admins(), func(c *caller) (authority.Fob, error) {
+	return d.changeFob(ctx, p, action, id, all(ofFob(id), ofUser(r.User)), admins(), func(c *caller) (authority.Fob, error) {
 		who, err := c.authority.User(r.User)
 		if err != nil {
 			return authority.Fob{}, err
@@ -86,28 +88,42 @@ func (d *Desk) AssignFob(ctx context.Context, p ipc.Principal, id string, r ipc.
 
 // UnassignFob implements [ipc.Fobs].
 func (d *Desk) UnassignFob(ctx context.Context, p ipc.Principal, id string, r ipc.UnassignFobRequest) (ipc.Fob, error) {
-	return d.changeFob(ctx, p, "fob-unassign", id, admins(), func(c *caller) (authority.Fob, error) {
-		return c.authority.UnassignFob(c.by, id, r.User)
-	})
+	const action = "fob-unassign"
+	c, err := d.require(ctx, p, action, ofHolder(id, r.User), admins()...)
+	if err != nil {
+		return ipc.Fob{}, err
+	}
+	d.changes.Lock()
+	defer d.changes.Unlock()
+	if r.User != "" {
+		_, err = c.changeable(action, r.User) // the others keep it
+	} else {
+		err = c.mayTouch(action, id)
+	}
+	if err != nil {
+		return ipc.Fob{}, d.failed(err)
+	}
+	f, err := c.authority.UnassignFob(c.by, id, r.User)
+	return d.fob(c, f, err)
 }
 
 // EnableFob implements [ipc.Fobs].
 func (d *Desk) EnableFob(ctx context.Context, p ipc.Principal, id string) (ipc.Fob, error) {
-	return d.changeFob(ctx, p, "fob-enable", id, helpers(), func(c *caller) (authority.Fob, error) {
+	return d.changeFob(ctx, p, "fob-enable", id, ofFob(id), helpers(), func(c *caller) (authority.Fob, error) {
 		return c.authority.EnableFob(c.by, id)
 	})
 }
 
 // DisableFob implements [ipc.Fobs].
 func (d *Desk) DisableFob(ctx context.Context, p ipc.Principal, id string) (ipc.Fob, error) {
-	return d.changeFob(ctx, p, "fob-disable", id, helpers(), func(c *caller) (authority.Fob, error) {
+	return d.changeFob(ctx, p, "fob-disable", id, ofFob(id), helpers(), func(c *caller) (authority.Fob, error) {
 		return c.authority.DisableFob(c.by, id)
 	})
 }
 
 // LoseFob implements [ipc.Fobs].
 func (d *Desk) LoseFob(ctx context.Context, p ipc.Principal, id string) (ipc.Fob, error) {
-	return d.changeFob(ctx, p, "fob-lost", id, helpers(), func(c *caller) (authority.Fob, error) {
+	return d.changeFob(ctx, p, "fob-lost", id, ofFob(id), helpers(), func(c *caller) (authority.Fob, error) {
 		return c.authority.LoseFob(c.by, id)
 	})
 }
@@ -115,7 +131,7 @@ func (d *Desk) LoseFob(ctx context.Context, p ipc.Principal, id string) (ipc.Fob
 // ReplaceFob implements [ipc.Fobs].
 func (d *Desk) ReplaceFob(ctx context.Context, p ipc.Principal, id string, r ipc.ReplaceFobRequest) (ipc.Fob, error) {
 	const action = "fob-replace"
-	return d.changeFob(ctx, p, action, id, admins(), func(c *caller) (authority.Fob, error) {
+	return d.changeFob(ctx, p, action, id, all(ofFob(id), ofFob(r.With)), admins(), func(c *caller) (authority.Fob, error) {
 		if err := c.mayTouch(action, r.With); err != nil {
 			return authority.Fob{}, err
 		}
@@ -126,7 +142,11 @@ func (d *Desk) ReplaceFob(ctx context.Context, p ipc.Principal, id string, r ipc
 // BurnFobs implements [ipc.Fobs].
 func (d *Desk) BurnFobs(ctx context.Context, p ipc.Principal, r ipc.BurnFobsRequest) (ipc.BurnFobsResult, error) {
 	const action = "fob-burn"
-	c, err := d.require(ctx, p, action, authority.RoleAdmin)
+	of := ofAll
+	if r.Serial != "" {
+		of = ofFob(r.Serial)
+	}
+	c, err := d.require(ctx, p, action, of, authority.RoleAdmin)
 	if err != nil {
 		return ipc.BurnFobsResult{}, err
 	}
@@ -150,7 +170,7 @@ func (d *Desk) BurnFobs(ctx context.Context, p ipc.Principal, r ipc.BurnFobsRequ
 
 // ImportFobs implements [ipc.Fobs].
 func (d *Desk) ImportFobs(ctx context.Context, p ipc.Principal, r ipc.ImportFobsRequest) (ipc.ImportFobsResult, error) {
-	c, err := d.require(ctx, p, "fob-import", authority.RoleAdmin)
+	c, err := d.require(ctx, p, "fob-import", ofAll, authority.RoleAdmin)
 	if err != nil {
 		return ipc.ImportFobsResult{}, err
 	}

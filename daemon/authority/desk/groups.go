@@ -15,7 +15,7 @@ const (
 
 // Groups implements [ipc.Groups].
 func (d *Desk) Groups(ctx context.Context, p ipc.Principal) (ipc.GroupList, error) {
-	c, err := d.require(ctx, p, actLook, helpers()...)
+	c, err := d.require(ctx, p, actLook, ofAll, helpers()...)
 	if err != nil {
 		return ipc.GroupList{}, err
 	}
@@ -32,7 +32,7 @@ func (d *Desk) Groups(ctx context.Context, p ipc.Principal) (ipc.GroupList, erro
 
 // AddGroup implements [ipc.Groups].
 func (d *Desk) AddGroup(ctx context.Context, p ipc.Principal, r ipc.NewGroup) (ipc.Group, error) {
-	c, err := d.require(ctx, p, actGroupAdd, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actGroupAdd, ofAll, authority.RoleAdmin)
 	if err != nil {
 		return ipc.Group{}, err
 	}
@@ -49,7 +49,7 @@ func (d *Desk) AddGroup(ctx context.Context, p ipc.Principal, r ipc.NewGroup) (i
 
 // RemoveGroup implements [ipc.Groups].
 func (d *Desk) RemoveGroup(ctx context.Context, p ipc.Principal, r ipc.GroupRef) (ipc.Group, error) {
-	c, err := d.require(ctx, p, actGroupOff, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actGroupOff, ofAll, authority.RoleAdmin)
 	if err != nil {
 		return ipc.Group{}, err
 	}

@@ -2,6 +2,8 @@ package desk
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
@@ -36,7 +38,7 @@ func valid(seconds int) (time.Duration, error) {
 // person is the caller as a policy sees him. Root, and the daemon's owner, need
 // not be among the users; then he is his uid, which is no user's id.
 func (c *caller) person() policy.Person {
-	p := policy.Person{ID: c.by, Name: c.user.Name, Groups: c.user.Groups}
+	p := policy.Person{ID: c.by, Name: c.user.Name, Groups: c.user.Groups, Authorities: c.user.Authorities}
 	for _, r := range c.roles() {
 		p.Roles = append(p.Roles, policy.Role(r))
 	}
@@ -73,7 +75,7 @@ func (c *caller) byPolicy(action string, who authority.User, h policy.HelpDecisi
 
 // CreateActivation implements [ipc.Activations].
 func (d *Desk) CreateActivation(ctx context.Context, p ipc.Principal, r ipc.NewActivation) (ipc.MadeActivation, error) {
-	c, err := d.require(ctx, p, actActivation, helpers()...)
+	c, err := d.require(ctx, p, actActivation, ofUser(r.User), helpers()...)
 	if err != nil {
 		return ipc.MadeActivation{}, err
 	}
@@ -148,7 +150,7 @@ func (d *Desk) endpoint(local bool) (message.Endpoint, error) {
 
 // Activations implements [ipc.Activations].
 func (d *Desk) Activations(ctx context.Context, p ipc.Principal, r ipc.UserRef) (ipc.ActivationList, error) {
-	c, err := d.require(ctx, p, actLook, helpers()...)
+	c, err := d.require(ctx, p, actLook, ofUser(r.User), helpers()...)
 	if err != nil {
 		return ipc.ActivationList{}, err
 	}
@@ -164,22 +166,37 @@ func (d *Desk) Activations(ctx context.Context, p ipc.Principal, r ipc.UserRef) 
 }
 
 // ApproveActivation implements [ipc.Activations]. Who approves must be known as a
-// person, so that he can be told from the first.
+// person, so that he can be told from the first; root is nobody in particular, and
+// can be whomever he likes.
 func (d *Desk) ApproveActivation(ctx context.Context, p ipc.Principal, id string) (ipc.Activation, error) {
 	return d.changeActivation(ctx, p, actApprove, id, func(c *caller, a issue.Activation, who authority.User) error {
-		if c.user.ID == "" {
-			return c.refused(actApprove, "only a user of the authority can be the second approver")
+		if c.user.ID == "" || c.root {
+			return c.refusedOf(actApprove, who.ID, "only a user of the authority who is logged in as himself can be the second approver")
 		}
 		now := c.policy.current()
 		if now.problem != nil {
 			return noPolicy(now.problem)
 		}
 		first := policy.Person{ID: a.By}
+		if d.wasFirst(c, a.By) {
+			first.ID = c.by
+		}
 		if err := c.byPolicy(actApprove, who, now.policy.MayApprove(c.person(), first, person(who))); err != nil {
 			return err
 		}
 		return c.issuer.ApproveActivation(c.by, a.ID)
 	})
+}
+
+// wasFirst says whether a caller is who made an activation as a uid, without being a
+// user then, or with another user's login.
+func (d *Desk) wasFirst(c *caller, by string) bool {
+	uid, isUID := strings.CutPrefix(by, "uid ")
+	if !isUID {
+		return false
+	}
+	login := d.cfg.Login(uid)
+	return login != "" && slices.Contains(c.user.Logins, login)
 }
 
 // RevokeActivation implements [ipc.Activations].
@@ -190,7 +207,7 @@ func (d *Desk) RevokeActivation(ctx context.Context, p ipc.Principal, id string)
 }
 
 func (d *Desk) changeActivation(ctx context.Context, p ipc.Principal, action, id string, change func(*caller, issue.Activation, authority.User) error) (ipc.Activation, error) {
-	c, err := d.require(ctx, p, action, helpers()...)
+	c, err := d.require(ctx, p, action, ofActivation(id), helpers()...)
 	if err != nil {
 		return ipc.Activation{}, err
 	}

@@ -34,7 +34,7 @@ func (d *Desk) AuthorityKeys(ctx context.Context, p ipc.Principal) (ipc.Authorit
 	if set, err := d.lockedFor(p); set != nil || err != nil {
 		return wireKeys(set), err
 	}
-	c, err := d.require(ctx, p, actLook)
+	c, err := d.require(ctx, p, actLook, ofAll)
 	if err != nil {
 		return ipc.AuthorityKeyList{}, err
 	}
@@ -103,7 +103,7 @@ func wireKey(s keyslot.Slot) ipc.AuthorityKeyHolder {
 func (d *Desk) AddAuthorityKey(ctx context.Context, p ipc.Principal, r ipc.AddAuthorityKeyRequest) (ipc.AuthorityKeyHolder, error) {
 	by := byToken(r)
 	defer by.wipe()
-	c, err := d.require(ctx, p, actKeyslotAdd)
+	c, err := d.require(ctx, p, actKeyslotAdd, ofAll)
 	if err != nil {
 		return ipc.AuthorityKeyHolder{}, err
 	}
@@ -157,7 +157,7 @@ func (d *Desk) changeFrom(o *office, was, next *keyslot.Set) error {
 
 // RemoveAuthorityKey implements [ipc.AuthorityKeys].
 func (d *Desk) RemoveAuthorityKey(ctx context.Context, p ipc.Principal, id string) (ipc.AuthorityKeyHolder, error) {
-	c, err := d.require(ctx, p, actKeyslotOff)
+	c, err := d.require(ctx, p, actKeyslotOff, ofAll)
 	if err != nil {
 		return ipc.AuthorityKeyHolder{}, err
 	}

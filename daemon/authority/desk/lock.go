@@ -66,7 +66,7 @@ func (d *Desk) unlocked(ctx context.Context, p ipc.Principal) (*caller, error) {
 			return newCaller(o, p), nil
 		}
 	}
-	return d.require(ctx, p, actUnlock)
+	return d.require(ctx, p, actUnlock, ofAll)
 }
 
 // chain is the audit chain of an authority that is locked or open.
@@ -143,7 +143,7 @@ func (d *Desk) LockAuthority(ctx context.Context, p ipc.Principal) (ipc.Authorit
 	if set, err := d.lockedFor(p); set != nil || err != nil {
 		return ipc.AuthorityLock{Version: ipc.Version, Locked: err == nil}, err
 	}
-	c, err := d.require(ctx, p, actLock)
+	c, err := d.require(ctx, p, actLock, ofAll)
 	if err != nil {
 		return ipc.AuthorityLock{}, err
 	}

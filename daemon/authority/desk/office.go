@@ -40,7 +40,7 @@ func pageSize(limit int) (int, error) {
 
 // Authority implements [ipc.AuthorityOffice].
 func (d *Desk) Authority(ctx context.Context, p ipc.Principal) (ipc.AuthorityInfo, error) {
-	c, err := d.require(ctx, p, actLook, authority.RoleHelpdesk, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actLook, ofReach, authority.RoleHelpdesk, authority.RoleAdmin)
 	if err != nil {
 		return ipc.AuthorityInfo{}, err
 	}
@@ -59,13 +59,16 @@ func (d *Desk) info(c *caller) (ipc.AuthorityInfo, error) {
 	return ipc.AuthorityInfo{
 		Version: ipc.Version, ID: profile.ID, Name: profile.Name, Contact: profile.Contact, Portal: profile.Portal,
 		Created: wireTime(profile.Created), KeySource: d.keyKind(c.office), Endpoints: d.endpoints(), Size: int(size),
-		Policy: c.policy.current().sum, Roles: wireRoles(c.roles()), Warnings: d.warnings(c),
+		Policy: c.policy.current().sum, Roles: wireRoles(c.roles()), Child: c.child(), Warnings: d.warnings(c),
 	}, nil
 }
 
 // EditAuthority implements [ipc.AuthorityOffice].
 func (d *Desk) EditAuthority(ctx context.Context, p ipc.Principal, r ipc.EditAuthorityRequest) (ipc.AuthorityInfo, error) {
-	c, err := d.require(ctx, p, actEdit, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actEdit, ofAll, authority.RoleAdmin)
+	if err == nil && r.AcceptCopy {
+		err = d.acceptCopy(ctx, p)
+	}
 	if err != nil {
 		return ipc.AuthorityInfo{}, err
 	}
@@ -86,11 +89,25 @@ func (d *Desk) EditAuthority(ctx context.Context, p ipc.Principal, r ipc.EditAut
 	return d.info(c)
 }
 
+// acceptCopy ends the warnings that registry and audit do not belong together.
+func (d *Desk) acceptCopy(ctx context.Context, p ipc.Principal) error {
+	c, err := d.require(ctx, p, actKnown, ofAll)
+	if err != nil {
+		return err
+	}
+	err = c.marks.accept()
+	d.noted(c.chain, actKnown, c.by, "", err)
+	if err != nil {
+		return d.failed(err)
+	}
+	return nil
+}
+
 // CreateAuthority implements [ipc.AuthorityOffice].
 func (d *Desk) CreateAuthority(ctx context.Context, p ipc.Principal, r ipc.CreateAuthorityRequest) (ipc.AuthorityInfo, error) {
 	if !p.Admin {
 		// A user of an authority that is there, or a stranger.
-		if _, err := d.require(ctx, p, actCreate); err != nil {
+		if _, err := d.require(ctx, p, actCreate, ofAll); err != nil {
 			return ipc.AuthorityInfo{}, err
 		}
 		return ipc.AuthorityInfo{}, failed(store.ErrExists)

@@ -92,7 +92,7 @@ func (f *policyFile) usable() *policy.Policy {
 
 // Policy implements [ipc.Policies].
 func (d *Desk) Policy(ctx context.Context, p ipc.Principal) (ipc.PolicyText, error) {
-	c, err := d.require(ctx, p, actLook, authority.RoleHelpdesk, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actLook, ofReach, authority.RoleHelpdesk, authority.RoleAdmin)
 	if err != nil {
 		return ipc.PolicyText{}, err
 	}
@@ -102,7 +102,7 @@ func (d *Desk) Policy(ctx context.Context, p ipc.Principal) (ipc.PolicyText, err
 
 // SetPolicy implements [ipc.Policies].
 func (d *Desk) SetPolicy(ctx context.Context, p ipc.Principal, r ipc.SetPolicyRequest) (ipc.PolicyFindings, error) {
-	c, err := d.require(ctx, p, actPolicy, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actPolicy, ofAll, authority.RoleAdmin)
 	if err != nil {
 		return ipc.PolicyFindings{}, err
 	}
@@ -134,7 +134,7 @@ func (d *Desk) SetPolicy(ctx context.Context, p ipc.Principal, r ipc.SetPolicyRe
 
 // CheckPolicy implements [ipc.Policies].
 func (d *Desk) CheckPolicy(ctx context.Context, p ipc.Principal, r ipc.CheckPolicyRequest) (ipc.PolicyFindings, error) {
-	c, err := d.require(ctx, p, actLook, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actLook, ofAll, authority.RoleAdmin)
 	if err != nil {
 		return ipc.PolicyFindings{}, err
 	}

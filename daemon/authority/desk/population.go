@@ -52,7 +52,7 @@ func (p *population) Ready(v policy.Verifier) bool { return p.office.verifiers.r
 
 // person is a user as a policy sees him.
 func person(u authority.User) policy.Person {
-	out := policy.Person{ID: u.ID, Name: u.Name, Groups: u.Groups}
+	out := policy.Person{ID: u.ID, Name: u.Name, Groups: u.Groups, Authorities: u.Authorities}
 	for _, r := range u.Roles {
 		out.Roles = append(out.Roles, policy.Role(r))
 	}

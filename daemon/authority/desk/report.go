@@ -20,7 +20,7 @@ const maxFailures = 10
 
 // UserReport implements [ipc.Users].
 func (d *Desk) UserReport(ctx context.Context, p ipc.Principal, id string) (ipc.UserReport, error) {
-	c, err := d.require(ctx, p, actLook, helpers()...)
+	c, err := d.require(ctx, p, actLook, ofUser(id), helpers()...)
 	if err != nil {
 		return ipc.UserReport{}, err
 	}
@@ -36,14 +36,14 @@ func (d *Desk) report(c *caller, ref string) (ipc.UserReport, error) {
 	if err != nil {
 		return ipc.UserReport{}, err
 	}
-	out := ipc.UserReport{Version: ipc.Version, User: wireUser(u), MayHelp: c.wouldHelp(u), Fobs: []ipc.Fob{}, SecurityKeys: []ipc.SecurityKey{},
+	out := ipc.UserReport{Version: ipc.Version, User: wireUser(c.tree, u), MayHelp: c.wouldHelp(u), Fobs: []ipc.Fob{}, SecurityKeys: []ipc.SecurityKey{},
 		Activations: []ipc.Activation{}, BypassCodes: []ipc.BypassCode{}, Accounts: []ipc.ReportedAccount{}, Throttled: []ipc.ThrottledService{}}
 	for _, f := range u.Fobs {
 		full, err := c.authority.Fob(f.ID)
 		if err != nil {
 			return out, err
 		}
-		out.Fobs = append(out.Fobs, wireFob(full))
+		out.Fobs = append(out.Fobs, c.wireFob(full))
 	}
 	slices.SortFunc(out.Fobs, func(a, b ipc.Fob) int { return compare(a.Serial, b.Serial) })
 	if err := c.issued(u.ID, &out); err != nil {

@@ -29,13 +29,29 @@ func as(name string) ipc.Principal {
 	if name == "root" {
 		return root
 	}
+	if uid, ok := relatives()[name]; ok {
+		return ipc.Principal{UID: uid}
+	}
 	return ipc.Principal{UID: uids()[name]}
 }
 
+// relatives are uids of users of child authorities, see family.
+func relatives() map[string]string {
+	out := map[string]string{}
+	for i, home := range []string{"west", "east", "south"} {
+		for j, role := range []string{"user", "verifier", "helpdesk", "admin", "owner"} {
+			out[home+"-"+role] = fmt.Sprint(2000 + 10*i + j)
+		}
+	}
+	return out
+}
+
 func loginOf(uid string) string {
-	for name, u := range uids() {
-		if u == uid {
-			return "os-" + name
+	for _, all := range []map[string]string{uids(), relatives()} {
+		for name, u := range all {
+			if u == uid {
+				return "os-" + name
+			}
 		}
 	}
 	return ""

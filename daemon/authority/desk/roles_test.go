@@ -67,6 +67,10 @@ func table() map[string]struct {
 		"AddGroup":           {admins, []any{ipc.NewGroup{}}},
 		"RemoveGroup":        {admins, []any{ipc.GroupRef{Name: "none"}}},
 
+		"ChildAuthorities":     {helpers, nil},
+		"AddChildAuthority":    {admins, []any{ipc.NewChildAuthority{}}},
+		"RemoveChildAuthority": {admins, []any{ipc.ChildAuthorityRef{Authority: "none"}}},
+
 		"AuthorityMessage":    {everybody, []any{ipc.AuthorityMessage{Message: []byte("nonsense")}}},
 		"AuthorityDescriptor": {everybody, nil},
 		"CreateActivation":    {helpers, []any{ipc.NewActivation{User: "bob", Account: "vpn"}}},
@@ -84,6 +88,7 @@ func table() map[string]struct {
 		"SetVerifier":         {nil, []any{"radius", ipc.SetVerifierRequest{}}},
 		"CheckVerifier":       {admins, []any{"radius"}},
 		"RemoveVerifier":      {nil, []any{"radius"}},
+		"EnrollUser":          {helpers, []any{"duo", ipc.UserRef{User: "bob"}}},
 		"RemoveSecurityKey":   {helpers, []any{ipc.SecurityKeyRef{User: "bob", Key: nothing}}},
 	}
 }

@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 
+	"github.com/tokenbridge/tokend/daemon/authority"
 	"github.com/tokenbridge/tokend/daemon/authority/issue"
 	"github.com/tokenbridge/tokend/daemon/authority/policy"
 	"github.com/tokenbridge/tokend/ipc"
@@ -17,7 +18,7 @@ const (
 // AddSecurityKey implements [ipc.SecurityKeys]. A key stays a factor, as a fob does:
 // so who is no administrator needs the policy's leave, alone.
 func (d *Desk) AddSecurityKey(ctx context.Context, p ipc.Principal, r ipc.NewSecurityKey) (ipc.SecurityKey, error) {
-	c, err := d.require(ctx, p, actKeyAdd, helpers()...)
+	c, err := d.require(ctx, p, actKeyAdd, ofUser(r.User), helpers()...)
 	if err != nil {
 		return ipc.SecurityKey{}, err
 	}
@@ -27,14 +28,8 @@ func (d *Desk) AddSecurityKey(ctx context.Context, p ipc.Principal, r ipc.NewSec
 	if err != nil {
 		return ipc.SecurityKey{}, d.failed(err)
 	}
-	if c.rank() < rankAdmin {
-		second, err := c.mayHelp(actKeyAdd, who)
-		if err == nil && second {
-			err = c.byPolicy(actKeyAdd, who, policy.HelpDecision{Reason: "the policy asks for a second approver, whom an activation can have and a security key cannot"})
-		}
-		if err != nil {
-			return ipc.SecurityKey{}, err
-		}
+	if err := c.mayFurnish(actKeyAdd, who, "a security key"); err != nil {
+		return ipc.SecurityKey{}, err
 	}
 	k, err := c.issuer.AddSecurityKey(c.by, issue.NewSecurityKey{User: who.ID, Name: r.Name, Statement: r.Statement})
 	if err != nil {
@@ -43,9 +38,22 @@ func (d *Desk) AddSecurityKey(ctx context.Context, p ipc.Principal, r ipc.NewSec
 	return wireSecurityKey(k), nil
 }
 
+// mayFurnish says whether the caller, who may change a user, may give him what stays a
+// factor: who is no administrator needs the policy's leave, alone.
+func (c *caller) mayFurnish(action string, who authority.User, what string) error {
+	if c.rank() >= rankAdmin {
+		return nil
+	}
+	second, err := c.mayHelp(action, who)
+	if err == nil && second {
+		err = c.byPolicy(action, who, policy.HelpDecision{Reason: "the policy asks for a second approver, whom an activation can have and " + what + " cannot"})
+	}
+	return err
+}
+
 // SecurityKeys implements [ipc.SecurityKeys].
 func (d *Desk) SecurityKeys(ctx context.Context, p ipc.Principal, r ipc.UserRef) (ipc.SecurityKeyList, error) {
-	c, err := d.require(ctx, p, actLook, helpers()...)
+	c, err := d.require(ctx, p, actLook, ofUser(r.User), helpers()...)
 	if err != nil {
 		return ipc.SecurityKeyList{}, err
 	}
@@ -62,7 +70,7 @@ func (d *Desk) SecurityKeys(ctx context.Context, p ipc.Principal, r ipc.UserRef)
 
 // RemoveSecurityKey implements [ipc.SecurityKeys].
 func (d *Desk) RemoveSecurityKey(ctx context.Context, p ipc.Principal, r ipc.SecurityKeyRef) (ipc.SecurityKey, error) {
-	c, err := d.require(ctx, p, actKeyOff, helpers()...)
+	c, err := d.require(ctx, p, actKeyOff, ofUser(r.User), helpers()...)
 	if err != nil {
 		return ipc.SecurityKey{}, err
 	}

@@ -21,7 +21,7 @@ func (d *Desk) State(p ipc.Principal) *ipc.AuthorityState {
 	if c == nil {
 		return nil
 	}
-	s := &ipc.AuthorityState{User: c.user.Name, Roles: wireRoles(c.roles()), Local: true}
+	s := &ipc.AuthorityState{User: c.user.Name, Roles: wireRoles(c.roles()), Child: c.child(), Local: true}
 	profile, err := c.authority.Profile()
 	if err != nil {
 		e := *failed(err)
@@ -29,6 +29,9 @@ func (d *Desk) State(p ipc.Principal) *ipc.AuthorityState {
 		return s
 	}
 	s.ID, s.Name = profile.ID, profile.Name
+	if c.rank() >= rankAdmin {
+		s.Warnings = c.marks.warnings()
+	}
 	return s
 }
 
@@ -46,6 +49,9 @@ func (d *Desk) lockedState(p ipc.Principal) (_ *ipc.AuthorityState, is bool) {
 // warnings are about what is not as it should be.
 func (d *Desk) warnings(c *caller) []ipc.Warning {
 	var list []ipc.Warning
+	if !c.reachesAll() { // others mend it
+		return nil
+	}
 	if r := d.cfg.Reach(); r.Problem != "" {
 		list = append(list, ipc.Warning{Code: "authority-listen", Message: "the authority cannot be reached from other machines: " + r.Problem})
 	}
@@ -58,7 +64,8 @@ func (d *Desk) warnings(c *caller) []ipc.Warning {
 	}
 	list = append(list, c.verifierWarnings()...)
 	list = append(list, d.keyWarnings(c)...)
-	if found, err := c.chain.log.Check(); err != nil {
+	list = append(list, c.marks.warnings()...)
+	if found, err := c.chain.log.Look(); err != nil {
 		list = append(list, ipc.Warning{Code: "authority-audit", Message: "the authority's audit log cannot be read"})
 	} else if problem := c.chain.problem(found); problem != "" {
 		list = append(list, ipc.Warning{Code: "authority-audit", Message: "the authority's audit log is not as it should be: " + problem})
@@ -102,7 +109,7 @@ func (d *Desk) Findings(p ipc.Principal) []ipc.Finding {
 		}
 		return []ipc.Finding{{Code: "authority", Level: "error", Message: message}}
 	}
-	if c == nil || c.rank() < rankAdmin {
+	if c == nil || c.rank() < rankAdmin || !c.reachesAll() {
 		return nil
 	}
 	var list []ipc.Finding
@@ -113,4 +120,27 @@ func (d *Desk) Findings(p ipc.Principal) []ipc.Finding {
 		list = append(list, ipc.Finding{Code: "authority", Level: "ok", Message: "the authority's registry, policy and audit log can be used"})
 	}
 	return list
+}
+
+// Standing is whether an authority answers.
+type Standing int
+
+// The standings of an authority.
+const (
+	Absent Standing = iota // there is none
+	Serves
+	Fails // it is locked, or cannot be used
+)
+
+// Stands says whether the authority answers, for who watches it.
+func (d *Desk) Stands() Standing {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.office != nil:
+		return Serves
+	case d.locked != nil, d.problem != nil:
+		return Fails
+	}
+	return Absent
 }

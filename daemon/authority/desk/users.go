@@ -10,7 +10,7 @@ import (
 
 // Users implements [ipc.Users].
 func (d *Desk) Users(ctx context.Context, p ipc.Principal, q ipc.UserQuery) (ipc.UserPage, error) {
-	c, err := d.require(ctx, p, actLook, authority.RoleHelpdesk, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actLook, ofAuthority(q.Authority), authority.RoleHelpdesk, authority.RoleAdmin)
 	if err != nil {
 		return ipc.UserPage{}, err
 	}
@@ -18,54 +18,69 @@ func (d *Desk) Users(ctx context.Context, p ipc.Principal, q ipc.UserQuery) (ipc
 	if err != nil {
 		return ipc.UserPage{}, err
 	}
-	page, err := c.authority.Users(authority.UserQuery{Prefix: q.Prefix, Role: authority.Role(q.Role), After: q.After, Limit: limit})
+	within := c.within()
+	if q.Authority != "" {
+		id, found := c.tree.Find(q.Authority)
+		if !found {
+			return ipc.UserPage{}, ipc.Errorf(ipc.NotFound, "there is no such authority")
+		}
+		within = func(home string) bool { return c.reaches(home) && c.tree.Reaches(id, home) }
+	}
+	page, err := c.authority.Users(authority.UserQuery{Prefix: q.Prefix, Role: authority.Role(q.Role), After: q.After, Limit: limit, Within: within})
 	if err != nil {
 		return ipc.UserPage{}, d.failed(err)
 	}
 	out := ipc.UserPage{Version: ipc.Version, Users: make([]ipc.User, 0, len(page.Users)), Next: page.Next}
 	for _, u := range page.Users {
-		out.Users = append(out.Users, wireUser(u))
+		out.Users = append(out.Users, wireUser(c.tree, u))
 	}
 	return out, nil
 }
 
 // User implements [ipc.Users].
 func (d *Desk) User(ctx context.Context, p ipc.Principal, id string) (ipc.User, error) {
-	c, err := d.require(ctx, p, actLook, authority.RoleHelpdesk, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actLook, ofUser(id), authority.RoleHelpdesk, authority.RoleAdmin)
 	if err != nil {
 		return ipc.User{}, err
 	}
-	return d.user(c.authority.User(id))
+	u, err := c.authority.User(id)
+	return d.user(c, u, err)
 }
 
 // user is a user, or what went wrong, as it is answered.
-func (d *Desk) user(u authority.User, err error) (ipc.User, error) {
+func (d *Desk) user(c *caller, u authority.User, err error) (ipc.User, error) {
 	if err != nil {
 		return ipc.User{}, d.failed(err)
 	}
-	return wireUser(u), nil
+	return wireUser(c.tree, u), nil
 }
 
 // AddUser implements [ipc.Users].
 func (d *Desk) AddUser(ctx context.Context, p ipc.Principal, r ipc.NewUser) (ipc.User, error) {
-	c, err := d.require(ctx, p, actUserAdd, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actUserAdd, ofAuthority(r.Authority), authority.RoleAdmin)
 	if err != nil {
 		return ipc.User{}, err
 	}
-	u := authority.User{Name: r.Name, Display: r.Display, Email: r.Email, Logins: r.Logins, Roles: ownRoles(r.Roles)}
+	u := authority.User{Name: r.Name, Display: r.Display, Email: r.Email, Logins: r.Logins, Roles: ownRoles(r.Roles),
+		Authority: c.orOwn(r.Authority)}
 	if err := c.mayGrant(actUserAdd, u.Roles); err != nil {
 		return ipc.User{}, err
 	}
 	if err := c.mayLogin(actUserAdd, u.Logins); err != nil {
 		return ipc.User{}, d.failed(err)
 	}
-	return d.user(c.authority.AddUser(c.by, u))
+	u, err = c.authority.AddUser(c.by, u)
+	return d.user(c, u, err)
 }
 
 // EditUser implements [ipc.Users].
 func (d *Desk) EditUser(ctx context.Context, p ipc.Principal, id string, r ipc.EditUserRequest) (ipc.User, error) {
 	const action = "user-edit"
-	c, err := d.require(ctx, p, action, authority.RoleAdmin)
+	of := ofUser(id)
+	if r.Authority != nil {
+		of = all(of, ofAuthority(*r.Authority))
+	}
+	c, err := d.require(ctx, p, action, of, authority.RoleAdmin)
 	if err != nil {
 		return ipc.User{}, err
 	}
@@ -79,6 +94,10 @@ func (d *Desk) EditUser(ctx context.Context, p ipc.Principal, id string, r ipc.E
 		return ipc.User{}, err
 	}
 	e := authority.UserEdit{Name: r.Name, Display: r.Display, Email: r.Email, Logins: r.Logins, Disabled: r.Disabled}
+	if r.Authority != nil {
+		home := c.orOwn(*r.Authority)
+		e.Authority = &home
+	}
 	if r.Roles != nil {
 		roles := ownRoles(*r.Roles)
 		if err := c.mayGrant(action, roles); err != nil {
@@ -91,13 +110,14 @@ func (d *Desk) EditUser(ctx context.Context, p ipc.Principal, id string, r ipc.E
 			return ipc.User{}, d.failed(err)
 		}
 	}
-	return d.user(c.authority.EditUser(c.by, who.ID, e))
+	u, err := c.authority.EditUser(c.by, who.ID, e)
+	return d.user(c, u, err)
 }
 
 // RemoveUser implements [ipc.Users].
 func (d *Desk) RemoveUser(ctx context.Context, p ipc.Principal, id string, r ipc.RemoveUserRequest) (ipc.RemoveUserResult, error) {
 	const action = "user-remove"
-	c, err := d.require(ctx, p, action, authority.RoleAdmin)
+	c, err := d.require(ctx, p, action, ofUser(id), authority.RoleAdmin)
 	if err != nil {
 		return ipc.RemoveUserResult{}, err
 	}
@@ -119,7 +139,7 @@ func (d *Desk) RemoveUser(ctx context.Context, p ipc.Principal, id string, r ipc
 	if err := c.authority.RemoveUser(c.by, who.ID); err != nil {
 		return ipc.RemoveUserResult{}, d.failed(err)
 	}
-	return ipc.RemoveUserResult{Version: ipc.Version, Removed: wireUser(who)}, nil
+	return ipc.RemoveUserResult{Version: ipc.Version, Removed: wireUser(c.tree, who)}, nil
 }
 
 func ownRoles(roles []ipc.Role) []authority.Role {
@@ -138,9 +158,9 @@ func wireRoles(roles []authority.Role) []ipc.Role {
 	return out
 }
 
-func wireUser(u authority.User) ipc.User {
+func wireUser(t authority.Tree, u authority.User) ipc.User {
 	out := ipc.User{
-		ID: u.ID, Name: u.Name, Display: u.Display, Email: u.Email, Logins: append([]string{}, u.Logins...), Roles: wireRoles(u.Roles), GroupRoles: wireRoles(u.ByGroup),
+		ID: u.ID, AuthorityID: u.Authority, Authority: t.Name(u.Authority), Name: u.Name, Display: u.Display, Email: u.Email, Logins: append([]string{}, u.Logins...), Roles: wireRoles(u.Roles), GroupRoles: wireRoles(u.ByGroup),
 		Disabled: u.Disabled, Fobs: make([]ipc.UserFob, 0, len(u.Fobs)), Created: wireTime(u.Created),
 	}
 	for _, f := range u.Fobs {

@@ -25,7 +25,7 @@ const checkTime = 20 * time.Second
 
 // Verifiers implements [ipc.Verifiers].
 func (d *Desk) Verifiers(ctx context.Context, p ipc.Principal) (ipc.VerifierList, error) {
-	c, err := d.require(ctx, p, actLook, authority.RoleHelpdesk, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actLook, ofAll, authority.RoleHelpdesk, authority.RoleAdmin)
 	if err != nil {
 		return ipc.VerifierList{}, err
 	}
@@ -54,7 +54,7 @@ func (c *caller) withFactors(v ipc.SetUpVerifier) ipc.SetUpVerifier {
 // SetVerifier implements [ipc.Verifiers]. Who sets one up can be accepted by it in
 // everybody's name, and so it is for owners.
 func (d *Desk) SetVerifier(ctx context.Context, p ipc.Principal, name string, r ipc.SetVerifierRequest) (ipc.SetUpVerifier, error) {
-	c, err := d.require(ctx, p, actVerifierSet)
+	c, err := d.require(ctx, p, actVerifierSet, ofAll)
 	if err != nil {
 		return ipc.SetUpVerifier{}, err
 	}
@@ -97,7 +97,7 @@ func (c *caller) verifierChanged(d *Desk, action string, v policy.Verifier, out 
 
 // RemoveVerifier implements [ipc.Verifiers].
 func (d *Desk) RemoveVerifier(ctx context.Context, p ipc.Principal, name string) (ipc.SetUpVerifier, error) {
-	c, err := d.require(ctx, p, actVerifierOff)
+	c, err := d.require(ctx, p, actVerifierOff, ofAll)
 	if err != nil {
 		return ipc.SetUpVerifier{}, err
 	}
@@ -113,7 +113,7 @@ func (d *Desk) RemoveVerifier(ctx context.Context, p ipc.Principal, name string)
 
 // CheckVerifier implements [ipc.Verifiers].
 func (d *Desk) CheckVerifier(ctx context.Context, p ipc.Principal, name string) (ipc.VerifierCheck, error) {
-	c, err := d.require(ctx, p, actVerifierAsk, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actVerifierAsk, ofAll, authority.RoleAdmin)
 	if err != nil {
 		return ipc.VerifierCheck{}, err
 	}

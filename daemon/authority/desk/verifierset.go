@@ -54,6 +54,7 @@ type duoRecord struct {
 	IntegrationKey string `cbor:"2,keyasint"`
 	SecretKey      []byte `cbor:"3,keyasint"`
 	Timeout        int    `cbor:"4,keyasint,omitempty"`
+	CA             string `cbor:"5,keyasint,omitempty"`
 }
 
 func (r *verifierRecord) wipe() {
@@ -77,7 +78,7 @@ func recordOfVerifier(r ipc.SetVerifierRequest, by string, now time.Time) verifi
 		}
 	}
 	if s := r.Duo; s != nil {
-		out.Duo = &duoRecord{s.Host, s.IntegrationKey, s.SecretKey, s.TimeoutSeconds}
+		out.Duo = &duoRecord{s.Host, s.IntegrationKey, s.SecretKey, s.TimeoutSeconds, s.CACertificates}
 	}
 	return out
 }
@@ -92,7 +93,7 @@ func (r *verifierRecord) settings() (out ipc.SetVerifierRequest) {
 		}
 	}
 	if s := r.Duo; s != nil {
-		out.Duo = &ipc.DuoSettings{Host: s.Host, IntegrationKey: s.IntegrationKey, SecretKey: s.SecretKey, TimeoutSeconds: s.Timeout}
+		out.Duo = &ipc.DuoSettings{Host: s.Host, IntegrationKey: s.IntegrationKey, SecretKey: s.SecretKey, TimeoutSeconds: s.Timeout, CACertificates: s.CA}
 	}
 	return out
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
 	"github.com/tokenbridge/tokend/daemon/authority/issue"
+	"github.com/tokenbridge/tokend/daemon/authority/policy"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -16,13 +18,16 @@ const attended = "attended"
 
 // Verify implements [ipc.Verifications].
 func (d *Desk) Verify(ctx context.Context, p ipc.Principal, r ipc.VerifyRequest) (ipc.Verified, error) {
-	c, err := d.require(ctx, p, actVerify, authority.RoleVerifier, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actVerify, ofReach, authority.RoleVerifier, authority.RoleAdmin)
 	if err != nil {
 		return ipc.Verified{}, err
 	}
 	v, err := c.verify(ctx, r)
 	if err != nil {
 		return ipc.Verified{}, d.failed(err)
+	}
+	if v.challenge != nil {
+		return ipc.Verified{}, v.challenged()
 	}
 	if !v.Accepted {
 		return ipc.Verified{}, ipc.Errorf(ipc.PasscodeInvalid, "the passcode was not accepted")
@@ -32,7 +37,7 @@ func (d *Desk) Verify(ctx context.Context, p ipc.Principal, r ipc.VerifyRequest)
 
 // VerifyAttended implements [ipc.Verifications].
 func (d *Desk) VerifyAttended(ctx context.Context, p ipc.Principal, r ipc.VerifyRequest) (ipc.AttendedVerdict, error) {
-	c, err := d.require(ctx, p, actVerify, authority.RoleHelpdesk, authority.RoleAdmin)
+	c, err := d.require(ctx, p, actVerify, ofUser(r.User), authority.RoleHelpdesk, authority.RoleAdmin)
 	if err != nil {
 		return ipc.AttendedVerdict{}, err
 	}
@@ -43,11 +48,14 @@ func (d *Desk) VerifyAttended(ctx context.Context, p ipc.Principal, r ipc.Verify
 	if err != nil {
 		return ipc.AttendedVerdict{}, d.failed(err)
 	}
+	if v.challenge != nil {
+		return ipc.AttendedVerdict{}, v.challenged()
+	}
 	if !v.Accepted {
 		return ipc.AttendedVerdict{}, v.refused()
 	}
 	return ipc.AttendedVerdict{Version: ipc.Version, Accepted: true, UserID: v.UserID, FobID: v.FobID, Serial: v.Serial,
-		AccountID: v.account, DeviceID: v.device}, nil
+		AccountID: v.account, DeviceID: v.device, Verifier: ipc.VerifierName(v.verifier)}, nil
 }
 
 // verdict is what became of a passcode or of a managed account's code.
@@ -55,24 +63,71 @@ type verdict struct {
 	authority.Verdict
 	managed         bool
 	account, device string // ids, of a managed account's code
+	// verifier is who looked at it elsewhere, challenge what he wants in addition.
+	verifier  policy.Verifier
+	challenge *issue.PasscodeChallenge
 }
 
-// verify asks the one who knows: of fobs the registry, of managed accounts the
-// issuer. Both keep the same deadline, and the same throttle.
+// verify asks the one who knows: of fobs the registry, or else who verifies them
+// elsewhere, of managed accounts the issuer. All keep the same throttle, and but for who
+// is elsewhere the same deadline.
 func (c *caller) verify(ctx context.Context, r ipc.VerifyRequest) (verdict, error) {
 	if !r.Managed && r.Account == "" {
-		v, err := c.authority.Verify(ctx, authority.Attempt{By: c.by, Service: r.Service, User: r.User, Passcode: r.Passcode})
+		at := authority.Attempt{By: c.by, Service: r.Service, User: r.User, Passcode: r.Passcode, Within: c.within()}
+		if v, err := c.issuer.VerifyElsewhere(ctx, at, r.Challenge); err != nil {
+			return verdict{}, err
+		} else if v != nil {
+			return verdict{Verdict: v.Verdict, verifier: v.Verifier, challenge: v.Challenge}, nil
+		}
+		v, err := c.authority.Verify(ctx, at)
 		return verdict{Verdict: v}, err
 	}
-	v, err := c.issuer.VerifyManaged(ctx, issue.Login{By: c.by, Service: r.Service, User: r.User, Account: r.Account, Code: r.Passcode})
+	v, err := c.issuer.VerifyManaged(ctx, issue.Login{By: c.by, Service: r.Service, User: r.User, Account: r.Account, Code: r.Passcode, Within: c.within()})
 	return verdict{Verdict: authority.Verdict{Accepted: v.Accepted, UserID: v.UserID, Reason: v.Reason, RetryAfter: v.RetryAfter},
 		managed: true, account: v.Account, device: v.Device}, err
+}
+
+// challenged says that it is not decided, and how it goes on.
+func (v verdict) challenged() *ipc.Error {
+	return &ipc.Error{Kind: ipc.Conflict, Message: shownVerifier(v.verifier) + " asks for something more, and has accepted nothing yet",
+		Items: []ipc.Item{{ID: v.challenge.ID, Name: v.challenge.Prompt, Reason: challengedReason}}}
+}
+
+// challengedReason marks the id of a challenge among the items of an error.
+const challengedReason = "challenged"
+
+// shownVerifier is a verifier in words.
+func shownVerifier(v policy.Verifier) string {
+	if v == policy.Duo {
+		return "Duo"
+	}
+	return strings.ToUpper(string(v))
+}
+
+// elsewhereReason is reason for what a verifier elsewhere has said.
+func (v verdict) elsewhereReason() string {
+	name := shownVerifier(v.verifier)
+	switch v.Reason {
+	case authority.ReasonWrong:
+		return name + " does not accept it"
+	case issue.ReasonDenied:
+		return name + " itself said no"
+	case issue.ReasonLockedOut:
+		return name + " has locked the user out"
+	case issue.ReasonNotThere:
+		return name + " does not know the user"
+	}
+	return reason(v.Reason)
 }
 
 // refused says to a helper why.
 func (v verdict) refused() *ipc.Error {
 	e := &ipc.Error{Kind: ipc.PasscodeInvalid, Message: "the passcode was not accepted: " + reason(v.Reason),
 		Items: []ipc.Item{{ID: v.FobID, Name: v.Serial, Reason: string(v.Reason)}}}
+	if v.verifier != "" {
+		e.Message = "the passcode was not accepted: " + v.elsewhereReason()
+		e.Items[0].Name = string(v.verifier)
+	}
 	if v.managed {
 		e.Message, e.Items[0].ID = "the code was not accepted: "+managedReason(v.Reason), v.device
 	}
@@ -136,7 +191,7 @@ func managedReason(r authority.Reason) string {
 
 // ResyncFob implements [ipc.Fobs].
 func (d *Desk) ResyncFob(ctx context.Context, p ipc.Principal, id string, r ipc.ResyncFobRequest) (ipc.Fob, error) {
-	return d.changeFob(ctx, p, actResync, id, helpers(), func(c *caller) (authority.Fob, error) {
+	return d.changeFob(ctx, p, actResync, id, ofFob(id), helpers(), func(c *caller) (authority.Fob, error) {
 		return resynced(c.authority.ResyncFob(authority.Resync{By: c.by, Serial: id, User: r.User, Passcodes: r.Passcodes, Attended: true}))
 	})
 }
@@ -167,7 +222,7 @@ func (d *Desk) ResyncOwnFob(ctx context.Context, p ipc.Principal, id string, r i
 	if errors.As(err, &e) && e.Kind == authority.NotFound {
 		return ipc.Fob{}, errNotOwn()
 	}
-	return d.fob(f, err)
+	return d.fob(c, f, err)
 }
 
 func errNotOwn() *ipc.Error { return ipc.Errorf(ipc.NotFound, "you have no such fob") }

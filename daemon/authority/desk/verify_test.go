@@ -1,13 +1,17 @@
 package desk_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/tokenbridge/tokend/daemon/authority/remote"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -164,5 +168,209 @@ func TestFailuresDoNotFillTheAudit(t *testing.T) {
 	page, err = b.AuthorityAudit(t.Context(), root, ipc.AuditQuery{After: last})
 	if err != nil || len(page.Entries) > 2*256+8 {
 		t.Errorf("%d entries, %v", len(page.Entries), err)
+	}
+}
+
+// TestVerifyElsewhere: a passcode of a user whose fob is not here is asked of who
+// verifies it by the policy, of nobody else, and nobody else's is. No answer is no
+// accept, and not "wrong" either.
+func TestVerifyElsewhere(t *testing.T) {
+	b, s := withDuo(t)
+	ctx := t.Context()
+	text, err := b.Policy(ctx, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(by string) {
+		t.Helper()
+		if _, err := b.SetPolicy(ctx, root, ipc.SetPolicyRequest{Text: strings.Replace(text.Text, `fob = ["local"]`, "fob = ["+by+"]", 1)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(`"local", "duo"`)
+	accepted, wrong := remote.Answer{State: remote.Accepted}, remote.Answer{State: remote.Rejected, Reason: remote.Wrong}
+
+	// Who has a fob here is verified here.
+	s.will(nil, accepted)
+	if err := b.verify(t, "bob", "987654"); ipc.KindOf(err) != ipc.PasscodeInvalid || len(s.typed) > 0 {
+		t.Errorf("bob has a fob: %v, asked %q", err, s.typed)
+	}
+	// Nor is anybody asked about who is no user, or is disabled, or about nothing.
+	for _, c := range [][2]string{{"nobody", "987654"}, {"ghost", "987654"}, {"user", ""}} {
+		if err := b.verify(t, c[0], c[1]); ipc.KindOf(err) != ipc.PasscodeInvalid || len(s.typed) > 0 {
+			t.Errorf("%q: %v, asked %q", c, err, s.typed)
+		}
+	}
+	b.pass(time.Hour)
+	used := passcode(t, "user-fob", 0)
+	if err := b.verify(t, "user", used); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.LoseFob(ctx, root, "user-fob"); err != nil {
+		t.Fatal(err)
+	}
+	// What a lost fob makes is told to nobody.
+	for p, want := range map[string]string{used: "reused", passcode(t, "user-fob", 1): "lost"} {
+		if _, reason, _ := b.attended(t, "user", p); reason != want || len(s.typed) > 0 {
+			t.Errorf("of a lost fob: %s, not %s, asked %q", reason, want, s.typed)
+		}
+	}
+	if err := b.verify(t, "user", "987654\r\n"); err != nil || len(s.asked) != 1 || s.asked[0].User != "user" || s.asked[0].Factor != "fob" || s.typed[0] != "987654" {
+		t.Fatalf("%v, asked %+v %q", err, s.asked, s.typed)
+	}
+	s.will(nil, accepted)
+	v, err := b.VerifyAttended(ctx, as("helpdesk"), ipc.VerifyRequest{User: "user", Passcode: ipc.Secret("987654")})
+	if err != nil || v.Verifier != ipc.VerifierDuo || v.UserID != b.ids["user"] || v.Serial != "" {
+		t.Errorf("%+v, %v", v, err)
+	}
+	for _, c := range []struct {
+		answer remote.Answer
+		err    error
+		kind   ipc.Kind // for a service
+		reason string   // for a helper
+	}{
+		{wrong, nil, ipc.PasscodeInvalid, "wrong"},
+		{remote.Answer{State: remote.Rejected, Reason: remote.Denied}, nil, ipc.PasscodeInvalid, "denied"},
+		{remote.Answer{State: remote.Rejected, Reason: remote.LockedOut}, nil, ipc.PasscodeInvalid, "locked-out"},
+		{remote.Answer{State: remote.Rejected, Reason: remote.Unknown}, nil, ipc.PasscodeInvalid, "not-enrolled"},
+		{remote.Answer{State: remote.Waiting, Token: []byte("state")}, nil, ipc.VerifierDown, ""},
+		{remote.Answer{State: "nonsense"}, nil, ipc.VerifierDown, ""},
+		{remote.Answer{}, nil, ipc.VerifierDown, ""},
+		{accepted, &remote.Unavailable{Verifier: "duo", Problem: "no answer in time"}, ipc.VerifierDown, ""},
+	} {
+		b.pass(time.Hour)
+		s.will(c.err, c.answer)
+		b.took()
+		if err := b.verify(t, "user", "987654"); ipc.KindOf(err) != c.kind || c.kind == ipc.PasscodeInvalid && err.Error() != "the passcode was not accepted" {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if w := b.took(); len(w) != 1 {
+			t.Errorf("%+v: not held back: %v", c, w)
+		}
+		b.pass(time.Hour)
+		s.will(c.err, c.answer)
+		if c.reason == "" {
+			if _, err := b.VerifyAttended(ctx, as("helpdesk"), ipc.VerifyRequest{User: "user", Passcode: ipc.Secret("987654")}); ipc.KindOf(err) != ipc.VerifierDown {
+				t.Errorf("%+v: %v", c, err)
+			}
+		} else if kind, reason, _ := b.attended(t, "user", "987654"); kind != ipc.PasscodeInvalid || reason != c.reason {
+			t.Errorf("%+v: a helper is told %s, %s", c, kind, reason)
+		}
+	}
+	// What is not reached does not hold anybody up, what is wrong does, also elsewhere.
+	b.pass(4 * time.Hour)
+	for range 3 {
+		s.will(nil, wrong)
+		_ = b.verify(t, "user", "000000")
+	}
+	s.will(nil, accepted)
+	if kind, reason, wait := b.attended(t, "user", "987654"); kind != ipc.Throttled || reason != "throttled" || wait < 1 || len(s.typed) > 0 {
+		t.Errorf("throttled: %s, %s, %d, asked %q", kind, reason, wait, s.typed)
+	}
+	b.pass(time.Hour)
+	// By a policy that does not name the authority its fobs count for nothing.
+	set(`"duo"`)
+	s.will(nil, wrong)
+	if err := b.verify(t, "bob", passcode(t, "bob-fob", 5)); ipc.KindOf(err) != ipc.PasscodeInvalid || len(s.typed) != 1 {
+		t.Errorf("%v, asked %q", err, s.typed)
+	}
+	if _, err := b.RemoveVerifier(ctx, root, "duo"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.verify(t, "bob", passcode(t, "bob-fob", 6)); ipc.KindOf(err) != ipc.VerifierDown {
+		t.Errorf("nobody is set up to verify it: %v", err)
+	}
+	entries := b.since(t, 0)
+	for _, want := range []string{"true service=pam duo", "false service=pam duo wrong", "false service=attended duo locked-out", "false service=pam duo unavailable"} {
+		if !slices.ContainsFunc(entries, func(e ipc.AuditEntry) bool { return e.Action == "verify" && fmt.Sprint(e.OK, " ", e.Detail) == want }) {
+			t.Errorf("no %q in the audit: %+v", want, entries)
+		}
+	}
+}
+
+// TestVerifyChallenge: what a verifier asks for in addition is answered by who asked
+// first, for the same user and service, in time and once.
+func TestVerifyChallenge(t *testing.T) {
+	b, s := withDuo(t)
+	ctx := t.Context()
+	text, err := b.Policy(ctx, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.SetPolicy(ctx, root, ipc.SetPolicyRequest{Text: strings.Replace(text.Text, `fob = ["local"]`, `fob = ["duo"]`, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	accepted := remote.Answer{State: remote.Accepted}
+	begin := func(service string) string {
+		t.Helper()
+		s.will(nil, remote.Answer{State: remote.Challenged, Token: []byte("state"), Prompt: "Next\x1b code"}, accepted)
+		_, err := b.Verify(ctx, as("verifier"), ipc.VerifyRequest{User: "user", Service: service, Passcode: ipc.Secret("111111")})
+		var e *ipc.Error
+		if !errors.As(err, &e) || e.Kind != ipc.Conflict || len(e.Items) != 1 || e.Items[0].Reason != "challenged" || e.Items[0].ID == "" || strings.Contains(e.Items[0].Name, "\x1b") {
+			t.Fatalf("%+v", err)
+		}
+		return e.Items[0].ID
+	}
+	answer := func(who, user, service, id string) error {
+		_, err := b.Verify(ctx, as(who), ipc.VerifyRequest{User: user, Service: service, Passcode: ipc.Secret("222222"), Challenge: id})
+		return err
+	}
+	id := begin("pam")
+	for what, err := range map[string]error{
+		"somebody else": answer("admin", "user", "pam", id), "another user": answer("verifier", "bob", "pam", id), "another service": answer("verifier", "user", "ssh", id),
+		"nobody": answer("verifier", "nobody", "pam", id), "none": answer("verifier", "user", "pam", "00"),
+	} {
+		if ipc.KindOf(err) != ipc.NotFound {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := answer("verifier", "user", "pam", id); err != nil || !slices.Equal(s.typed, []string{"111111", "222222"}) {
+		t.Errorf("%v, asked %q", err, s.typed)
+	}
+	if err := answer("verifier", "user", "pam", id); ipc.KindOf(err) != ipc.NotFound {
+		t.Errorf("twice: %v", err)
+	}
+	id = begin("pam")
+	b.pass(3 * time.Minute)
+	if err := answer("verifier", "user", "pam", id); ipc.KindOf(err) != ipc.NotFound {
+		t.Errorf("too late: %v", err)
+	}
+}
+
+// TestVerifyElsewhereCounts: who hangs up does not get a guess for nothing, and guesses
+// at one user are made one after the other.
+func TestVerifyElsewhereCounts(t *testing.T) {
+	b, s := withDuo(t)
+	text, err := b.Policy(t.Context(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.SetPolicy(t.Context(), root, ipc.SetPolicyRequest{Text: strings.Replace(text.Text, `fob = ["local"]`, `fob = ["duo"]`, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	var all []remote.Answer
+	for range 20 {
+		all = append(all, remote.Answer{State: remote.Rejected, Reason: remote.Wrong})
+	}
+	s.will(nil, all...)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() { _ = b.verify(t, "user", "000000") })
+	}
+	wg.Wait()
+	if len(s.typed) != 1 {
+		t.Errorf("%d guesses at once", len(s.typed))
+	}
+	b.pass(time.Hour)
+	s.will(nil, all...)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = b.Verify(gone, as("verifier"), ipc.VerifyRequest{User: "user", Service: "pam", Passcode: ipc.Secret("000000")})
+	if ipc.KindOf(err) != ipc.Cancelled {
+		t.Errorf("%v", err)
+	}
+	// The guess was made, and is counted before the next may be.
+	if kind, _, _ := b.attended(t, "user", "000000"); kind != ipc.Throttled || len(s.typed) != 1 {
+		t.Errorf("%s after %q", kind, s.typed)
 	}
 }

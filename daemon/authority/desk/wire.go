@@ -16,7 +16,8 @@ func compare(a, b string) int { return strings.Compare(strings.ToLower(a), strin
 
 func algorithm(s string) otp.Algorithm { return otp.Algorithm(s) }
 
-func wireFob(f authority.Fob) ipc.Fob {
+// wireFob leaves out users beyond the caller's reach.
+func (c *caller) wireFob(f authority.Fob) ipc.Fob {
 	out := ipc.Fob{
 		ID: f.ID, Serial: f.Serial, Type: ipc.FobType(f.Type), State: ipc.FobState(f.State), Algorithm: string(f.Algorithm),
 		Digits: f.Digits, Period: f.Period, PublicID: f.PublicID, Maker: f.Maker, Model: f.Model,
@@ -24,7 +25,9 @@ func wireFob(f authority.Fob) ipc.Fob {
 		Added: wireTime(f.Added), Used: wireTime(f.Used), Throttled: wireTime(f.Throttled),
 	}
 	for _, u := range f.Users {
-		out.Users = append(out.Users, ipc.FobUser{ID: u.ID, Name: u.Name})
+		if c.reaches(u.Authority) || u.ID == c.user.ID {
+			out.Users = append(out.Users, ipc.FobUser{ID: u.ID, Name: u.Name})
+		}
 	}
 	return out
 }

@@ -37,6 +37,8 @@ type asked struct {
 	// typed are the users of whom a passcode is asked about: one at a time, so that
 	// no guess is made before the one before it was counted.
 	typed map[string]bool
+	// challenges are those of passcodes of which services and helpers asked.
+	challenges map[string]standingChallenge
 }
 
 // inquiry is a question.
@@ -62,7 +64,7 @@ type outcome struct {
 var errGone = errors.New("the verifier is not set up any more")
 
 func newAsked(o Options) *asked {
-	a := &asked{patience: o.Patience, all: map[message.ID]*inquiry{}, typed: map[string]bool{}}
+	a := &asked{patience: o.Patience, all: map[message.ID]*inquiry{}, typed: map[string]bool{}, challenges: map[string]standingChallenge{}}
 	if a.patience == 0 {
 		a.patience = defaultPatience
 	}

@@ -128,7 +128,7 @@ func (i *Issuer) Ready(v policy.Verifier) bool { return i.remote(v) != nil }
 
 // person is a user as the policy knows him.
 func person(u authority.User) policy.Person {
-	p := policy.Person{ID: u.ID, Name: u.Name, Groups: u.Groups}
+	p := policy.Person{ID: u.ID, Name: u.Name, Groups: u.Groups, Authorities: u.Authorities}
 	for _, r := range u.Roles {
 		p.Roles = append(p.Roles, policy.Role(r))
 	}

@@ -21,6 +21,8 @@ type Login struct {
 	// Account is a label or an id; any of the user's if empty.
 	Account string
 	Code    []byte // as typed; the caller's to wipe
+	// Within is as in authority.Attempt.
+	Within func(authority string) bool
 }
 
 // ManagedVerdict is what became of a Login.
@@ -86,6 +88,10 @@ func (i *Issuer) verifyManaged(tx *store.Tx, l Login, now time.Time) (ManagedVer
 		return ManagedVerdict{}, err
 	}
 	v := ManagedVerdict{UserID: u.ID, Reason: authority.ReasonUnknownUser}
+	if u.ID != "" && l.Within != nil && !l.Within(u.Authority) {
+		v.Reason = authority.ReasonOutOfReach
+		return v, nil
+	}
 	// Apart from passcodes: who guesses one does not hold up the other.
 	service := "managed " + l.Service
 	if v.RetryAfter, err = i.reg.Waits(tx, service, who, now); err != nil {

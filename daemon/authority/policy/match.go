@@ -12,7 +12,9 @@ type Person struct {
 	ID     string
 	Name   string
 	Groups []string
-	Roles  []Role // RoleUser is implied
+	// Authorities are names and ids of the child authorities that he is in.
+	Authorities []string
+	Roles       []Role // RoleUser is implied
 }
 
 // Device is a device as it names itself. A policy can match it, but its name is
@@ -25,15 +27,17 @@ type Device struct {
 // match is whom a rule is for: every list that is there must match, by any of
 // its entries.
 type match struct {
-	everybody    bool
-	users        names
-	groups       names
-	accounts     names
-	devices      names
-	roles        []Role
-	exceptUsers  names
-	exceptGroups names
-	exceptRoles  []Role
+	everybody         bool
+	users             names
+	groups            names
+	authorities       names
+	accounts          names
+	devices           names
+	roles             []Role
+	exceptUsers       names
+	exceptGroups      names
+	exceptAuthorities names
+	exceptRoles       []Role
 }
 
 // names are names and patterns, without regard to case. In a pattern * stands
@@ -123,11 +127,12 @@ func glob(pattern, s string) bool {
 
 // folded is a subject with its names ready to compare.
 type folded struct {
-	user    []string
-	groups  []string
-	account []string
-	device  []string
-	roles   []Role
+	user        []string
+	groups      []string
+	authorities []string
+	account     []string
+	device      []string
+	roles       []Role
 }
 
 func foldAll(list ...string) []string {
@@ -141,7 +146,7 @@ func foldAll(list ...string) []string {
 }
 
 func newFolded(u Person, account string, d Device) folded {
-	return folded{user: foldAll(u.ID, u.Name), groups: foldAll(u.Groups...), account: foldAll(account),
+	return folded{user: foldAll(u.ID, u.Name), groups: foldAll(u.Groups...), authorities: foldAll(u.Authorities...), account: foldAll(account),
 		device: foldAll(d.ID, d.Name), roles: append([]Role{RoleUser}, u.Roles...)}
 }
 
@@ -152,14 +157,15 @@ func anyRole(list, of []Role) bool {
 // user says whether a rule is for the person, whatever account and device.
 func (m match) user(s folded) bool {
 	switch {
-	case m.exceptUsers.has(s.user...), m.exceptGroups.has(s.groups...), anyRole(m.exceptRoles, s.roles):
+	case m.exceptUsers.has(s.user...), m.exceptGroups.has(s.groups...), m.exceptAuthorities.has(s.authorities...), anyRole(m.exceptRoles, s.roles):
 		return false
 	case m.users.some() && !m.users.has(s.user...),
 		m.groups.some() && !m.groups.has(s.groups...),
+		m.authorities.some() && !m.authorities.has(s.authorities...),
 		len(m.roles) > 0 && !anyRole(m.roles, s.roles):
 		return false
 	}
-	return m.everybody || m.users.some() || m.groups.some() || len(m.roles) > 0 || m.accounts.some() || m.devices.some()
+	return m.everybody || m.users.some() || m.groups.some() || m.authorities.some() || len(m.roles) > 0 || m.accounts.some() || m.devices.some()
 }
 
 func (m match) all(s folded) bool {
@@ -170,7 +176,7 @@ func (m match) all(s folded) bool {
 // right, never the other way round.
 func (m match) covers(o match) bool {
 	for _, l := range []struct{ outer, inner names }{
-		{m.users, o.users}, {m.groups, o.groups}, {m.accounts, o.accounts}, {m.devices, o.devices},
+		{m.users, o.users}, {m.groups, o.groups}, {m.authorities, o.authorities}, {m.accounts, o.accounts}, {m.devices, o.devices},
 	} {
 		if l.outer.some() && (!l.inner.some() || !l.inner.within(l.outer)) {
 			return false
@@ -179,7 +185,7 @@ func (m match) covers(o match) bool {
 	if len(m.roles) > 0 && !slices.Contains(m.roles, RoleUser) && (len(o.roles) == 0 || !subset(o.roles, m.roles)) {
 		return false
 	}
-	return m.exceptUsers.within(o.exceptUsers) && m.exceptGroups.within(o.exceptGroups) && subset(m.exceptRoles, o.exceptRoles)
+	return m.exceptUsers.within(o.exceptUsers) && m.exceptGroups.within(o.exceptGroups) && m.exceptAuthorities.within(o.exceptAuthorities) && subset(m.exceptRoles, o.exceptRoles)
 }
 
 func subset(inner, outer []Role) bool {
@@ -190,6 +196,7 @@ func subset(inner, outer []Role) bool {
 func (m match) never() bool {
 	return m.users.some() && m.users.within(m.exceptUsers) ||
 		m.groups.some() && m.groups.within(m.exceptGroups) ||
+		m.authorities.some() && m.authorities.within(m.exceptAuthorities) ||
 		len(m.roles) > 0 && subset(m.roles, m.exceptRoles) ||
 		slices.Contains(m.exceptRoles, RoleUser) ||
 		slices.Contains(m.exceptUsers.globs, "*")

@@ -79,17 +79,18 @@ func (t *table) both(r rule) {
 func readMatch(t *table) match {
 	m := match{
 		everybody: t.flag("everybody"),
-		users:     t.names("users", "alice"), groups: t.names("groups", "contractors"),
+		users:     t.names("users", "alice"), groups: t.names("groups", "contractors"), authorities: t.names("authorities", "west"),
 		accounts: t.names("accounts", "vpn"), devices: t.names("devices", "kiosk-*"),
 		exceptUsers: t.names("except_users", "bob"), exceptGroups: t.names("except_groups", "staff"),
-		roles: t.roles("roles", Roles()), exceptRoles: t.roles("except_roles", Roles()),
+		exceptAuthorities: t.names("except_authorities", "west"),
+		roles:             t.roles("roles", Roles()), exceptRoles: t.roles("except_roles", Roles()),
 	}
-	some := t.has("users") || t.has("groups") || t.has("roles")
+	some := t.has("users") || t.has("groups") || t.has("authorities") || t.has("roles")
 	switch {
 	case m.everybody && some:
-		t.wrong("everybody", "the rule is for everybody and for some", "leave everybody out, or users, groups and roles")
+		t.wrong("everybody", "the rule is for everybody and for some", "leave everybody out, or users, groups, authorities and roles")
 	case !m.everybody && !some:
-		t.wrong("everybody", "the rule does not say whom it is for", "write users, groups or roles, or everybody = true")
+		t.wrong("everybody", "the rule does not say whom it is for", "write users, groups, authorities or roles, or everybody = true")
 	case !Failed(t.r.all) && m.never():
 		t.wrong("", "the rule matches nobody: its exceptions leave none of those it names", "take names out of the exceptions, or remove the rule")
 	}

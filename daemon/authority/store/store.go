@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,6 +45,8 @@ type Store struct {
 	closing chan struct{}
 	once    sync.Once     // closes closing
 	done    chan struct{} // closed when the writer has ended
+	// committed is told how long a commit took; nil for nobody.
+	committed atomic.Pointer[func(time.Duration)]
 	// stuck: bbolt failed so that its locks are held for good. The writer's until
 	// done is closed.
 	stuck bool
@@ -80,6 +83,10 @@ func Open(dir string, key *secret.Buffer) (*Store, error) {
 	}
 	return open(path, key, (*Store).check)
 }
+
+// OnCommit has f told of each commit from now on: how long it took to be written and
+// synced. It must not block.
+func (s *Store) OnCommit(f func(time.Duration)) { s.committed.Store(&f) }
 
 // Ensure makes those of the buckets that are missing, for who keeps records of a
 // kind that the registry was made without.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -100,8 +101,12 @@ func (s *Store) try(group []*call) (failed int, err error) {
 	if !t.changed {
 		return -1, nil
 	}
+	start := time.Now()
 	if err := tx.Commit(); err != nil {
 		return -1, fmt.Errorf("cannot store a change: %w", translate(err))
+	}
+	if f := s.committed.Load(); f != nil {
+		(*f)(time.Since(start))
 	}
 	return -1, nil
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/tokenbridge/tokend/daemon/authority/remote"
 	"github.com/tokenbridge/tokend/daemon/authority/remote/duo"
+	"github.com/tokenbridge/tokend/tokens/tokentest/duorig"
 )
 
 const secretPasscode = "sesame-123456"
@@ -43,7 +44,7 @@ func unavailable(t *testing.T, got string, err error) *remote.Unavailable {
 	}
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		text := fmt.Sprintf("%v %+v", e, e)
-		for _, secret := range []string{skey, secretPasscode, "45f7c92b", "Refused"} {
+		for _, secret := range []string{duorig.SecretKey, secretPasscode, "45f7c92b", "Refused"} {
 			if strings.Contains(text, secret) {
 				t.Errorf("says %q", text)
 			}
@@ -146,7 +147,7 @@ func badAnswers(t *testing.T) map[string]http.HandlerFunc {
 		"no HTTP":            raw(t, "220 mail.example.org ESMTP\r\n"),
 		"a long header":      raw(t, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<17)+"\r\n\r\n"+allowed),
 		"deep":               says(200, strings.Repeat("[", 100_000)),
-		"a bad code":         says(401, `{"stat":"FAIL","code":"`+skey+`"}`),
+		"a bad code":         says(401, `{"stat":"FAIL","code":"`+duorig.SecretKey+`"}`),
 		"no code":            says(400, `{"stat":"FAIL","message":"Refused"}`),
 	}
 	for _, body := range []string{
@@ -165,17 +166,17 @@ func badAnswers(t *testing.T) map[string]http.HandlerFunc {
 }
 
 func TestBadAnswers(t *testing.T) {
-	s := newServer(t)
-	v := s.verifier()
+	s := duorig.Start(t)
+	v := verifier(t, config(s))
 	for name, h := range badAnswers(t) {
 		for _, g := range stages() {
 			t.Run(name+"/"+g.name, func(t *testing.T) {
-				s.set("anna", person{preauth: withDevices(phone()), passcode: secretPasscode, statuses: []fields{status("allow", "allow")}})
-				s.answerWith(g.at(h))
-				s.requests()
+				s.Set("anna", duorig.Person{Preauth: duorig.WithDevices(duorig.Phone()), Passcode: secretPasscode, Statuses: []duorig.Fields{duorig.Status("allow", "allow")}})
+				s.AnswerWith(g.at(h))
+				s.Requests()
 				got, err := g.run(t, v)
 				unavailable(t, got, err)
-				if asked := s.requests(); len(asked) == 0 || slices.Index(asked, g.path) != len(asked)-1 {
+				if asked := s.Requests(); len(asked) == 0 || slices.Index(asked, g.path) != len(asked)-1 {
 					t.Errorf("went on after the bad answer: %v", asked)
 				}
 			})
@@ -185,15 +186,15 @@ func TestBadAnswers(t *testing.T) {
 
 // TestTransactions: what is asked later is what was begun.
 func TestTransactions(t *testing.T) {
-	s := newServer(t)
-	v := s.verifier()
-	for _, begun := range []fields{{"txid": ""}, {"txid": "a b"}, {"txid": "a\n"}, {"txid": strings.Repeat("x", 2000)},
-		{"txid": "x", "result": "allow", "status": "allow"}, status("allow", "allow"), status("waiting", "pushed"), {}} {
-		s.set("anna", person{preauth: withDevices(phone()), begun: begun})
+	s := duorig.Start(t)
+	v := verifier(t, config(s))
+	for _, begun := range []duorig.Fields{{"txid": ""}, {"txid": "a b"}, {"txid": "a\n"}, {"txid": strings.Repeat("x", 2000)},
+		{"txid": "x", "result": "allow", "status": "allow"}, duorig.Status("allow", "allow"), duorig.Status("waiting", "pushed"), {}} {
+		s.Set("anna", duorig.Person{Preauth: duorig.WithDevices(duorig.Phone()), Begun: begun})
 		a, err := v.Begin(t.Context(), question("anna", "push", ""))
 		unavailable(t, string(a.State), err)
 	}
-	s.set("anna", person{preauth: withDevices(phone()), statuses: []fields{{"result": "allow", "status": "allow", "txid": "45f7c92b-berta"}, {"result": "allow", "status": "allow", "txid": "45f7c92b-anna"}}})
+	s.Set("anna", duorig.Person{Preauth: duorig.WithDevices(duorig.Phone()), Statuses: []duorig.Fields{{"result": "allow", "status": "allow", "txid": "45f7c92b-berta"}, {"result": "allow", "status": "allow", "txid": "45f7c92b-anna"}}})
 	a, err := v.Begin(t.Context(), question("anna", "push", ""))
 	if err != nil {
 		t.Fatal(err)
@@ -214,15 +215,15 @@ func TestTransactions(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	s := newServer(t)
+	s := duorig.Start(t)
 	for name, c := range map[string]struct {
 		spoil func(*duo.Config)
 		want  string
 	}{
-		"another secret":      {func(c *duo.Config) { c.SecretKey = strings.ToLower(skey) }, "the signature is refused"},
+		"another secret":      {func(c *duo.Config) { c.SecretKey = strings.ToLower(duorig.SecretKey) }, "the signature is refused"},
 		"another integration": {func(c *duo.Config) { c.IntegrationKey = "DIXXXXXXXXXXXXXXXXXX" }, "integration key is not known"},
 	} {
-		cfg := s.config()
+		cfg := config(s)
 		c.spoil(&cfg)
 		if u := unavailable(t, "", verifier(t, cfg).Check(t.Context())); !strings.Contains(u.Problem, c.want) {
 			t.Errorf("%s: %v", name, u)
@@ -238,15 +239,15 @@ func TestRefusals(t *testing.T) {
 		"fault":               {500, 50000, "HTTP status 500"},
 		"other":               {404, 40401, "error 40401"},
 	} {
-		s.answerWith(func(w http.ResponseWriter, _ *http.Request) bool {
-			fail(w, c.status, c.code)
+		s.AnswerWith(func(w http.ResponseWriter, _ *http.Request) bool {
+			duorig.Fail(w, c.status, c.code)
 			return true
 		})
-		s.requests()
-		if u := unavailable(t, "", s.verifier().Check(t.Context())); !strings.Contains(u.Problem, c.want) {
+		s.Requests()
+		if u := unavailable(t, "", verifier(t, config(s)).Check(t.Context())); !strings.Contains(u.Problem, c.want) {
 			t.Errorf("%s: %v", name, u)
 		}
-		if asked := s.requests(); len(asked) != 1 {
+		if asked := s.Requests(); len(asked) != 1 {
 			t.Errorf("%s: asked %v", name, asked)
 		}
 	}
@@ -255,8 +256,8 @@ func TestRefusals(t *testing.T) {
 // TestClock: a clock that is off too far is told, with by how much; it is not set
 // right in passing.
 func TestClock(t *testing.T) {
-	s := newServer(t)
-	v := s.verifier()
+	s := duorig.Start(t)
+	v := verifier(t, config(s))
 	for _, c := range []struct {
 		theirs time.Duration
 		noDate bool
@@ -265,10 +266,8 @@ func TestClock(t *testing.T) {
 		{4 * time.Minute, false, ""}, {-4 * time.Minute, false, ""},
 		{time.Hour, false, "behind Duo's"}, {-time.Hour, false, "ahead of Duo's"}, {-50 * time.Hour, true, "ahead of Duo's"},
 	} {
-		s.mu.Lock()
-		s.off, s.noDate = c.theirs, c.noDate
-		s.mu.Unlock()
-		s.set("anna", person{preauth: withDevices(phone()), passcode: secretPasscode})
+		s.SetClock(c.theirs, c.noDate)
+		s.Set("anna", duorig.Person{Preauth: duorig.WithDevices(duorig.Phone()), Passcode: secretPasscode})
 		got, err := outcome(t, v, question("anna", "fob", secretPasscode), "")
 		if c.want == "" {
 			if got != "accepted" || err != nil {
@@ -289,7 +288,7 @@ func TestClock(t *testing.T) {
 		}
 	}
 	// Where not even ping answers, the refusal is told without.
-	s.answerWith(stage{path: "/auth/v2/ping"}.at(says(500, "")))
+	s.AnswerWith(stage{path: "/auth/v2/ping"}.at(says(500, "")))
 	a, err := v.Begin(t.Context(), question("anna", "fob", secretPasscode))
 	if u := unavailable(t, string(a.State), err); !strings.Contains(u.Problem, "time of the request is refused") {
 		t.Error(err)
@@ -297,7 +296,7 @@ func TestClock(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
-	s := newServer(t)
+	s := duorig.Start(t)
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	plain := httptest.NewServer(says(200, allowed))
@@ -313,7 +312,7 @@ func TestUnreachable(t *testing.T) {
 		"the pinned roots": {func(c *duo.Config) { c.Roots = nil }, "certificate is not from whom"},
 		"another's name":   {func(c *duo.Config) { c.Host = strings.Replace(c.Host, "127.0.0.1", "localhost", 1) }, "certificate is not from whom"},
 	} {
-		cfg := s.config()
+		cfg := config(s)
 		c.spoil(&cfg)
 		v := verifier(t, cfg)
 		if u := unavailable(t, "", v.Check(t.Context())); !strings.Contains(u.Problem, c.want) {
@@ -322,20 +321,20 @@ func TestUnreachable(t *testing.T) {
 		a, err := v.Begin(t.Context(), question("anna", "fob", secretPasscode))
 		unavailable(t, string(a.State), err)
 	}
-	if asked := s.requests(); len(asked) > 0 {
+	if asked := s.Requests(); len(asked) > 0 {
 		t.Errorf("asked %v by who must not trust the certificate", asked)
 	}
 }
 
 // TestOldTLS: what Duo does not speak any more is not spoken.
 func TestOldTLS(t *testing.T) {
-	s := newServer(t)
+	s := duorig.Start(t)
 	old := httptest.NewUnstartedServer(says(200, allowed))
 	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 	old.Config.ErrorLog = s.Config.ErrorLog
 	old.StartTLS()
 	defer old.Close()
-	c := s.config()
+	c := config(s)
 	c.Host = strings.TrimPrefix(old.URL, "https://")
 	if u := unavailable(t, "", verifier(t, c).Check(t.Context())); !strings.Contains(u.Problem, "protocol version") {
 		t.Error(u)
@@ -357,23 +356,23 @@ func hang(t *testing.T) http.HandlerFunc {
 // TestSilence: without an answer a question is over when its time is. A look at what
 // was begun is not: Duo keeps that back until something has happened.
 func TestSilence(t *testing.T) {
-	s := newServer(t)
-	s.set("anna", person{preauth: withDevices(phone()), statuses: []fields{status("allow", "allow")}})
-	begun, err := s.verifier().Begin(t.Context(), question("anna", "push", ""))
+	s := duorig.Start(t)
+	s.Set("anna", duorig.Person{Preauth: duorig.WithDevices(duorig.Phone()), Statuses: []duorig.Fields{duorig.Status("allow", "allow")}})
+	begun, err := verifier(t, config(s)).Begin(t.Context(), question("anna", "push", ""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := s.config()
+	c := config(s)
 	c.Timeout = 200 * time.Millisecond
 	v := verifier(t, c)
 	silent := hang(t)
 	for _, path := range []string{"/auth/v2/preauth", "/auth/v2/auth"} {
 		// The other requests of the question must be quick enough, or that is what fails.
-		s.answerWith(stage{path: path}.at(silent))
+		s.AnswerWith(stage{path: path}.at(silent))
 		a, err := v.Begin(t.Context(), question("anna", "fob", secretPasscode))
 		unavailable(t, string(a.State), err)
 	}
-	s.answerWith(stage{path: "/auth/v2/auth_status"}.at(silent))
+	s.AnswerWith(stage{path: "/auth/v2/auth_status"}.at(silent))
 	var a remote.Answer
 	for patient := c; a.State == "" && patient.Timeout < time.Hour; patient.Timeout *= 2 {
 		// However slow the machine, ping is answered in time at last.
@@ -382,7 +381,7 @@ func TestSilence(t *testing.T) {
 	if err != nil || a.State != remote.Waiting || string(a.Token) != string(begun.Token) || a.RetryAfter <= 0 {
 		t.Errorf("%+v, %v", a, err)
 	}
-	s.answerWith(func(w http.ResponseWriter, r *http.Request) bool {
+	s.AnswerWith(func(w http.ResponseWriter, r *http.Request) bool {
 		silent(w, r)
 		return true
 	})
@@ -394,16 +393,16 @@ func TestSilence(t *testing.T) {
 
 // TestCancel: methods return when their context ends, whatever they wait for.
 func TestCancel(t *testing.T) {
-	s := newServer(t)
-	v := s.verifier()
-	s.set("anna", person{preauth: withDevices(phone())})
+	s := duorig.Start(t)
+	v := verifier(t, config(s))
+	s.Set("anna", duorig.Person{Preauth: duorig.WithDevices(duorig.Phone())})
 	asked := make(chan struct{}, 1)
 	silent := hang(t)
 	for _, g := range stages() {
 		if g.factor == "" {
 			continue
 		}
-		s.answerWith(g.at(func(w http.ResponseWriter, r *http.Request) {
+		s.AnswerWith(g.at(func(w http.ResponseWriter, r *http.Request) {
 			asked <- struct{}{}
 			silent(w, r)
 		}))

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// From here on a session is long enough to be said so.
+const (
+	longIdle = time.Hour
+	longHard = 24 * time.Hour
+)
+
+// lint gathers what a configuration can be used with, and somebody should know.
+type lint struct {
+	config
+	d      document
+	system bool
+	list   []problem
+}
+
+// configWarnings is what is dangerous or without effect in a configuration that can
+// be used.
+func configWarnings(d document, system bool) []problem {
+	l := &lint{config: d.config, d: d, system: system}
+	l.file()
+	l.users()
+	l.sessions()
+	l.backups()
+	l.buses()
+	l.secrets()
+	l.places()
+	return l.list
+}
+
+func (l *lint) warn(setting, fix, message string, args ...any) {
+	l.list = append(l.list, problem{Level: levelWarning, Line: l.d.lines[setting], Setting: setting, Fix: fix, Message: fmt.Sprintf(message, args...)})
+}
+
+// file is about who can change the file itself.
+func (l *lint) file() {
+	if l.d.info == nil {
+		return
+	}
+	if why := distrust(l.d.info); why != "" {
+		l.warn("", fixDistrust(l.d.path), "%s, and the system's daemon refuses it then", why)
+	}
+	dir := filepath.Dir(l.d.path)
+	if info, err := os.Stat(dir); err == nil && distrust(info) != "" && info.Mode()&os.ModeSticky == 0 {
+		l.warn("", fixDistrust(dir), "%s can be replaced by others: of its folder, %s", l.d.path, distrust(info))
+	}
+}
+
+func (l *lint) users() {
+	for _, name := range new(tokenAccess).set(l.Tokens.Users) {
+		l.warn("tokens.users", "getent passwd "+name, "there is no user %q, and so nobody is let in by it", name)
+	}
+	if !l.system && len(l.Tokens.Users) > 0 {
+		l.warn("tokens.users", "remove the line", "tokens.users has no effect in a user's own daemon, which serves him alone")
+	}
+}
+
+func (l *lint) sessions() {
+	idle, hard := time.Duration(l.Session.IdleLock), time.Duration(l.Session.HardLock)
+	if idle > hard {
+		l.warn("session.idle_lock", "make it shorter than session.hard_lock", "session.idle_lock has no effect: session.hard_lock comes first")
+	}
+	if idle > longIdle && hard > longIdle {
+		l.warn("session.idle_lock", `write idle_lock = "10m"`, "an open vault that nobody uses stays open for %s, for whoever comes to the machine", min(idle, hard))
+	}
+	if hard > longHard {
+		l.warn("session.hard_lock", `write hard_lock = "12h"`, "an open vault can stay open for %s", hard)
+	}
+	if !l.Session.LockOnTokenRemoval {
+		l.warn("session.lock_on_token_removal", "write lock_on_token_removal = true", "pulling out the token locks nothing")
+	}
+	if l.Recovery.Reminder == 0 {
+		l.warn("recovery.reminder", `write reminder = "2160h"`, "nobody is ever asked whether he still knows his recovery password")
+	}
+}
+
+func (l *lint) backups() {
+	b := l.Backup
+	if b.StaleAfter <= b.Daily {
+		l.warn("backup.stale_after", "make it longer than backup.daily", "every destination is called stale before its next backup is due")
+	}
+	if b.Debounce > b.Daily {
+		l.warn("backup.debounce", "make it shorter than backup.daily", "backup.debounce has no effect: backup.daily comes first")
+	}
+	if b.ProveAfter == 0 {
+		l.warn("backup.prove_after", `write prove_after = "4320h"`, "no backup is ever called unproved")
+	}
+}
+
+func (l *lint) buses() {
+	switch {
+	case l.Bus == busSession && l.system:
+		l.warn("bus", `write bus = "system"`, "the system's daemon would serve on the bus of one session")
+	case l.Bus == busSystem && !l.system:
+		l.warn("bus", `write bus = "session"`, "a user's own daemon may not have its name on the system's bus, unless its policy was changed")
+	}
+}
+
+// secrets is about files that nobody else should read.
+func (l *lint) secrets() {
+	if path := l.Authority.KeyFile; path != "" { // of the mail server's password, who reads it says so
+		if info, err := os.Stat(path); err == nil && exposed(info) {
+			l.warn("authority.key_file", "chmod 0600 "+path, "others can read %s, which holds a secret (mode %#o)", path, info.Mode().Perm())
+		}
+	}
+	if l.Authority.Key == keyInCredential && os.Getenv("CREDENTIALS_DIRECTORY") == "" && l.d.lines["authority.key"] > 0 && !l.system {
+		l.warn("authority.key", `write key = "file"`, "a user's own daemon is given no credential by systemd unless its unit says so")
+	}
+}
+
+// places is about what has to be there.
+func (l *lint) places() {
+	folder := func(setting, path, fix string) {
+		if path == "" {
+			return
+		}
+		if info, err := os.Stat(path); err != nil || !info.IsDir() {
+			l.warn(setting, fix, "there is no folder %s", path)
+		}
+	}
+	if l.Metrics.Textfile != "" {
+		dir := filepath.Dir(l.Metrics.Textfile)
+		folder("metrics.textfile", dir, "sudo install -d "+dir)
+	}
+	if l.Metrics.Textfile == "" && l.d.lines["metrics.interval"] > 0 {
+		l.warn("metrics.interval", "write metrics.textfile, too", "metrics.interval has no effect without metrics.textfile")
+	}
+	if l.StateDir != "" {
+		if info, err := os.Stat(l.StateDir); err == nil && distrust(info) != "" {
+			l.warn("state_dir", fixDistrust(l.StateDir), "the state folder cannot be used: %s", distrust(info))
+		}
+	}
+	if l.Helper != "" {
+		if info, err := os.Stat(l.Helper); err != nil || !info.Mode().IsRegular() {
+			l.warn("helper", "remove the line: it is looked for beside tokend", "there is no program %s, and no token can be used without", l.Helper)
+		}
+	}
+	for _, path := range slices.Compact(slices.Sorted(slices.Values(l.Tokens.FIDO2Devices))) {
+		if _, err := os.Stat(path); err != nil && !strings.Contains(path, "*") {
+			l.warn("tokens.fido2_devices", "ls -l "+filepath.Dir(path), "nothing is at %s now", path)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tokenbridge/tokend/daemon"
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// configured knows which configuration holds, and what of the file does not yet.
+type configured struct {
+	path  string
+	start config // as it was at the start, flags included
+
+	mu    sync.Mutex
+	state ipc.ConfigState
+	info  fs.FileInfo // of the file that was read last, whether it was taken or not
+}
+
+func newConfigured(d document, effective config) *configured {
+	c := &configured{path: d.path, start: effective, info: d.info}
+	c.state = ipc.ConfigState{Loaded: ipc.WireTime(time.Now())}
+	if d.info != nil {
+		c.state.File = d.path
+	}
+	return c
+}
+
+// get is how it stands now: the file may be another one than was read.
+func (c *configured) get() ipc.ConfigState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.state
+	out.Waits = slices.Clone(c.state.Waits)
+	if c.path != "" {
+		out.Changed = !sameFile(c.info, fileInfo(c.path))
+	}
+	return out
+}
+
+// sameFile says whether a file is still what it was; nil stands for none.
+func sameFile(was, is fs.FileInfo) bool {
+	if was == nil || is == nil {
+		return was == nil && is == nil
+	}
+	return os.SameFile(was, is) && was.Size() == is.Size() && was.ModTime().Equal(is.ModTime()) && was.Mode() == is.Mode()
+}
+
+// fileInfo is nil where there is no file, or it cannot be looked at.
+func fileInfo(path string) fs.FileInfo {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil
+	}
+	return info
+}
+
+// refused notes that the file was not taken.
+func (c *configured) refused(info fs.FileInfo, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state.Problem, c.info = err.Error(), info
+}
+
+// taken notes that it was, and what of it waits for the next start. It says whether
+// the time before it was not.
+func (c *configured) taken(d document, waits []string) (mended bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mended = c.state.Problem != ""
+	c.info = d.info
+	c.state = ipc.ConfigState{Loaded: ipc.WireTime(time.Now()), Waits: waits}
+	if d.info != nil {
+		c.state.File = d.path
+	}
+	return mended
+}
+
+// differing names the settings that differ, of those that a reload changes or of the
+// others.
+func differing(a, b config, reload bool) []string {
+	var names []string
+	other := settings(b)
+	for i, s := range settings(a) {
+		if s.reload == reload && !reflect.DeepEqual(s.value.Interface(), other[i].value.Interface()) {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
+// reload reads the configuration again and takes what can change while running.
+// Where anything is wrong with it, all stays as it was.
+func (s *service) reload() {
+	path := s.configured.path
+	before := fileInfo(path) // what is put there while it is read counts as changed
+	d, next, roots, err := s.reread()
+	if err != nil {
+		s.configured.refused(before, err)
+		s.notify("STATUS=the configuration was not reloaded: tokend config check says why")
+		s.log.Error("the configuration was not reloaded, and what was read before holds", "err", err)
+		return
+	}
+	took, waits := differing(s.config, next, true), differing(s.configured.start, next, false)
+	old := s.config
+	s.config.Session, s.config.Recovery, s.config.LogLevel, s.config.Backup = next.Session, next.Recovery, next.LogLevel, next.Backup
+	s.config.Tokens = next.Tokens
+	s.config.Tokens.FIDO2Devices, s.roots = old.Tokens.FIDO2Devices, roots
+	if level, err := s.config.level(); err == nil { // which was checked
+		s.level.Set(level)
+	}
+	s.setAccess()
+	s.daemon.SetLimits(s.limits())
+	s.daemon.SetAttestation(s.attestation())
+	s.daemon.SetBackupRules(s.backupRules())
+	if s.configured.taken(d, waits) {
+		s.notify("STATUS=")
+	}
+	s.log.Info("the configuration was reloaded", "changed", strings.Join(took, ", "))
+	if len(waits) > 0 {
+		s.log.Warn("settings of the configuration change at the next start", "settings", strings.Join(waits, ", "))
+	}
+}
+
+// manage is the command that has this process reloaded or restarted: by systemd where
+// it told where to report to.
+func (s *service) manage(verb string) string {
+	switch system := s.mode == daemon.ModeSystem; {
+	case os.Getenv("NOTIFY_SOCKET") != "" && system:
+		return "sudo systemctl " + verb + " tokend"
+	case os.Getenv("NOTIFY_SOCKET") != "":
+		return "systemctl --user " + verb + " tokend"
+	case verb == "reload":
+		return fmt.Sprintf("kill -HUP %d", os.Getpid())
+	}
+	return fmt.Sprintf("kill %d && tokend serve", os.Getpid())
+}
+
+// reread reads what reload needs. A configuration that was read before and is gone
+// is not the same as none.
+func (s *service) reread() (d document, next config, roots [][]byte, err error) {
+	if d, err = readConfig(s.options.config, s.fallback, s.mode == daemon.ModeSystem); err != nil {
+		return d, next, nil, err
+	}
+	if s.configured.get().File != "" && d.info == nil {
+		return d, next, nil, fmt.Errorf("%s is gone", s.configured.path)
+	}
+	if next, err = s.override(d.config); err != nil {
+		return d, next, nil, err
+	}
+	roots, err = readRoots(next.Tokens.AttestationRoots)
+	return d, next, roots, err
+}

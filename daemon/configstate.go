@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"strings"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
+
+// codeConfig is the code of what is said of the configuration.
+const codeConfig = "config"
+
+// configState is what p is told of the configuration, nil where there is none to tell
+// of. What is wrong with the file can quote it, and it need not be everybody's to read.
+func (d *Daemon) configState(p ipc.Principal) *ipc.ConfigState {
+	if d.cfg.Configuration == nil {
+		return nil
+	}
+	st := d.cfg.Configuration()
+	if st.Problem != "" && !p.Admin {
+		st.Problem = "it cannot be used"
+	}
+	return &st
+}
+
+// manage is the command that has the daemon reloaded or restarted.
+func (d *Daemon) manage(verb string) string {
+	switch {
+	case d.cfg.Manage != nil:
+		return d.cfg.Manage(verb)
+	case d.cfg.Mode == ModeSystem:
+		return "sudo systemctl " + verb + " tokend"
+	}
+	return "systemctl --user " + verb + " tokend"
+}
+
+// configWarnings says what of the configuration does not hold, or not yet.
+func (d *Daemon) configWarnings(p ipc.Principal) []ipc.Warning {
+	st := d.configState(p)
+	var list []ipc.Warning
+	warn := func(fix, message string) {
+		list = append(list, ipc.Warning{Code: codeConfig, Message: message, Fix: fix})
+	}
+	switch {
+	case st == nil:
+		return nil
+	case st.Problem != "":
+		warn("tokend config check", "the configuration was changed and not taken, and what was read before holds: "+st.Problem)
+	case st.Changed:
+		warn(d.manage("reload"), "the configuration was changed since it was read")
+	}
+	if len(st.Waits) > 0 {
+		warn(d.manage("restart"), "the configuration was changed since the start; restart for "+strings.Join(st.Waits, ", "))
+	}
+	return list
+}
+
+// config is about the configuration.
+func (c *checkup) config() {
+	st := c.u.d.configState(c.p)
+	if st == nil {
+		return
+	}
+	level := levelWarning
+	if st.Problem != "" {
+		level = levelError // at the next start there would be no daemon
+	}
+	list := c.u.d.configWarnings(c.p)
+	for _, w := range list {
+		c.found(level, w.Code, w.Fix, "%s", w.Message)
+		level = levelWarning
+	}
+	switch {
+	case len(list) > 0:
+	case st.File == "":
+		c.found(levelOK, codeConfig, "", "there is no configuration file, and the defaults hold")
+	default:
+		c.found(levelOK, codeConfig, "", "the configuration %s holds", st.File)
+	}
+}
