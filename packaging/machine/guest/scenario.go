@@ -127,6 +127,7 @@ func (s *scenario) settle() error {
 		test -e /root/.ssh/id_ed25519 || ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 		for user in person other; do
 			install -d -m 700 -o $user -g $user /home/$user/.ssh
+			install -d -o $user -g $user /home/$user/Backups
 			install -m 600 -o $user -g $user /root/.ssh/id_ed25519.pub /home/$user/.ssh/authorized_keys
 		done`); err != nil {
 		return err
