@@ -12,7 +12,7 @@ CYCLES ?= 1000
 # Which packages "make test" tests.
 PKGS ?= ./...
 
-.PHONY: run stop test test-wine build packages bench fuzz soak lint golden virtual-tokens demo clean help
+.PHONY: run stop test test-wine test-machine build packages bench fuzz soak lint golden virtual-tokens demo clean help
 
 run: ## build, start tokend on a throwaway vault, and be shown around (installs what is missing)
 	@packaging/setup.sh run
@@ -25,6 +25,10 @@ stop: ## end what "make run" started and remove its throwaway vault
 test: ## run every test, on the real pcscd with virtual cards (installs what is missing)
 	@packaging/setup.sh test
 	@PKGS='$(PKGS)' packaging/test.sh
+
+test-machine: ## install the package in a virtual Debian and use it there: boot, upgrade, removal
+	@packaging/setup.sh machine
+	@packaging/machine.sh
 
 build: ## build bin/tokend, bin/tokenctl and bin/tokend-helper as they are shipped
 	@packaging/setup.sh build

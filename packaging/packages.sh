@@ -5,7 +5,8 @@
 #   packaging/packages.sh [FOLDER]     (default: build/packages)
 #
 # The version and the time that all bears come from git, or from VERSION (v1.2.3)
-# and SOURCE_DATE_EPOCH where there is none, such as in a source archive. The same
+# and SOURCE_DATE_EPOCH where there is none, such as in a source archive. With
+# DEB_ONLY=yes the deb alone is built, for who tries it at once. The same
 # source with the same Go and the same C libraries gives the same bytes, in any
 # folder at any time.
 set -eu
@@ -64,7 +65,7 @@ for library in libfido2.so libpcsclite.so; do
 		exit 1
 	}
 done
-GOOS=windows GOARCH=amd64 CGO_ENABLED=0 packaging/build.sh "$work/windows"
+[ -n "${DEB_ONLY:-}" ] || GOOS=windows GOARCH=amd64 CGO_ENABLED=0 packaging/build.sh "$work/windows"
 packaging/documents.sh "$work/linux" "$work/docs"
 
 # dated FOLDER: every file and folder of it bears the one time.
@@ -100,10 +101,16 @@ libc=$(objdump -T "$work/linux/tokend-helper" | grep -o 'GLIBC_[0-9.]*' | sort -
 mkdir -p build/tools
 "$go" build -C packaging/tools -trimpath -buildvcs=false -o "$PWD/build/tools/" github.com/goreleaser/nfpm/v2/cmd/nfpm
 for kind in deb rpm; do
+	[ "$kind" = deb ] || [ -z "${DEB_ONLY:-}" ] || continue
 	sed "s|@ARCH@|$arch|; s|@VERSION@|$number|; s|@STAGE@|$work/$kind|; s|@SCRIPTS@|$work/scripts|; s|@DEPENDS@|$depends|; s|@LIBC@|libc.so.6($libc)(64bit)|" \
 		packaging/nfpm.yaml >"$work/nfpm.yaml"
 	build/tools/nfpm package --config "$work/nfpm.yaml" --packager "$kind" --target "$out/" >&2
 done
+
+if [ -n "${DEB_ONLY:-}" ]; then
+	rm -rf "$work"
+	exit 0
+fi
 
 # Windows.
 "$go" run ./packaging/sbom -version "$VERSION" -bom "$work/windows/sbom.cdx.json" -licences "$work/windows/THIRD-PARTY-LICENSES.txt" \

@@ -2,7 +2,7 @@
 # Installs what building, running, testing or measuring tokend lacks, and says
 # what and why. Does nothing, in a few milliseconds, where nothing is missing.
 #
-#   packaging/setup.sh build|run|packages|test|bench|wine
+#   packaging/setup.sh build|run|packages|test|machine|bench|wine
 #
 # Exit status: 0 all there, or only things missing that can be done without;
 # 1 something is missing that cannot be done without.
@@ -14,10 +14,11 @@ build) parts='build' ;;
 run) parts='build run' ;;
 packages) parts='build packages' ;;
 test) parts='build run packages test' ;;
+machine) parts='build packages machine' ;;
 bench) parts='build run packages test bench' ;;
 wine) parts='build wine' ;;
 *)
-	echo "usage: $0 build|run|packages|test|bench|wine" >&2
+	echo "usage: $0 build|run|packages|test|machine|bench|wine" >&2
 	exit 2
 	;;
 esac
@@ -85,6 +86,13 @@ test  pamtester                                  pamtester             yes asks 
 test  freeradius                                 freeradius            yes private RADIUS servers; the machine's own is not started
 test  promtool                                   prometheus            yes checks the metrics; the machine's own Prometheus is not started
 test  strace                                     strace                yes counts writes to the disk, looks for secrets in system calls
+machine qemu-system-x86_64                       qemu-system-x86       yes is the machine
+machine /usr/share/seabios/bios-256k.bin         seabios               yes its firmware
+machine /usr/sbin/debootstrap                    debootstrap           yes fetches the Debian that is in it
+machine /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring yes by which that is checked
+machine mkfs.ext4                                e2fsprogs             yes makes its disk
+machine cpio                                     cpio                  yes makes what it boots from
+machine dpkg-deb                                 dpkg                  yes makes the package that is upgraded to
 bench pass                                       pass                  yes to compare with
 bench gpg                                        gnupg                 yes to compare with
 bench /usr/lib/password-store/extensions/otp.bash pass-otp/pass-extension-otp yes to compare with

@@ -389,7 +389,11 @@ func TestUnreadAnswers(t *testing.T) {
 // does by taking its time to start.
 func (p *Port) awaitDrained(t testing.TB) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !p.line.nobody.Load() || p.line.dirty.Load(); time.Sleep(time.Millisecond) {
+	l, ok := p.outlet.(*line)
+	if !ok {
+		t.Fatalf("the key is in %T", p.outlet)
+	}
+	for deadline := time.Now().Add(10 * time.Second); !l.nobody.Load() || l.dirty.Load(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the port did not see its client leave")
 		}

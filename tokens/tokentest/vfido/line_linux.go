@@ -78,6 +78,8 @@ func (l *line) client(f func(fd int) error) error {
 	return f(fd)
 }
 
+func (l *line) at() string { return l.path }
+
 func (l *line) close() { _ = l.master.Close() }
 
 // Read reads one report that a client wrote; b has room for one.

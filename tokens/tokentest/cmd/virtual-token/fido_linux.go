@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,6 +17,35 @@ import (
 type fidoKey struct {
 	*vfido.Key
 	port *vfido.Port
+	// saved is the file that the key is kept in, if any.
+	saved string
+}
+
+// load makes the key what it was the last time, if there was one.
+func (k *fidoKey) load() error {
+	if k.saved == "" {
+		return nil
+	}
+	saved, err := os.ReadFile(k.saved)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cannot load a key: %w", err)
+	}
+	return k.Load(saved)
+}
+
+// save keeps the key until the next time.
+func (k *fidoKey) save() error {
+	if k.saved == "" {
+		return nil
+	}
+	saved, err := k.Save()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(k.saved, saved, 0o600)
 }
 
 // makeKeys makes the FIDO2 keys and a folder for links to them.
@@ -27,17 +57,28 @@ func (s *stand) makeKeys(o options) error {
 	if err != nil {
 		return err
 	}
-	folder, err := os.MkdirTemp("", "virtual-fido2-")
-	if err != nil {
-		return fmt.Errorf("cannot make a folder for FIDO2 keys: %w", err)
+	if !o.hid {
+		if s.folder, err = os.MkdirTemp("", "virtual-fido2-"); err != nil {
+			return fmt.Errorf("cannot make a folder for FIDO2 keys: %w", err)
+		}
 	}
-	s.folder = folder
 	for i := range o.keys {
 		k, err := vfido.New(keyOptions)
 		if err != nil {
 			return err
 		}
-		s.keys = append(s.keys, &fidoKey{k, vfido.NewPort(filepath.Join(folder, fmt.Sprintf("key%d", i)))})
+		port := vfido.NewHIDPort()
+		if !o.hid {
+			port = vfido.NewPort(filepath.Join(s.folder, fmt.Sprintf("key%d", i)))
+		}
+		one := &fidoKey{Key: k, port: port}
+		if o.saved != "" {
+			one.saved = filepath.Join(o.saved, fmt.Sprintf("key%d", i))
+		}
+		if err := one.load(); err != nil {
+			return err
+		}
+		s.keys = append(s.keys, one)
 	}
 	return nil
 }
@@ -99,11 +140,12 @@ func (s *stand) keyStatus() {
 	}
 }
 
-// closeKeys pulls all keys out and removes their folder.
+// closeKeys pulls all keys out, keeps those that are to be kept, and removes the
+// folder of links.
 func (s *stand) closeKeys() error {
 	var errs []error
 	for _, k := range s.keys {
-		errs = append(errs, k.port.Remove())
+		errs = append(errs, k.port.Remove(), k.save())
 	}
 	if s.folder != "" {
 		errs = append(errs, os.RemoveAll(s.folder))

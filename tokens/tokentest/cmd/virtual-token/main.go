@@ -2,7 +2,9 @@
 // readers, and virtual FIDO2 keys on pseudo-terminals, for trying tokend and
 // other programs by hand, without hardware. It prints what to export so that
 // they find pcscd, and the paths of the FIDO2 keys, and reads commands; cards
-// and keys live as long as it does, in memory alone.
+// and keys live as long as it does, in memory alone, unless told otherwise. On a machine of its own it
+// puts them where real ones are: into the readers of the machine's pcscd, and on
+// hidraw devices.
 package main
 
 import (
@@ -33,6 +35,9 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	flags.StringVar(&o.keyProtocols, "fido2-protocols", "", "PIN/UV auth protocols of the FIDO2 keys in their order: 1, 2, or 2,1")
 	flags.BoolVar(&o.keyFinger, "fido2-uv", false, "FIDO2 keys with a fingerprint reader")
 	flags.BoolVar(&o.keyAlways, "fido2-always-uv", false, "FIDO2 keys that want PIN or finger for everything")
+	flags.BoolVar(&o.hid, "uhid", false, "FIDO2 keys as hidraw devices of the kernel's, through /dev/uhid (root)")
+	flags.StringVar(&o.saved, "fido2-saved", "", "`FOLDER` where the FIDO2 keys are kept until the next time")
+	flags.StringVar(&o.vpcd, "vpcd", "", "cards in the readers of a pcscd that is there, at vpcd's `ADDRESS` (such as localhost:35963)")
 	flags.StringVar(&o.touch, "touch", "yes", "answer to touches: yes, no, never, ask, or a number of milliseconds")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp): // it was asked for, and shown
@@ -63,4 +68,7 @@ type options struct {
 	keys                             int
 	keyPIN, keyVersion, keyProtocols string
 	keyFinger, keyAlways             bool
+
+	hid         bool
+	saved, vpcd string
 }

@@ -20,7 +20,7 @@ const firstSerial = 90000001
 
 // stand is the rig with its cards, the FIDO2 keys, and whoever sits before it.
 type stand struct {
-	rig   *rig.Rig // nil without cards
+	rig   readers // nil without cards
 	cards []*vpiv.Card
 	keys  []*fidoKey
 
@@ -51,7 +51,7 @@ func serve(ctx context.Context, o options, in io.Reader, out io.Writer) (err err
 	if err := s.setTouch(o.touch); err != nil {
 		return err
 	}
-	if err := s.plug(ctx); err != nil {
+	if err := s.plug(ctx, o); err != nil {
 		return err
 	}
 	s.help()
@@ -59,21 +59,11 @@ func serve(ctx context.Context, o options, in io.Reader, out io.Writer) (err err
 }
 
 // plug puts everything in and says where it is.
-func (s *stand) plug(ctx context.Context) (err error) {
+func (s *stand) plug(ctx context.Context, o options) error {
 	if len(s.cards) > 0 {
-		if s.rig, err = rig.New(ctx, rig.Options{Readers: len(s.cards)}); err != nil {
+		if err := s.plugCards(ctx, o.vpcd); err != nil {
 			return err
 		}
-		for i, card := range s.cards {
-			if err := s.rig.Insert(card, i); err != nil {
-				return err
-			}
-		}
-		s.say("export %s", strings.Join(s.rig.Env(), " "))
-		for i := range s.cards {
-			s.say("reader %d: %s", i, s.rig.Readers()[i])
-		}
-		s.say("PIN %s, PUK %s, management key %x", vpiv.FactoryPIN, vpiv.FactoryPUK, vpiv.FactoryManagementKey())
 	}
 	for i, k := range s.keys {
 		if err := k.port.Insert(k.Key); err != nil {
@@ -81,13 +71,42 @@ func (s *stand) plug(ctx context.Context) (err error) {
 		}
 		s.say("key %d: %s", i, k.port.Path())
 	}
-	if len(s.keys) > 0 {
+	if len(s.keys) > 0 && !o.hid {
 		var all []string
 		for _, k := range s.keys {
 			all = append(all, "--fido2-device "+k.port.Path())
 		}
 		s.say("tokend serve --user %s", strings.Join(all, " "))
 	}
+	return nil
+}
+
+// plugCards puts the cards into the readers of the pcscd at vpcd, or of one of
+// our own.
+func (s *stand) plugCards(ctx context.Context, vpcd string) error {
+	if vpcd != "" {
+		there, err := openReaders(vpcd)
+		if err != nil {
+			return err
+		}
+		s.rig = there
+	} else {
+		private, err := rig.New(ctx, rig.Options{Readers: len(s.cards)})
+		if err != nil {
+			return err
+		}
+		s.rig = private
+		s.say("export %s", strings.Join(private.Env(), " "))
+		for i := range s.cards {
+			s.say("reader %d: %s", i, private.Readers()[i])
+		}
+	}
+	for i, card := range s.cards {
+		if err := s.rig.Insert(card, i); err != nil {
+			return err
+		}
+	}
+	s.say("PIN %s, PUK %s, management key %x", vpiv.FactoryPIN, vpiv.FactoryPUK, vpiv.FactoryManagementKey())
 	return nil
 }
 
@@ -219,10 +238,15 @@ func (s *stand) move(verb string, args []string) error {
 	default:
 		err = s.rig.Insert(s.cards[n], n)
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+		return err
+	case what == "key" && verb == "insert":
+		s.say("key %d: inserted at %s", n, s.keys[n].port.Path())
+	default:
 		s.say("%s %d: %sed", what, n, strings.TrimSuffix(verb, "e"))
 	}
-	return err
+	return nil
 }
 
 func (s *stand) status() {

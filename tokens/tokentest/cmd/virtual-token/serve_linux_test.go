@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -174,6 +175,73 @@ func TestKeysByHand(t *testing.T) {
 	}
 }
 
+// TestReadersThatAreThere puts a card into a reader of vpcd that comes, goes and
+// comes again.
+func TestReadersThatAreThere(t *testing.T) {
+	listen := func(address string) net.Listener {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	atr := func(l net.Listener) net.Conn {
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write([]byte{0, 1, 4}); err != nil { // one byte: the ATR, please
+			t.Fatal(err)
+		}
+		answer := make([]byte, 3)
+		if _, err := io.ReadFull(conn, answer); err != nil || answer[2] != 0x3B {
+			t.Fatalf("%x, %v", answer, err)
+		}
+		return conn
+	}
+	l := listen("127.0.0.1:0")
+	in, lines, code := session(t, "-cards", "1", "-vpcd", l.Addr().String())
+	await(t, lines, `^PIN 123456`)
+	conn := atr(l)
+	_, _ = conn.Close(), l.Close()
+	l = listen(l.Addr().String())
+	defer l.Close()
+	conn = atr(l)
+	defer conn.Close()
+	say(t, in, "remove card")
+	await(t, lines, `^card 0: removed`)
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Errorf("the card is still in: %v", err)
+	}
+	for _, step := range [][2]string{
+		{"remove card", `reader 0 is empty`}, {"restart", `is not ours`}, {"insert", `^card 0: inserted`}, {"insert", `reader 0 holds one`},
+	} {
+		say(t, in, step[0])
+		await(t, lines, step[1])
+	}
+	_ = atr(l).Close()
+	say(t, in, "quit")
+	if c := <-code; c != 0 {
+		t.Errorf("exit code %d", c)
+	}
+}
+
+// TestKeptKeys starts the program twice on one folder: the PIN that was set is
+// set.
+func TestKeptKeys(t *testing.T) {
+	folder := t.TempDir()
+	for _, args := range [][]string{{"-fido2-pin", "4711"}, nil} {
+		in, lines, code := session(t, append([]string{"-cards", "0", "-fido2", "1", "-fido2-saved", folder}, args...)...)
+		await(t, lines, `^commands:`)
+		say(t, in, "status")
+		await(t, lines, `^key 0: inserted .*, PIN set`)
+		say(t, in, "quit")
+		if c := <-code; c != 0 {
+			t.Fatalf("exit code %d", c)
+		}
+	}
+}
+
 func TestWrongCalls(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
@@ -185,6 +253,7 @@ func TestWrongCalls(t *testing.T) {
 		{[]string{"-fido2", "1", "-fido2-protocols", "x"}, 1}, {[]string{"-fido2", "1", "-fido2-protocols", "3"}, 1},
 		{[]string{"-fido2", "1", "-fido2-pin", "123"}, 1},
 		{[]string{"-firmware", "new"}, 1}, {[]string{"-touch", "maybe"}, 1},
+		{[]string{"-vpcd", "localhost"}, 1}, {[]string{"-vpcd", "localhost:x"}, 1},
 	} {
 		var out, errOut bytes.Buffer
 		if c := run(tt.args, strings.NewReader(""), &out, &errOut); c != tt.code || errOut.Len() == 0 {
