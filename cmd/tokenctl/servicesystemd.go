@@ -30,7 +30,6 @@ func helperSockets() []string {
 type systemd struct {
 	user         bool
 	root         string // the folder that is installed into; empty for this machine
-	programs     programs
 	config, data string // the user's folders
 	socket       string
 	vaults       string

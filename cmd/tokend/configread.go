@@ -166,7 +166,7 @@ func each(err error) []error {
 	if err == nil {
 		return nil
 	}
-	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // it is taken apart, not looked for
+	many, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}

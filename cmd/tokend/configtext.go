@@ -53,10 +53,9 @@ func settingLines(text string) map[string]int {
 // line and comments: what it takes for brackets can be part of a longer string, which
 // no setting is.
 func tooDeep(text string) int {
-	depth, dots := 0, 0
+	depth := 0
 	for i, line := range strings.Split(text, "\n") {
-		quote := byte(0)
-		dots = 0
+		quote, dots := byte(0), 0
 	columns:
 		for j := 0; j < len(line); j++ {
 			switch c := line[j]; {

@@ -126,7 +126,7 @@ func TestDuo(t *testing.T) {
 	d.reactivates(async(duorig.Status("waiting", "calling"), duorig.Status("allow", "allow")), "phone_call", "", 0, "your phone is called", works)
 	d.reactivates(duorig.Person{Preauth: all, Passcode: "1", Deny: "locked_out"}, "fob", "000000", 17, "Duo has locked you out")
 
-	d.enrolls()
+	d.unknown()
 	// What Duo's own policy lets in was not asked.
 	const nothing = "Duo gave no answer that counts: nothing was verified, and nothing is counted against you"
 	d.reactivates(duorig.Person{Preauth: duorig.Fields{"result": "allow", "status_msg": "bypass"}, Passcode: "123456"}, "fob", "123456", 23, nothing, "other factors: push, sms, phone call")
@@ -162,9 +162,9 @@ func TestDuo(t *testing.T) {
 		"service=attended duo not-enrolled", "service=door duo", "verifier-enroll", "duo already-exists")
 }
 
-// enrolls: who is unknown to Duo is told so, and who helps him how he gets an account
+// unknown: who is unknown to Duo is told so, and who helps him how he gets an account
 // there; passcodes are asked of Duo for a helper and for a service as well.
-func (d *duoCase) enrolls() {
+func (d *duoCase) unknown() {
 	d.Helper()
 	all := duorig.WithDevices(duorig.HardToken())
 	d.reactivates(duorig.Person{Preauth: duorig.Fields{"result": "enroll", "enroll_portal_url": "https://duo.example.org/portal?one"}}, "fob", "123456", 19,

@@ -1,0 +1,34 @@
+package ipc
+
+// Findings is what the doctor found, worst first.
+type Findings struct {
+	Version  int       `json:"version"`
+	Findings []Finding `json:"findings"`
+}
+
+// Finding is one thing checked.
+type Finding struct {
+	Code    string `json:"code"`
+	Level   string `json:"level"` // "ok", "note", "warning", "error"
+	Message string `json:"message"`
+	// Fix is the command that mends it.
+	Fix string `json:"fix,omitempty"`
+}
+
+// ConfigState says which configuration a daemon goes by, and what of its file does
+// not hold yet.
+type ConfigState struct {
+	// File is absent where there is none, and the defaults hold.
+	File string `json:"file,omitempty"`
+	// Loaded is when it was read last and taken.
+	Loaded Time `json:"loaded"`
+	// Waits are the settings that the file has changed since the start, and that
+	// change at the next start.
+	Waits []string `json:"waits,omitempty"`
+	// Changed says that the file is not as it was read.
+	Changed bool `json:"changed,omitempty"`
+	// Problem is why the file was not taken when it was read last, for who
+	// administers the machine and in general words for others; what was read before
+	// holds.
+	Problem string `json:"problem,omitempty"`
+}
