@@ -51,7 +51,7 @@ func readConfig(path, fallback string, system bool) (document, error) {
 	if !named {
 		path = fallback
 	}
-	if path == "" {
+	if path == "" || path == os.DevNull {
 		return document{config: defaultConfig()}, nil
 	}
 	text, info, err := readConfigFile(path)
