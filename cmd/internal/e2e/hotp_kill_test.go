@@ -36,6 +36,10 @@ func TestKilledAtRandomMoments(t *testing.T) {
 		serial  atomic.Int64
 		took    atomic.Int64 // of the last command that succeeded, in nanoseconds
 	)
+	// How long one takes is known before the first kill: where that is longer than any
+	// pause below, none would ever succeed.
+	first := d.OK("", "--json", "code", hotp.name)
+	took.Store(int64(first.Took))
 	for round := range kills {
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
