@@ -24,7 +24,7 @@ func (s *scenario) keeping() []part {
 		{"systemd-analyze verify has nothing to say of the units", s.verified, false},
 		{"systemd-analyze security: tokend at most " + strconv.FormatFloat(mostExposed, 'f', 1, 64), s.exposure, false},
 		{"tokend has neither devices nor network nor root; its helper has no vault", s.confined, false},
-		{"over D-Bus: each his own vault, and polkit decides", s.bus, false},
+		{"over D-Bus: each his own vault, and polkit decides who changes it", s.bus, false},
 	}
 }
 
@@ -174,6 +174,9 @@ func (s *scenario) confined() error {
 
 func (s *scenario) bus() error {
 	const name = "io.github.tokenbridge.Tokend1"
+	if err := s.unlock("fido2"); err != nil {
+		return err
+	}
 	tree := "busctl --system --list tree " + name
 	mine, err := s.seat.sh(tree)
 	if err != nil {
@@ -184,12 +187,20 @@ func (s *scenario) bus() error {
 		return err
 	}
 	s.Notef("objects on the bus: the person's %d, the other's %d", strings.Count(mine, "\n"), strings.Count(theirs, "\n"))
-	for path := range strings.Lines(mine) {
-		if strings.Contains(path, "/account") {
-			if err := s.refused(s.other, "busctl --system introspect "+name+" "+strings.TrimSpace(path)+" | grep -q Issuer"); err != nil {
-				return err
-			}
+	accounts := regexp.MustCompile(`(?m)/\S+/account/\S+`).FindAllString(mine, -1)
+	if len(accounts) != 2 || strings.Contains(theirs, "/account/") {
+		return fmt.Errorf("the person's objects:\n%sthe other's:\n%s", mine, theirs)
+	}
+	issuer := "busctl --system get-property " + name + " " + accounts[0] + " " + name + ".Account Issuer"
+	move := "busctl --system call " + name + " " + accounts[0] + " " + name + ".Account Move u 1"
+	for _, line := range []string{issuer, move} {
+		if _, err := s.seat.sh(line); err != nil {
+			return err
 		}
 	}
-	return s.refused(s.other, "busctl --system --list tree "+name+" | grep -q /account")
+	// Reading is his own wherever he is; for a change polkit wants him at the machine.
+	if _, err := s.far.sh(issuer); err != nil {
+		return err
+	}
+	return errors.Join(s.refused(s.far, move), s.refused(s.other, issuer, move))
 }

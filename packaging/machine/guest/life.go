@@ -69,8 +69,8 @@ func (s *scenario) remove() error {
 	s.Notef("%s", ours(said))
 	text, err := s.root.sh(`
 		pgrep -a tokend || true
-		systemctl list-units --all --no-legend 'tokend*' | grep -v not-found || true
-		ls -d /run/tokend/* /usr/bin/tokend /usr/libexec/tokend /usr/lib/udev/rules.d/70-tokend.rules 2>/dev/null || true`)
+		systemctl list-units --all --no-legend 'tokend*' | grep -v -e not-found -e masked || true
+		ls -d /run/tokend/* /run/tokend-helper/* /usr/bin/tokend /usr/libexec/tokend /usr/lib/udev/rules.d/70-tokend.rules 2>/dev/null || true`)
 	if err != nil {
 		return err
 	}
