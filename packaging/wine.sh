@@ -48,11 +48,16 @@ EOF
 chmod 755 "$dir/run"
 
 say "a machine of wine's"
-"$server" -p # stays until the end, for the next program to start at once
+# A program that waits for two minutes for this wine's first boot has it boot once
+# more, and then there are two service managers, each with services of its own. So all
+# that is begun here is ended before anything else begins.
 HOME=$dir/home "$wine" wineboot -i >"$dir/boot.log" 2>&1 || {
 	cat "$dir/boot.log" >&2
 	exit 1
 }
+"$server" -w
+"$server" -p # stays until the end, for the next program to start at once
+"$dir/run" cmd /c exit
 x86_64-w64-mingw32-gcc -Wall -Werror -O -s -shared -o "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll" packaging/wine/bcryptprimitives.c -ladvapi32
 x86_64-w64-mingw32-gcc -Wall -Werror -O -s -o "$dir/bin/hold.exe" packaging/wine/hold.c
 
