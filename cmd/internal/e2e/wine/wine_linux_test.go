@@ -151,8 +151,9 @@ func must(t *testing.T, word string, args ...string) {
 // TestService has wine's service manager start tokend.exe, and stop it.
 func TestService(t *testing.T) {
 	pipe, state := `\\.\pipe\tokend-test-service`, filepath.Join(t.TempDir(), "state")
-	bin := windowsPath(filepath.Join(prepared(t), "bin", "tokend.exe"))
-	must(t, "", "sc", "create", "tokend", "binPath=", bin+" serve --user --state-dir "+windowsPath(state)+" --socket "+pipe)
+	bin, config := filepath.Join(prepared(t), "bin"), e2e.File(t, "log_level = \"info\"\n")
+	must(t, "", "sc", "create", "tokend", "binPath=",
+		windowsPath(filepath.Join(bin, "tokend.exe"))+" serve --user --state-dir "+windowsPath(state)+" --socket "+pipe+" --config "+windowsPath(config))
 	t.Cleanup(func() { manager(t, "net", "stop", "tokend"); manager(t, "sc", "delete", "tokend") })
 	d := &daemon{tb: t, pipe: pipe, ended: make(chan struct{})}
 	end := d.holdPipe()
@@ -160,10 +161,17 @@ func TestService(t *testing.T) {
 	must(t, "", "net", "start", "tokend")
 	must(t, "RUNNING", "sc", "query", "tokend")
 	d.until("an answer", func() bool { return d.ctl("", "status").Exit == 0 })
-	must(t, "", "sc", "control", "tokend", "paramchange")
+	if err := os.WriteFile(config, []byte("log_level = \"loud\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "", filepath.Join(bin, "control.exe"), "tokend", "6") // SERVICE_CONTROL_PARAMCHANGE
+	d.until("word of the mistake", func() bool { return strings.Contains(d.ok("", "--json", "status").Stdout, "log_level must be") })
 	must(t, "", "net", "stop", "tokend")
 	must(t, "STOPPED", "sc", "query", "tokend")
 	d.fails(21, []string{"status"})
+	// With the mistake in the file it does not stay; wine's net waits for the process alone.
+	manager(t, "net", "start", "tokend")
+	d.until("its end", func() bool { return strings.Contains(manager(t, "sc", "query", "tokend").Stdout, "STOPPED") })
 }
 
 // TestServiceInstalled has tokenctl.exe make the service, and take it away.
