@@ -3,6 +3,8 @@ package daemon_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -156,10 +158,18 @@ func (v *device) killed() {
 	v.Helper()
 	before := v.state
 	v.state = filepath.Join(v.TempDir(), "state")
-	if err := os.CopyFS(v.state, os.DirFS(before)); err != nil {
+	err := os.CopyFS(v.state, os.DirFS(before))
+	for range 10 { // a file that was renamed meanwhile
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		v.state = filepath.Join(v.TempDir(), "state")
+		err = os.CopyFS(v.state, os.DirFS(before))
+	}
+	if err != nil {
 		v.Fatal(err)
 	}
-	err := filepath.WalkDir(v.state, func(path string, d os.DirEntry, err error) error {
+	err = filepath.WalkDir(v.state, func(path string, d os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

@@ -74,7 +74,29 @@ func (s *service) metered(kind string, v remote.Verifier, err error) (remote.Ver
 	if err != nil {
 		return nil, err
 	}
-	return &meteredVerifier{v, kind, s}, nil
+	m := &meteredVerifier{v, kind, s}
+	if e, ok := v.(remote.Enroller); ok {
+		return &meteredEnroller{m, e}, nil
+	}
+	return m, nil
+}
+
+// meteredEnroller is a verifier that makes accounts besides.
+type meteredEnroller struct {
+	*meteredVerifier
+	enroller remote.Enroller
+}
+
+// Enroll implements [remote.Enroller].
+func (v *meteredEnroller) Enroll(ctx context.Context, user string) (remote.Enrolment, error) {
+	start := time.Now()
+	e, err := v.enroller.Enroll(ctx, user)
+	if errors.Is(err, remote.ErrEnrolled) { // an answer like others
+		v.count(ctx, start, "refused", nil)
+	} else {
+		v.count(ctx, start, "enrolled", err)
+	}
+	return e, err
 }
 
 // meteredVerifier is a verifier whose answers are counted.
