@@ -291,12 +291,16 @@ func testZip(t *testing.T, path string) {
 func testMSI(t *testing.T, msi string) {
 	table := func(name string) string { return output(t, nil, "msiinfo", "export", msi, name) }
 	for name, wants := range map[string][]string{
-		"Property":               {"ProductVersion\t1.2.3\r", "UpgradeCode\t" + packedProduct + "\r", "ALLUSERS\t1\r"},
-		"Upgrade":                {packedProduct + "\t\t1.2.3\t\t1\t\tWIX_UPGRADE_DETECTED"},
-		"ServiceInstall":         {"tokend\ttokend\t16\t2\t", "\tserve\tDaemon\t"},
-		"ServiceControl":         {"tokend\t163\t\t1\tDaemon"}, // started and stopped with it, deleted at removal
-		"Environment":            {"=-*PATH\t[~];[INSTALLDIR]\tClient"},
-		"InstallExecuteSequence": {"WriteEnvironmentStrings\t\t5200", "RemoveEnvironmentStrings\t\t3300", "InstallServices\t", "DeleteServices\t", "RemoveExistingProducts\t"},
+		"Property":       {"ProductVersion\t1.2.3\r", "UpgradeCode\t" + packedProduct + "\r", "ALLUSERS\t1\r"},
+		"Upgrade":        {packedProduct + "\t\t1.2.3\t\t1\t\tWIX_UPGRADE_DETECTED"},
+		"ServiceInstall": {"tokend\ttokend\t16\t2\t", "\tserve\tDaemon\t"},
+		"ServiceControl": {"tokend\t163\t\t1\tDaemon"}, // started and stopped with it, deleted at removal
+		"Environment":    {"=-*PATH\t[~];[INSTALLDIR]\tClient"},
+		"Registry": {
+			`EventLog\Application\tokend	CustomSource	#1	Daemon`, `EventLog\Application\tokend	TypesSupported	#7	Daemon`,
+			`EventLog\Application\tokend	EventMessageFile	#%%SystemRoot%\System32\EventCreate.exe	Daemon`,
+		},
+		"InstallExecuteSequence": {"WriteRegistryValues\t", "RemoveRegistryValues\t", "WriteEnvironmentStrings\t\t5200", "RemoveEnvironmentStrings\t\t3300", "InstallServices\t", "DeleteServices\t", "RemoveExistingProducts\t"},
 		"File":                   {"tokend.exe", "tokenctl.exe", "tokend-helper.exe", "LICENSE.txt"},
 		"_SummaryInformation":    {"x64;1033", "2026/09/21"},
 	} {

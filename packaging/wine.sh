@@ -48,13 +48,20 @@ EOF
 chmod 755 "$dir/run"
 
 say "a machine of wine's"
-"$server" -p # stays until the end, for the next program to start at once
+# A program that waits for two minutes for this wine's first boot has it boot once
+# more, and then there are two service managers, each with services of its own. So all
+# that is begun here is ended before anything else begins.
 HOME=$dir/home "$wine" wineboot -i >"$dir/boot.log" 2>&1 || {
 	cat "$dir/boot.log" >&2
 	exit 1
 }
+"$server" -w
+"$server" -p # stays until the end, for the next program to start at once
+"$dir/run" cmd /c exit
 x86_64-w64-mingw32-gcc -Wall -Werror -O -s -shared -o "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll" packaging/wine/bcryptprimitives.c -ladvapi32
-x86_64-w64-mingw32-gcc -Wall -Werror -O -s -o "$dir/bin/hold.exe" packaging/wine/hold.c
+for program in hold control; do
+	x86_64-w64-mingw32-gcc -Wall -Werror -O -s -o "$dir/bin/$program.exe" packaging/wine/$program.c
+done
 
 say "the programs for Windows"
 GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o "$dir/bin/" ./cmd/tokend ./cmd/tokenctl ./cmd/tokend-helper
@@ -79,8 +86,10 @@ cmp -s "$at" "$dir/go/at_windows.go" && {
 printf '{"Replace": {"%s": "%s"}}\n' "$at" "$dir/go/at_windows.go" >"$dir/go/overlay.json"
 
 say "tests of packages"
+# What wine cannot run is left out by name; packaging/wine/except says why.
+except=$(sed 's/#.*//' packaging/wine/except | tr -s ' \n' '|' | sed 's/^|//; s/|$//')
 # shellcheck disable=SC2046 # one word a package
-GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go test -overlay "$dir/go/overlay.json" -count=1 -vet=off -p 2 -timeout 15m -exec "$dir/run" ${PKGS:-$(sed 's/#.*//' packaging/wine/packages)} || failed=1
+GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go test -overlay "$dir/go/overlay.json" -count=1 -vet=off -p 2 -timeout 15m -skip "^($except)\$" -exec "$dir/run" ${PKGS:-$(sed 's/#.*//' packaging/wine/packages)} || failed=1
 
 say "the programs, and backups between them and those of this system"
 go vet -tags wine ./cmd/internal/e2e/wine

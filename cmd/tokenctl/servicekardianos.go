@@ -59,7 +59,7 @@ func (p *platformService) plan(network bool) (servicePlan, error) {
 func (p *platformService) install(context.Context, servicePlan) error {
 	if _, err := p.service.Status(); !errors.Is(err, kardianos.ErrNotInstalled) {
 		_ = p.service.Stop() // one that runs is installed anew
-		if err := p.service.Uninstall(); err != nil {
+		if err := p.remove(); err != nil {
 			return err
 		}
 	}
@@ -71,11 +71,17 @@ func (p *platformService) install(context.Context, servicePlan) error {
 
 func (p *platformService) uninstall(context.Context) ([]string, error) {
 	_ = p.service.Stop() // it need not run
-	err := p.service.Uninstall()
+	err := p.remove()
 	if errors.Is(err, kardianos.ErrNotInstalled) {
 		err = nil
 	}
 	return nil, err
+}
+
+// remove takes the service away, whoever has installed it.
+func (p *platformService) remove() error {
+	beforeRemoval(p.service)
+	return p.service.Uninstall()
 }
 
 func (p *platformService) start(context.Context) error { return p.service.Start() }

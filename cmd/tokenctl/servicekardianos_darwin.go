@@ -37,3 +37,6 @@ func (p *platformService) configure(found programs) (*kardianos.Config, error) {
 	p.target = serviceFile{Path: filepath.Join(folder, name+".plist"), Text: text}
 	return &kardianos.Config{Name: name, Executable: found.tokend, Option: kardianos.KeyValue{"LaunchdConfig": text, "UserService": user}}, nil
 }
+
+// beforeRemoval is nothing: launchd keeps all of a service in its file.
+func beforeRemoval(kardianos.Service) {}

@@ -1,14 +1,19 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 
 	kardianos "github.com/kardianos/service"
+	"golang.org/x/sys/windows/svc/eventlog"
 
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/ipc/local"
 )
+
+// serviceName is the service's name, and the event log's for the daemon.
+const serviceName = "tokend"
 
 // configure is the service as Windows is to have it: as the local system account, and
 // started again when it fails.
@@ -19,8 +24,19 @@ func (p *platformService) configure(found programs) (*kardianos.Config, error) {
 	p.status.Manager, p.status.Socket = "windows", local.SystemSocket()
 	p.status.State = filepath.Join(os.Getenv("ProgramData"), "tokend")
 	return &kardianos.Config{
-		Name: "tokend", DisplayName: "tokend", Executable: found.tokend, Arguments: []string{"serve"},
+		// The name is tokend's in the event log too, where installing makes it known.
+		Name: serviceName, DisplayName: "tokend", Executable: found.tokend, Arguments: []string{"serve"},
 		Description: "Two-factor codes from vaults whose keys live in security tokens",
 		Option:      kardianos.KeyValue{"OnFailure": "restart", "OnFailureDelayDuration": "1s", "OnFailureResetPeriod": 60},
 	}, nil
+}
+
+// beforeRemoval makes the daemon known to the event log, where it is not because the
+// service was installed by hand: removing would fail for that, when the service is
+// gone already.
+func beforeRemoval(s kardianos.Service) {
+	if _, err := s.Status(); errors.Is(err, kardianos.ErrNotInstalled) {
+		return
+	}
+	_ = eventlog.InstallAsEventCreate(serviceName, eventlog.Error|eventlog.Warning|eventlog.Info) // it fails where all is well
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"reflect"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +14,7 @@ import (
 func uncommented(t *testing.T) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := writeSample(&b); err != nil {
+	if err := writeSample(&b, runtime.GOOS); err != nil {
 		t.Fatal(err)
 	}
 	var lines []string
@@ -37,6 +39,32 @@ func TestSampleSaysTheDefaults(t *testing.T) {
 	for _, name := range []string{"state_dir", "idle_lock = \"10m\"", "hard_lock = \"12h\"", "lock_on_token_removal = true", "[tokens]"} {
 		if !strings.Contains(text, name) {
 			t.Errorf("the sample does not mention %s", name)
+		}
+	}
+}
+
+// TestSampleIsForItsSystem: none names what another system has, and no text is for a
+// setting that there is not.
+func TestSampleIsForItsSystem(t *testing.T) {
+	for system, strange := range map[string][]string{
+		"linux":   {"%ProgramData%", `\\.\pipe`, "sc control"},
+		"darwin":  {"%ProgramData%", " /run/", "systemctl", "systemd", "journal"},
+		"windows": {"/var/", "/run/", "~/", "$XDG", "SIGHUP", "systemctl", "systemd", "journal", "Root", "0600"},
+	} {
+		var b bytes.Buffer
+		if err := writeSample(&b, system); err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range strange {
+			if strings.Contains(b.String(), word) {
+				t.Errorf("the sample for %s names %q:\n%s", system, word, b.String())
+			}
+		}
+		texts, _ := ownTexts(system)
+		for name := range texts {
+			if !slices.ContainsFunc(settings(defaultConfig()), func(s setting) bool { return s.name == name }) {
+				t.Errorf("%s: there is no setting %s", system, name)
+			}
 		}
 	}
 }

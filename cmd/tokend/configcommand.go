@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,7 @@ func configCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	sample := &cobra.Command{
 		Use: "sample", Short: "Print a configuration with every setting explained", Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return writeSample(c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, _ []string) error { return writeSample(c.OutOrStdout(), runtime.GOOS) },
 	}
 	c.AddCommand(configCheckCommand(), configShowCommand(), sample)
 	return c

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"reflect"
@@ -9,34 +10,35 @@ import (
 )
 
 // writeSample writes a configuration that says the defaults, with every setting
-// explained.
-func writeSample(w io.Writer) error {
+// explained as it is on a system (GOOS).
+func writeSample(w io.Writer, system string) error {
+	texts, reload := ownTexts(system)
 	var b strings.Builder
 	b.WriteString("# The configuration of tokend. What is commented out is as it is without this file.\n" +
 		"# What is marked (reload) changes when tokend is told to read this file again\n" +
-		"# (systemctl reload tokend, or SIGHUP), all else at the next start.\n")
-	sampleTable(&b, "", reflect.ValueOf(defaultConfig()))
+		"# (" + reload + "), all else at the next start.\n")
+	sampleTable(&b, "", reflect.ValueOf(defaultConfig()), texts)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
 // sampleTable writes a table's own settings first, then its tables.
-func sampleTable(b *strings.Builder, table string, v reflect.Value) {
+func sampleTable(b *strings.Builder, table string, v reflect.Value, texts map[string]string) {
 	for _, tables := range []bool{false, true} {
 		for i := range v.NumField() {
 			f := v.Type().Field(i)
 			if (f.Type.Kind() == reflect.Struct) != tables {
 				continue
 			}
-			doc := f.Tag.Get("doc")
+			name := f.Tag.Get("toml")
+			doc := cmp.Or(texts[strings.TrimPrefix(table+"."+name, ".")], f.Tag.Get("doc"))
 			if f.Tag.Get("reload") != "" {
 				doc += " (reload)"
 			}
 			fmt.Fprintf(b, "\n# %s\n", strings.ReplaceAll(doc, "\n", "\n# "))
-			name := f.Tag.Get("toml")
 			if tables {
 				fmt.Fprintf(b, "[%s]\n", strings.TrimPrefix(table+"."+name, "."))
-				sampleTable(b, name, v.Field(i))
+				sampleTable(b, name, v.Field(i), texts)
 				continue
 			}
 			fmt.Fprintf(b, "#%s = %s\n", name, sampleValue(v.Field(i).Interface()))

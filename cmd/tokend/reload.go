@@ -129,20 +129,6 @@ func (s *service) reload() {
 	}
 }
 
-// manage is the command that has this process reloaded or restarted: by systemd where
-// it told where to report to.
-func (s *service) manage(verb string) string {
-	switch system := s.mode == daemon.ModeSystem; {
-	case os.Getenv("NOTIFY_SOCKET") != "" && system:
-		return "sudo systemctl " + verb + " tokend"
-	case os.Getenv("NOTIFY_SOCKET") != "":
-		return "systemctl --user " + verb + " tokend"
-	case verb == "reload":
-		return fmt.Sprintf("kill -HUP %d", os.Getpid())
-	}
-	return fmt.Sprintf("kill %d && tokend serve", os.Getpid())
-}
-
 // reread reads what reload needs. A configuration that was read before and is gone
 // is not the same as none.
 func (s *service) reread() (d document, next config, roots [][]byte, err error) {

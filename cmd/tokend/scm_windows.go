@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"strconv"
 	"unsafe"
@@ -33,14 +35,16 @@ type manager struct {
 	changed chan os.Signal // the configuration
 }
 
-// underManager runs the service, under the service manager where that has started
-// it. Who has not been started by it cannot speak with it, which is told at once.
-func (s *service) underManager(ctx context.Context) error {
-	s.manager = manager{ready: make(chan struct{}), changed: make(chan os.Signal, 1)}
-	m := &managed{service: s, ctx: ctx, users: make(map[uint32]string)}
+// underManager runs the daemon, under the service manager where that has started it. Who has
+// not been started by it cannot speak with it, which is told at once.
+func underManager(ctx context.Context, o options, stderr io.Writer) error {
+	m := &managed{options: o, ctx: ctx, users: make(map[uint32]string)}
 	err := svc.Run(serviceName, m)
 	if errors.Is(err, windows.ERROR_FAILED_SERVICE_CONTROLLER_CONNECT) {
-		s.manager = manager{}
+		s, err := newService(o, stderr)
+		if err != nil {
+			return err
+		}
 		return s.run(ctx)
 	}
 	if err != nil {
@@ -62,10 +66,25 @@ func (s *service) notifyReady() {
 
 // managed does what the service manager asks for. It implements svc.Handler.
 type managed struct {
+	options options
 	service *service
 	ctx     context.Context
 	users   map[uint32]string // SIDs, by their sessions
 	err     error             // of the run
+}
+
+// begin makes the service, with the event log for its log: what keeps it from
+// starting, a mistake in the configuration, stands there too.
+func (m *managed) begin() error {
+	log, err := openEvents()
+	if err != nil {
+		return err
+	}
+	if m.service, err = newService(m.options, log); err != nil {
+		return errors.Join(err, log.write(slog.LevelError, "the daemon cannot start: "+err.Error()))
+	}
+	m.service.manager = manager{ready: make(chan struct{}), changed: make(chan os.Signal, 1)}
+	return nil
 }
 
 // Execute implements svc.Handler. The service counts as running when the daemon
@@ -74,6 +93,9 @@ func (m *managed) Execute(_ []string, requests <-chan svc.ChangeRequest, states 
 	ctx, stop := context.WithCancel(m.ctx)
 	defer stop()
 	states <- svc.Status{State: svc.StartPending}
+	if m.err = m.begin(); m.err != nil {
+		return true, 1
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- m.service.run(ctx) }()
 	ready := m.service.manager.ready

@@ -47,11 +47,7 @@ func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Run the daemon", Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := newService(o, c.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			return s.underManager(context.Background())
+			return underManager(context.Background(), o, c.ErrOrStderr())
 		},
 	}
 	o.flags(c.Flags())

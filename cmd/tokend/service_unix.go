@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 	sd "github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/tokenbridge/tokend/daemon"
 )
 
 // systemUser says whether this process serves the machine by default.
@@ -41,8 +44,14 @@ func systemConfig() string { return "/etc/tokend/tokend.toml" }
 // manager is nothing: systemd is told by messages, launchd nothing.
 type manager struct{}
 
-// underManager runs the service: service managers tell it to stop by signals.
-func (s *service) underManager(ctx context.Context) error { return s.run(ctx) }
+// underManager runs the daemon: service managers tell it to stop by signals.
+func underManager(ctx context.Context, o options, stderr io.Writer) error {
+	s, err := newService(o, stderr)
+	if err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
 
 // ownUID is who runs this process.
 func ownUID() (string, error) { return strconv.Itoa(os.Geteuid()), nil }
@@ -94,4 +103,18 @@ func (s *service) reloads(ctx context.Context, hangup <-chan os.Signal) {
 			s.notifyReady()
 		}
 	}
+}
+
+// manage is the command that has this process reloaded or restarted: by systemd where
+// it told where to report to.
+func (s *service) manage(verb string) string {
+	switch system := s.mode == daemon.ModeSystem; {
+	case os.Getenv("NOTIFY_SOCKET") != "" && system:
+		return "sudo systemctl " + verb + " tokend"
+	case os.Getenv("NOTIFY_SOCKET") != "":
+		return "systemctl --user " + verb + " tokend"
+	case verb == "reload":
+		return fmt.Sprintf("kill -HUP %d", os.Getpid())
+	}
+	return fmt.Sprintf("kill %d && tokend serve", os.Getpid())
 }

@@ -62,3 +62,15 @@ func (s *service) reloads(ctx context.Context, changed <-chan os.Signal) {
 		}
 	}
 }
+
+// manage is the command that has this process reloaded or restarted. One that the
+// service manager has not started reads its configuration at its start alone.
+func (s *service) manage(verb string) string {
+	switch managed := s.manager.ready != nil; {
+	case managed && verb == "reload":
+		return "sc control tokend paramchange"
+	case managed:
+		return "net stop tokend && net start tokend"
+	}
+	return fmt.Sprintf("taskkill /f /pid %d && tokend serve", os.Getpid())
+}

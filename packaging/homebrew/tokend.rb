@@ -9,9 +9,10 @@ class Tokend < Formula
 
   depends_on "go" => :build
   depends_on "pkgconf" => :build
-  depends_on "libfido2"
 
+  # FIDO2 keys are driven on Linux alone; PIV cards on macOS by its own PC/SC.
   on_linux do
+    depends_on "libfido2"
     depends_on "pcsc-lite"
   end
 

@@ -3,7 +3,6 @@
 package wine
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -133,15 +132,20 @@ func (d *daemon) ctl(stdin string, args ...string) e2e.Result {
 	defer stop()
 	cmd := windows(ctx, d.tb, "tokenctl", append([]string{"--socket", d.pipe}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
-	return run(cmd, args)
+	return run(d.tb, cmd, args)
 }
 
-func run(cmd *exec.Cmd, args []string) e2e.Result {
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
+// run runs a program of wine's with files for its output: what wine starts on the way
+// and goes on running would keep a pipe open.
+func run(tb testing.TB, cmd *exec.Cmd, args []string) e2e.Result {
+	tb.Helper()
+	out, errOut := temporary(tb), temporary(tb)
+	defer out.Close()
+	defer errOut.Close()
+	cmd.Stdout, cmd.Stderr = out, errOut
 	began := time.Now()
 	err := cmd.Run()
-	r := e2e.Result{Args: args, Stdout: out.String(), Stderr: errOut.String(), Took: time.Since(began)}
+	r := e2e.Result{Args: args, Stdout: written(tb, out), Stderr: written(tb, errOut), Took: time.Since(began)}
 	var ended *exec.ExitError
 	switch {
 	case errors.As(err, &ended):
@@ -150,6 +154,25 @@ func run(cmd *exec.Cmd, args []string) e2e.Result {
 		r.Exit, r.Stderr = -1, r.Stderr+err.Error()
 	}
 	return r
+}
+
+func temporary(tb testing.TB) *os.File {
+	tb.Helper()
+	f, err := os.CreateTemp(tb.TempDir(), "output")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return f
+}
+
+// written is all that was written to a file.
+func written(tb testing.TB, f *os.File) string {
+	tb.Helper()
+	b, err := os.ReadFile(f.Name())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(b)
 }
 
 func (d *daemon) ok(stdin string, args ...string) e2e.Result {

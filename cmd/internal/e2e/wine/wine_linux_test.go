@@ -127,40 +127,83 @@ func (d *daemon) told(t *testing.T, pin string) {
 	args := []string{"serve", "--user", "--state-dir", windowsPath(d.state), "--socket", d.pipe + "-other"}
 	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
-	if r := run(windows(ctx, t, "tokend", args...), args); r.Exit != 1 || !strings.Contains(r.Stderr, "another daemon") {
+	if r := run(t, windows(ctx, t, "tokend", args...), args); r.Exit != 1 || !strings.Contains(r.Stderr, "another daemon") {
 		t.Errorf("a second daemon: %s", r)
 	}
 	d.fails(13, []string{"token", "enroll", "--token", "fido2", "--auth-pin-file", pin}, "FIDO2", "Windows", "--token piv")
 }
 
+// manager runs a program of wine's own.
+func manager(t *testing.T, args ...string) e2e.Result {
+	t.Helper()
+	ctx, stop := context.WithTimeout(context.Background(), patience)
+	defer stop()
+	return run(t, exec.CommandContext(ctx, filepath.Join(prepared(t), "run"), args...), args)
+}
+
+func must(t *testing.T, word string, args ...string) {
+	t.Helper()
+	if r := manager(t, args...); r.Exit != 0 || !strings.Contains(r.Stdout, word) {
+		t.Fatalf("want %q: %s", word, r)
+	}
+}
+
 // TestService has wine's service manager start tokend.exe, and stop it.
 func TestService(t *testing.T) {
 	pipe, state := `\\.\pipe\tokend-test-service`, filepath.Join(t.TempDir(), "state")
-	bin := windowsPath(filepath.Join(prepared(t), "bin", "tokend.exe"))
-	manager := func(args ...string) e2e.Result {
-		t.Helper()
-		ctx, stop := context.WithTimeout(context.Background(), patience)
-		defer stop()
-		return run(exec.CommandContext(ctx, filepath.Join(prepared(t), "run"), args...), args)
-	}
-	must := func(word string, args ...string) {
-		t.Helper()
-		if r := manager(args...); r.Exit != 0 || !strings.Contains(r.Stdout, word) {
-			t.Fatalf("want %q: %s", word, r)
-		}
-	}
-	must("", "sc", "create", "tokend", "binPath=", bin+" serve --user --state-dir "+windowsPath(state)+" --socket "+pipe)
-	t.Cleanup(func() { manager("net", "stop", "tokend"); manager("sc", "delete", "tokend") })
+	bin, config := filepath.Join(prepared(t), "bin"), e2e.File(t, "log_level = \"info\"\n")
+	must(t, "", "sc", "create", "tokend", "binPath=",
+		windowsPath(filepath.Join(bin, "tokend.exe"))+" serve --user --state-dir "+windowsPath(state)+" --socket "+pipe+" --config "+windowsPath(config))
+	t.Cleanup(func() { manager(t, "net", "stop", "tokend"); manager(t, "sc", "delete", "tokend") })
 	d := &daemon{tb: t, pipe: pipe, ended: make(chan struct{})}
 	end := d.holdPipe()
 	defer end()
-	must("", "net", "start", "tokend")
-	must("RUNNING", "sc", "query", "tokend")
+	must(t, "", "net", "start", "tokend")
+	must(t, "RUNNING", "sc", "query", "tokend")
 	d.until("an answer", func() bool { return d.ctl("", "status").Exit == 0 })
-	must("", "sc", "control", "tokend", "paramchange")
-	must("", "net", "stop", "tokend")
-	must("STOPPED", "sc", "query", "tokend")
+	if err := os.WriteFile(config, []byte("log_level = \"loud\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "", filepath.Join(bin, "control.exe"), "tokend", "6") // SERVICE_CONTROL_PARAMCHANGE
+	d.until("word of the mistake", func() bool { return strings.Contains(d.ok("", "--json", "status").Stdout, "log_level must be") })
+	must(t, "", "net", "stop", "tokend")
+	must(t, "STOPPED", "sc", "query", "tokend")
 	d.fails(21, []string{"status"})
+	// With the mistake in the file it does not stay; wine's net waits for the process alone.
+	manager(t, "net", "start", "tokend")
+	d.until("its end", func() bool { return strings.Contains(manager(t, "sc", "query", "tokend").Stdout, "STOPPED") })
+}
+
+// TestServiceInstalled has tokenctl.exe make the service, and take it away.
+func TestServiceInstalled(t *testing.T) {
+	const source = `HKLM\SYSTEM\CurrentControlSet\Services\EventLog\Application\tokend`
+	d := &daemon{tb: t, pipe: `\\.\pipe\tokend-test-installed`}
+	t.Cleanup(func() { d.ctl("", "service", "uninstall") })
+	state := func() (st struct {
+		Installed bool   `json:"installed"`
+		Active    string `json:"active"`
+	}) {
+		t.Helper()
+		d.json(&st, "service", "status")
+		return st
+	}
+	d.ok("", "service", "install")
+	if st := state(); !st.Installed || st.Active != "active" {
+		t.Errorf("after install: %+v", st)
+	}
+	must(t, "EventCreate.exe", "reg", "query", source, "/v", "EventMessageFile")
+	d.ok("", "service", "install") // anew
+	d.ok("", "service", "stop")
+	if st := state(); st.Active != "inactive" {
+		t.Errorf("after stop: %+v", st)
+	}
+	d.ok("", "service", "uninstall")
+	if st := state(); st.Installed {
+		t.Errorf("after uninstall: %+v", st)
+	}
+	if r := manager(t, "reg", "query", source); r.Exit == 0 {
+		t.Errorf("the event log's source is left: %s", r)
+	}
 }
 
 // TestConfig has the sample checked, and a mistake found.
@@ -169,10 +212,10 @@ func TestConfig(t *testing.T) {
 		t.Helper()
 		ctx, stop := context.WithTimeout(context.Background(), patience)
 		defer stop()
-		return run(windows(ctx, t, "tokend", args...), args)
+		return run(t, windows(ctx, t, "tokend", args...), args)
 	}
 	sample := tokend("config", "sample")
-	if sample.Exit != 0 || !strings.Contains(sample.Stdout, "idle_lock") {
+	if sample.Exit != 0 || !strings.Contains(sample.Stdout, "idle_lock") || !strings.Contains(sample.Stdout, `%ProgramData%\tokend`) {
 		t.Fatalf("%s", sample)
 	}
 	file := filepath.Join(t.TempDir(), "tokend.toml")
