@@ -211,7 +211,7 @@ func TestRADIUS(t *testing.T) {
 	}
 	says(office.Ctl("", "admin", "policy", "explain", "alice"), 0, "fob", "is the word of radius alone")
 
-	says(laptop.Ctl("wrong", "reactivate", "vpn", "--passcode-file", "-"), 16, "fob: a passcode of your fob or of another hardware token (asserted by RADIUS)", "this passcode is not good")
+	says(laptop.Ctl("not-this", "reactivate", "vpn", "--passcode-file", "-"), 16, "fob: a passcode of your fob or of another hardware token (asserted by RADIUS)", "this passcode is not good")
 	time.Sleep(1100 * time.Millisecond) // the throttle's first second
 	says(laptop.Ctl("correct", "reactivate", "vpn", "--passcode-file", "-"), 0, "works on this device")
 	// What more is asked for comes from the next file.
@@ -231,9 +231,9 @@ func TestRADIUS(t *testing.T) {
 		sees(`accepted, by the word of RADIUS`).ends(0)
 	says(office.Ctl("correct\n", "admin", "verify", "alice", "--quiet", "--service", "door", "--passcode-file", "-"), 0, "accepted")
 	says(office.Ctl("two\n", "admin", "verify", "alice", "--quiet", "--service", "door", "--passcode-file", "-"), 20, "RADIUS asks for something more", "at a terminal it is asked for")
-	says(office.Ctl("wrong\n", "admin", "verify", "alice", "--passcode-file", "-"), 16, "RADIUS does not accept it")
+	says(office.Ctl("not-this\n", "admin", "verify", "alice", "--passcode-file", "-"), 16, "RADIUS does not accept it")
 	says(office.Ctl("correct\n", "admin", "verify", "alice", "--passcode-file", "-"), 17)
-	time.Sleep(1100 * time.Millisecond) // the throttle's first second
+	time.Sleep(2200 * time.Millisecond) // the throttle: of the challenge that nobody answered, and of the guess
 
 	end()
 	says(office.Ctl("correct\n", "admin", "verify", "alice", "--quiet", "--service", "door", "--passcode-file", "-"), 23, "RADIUS gave no answer that counts: nothing was accepted")
