@@ -93,15 +93,15 @@ func checkConfig(path string, system bool) configReport {
 	c, found := inspectConfig(text)
 	r.Problems = append(r.Problems, found...)
 	if len(found) == 0 {
-		d := document{config: c, path: path, info: info, lines: settingLines(text)}
+		d := document{config: c, path: path, info: info, text: text}
 		if system && distrust(info) != "" {
 			d.info = nil // that was said
 		}
 		if _, err := readRoots(c.Tokens.AttestationRoots); err != nil {
-			add(problem{Level: levelError, Line: d.lines["tokens.attestation_roots"], Setting: "tokens.attestation_roots", Message: err.Error(), Fix: "name a PEM file of certificates, or remove the line"})
+			add(problem{Level: levelError, Line: d.line("tokens.attestation_roots"), Setting: "tokens.attestation_roots", Message: err.Error(), Fix: "name a PEM file of certificates, or remove the line"})
 		}
 		if _, err := c.Mail.sender(os.Getenv("CREDENTIALS_DIRECTORY")); err != nil {
-			add(problem{Level: levelError, Line: d.lines["mail.server"], Setting: "mail", Message: err.Error(), Fix: "see [mail] in: tokend config sample"})
+			add(problem{Level: levelError, Line: d.line("mail.server"), Setting: "mail", Message: err.Error(), Fix: "see [mail] in: tokend config sample"})
 		}
 		r.Problems = append(r.Problems, configWarnings(d, system)...)
 	}
@@ -109,14 +109,19 @@ func checkConfig(path string, system bool) configReport {
 	return r
 }
 
+// writeJSON writes a document, for people to read as well.
+func writeJSON(w io.Writer, document any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(document)
+}
+
 // reportConfig writes what was found, and fails where the configuration cannot be
 // used.
 func reportConfig(w io.Writer, r configReport, asJSON, strict bool) error {
 	if asJSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		if err := e.Encode(r); err != nil {
+		if err := writeJSON(w, r); err != nil {
 			return err
 		}
 	} else {
@@ -168,11 +173,7 @@ older file: "tokenctl status" says so.`,
 			if err != nil {
 				return err
 			}
-			read, err := readConfig(o.config, s.fallback, s.mode == daemon.ModeSystem)
-			if err != nil {
-				return err
-			}
-			return showConfig(c.OutOrStdout(), s, read, asJSON)
+			return showConfig(c.OutOrStdout(), s, asJSON)
 		},
 	}
 	o.flags(c.Flags())
@@ -180,7 +181,8 @@ older file: "tokenctl status" says so.`,
 	return c
 }
 
-func showConfig(w io.Writer, s *service, read document, asJSON bool) error {
+func showConfig(w io.Writer, s *service, asJSON bool) error {
+	read := s.configured.read
 	flagged := map[string]bool{
 		"state_dir": s.options.stateDir != "", "socket": s.options.socket != "", "helper": s.options.helper != "", "bus": s.options.bus != "",
 		"tokens.fido2_devices": len(s.options.fido2Devices) > 0,
@@ -195,7 +197,7 @@ func showConfig(w io.Writer, s *service, read document, asJSON bool) error {
 		out.File = read.path
 	}
 	for _, set := range settings(s.config) {
-		x := shownSetting{Name: set.name, Value: set.text(), Source: "default", Line: read.lines[set.name], Reload: set.reload}
+		x := shownSetting{Name: set.name, Value: set.text(), Source: "default", Line: read.line(set.name), Reload: set.reload}
 		switch {
 		case flagged[set.name]:
 			x.Source, x.Line = "flag", 0
@@ -205,10 +207,7 @@ func showConfig(w io.Writer, s *service, read document, asJSON bool) error {
 		out.Settings = append(out.Settings, x)
 	}
 	if asJSON {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(out)
+		return writeJSON(w, out)
 	}
 	if out.File == "" {
 		fmt.Fprintf(w, "# there is no file at %s\n", read.path)

@@ -38,7 +38,7 @@ func configWarnings(d document, system bool) []problem {
 }
 
 func (l *lint) warn(setting, fix, message string, args ...any) {
-	l.list = append(l.list, problem{Level: levelWarning, Line: l.d.lines[setting], Setting: setting, Fix: fix, Message: fmt.Sprintf(message, args...)})
+	l.list = append(l.list, problem{Level: levelWarning, Line: l.d.line(setting), Setting: setting, Fix: fix, Message: fmt.Sprintf(message, args...)})
 }
 
 // file is about who can change the file itself.
@@ -112,7 +112,7 @@ func (l *lint) secrets() {
 			l.warn("authority.key_file", "chmod 0600 "+path, "others can read %s, which holds a secret (mode %#o)", path, info.Mode().Perm())
 		}
 	}
-	if l.Authority.Key == keyInCredential && os.Getenv("CREDENTIALS_DIRECTORY") == "" && l.d.lines["authority.key"] > 0 && !l.system {
+	if l.Authority.Key == keyInCredential && os.Getenv("CREDENTIALS_DIRECTORY") == "" && l.d.line("authority.key") > 0 && !l.system {
 		l.warn("authority.key", `write key = "file"`, "a user's own daemon is given no credential by systemd unless its unit says so")
 	}
 }
@@ -131,7 +131,7 @@ func (l *lint) places() {
 		dir := filepath.Dir(l.Metrics.Textfile)
 		folder("metrics.textfile", dir, "sudo install -d "+dir)
 	}
-	if l.Metrics.Textfile == "" && l.d.lines["metrics.interval"] > 0 {
+	if l.Metrics.Textfile == "" && l.d.line("metrics.interval") > 0 {
 		l.warn("metrics.interval", "write metrics.textfile, too", "metrics.interval has no effect without metrics.textfile")
 	}
 	if l.StateDir != "" {

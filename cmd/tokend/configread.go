@@ -39,10 +39,13 @@ func usualConfig(system bool) string {
 // document is a configuration as it was read.
 type document struct {
 	config config
-	path   string         // empty where there is no file
-	info   fs.FileInfo    // of the file, nil without one
-	lines  map[string]int // of the settings that the file has
+	path   string      // empty where there is no file
+	info   fs.FileInfo // of the file, nil without one
+	text   string      // what the file has
 }
+
+// line is the line of a setting in the file; 0 if it does not have it.
+func (d document) line(setting string) int { return settingLine(d.text, setting) }
 
 // readConfig reads the file at path; with an empty path and no file at fallback
 // the defaults hold. The system's daemon believes no file that others can write to.
@@ -68,7 +71,7 @@ func readConfig(path, fallback string, system bool) (document, error) {
 	for _, p := range found {
 		return document{}, usageError{fmt.Errorf("%s: %w", path, p)}
 	}
-	return document{config: c, path: path, info: info, lines: settingLines(text)}, nil
+	return document{config: c, path: path, info: info, text: text}, nil
 }
 
 // readConfigFile reads a file that is a file, and not too long.
@@ -191,7 +194,7 @@ func decodeProblem(text string, err error) problem {
 	for _, s := range settings(defaultConfig()) {
 		if s.name == last {
 			p.Setting, p.Fix = s.name, s.remedy()
-			p.Line = cmp.Or(p.Line, settingLines(text)[s.name])
+			p.Line = cmp.Or(p.Line, settingLine(text, s.name))
 		}
 	}
 	if p.Message == "" {
@@ -209,7 +212,7 @@ func settingProblem(text string, err error) problem {
 			p.Setting, p.Fix = s.name, s.remedy()
 		}
 	}
-	p.Line = settingLines(text)[p.Setting]
+	p.Line = settingLine(text, p.Setting)
 	return p
 }
 

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/tokenbridge/tokend/daemon/authority/policy"
 )
 
 // lineOf finds the line of a key: the decoder keeps no positions. It follows the
@@ -36,15 +38,12 @@ func findLine(text string, key toml.Key) int {
 	return 0
 }
 
-// settingLines says at which line each setting is that the text has.
-func settingLines(text string) map[string]int {
-	lines := make(map[string]int)
-	for _, s := range settings(defaultConfig()) {
-		if line := findLine(text, strings.Split(s.name, ".")); line > 0 {
-			lines[s.name] = line
-		}
+// settingLine is the line of a setting; 0 if the text does not have it.
+func settingLine(text, name string) int {
+	if name == "" {
+		return 0
 	}
-	return lines
+	return findLine(text, strings.Split(name, "."))
 }
 
 // tooDeep is the first line of a text at which brackets and braces lie deeper within
@@ -88,34 +87,14 @@ func tooDeep(text string) int {
 
 // likest is the setting that a misspelt name is likest; empty if it is like none.
 func likest(name string) string {
-	best, most := "", 3 // letters to change, at most
+	var words []string
+	of := make(map[string]string) // by what it may be called
 	for _, s := range settings(defaultConfig()) {
 		for _, known := range []string{s.name, s.name[strings.LastIndexByte(s.name, '.')+1:]} {
-			if d := distance(name, known); d < most || d == 0 && best == "" {
-				best, most = s.name, d
+			if of[known] == "" {
+				words, of[known] = append(words, known), s.name
 			}
 		}
 	}
-	return best
-}
-
-// distance is how many letters have to be changed, put in or taken out to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return of[policy.Nearest(name, words)]
 }

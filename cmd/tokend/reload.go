@@ -16,8 +16,8 @@ import (
 
 // configured knows which configuration holds, and what of the file does not yet.
 type configured struct {
-	path  string
-	start config // as it was at the start, flags included
+	read  document // as it was read at the start
+	start config   // with flags
 
 	mu    sync.Mutex
 	state ipc.ConfigState
@@ -25,7 +25,7 @@ type configured struct {
 }
 
 func newConfigured(d document, effective config) *configured {
-	c := &configured{path: d.path, start: effective, info: d.info}
+	c := &configured{read: d, start: effective, info: d.info}
 	c.state = ipc.ConfigState{Loaded: ipc.WireTime(time.Now())}
 	if d.info != nil {
 		c.state.File = d.path
@@ -39,8 +39,8 @@ func (c *configured) get() ipc.ConfigState {
 	defer c.mu.Unlock()
 	out := c.state
 	out.Waits = slices.Clone(c.state.Waits)
-	if c.path != "" {
-		out.Changed = !sameFile(c.info, fileInfo(c.path))
+	if c.read.path != "" {
+		out.Changed = !sameFile(c.info, fileInfo(c.read.path))
 	}
 	return out
 }
@@ -99,7 +99,7 @@ func differing(a, b config, reload bool) []string {
 // reload reads the configuration again and takes what can change while running.
 // Where anything is wrong with it, all stays as it was.
 func (s *service) reload() {
-	path := s.configured.path
+	path := s.configured.read.path
 	before := fileInfo(path) // what is put there while it is read counts as changed
 	d, next, roots, err := s.reread()
 	if err != nil {
@@ -136,7 +136,7 @@ func (s *service) reread() (d document, next config, roots [][]byte, err error) 
 		return d, next, nil, err
 	}
 	if s.configured.get().File != "" && d.info == nil {
-		return d, next, nil, fmt.Errorf("%s is gone", s.configured.path)
+		return d, next, nil, fmt.Errorf("%s is gone", s.configured.read.path)
 	}
 	if next, err = s.override(d.config); err != nil {
 		return d, next, nil, err

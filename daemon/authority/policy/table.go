@@ -281,16 +281,23 @@ func (t *table) done() {
 
 // meant names the word that somebody has mistyped, else all.
 func meant(s string, words []string) string {
-	best, least := "", 3
-	for _, w := range words {
-		if d := distance(strings.ToLower(s), w); d < least {
-			best, least = w, d
-		}
-	}
-	if best != "" {
+	if best := Nearest(strings.ToLower(s), words); best != "" {
 		return fmt.Sprintf("write %q, if that is meant", best)
 	}
 	return "the words are " + strings.Join(words, ", ")
+}
+
+// Nearest is the word that another is likely meant to be, of a file that a person has
+// written: the first of those from which it differs in the fewest letters, at most two;
+// empty where there is none.
+func Nearest(s string, words []string) string {
+	best, least := "", 3
+	for _, w := range words {
+		if d := distance(s, w); d < least {
+			best, least = w, d
+		}
+	}
+	return best
 }
 
 // distance is how many letters differ (Levenshtein); texts that are much longer
