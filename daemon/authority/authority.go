@@ -53,8 +53,9 @@ type Authority struct {
 	deadline time.Duration
 	groupsOf func(login string) ([]string, error)
 
-	serials *catalog // of fobs
-	names   *catalog // of users
+	serials *catalog      // of fobs
+	names   *catalog      // of users
+	trees   *cached[Tree] // each call of somebody's wants it
 	pairs   *pairs
 }
 
@@ -172,7 +173,7 @@ func Open(o Options) (*Authority, error) {
 
 func newAuthority(o Options, s *store.Store) *Authority {
 	a := &Authority{store: s, source: o.Key.Kind(), audit: o.Audit, now: o.Now, wait: o.Wait, deadline: o.Deadline, groupsOf: o.GroupsOf,
-		serials: &catalog{}, names: &catalog{}, pairs: &pairs{}}
+		serials: &catalog{}, names: &catalog{}, trees: &cached[Tree]{}, pairs: &pairs{}}
 	if a.now == nil {
 		a.now = time.Now
 	}
@@ -264,6 +265,7 @@ func (a *Authority) SetProfile(by string, p Profile) (Profile, error) {
 		}
 		return tx.Put(selfBucket, []byte(selfKey), recordOf(p))
 	})
+	a.trees.changed()
 	a.told("authority-edit", by, err)
 	return p, err
 }

@@ -8,36 +8,61 @@ import (
 	"github.com/tokenbridge/tokend/daemon/authority/store"
 )
 
-// catalog is the order of a bucket's records by name, which the store's keys do
-// not show. It is made when it is first asked for, and again after a change.
-type catalog struct {
+// cached is something that is made of the store's records when it is first asked for,
+// and again after a change of them.
+type cached[T any] struct {
 	mu      sync.Mutex
-	entries []catalogEntry
+	value   T
 	known   bool
 	changes int
 }
+
+// changed is to be called once a change is stored.
+func (c *cached[T]) changed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var none T
+	c.value, c.known = none, false
+	c.changes++
+}
+
+// get returns the value, which must not be changed.
+func (c *cached[T]) get(find func() (T, error)) (T, error) {
+	c.mu.Lock()
+	value, known, before := c.value, c.known, c.changes
+	c.mu.Unlock()
+	if known {
+		return value, nil
+	}
+	value, err := find()
+	if err != nil {
+		return value, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.changes == before {
+		c.value, c.known = value, true
+	}
+	return value, nil
+}
+
+// catalog is the order of a bucket's records by name, which the store's keys do
+// not show.
+type catalog struct{ cached[[]catalogEntry] }
 
 type catalogEntry struct {
 	folded string
 	id     ID
 }
 
-// changed is to be called once a change of names is stored.
-func (c *catalog) changed() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.entries, c.known = nil, false
-	c.changes++
+// all returns the entries, sorted.
+func (c *catalog) all(s *store.Store, bucket string, name func(decode func(any) error) (string, error)) ([]catalogEntry, error) {
+	return c.get(func() ([]catalogEntry, error) { return sorted(s, bucket, name) })
 }
 
-// all returns the entries, sorted; they must not be changed.
-func (c *catalog) all(s *store.Store, bucket string, name func(decode func(any) error) (string, error)) ([]catalogEntry, error) {
-	c.mu.Lock()
-	entries, known, before := c.entries, c.known, c.changes
-	c.mu.Unlock()
-	if known {
-		return entries, nil
-	}
+// sorted reads the entries of a bucket, in order.
+func sorted(s *store.Store, bucket string, name func(decode func(any) error) (string, error)) ([]catalogEntry, error) {
+	var entries []catalogEntry
 	err := s.View(func(tx *store.Tx) error {
 		entries = nil
 		return tx.Each(bucket, nil, func(key []byte, decode func(any) error) (bool, error) {
@@ -53,11 +78,6 @@ func (c *catalog) all(s *store.Store, bucket string, name func(decode func(any) 
 		return nil, err
 	}
 	slices.SortFunc(entries, func(a, b catalogEntry) int { return strings.Compare(a.folded, b.folded) })
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.changes == before {
-		c.entries, c.known = entries, true
-	}
 	return entries, nil
 }
 

@@ -112,12 +112,13 @@ type childRecord struct {
 
 // Tree are the authorities of the registry.
 func (a *Authority) Tree() (Tree, error) {
-	var t Tree
-	err := a.store.View(func(tx *store.Tx) (err error) {
-		t, err = a.tree(tx)
-		return err
+	return a.trees.get(func() (t Tree, err error) {
+		err = a.store.View(func(tx *store.Tx) error {
+			t, err = a.tree(tx)
+			return err
+		})
+		return t, err
 	})
-	return t, err
 }
 
 func (a *Authority) tree(tx *store.Tx) (Tree, error) {
@@ -162,6 +163,7 @@ func (a *Authority) AddChild(by string, c Child) (Child, error) {
 		c = t.children[id.String()]
 		return err
 	})
+	a.trees.changed()
 	a.toldChild("authority-child-create", by, c, err)
 	return c, err
 }
@@ -221,6 +223,7 @@ func (a *Authority) RemoveChild(by, ref string) (Child, error) {
 		key, _ := parseID(c.ID)
 		return tx.Delete(authoritiesBucket, key[:])
 	})
+	a.trees.changed()
 	a.toldChild("authority-child-remove", by, c, err)
 	return c, err
 }
