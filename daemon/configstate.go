@@ -33,9 +33,8 @@ func (d *Daemon) manage(verb string) string {
 	return "systemctl --user " + verb + " tokend"
 }
 
-// configWarnings says what of the configuration does not hold, or not yet.
-func (d *Daemon) configWarnings(p ipc.Principal) []ipc.Warning {
-	st := d.configState(p)
+// configWarnings says what of a configuration does not hold, or not yet.
+func (d *Daemon) configWarnings(st *ipc.ConfigState) []ipc.Warning {
 	var list []ipc.Warning
 	warn := func(fix, message string) {
 		list = append(list, ipc.Warning{Code: codeConfig, Message: message, Fix: fix})
@@ -64,7 +63,7 @@ func (c *checkup) config() {
 	if st.Problem != "" {
 		level = levelError // at the next start there would be no daemon
 	}
-	list := c.u.d.configWarnings(c.p)
+	list := c.u.d.configWarnings(st)
 	for _, w := range list {
 		c.found(level, w.Code, w.Fix, "%s", w.Message)
 		level = levelWarning

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/ipc/local"
+	"github.com/tokenbridge/tokend/udev"
 )
 
 // machine is what the doctor looks at of the system itself. It is looked at by
@@ -34,7 +35,6 @@ func thisMachine() machine {
 // The files that a machine's tokend needs of the system, below the folders where they
 // can be.
 const (
-	udevRules     = "70-tokend.rules"
 	polkitRules   = "50-tokend.rules"
 	polkitActions = "io.github.tokenbridge.tokend.policy"
 )
@@ -122,7 +122,7 @@ func (m machine) rights(socket string) string {
 }
 
 func (m machine) udev() ipc.Finding {
-	switch there, err := m.has(udevFolders(), udevRules); {
+	switch there, err := m.has(udevFolders(), udev.RulesName); {
 	case there:
 		return ipc.Finding{Code: "udev-rule", Level: levelOK, Message: "the udev rule for FIDO2 keys is installed"}
 	case err != nil:
