@@ -12,7 +12,8 @@ set -eu
 cd "$(dirname "$0")"
 
 release=bookworm
-mirror=${TOKEND_MACHINE_MIRROR:-http://deb.debian.org/debian}
+# Where it is fetched from; empty is the mirror that debootstrap knows.
+mirror=${TOKEND_MACHINE_MIRROR:-}
 packages='
 	systemd systemd-sysv libpam-systemd dbus dbus-user-session udev polkitd
 	pcscd libccid libpcsclite1 vsmartcard-vpcd libfido2-1 fido2-tools
@@ -48,7 +49,7 @@ failed() {
 if [ ! -e "$base" ]; then
 	echo "Fetching Debian $release for the machine; it is kept in $cache." >&2
 	include=$(echo "$packages" | tr -s '\t\n ' ',' | sed 's/^,//; s/,$//')
-	$root debootstrap --variant=minbase --include="$include" "$release" "$work/root" "$mirror" >"$work/log" 2>&1 || failed root
+	$root debootstrap --variant=minbase --include="$include" "$release" "$work/root" ${mirror:+"$mirror"} >"$work/log" 2>&1 || failed root
 	# The kernel is unpacked only: its scripts would make an initrd for all there is.
 	# Not over the root, where /lib is a link.
 	# shellcheck disable=SC2016 # the other shell's own

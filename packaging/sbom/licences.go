@@ -70,8 +70,8 @@ func licence(text string) string {
 // notices is the file of all licences. Modules with the same words share them.
 func notices(modules []linkedModule) []byte {
 	var b strings.Builder
-	b.WriteString("The programs contain the following modules, unchanged. Their source is at\n" +
-		"https://proxy.golang.org/MODULE/@v/VERSION.zip.\n\n")
+	b.WriteString("The programs contain the following modules, unchanged. The source of each is\n" +
+		"fetched by: go mod download -json MODULE@VERSION\n\n")
 	for _, m := range modules {
 		fmt.Fprintf(&b, "  %s %s: %s\n", m.path, m.version, m.licence)
 	}
