@@ -171,7 +171,9 @@ func readQR(t *testing.T, text string, most int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := qrcode.NewQRCodeReader().Decode(bitmap, nil)
+	// Drawn, not photographed: the search for corners, which misses one of two
+	// hundred dense codes, is not what is tested here.
+	got, err := qrcode.NewQRCodeReader().Decode(bitmap, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_PURE_BARCODE: true})
 	if err != nil || got.GetText() != text {
 		t.Fatalf("%v: %v", err, got)
 	}
