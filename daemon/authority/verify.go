@@ -154,7 +154,7 @@ func checkService(s string) error {
 // prepare finds where failures are counted, and stops what is throttled before it
 // comes to a change.
 func (a *Authority) prepare(tx *store.Tx, at Attempt, q *question, v *Verdict) error {
-	name := ""
+	var name string
 	id, user, err := a.findUser(tx, at.User)
 	var missing *Error
 	switch {
