@@ -2,6 +2,7 @@ package authority
 
 import (
 	"encoding/binary"
+	"fmt"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority/store"
@@ -40,6 +41,9 @@ const (
 	maxTries = 1 << 16
 	// pruned is how many old entries may go with each failure.
 	pruned = 4
+	// strangers is among how many rows the failures of names that no user has are
+	// spread.
+	strangers = 1 << 12
 )
 
 // throttle counts failures.
@@ -83,9 +87,16 @@ type countRecord struct {
 	Count int `cbor:"1,keyasint"`
 }
 
+// Stranger is by what failures of a name are counted that no user has: one of few, so
+// that nobody makes up names until those of a user are forgotten. What it is names no
+// user, and for one name it is always the same.
+func (a *Authority) Stranger(name string) (string, error) {
+	key, err := a.store.Key(triesBucket, "stranger\x00"+fold(name))
+	return fmt.Sprintf("stranger %d", binary.BigEndian.Uint64(key[:])%strangers), err
+}
+
 // noteFailure counts a failure of a user, known or not, at a service. The number
-// of entries is bounded: those whose last failure is the oldest go. Whoever makes
-// up names to have a real one forgotten still faces the throttle of the fob.
+// of entries is bounded: those whose last failure is the oldest go.
 func (a *Authority) noteFailure(tx *store.Tx, key store.Key, now time.Time) error {
 	var t throttle
 	known, err := tx.Get(triesBucket, key[:], &t)

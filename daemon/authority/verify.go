@@ -154,7 +154,7 @@ func checkService(s string) error {
 // prepare finds where failures are counted, and stops what is throttled before it
 // comes to a change.
 func (a *Authority) prepare(tx *store.Tx, at Attempt, q *question, v *Verdict) error {
-	name := fold(at.User)
+	var name string
 	id, user, err := a.findUser(tx, at.User)
 	var missing *Error
 	switch {
@@ -162,8 +162,12 @@ func (a *Authority) prepare(tx *store.Tx, at Attempt, q *question, v *Verdict) e
 		name, v.UserID = id.String(), id.String() // by whatever he was named
 	case !errors.As(err, &missing):
 		return err
+	default:
+		if name, err = a.Stranger(at.User); err != nil {
+			return err
+		}
 	}
-	if err == nil && at.Within != nil && !at.Within(a.home(user)) {
+	if v.UserID != "" && at.Within != nil && !at.Within(a.home(user)) {
 		v.Reason = ReasonOutOfReach
 		return nil
 	}

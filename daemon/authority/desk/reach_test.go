@@ -100,7 +100,7 @@ func reached() map[string]struct {
 		"CreateAuthority": whole, "EditAuthority": whole, "UnlockAuthority": whole, "LockAuthority": whole, "AuthorityKeys": whole,
 		"AddAuthorityKey": whole, "RemoveAuthorityKey": whole, "CheckpointAuthorityAudit": whole, "VerifyAuthorityAudit": whole,
 		"Groups": whole, "AddGroup": whole, "RemoveGroup": whole, "ImportFobs": whole, "SetPolicy": whole, "CheckPolicy": whole,
-		"Verifiers": whole, "SetVerifier": whole, "CheckVerifier": whole, "RemoveVerifier": whole,
+		"Verifiers": whole, "SetVerifier": whole, "CheckVerifier": whole, "RemoveVerifier": whole, "EnrollUser": whole,
 
 		"ResyncOwnFob": {about: aboutSelf}, "AuthorityMessage": {about: aboutSelf}, "AuthorityDescriptor": {about: aboutSelf},
 
@@ -139,7 +139,6 @@ func reached() map[string]struct {
 		"RevokeBypassCode":  user(func(_ string, has things) []any { return []any{has.bypass} }),
 		"UserDevices":       ref,
 		"RevokeUserDevice":  user(func(_ string, has things) []any { return []any{has.device} }),
-		"EnrollUser":        user(func(user string, _ things) []any { return []any{"duo", ipc.UserRef{User: user}} }),
 		"AddSecurityKey":    with(func(user string) any { return ipc.NewSecurityKey{User: user, Name: "two"} }),
 		"SecurityKeys":      ref,
 		"RemoveSecurityKey": with(func(user string) any { return ipc.SecurityKeyRef{User: user, Key: "none"} }),

@@ -157,8 +157,8 @@ func TestFailuresDoNotFillTheAudit(t *testing.T) {
 		}
 		counted += n
 	}
-	// Those that the throttle stopped are not told of.
-	if len(page.Entries) > 3 || counted < 1000 || counted > tries {
+	// Those that the throttle stopped are not told of, which some of these names share.
+	if len(page.Entries) > 3 || counted < 800 || counted > tries {
 		t.Errorf("%d entries tell of %d failures", len(page.Entries), counted)
 	}
 	// Services of any name are kinds of their own only so far.

@@ -64,7 +64,8 @@ type standingChallenge struct {
 // authority does not verify itself, or at what a challenge of its own asked for. It
 // returns nil where it is for the authority to verify. Failures are counted as
 // passcodes' are: of the user at the service, and of the user at the verifier. What is
-// asked is asked to its end and counted, also where nobody waits for it any more.
+// asked is asked to its end and counted, also where nobody waits for it any more. What
+// comes to nothing is no failure, and bounded all the same (maxUndecidedHour).
 //
 // It fails with an *remote.Unavailable where no answer counts, with ErrBusy, and with
 // NotFound for a challenge that does not stand. An error is never an acceptance. How long
@@ -229,6 +230,7 @@ func (i *Issuer) askAbout(ctx context.Context, at authority.Attempt, k *ask) (v 
 		}
 		return nil
 	})
+	v.RetryAfter = max(v.RetryAfter, i.asked.openWait(k.user, i.now()))
 	if err == nil && v.RetryAfter > 0 {
 		v.Reason = authority.ReasonThrottled
 		return v, nil
@@ -237,6 +239,9 @@ func (i *Issuer) askAbout(ctx context.Context, at authority.Attempt, k *ask) (v 
 		var o outcome
 		if o = i.inquire(ctx, k); o.verifier != "" {
 			v.Verifier = o.verifier
+		}
+		if k.undecided(o) {
+			i.asked.leftOpen(k.user, i.now())
 		}
 		err = i.goBy(at, k, o, &v)
 	}
