@@ -26,12 +26,13 @@ typed. Both can be given several times, where the policy asks for several factor
 
 Without a network to the authority, by files; each step tells the next:
 
-  1. here: tokenctl reactivate ACCOUNT --to-file request.txt
-  2. there: tokenctl admin message request.txt > answer.txt
-  3. here: tokenctl reactivate ACCOUNT --from-file answer.txt --to-file next.txt
+  1. here: tokenctl reactivate ACCOUNT --to-file request1
+  2. there: tokenctl admin message request1 > answer1
+  3. here: tokenctl reactivate ACCOUNT --from-file answer1 --to-file request2
 
-and so on: three messages go there. A passcode by time is too old when it arrives;
-one of a fob with a button is not, nor is a bypass code.`
+and so on with new names: three messages go there, and the last answer needs no
+--to-file. A passcode by time is too old when it arrives; one of a fob with
+a button is not, nor is a bypass code.`
 
 type reactivateFlags struct {
 	auth      authFlags
