@@ -59,7 +59,7 @@ func (c *cli) activationCreateCommand() *cobra.Command {
 	fl.StringVar(&r.Algorithm, "algorithm", "", "of a new account: SHA1 (if not told), SHA256 or SHA512 (`NAME`)")
 	fl.IntVar(&r.Digits, "digits", 0, "of a new account: 6 (if not told) to 8")
 	fl.IntVar(&r.Period, "period", 0, "of a new account, in seconds; 30 if not told")
-	fl.DurationVar(&valid, "valid", 0, "how long the link is good; as long as the policy allows if not told (`TIME`)")
+	spanFlag(fl, &valid, "valid", 0, "how long the link is good, such as 8h or 1d; as long as the policy allows if not told (`TIME`)")
 	fl.BoolVar(&r.Local, "local", false, "make a link for this machine alone")
 	fl.StringVar(&picture, "qr", "", "write the link as a picture of a QR code to the new `FILE` (PNG), and do not show it")
 	fl.BoolVar(&r.Mail, "mail", false, "have the daemon send the link to the user's e-mail address, and do not show it")

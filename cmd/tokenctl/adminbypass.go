@@ -43,7 +43,7 @@ this once: tell it to nobody but him, after you have made sure that it is him.`,
 			})
 		},
 	}
-	cmd.Flags().DurationVar(&valid, "valid", 0, "how long it is good; as long as the policy allows if not told (`TIME`)")
+	spanFlag(cmd.Flags(), &valid, "valid", 0, "how long it is good, such as 8h or 3d; as long as the policy allows if not told (`TIME`)")
 	return cmd
 }
 

@@ -135,6 +135,8 @@ func TestFlagErrors(t *testing.T) {
 		{"only one can be given of --qr, --secret-file", "account add --secret-file a --qr b"},
 		{"one is needed of --to, --before, --after, --first, --last", "account move x"},
 		{`invalid argument "abc" for "--min-remaining": not such a number`, "code x --min-remaining abc"},
+		{`invalid argument "100y" for "--valid": not such a time; write it as 90s, 15m, 8h or 30d`, "admin bypass create x --valid 100y"},
+		{`invalid argument "-1h" for "--valid": not such a time`, "admin activation create x --account y --valid -1h"},
 	} {
 		var errOut bytes.Buffer
 		c := newCLI()

@@ -74,7 +74,7 @@ func wholeSeconds(key, s string) (int, error) {
 	if s == "" {
 		return 0, nil
 	}
-	d, err := time.ParseDuration(s)
+	d, err := parseSpan(s)
 	if err != nil || d < time.Second || d%time.Second != 0 || d > math.MaxInt32*time.Second {
 		return 0, fmt.Errorf("%s: %q is no time of whole seconds, such as \"5s\"", key, s)
 	}
