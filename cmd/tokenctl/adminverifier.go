@@ -146,7 +146,7 @@ needed. The exit code is 23 where one does not answer.`,
 				return err
 			}
 			if bad {
-				for _, line := range adviceVerifierDown() {
+				for _, line := range adviceVerifierDown(doc.Checks) {
 					c.say("%s", line)
 				}
 				return silent{ipc.VerifierDown.Info().Exit}
