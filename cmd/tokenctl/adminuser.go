@@ -21,9 +21,14 @@ type userDocument struct {
 	User    ipc.User `json:"user"`
 }
 
-// showUser answers with a user.
-func (c *cli) showUser(u ipc.User) error {
-	return c.answer(userDocument{ipc.Version, u}, func() { c.showPairs(c.userPairs(u)) })
+// showChanged answers with a user who was added or edited.
+func (c *cli) showChanged(u ipc.User) error {
+	return c.answer(userDocument{ipc.Version, u}, func() {
+		c.showPairs(c.userPairs(u))
+		for _, login := range u.UnknownLogins {
+			c.say("this machine has no login %q now: see how it is written", clean(login))
+		}
+	})
 }
 
 // userHead is who a user is, with his roles in words.
@@ -85,7 +90,7 @@ own authority, unless --authority names one beneath it.`,
 			if err != nil {
 				return deskFail("add "+args[0], err)
 			}
-			return c.showUser(u)
+			return c.showChanged(u)
 		},
 	}
 	f.add(cmd)
@@ -188,7 +193,7 @@ disabled user is accepted, and none of his roles counts, until he is enabled.
 			if err != nil {
 				return deskFail("change "+args[0], err)
 			}
-			return c.showUser(u)
+			return c.showChanged(u)
 		},
 	}
 	f.add(cmd)
@@ -225,7 +230,7 @@ changed by owners.`,
 			if err != nil {
 				return deskFail("change the roles of "+args[0], err)
 			}
-			return c.showUser(u)
+			return c.showChanged(u)
 		},
 	}
 }
