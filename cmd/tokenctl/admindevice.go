@@ -33,7 +33,7 @@ device's own word), state, accounts, activated first, heard of last.`,
 					c.say("%s has no devices", clean(args[0]))
 					return
 				}
-				t := &table{head: []string{"ID", "NAME", "STATE", "ACCOUNTS", "FIRST", "LAST"}, flexible: 1}
+				t := &table{head: []string{"ID", "NAME", "STATE", "ACCOUNTS", "FIRST", "LAST"}, flexible: 1, below: []int{4, 5}}
 				for _, d := range list.Devices {
 					t.add(d.ID, orDash(d.Name), string(d.State), words(accountNames(d)), ago(c.now(), d.First), ago(c.now(), d.Last))
 				}

@@ -95,7 +95,7 @@ its counter was seen to go back, as that of a copy does.`,
 					c.say("%s has no security keys", clean(args[0]))
 					return
 				}
-				t := &table{head: []string{"ID", "NAME", "MODEL", "PIN", "ADDED", "USED", "DOUBTED"}, flexible: 1}
+				t := &table{head: []string{"ID", "NAME", "MODEL", "PIN", "ADDED", "USED", "DOUBTED"}, flexible: 1, below: []int{6, 4, 5, 2}}
 				for _, k := range list.Keys {
 					t.add(k.ID, k.Name, orDash(k.Model), either(k.PIN, "yes", "no"), ago(c.now(), k.Created), ago(c.now(), k.Used), ago(c.now(), k.Doubted))
 				}
