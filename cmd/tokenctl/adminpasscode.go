@@ -177,7 +177,10 @@ func (c *cli) fobResyncCommand() *cobra.Command {
 			if err != nil {
 				return failWith(doing, err, adviceResync(err, own)...)
 			}
-			return c.sayFob(f)
+			return c.answer(fobDocument{ipc.Version, f}, func() {
+				c.say("found fob %s again: the next passcode that it shows is accepted", clean(f.Serial))
+				c.show(fobTable([]ipc.Fob{f}))
+			})
 		},
 	}
 	fl := cmd.Flags()
