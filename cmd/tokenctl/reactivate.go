@@ -77,6 +77,8 @@ type reactivation struct {
 	name string // of the account
 	// shown says that the person knows which factors there are.
 	shown bool
+	// continued says that what the authority offers was told before this run.
+	continued bool
 	// tried is the factor that was tried last, asked how often one was asked for.
 	tried string
 	asked int
@@ -148,6 +150,7 @@ func (r *reactivation) begin(ctx context.Context, a ipc.Account) error {
 	r.say("authority %s, fingerprint %s", clean(who.Name), clean(who.Fingerprint))
 	switch {
 	case step.Phase != ipc.PhaseAsked:
+		r.continued = true
 		r.say("what was begun before goes on (--anew begins anew)")
 	case !a.Inactive:
 		r.say("%s has a secret on this device: it stays until a new one is proved", r.name)

@@ -247,6 +247,7 @@ func TestRADIUS(t *testing.T) {
 		says(r, 23, "without Message-Authenticator", "does not sign its answers: FreeRADIUS before 3.2.5", `docs/radius.md, "FreeRADIUS"`)
 	}
 	says(office.Ctl("", "admin", "verifier", "remove", "radius", "--yes"), 0, "it is asked no more")
+	says(laptop.Ctl("correct", "reactivate", "vpn", "--passcode-file", "-"), 19, "the policy allowed, when the authority answered last:", "(asserted by RADIUS then)")
 	audit := office.OK("", "admin", "audit", "list").Stdout
 	for _, want := range []string{"verifier-set", "verifier-ask", "radius fob accepted", "radius fob rejected wrong", "radius fob challenged", "radius fob unavailable", "verifier-remove",
 		"service=door radius", "service=door radius challenged", "service=attended radius wrong", "service=door radius unavailable"} {
