@@ -172,7 +172,11 @@ func (f *activateFlags) link(ctx context.Context, c *cli) (ipc.Secret, error) {
 	case f.linkFile != "":
 		return c.readSecret(ctx, "--link-file", f.linkFile)
 	}
-	return c.askSecret(ctx, "Activation link (it is not shown)", "--link-file or --qr FILE")
+	const flags = "--link-file or --qr FILE"
+	if !c.canAsk() {
+		return nil, noTerminal("the activation link", flags)
+	}
+	return c.askSecret(ctx, "Activation link (not shown)", flags)
 }
 
 // takeFile takes the answer that was carried here, which says what it is about.
