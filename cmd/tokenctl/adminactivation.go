@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,11 @@ func (c *cli) activationCreateCommand() *cobra.Command {
 			seconds, err := validSeconds(valid)
 			if err != nil {
 				return err
+			}
+			if picture != "" { // else a link is made that nobody has
+				if err := mayWriteNew(picture); err != nil {
+					return writeFailure("write "+picture, err)
+				}
 			}
 			r.User, r.ValidSeconds = args[0], seconds
 			made, err := c.daemon().CreateActivation(cmd.Context(), r)
@@ -99,7 +105,7 @@ func (c *cli) showActivation(doing string, made ipc.MadeActivation, picture stri
 			return c.takeBack(doing, a, problem(ipc.Internal, doing, err))
 		}
 		if err := writeNew(picture, png); err != nil {
-			return c.takeBack(doing, a, writeFailure("write "+picture, err))
+			return c.takeBack("write "+picture, a, writeFailure("write "+picture, err))
 		}
 		made.Link = nil // it is in the picture
 	}
@@ -113,11 +119,13 @@ func (c *cli) showActivation(doing string, made ipc.MadeActivation, picture stri
 		c.print("%s", clean(made.MailedTo))
 		c.say("sent to that address; nobody here has seen the link")
 	default:
+		var err error
+		if c.outTTY { // the link comes below: the code can fill the screen
+			err = c.drawAll(doing, "make a picture the next time: --qr FILE; the link below does as well", []string{string(made.Link)})
+		}
 		c.print("%s", string(made.Link))
-		if c.outTTY {
-			if err := c.drawAll(doing, "make a picture the next time: --qr FILE; the link above does as well", []string{string(made.Link)}); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
 	}
 	c.say("account %s, activation %s, good until %s, at %s", clean(a.Account), a.ID, ago(c.now(), a.Expires), clean(made.Endpoint))
@@ -142,7 +150,7 @@ func (c *cli) activationListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list USER", Aliases: []string{"ls"}, Short: "List a user's activations", Args: named(1, "USER"),
 		Long: `List a user's activations, used and expired ones too. In a pipe the fields are:
-id, account, state, made, expires, who made it (an id), device (an id).`,
+id, account, state, made, expires, who made it (an id where no name is known), device (an id).`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := c.daemon().Activations(cmd.Context(), ipc.UserRef{User: args[0]})
 			if err != nil {
@@ -153,9 +161,9 @@ id, account, state, made, expires, who made it (an id), device (an id).`,
 					c.say("%s has no activations", clean(args[0]))
 					return
 				}
-				t := &table{head: []string{"ID", "ACCOUNT", "STATE", "MADE", "EXPIRES", "BY", "DEVICE"}, flexible: 1}
+				t := &table{head: []string{"ID", "ACCOUNT", "STATE", "MADE", "EXPIRES", "BY", "DEVICE"}, flexible: 1, below: []int{6, 4, 3}}
 				for _, a := range list.Activations {
-					t.add(a.ID, a.Account, string(a.State), ago(c.now(), a.Created), ago(c.now(), a.Expires), a.By, orDash(a.DeviceID))
+					t.add(a.ID, a.Account, string(a.State), ago(c.now(), a.Created), ago(c.now(), a.Expires), cmp.Or(a.ByName, a.By), orDash(a.DeviceID))
 				}
 				c.show(t)
 			})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,7 +52,7 @@ func (c *cli) bypassListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list USER", Aliases: []string{"ls"}, Short: "List a user's bypass codes, without what is typed", Args: named(1, "USER"),
 		Long: `List a user's bypass codes, used and expired ones too. In a pipe the fields are:
-id, state, made, expires, who made it (an id).`,
+id, state, made, expires, who made it (an id where no name is known).`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := c.daemon().BypassCodes(cmd.Context(), ipc.UserRef{User: args[0]})
 			if err != nil {
@@ -62,9 +63,9 @@ id, state, made, expires, who made it (an id).`,
 					c.say("%s has no bypass codes", clean(args[0]))
 					return
 				}
-				t := &table{head: []string{"ID", "STATE", "MADE", "EXPIRES", "BY"}, flexible: 0}
+				t := &table{head: []string{"ID", "STATE", "MADE", "EXPIRES", "BY"}, flexible: 0, below: []int{3, 2}}
 				for _, b := range list.Codes {
-					t.add(b.ID, string(b.State), ago(c.now(), b.Created), ago(c.now(), b.Expires), b.By)
+					t.add(b.ID, string(b.State), ago(c.now(), b.Created), ago(c.now(), b.Expires), cmp.Or(b.ByName, b.By))
 				}
 				c.show(t)
 			})
