@@ -76,9 +76,9 @@ func (c *cli) activationCreateCommand() *cobra.Command {
 // mailFail is deskFail with the advice that suits a link that was to be sent.
 func mailFail(doing, user string, err error) error {
 	if hints := adviceMail(user, err); hints != nil {
-		return failWith(doing, err, hints...)
+		return filledFail(subject{user: user}, doing, err, hints)
 	}
-	return deskFail(doing, err)
+	return deskFailOf(subject{user: user}, doing, err)
 }
 
 // validSeconds is a time as it was typed, in whole seconds.
@@ -154,7 +154,7 @@ id, account, state, made, expires, who made it (an id where no name is known), d
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := c.daemon().Activations(cmd.Context(), ipc.UserRef{User: args[0]})
 			if err != nil {
-				return deskFail("list the activations of "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "list the activations of "+args[0], err)
 			}
 			return c.answer(list, func() {
 				if len(list.Activations) == 0 {

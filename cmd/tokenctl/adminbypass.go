@@ -29,7 +29,7 @@ this once: tell it to nobody but him, after you have made sure that it is him.`,
 			made, err := c.daemon().CreateBypassCode(cmd.Context(), ipc.NewBypassCode{User: args[0], ValidSeconds: seconds})
 			defer clear(made.Code)
 			if err != nil {
-				return deskFail("make a bypass code for "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "make a bypass code for "+args[0], err)
 			}
 			return c.answer(made, func() {
 				c.print("%s", string(made.Code))
@@ -37,7 +37,8 @@ this once: tell it to nobody but him, after you have made sure that it is him.`,
 				c.sayShorter(valid, made.Bypass.Created, made.Bypass.Expires)
 				if why := made.NotOffered; why != "" {
 					c.say("as things are, %s is not asked for it: %s", clean(args[0]), clean(why))
-					for _, line := range adviceNotOffered(args[0]) {
+					who, _ := c.daemon().User(cmd.Context(), args[0]) // without it no fob is named
+					for _, line := range adviceNotOffered(args[0], made, who.Fobs) {
 						c.say("  %s", line)
 					}
 				}
@@ -56,7 +57,7 @@ id, state, made, expires, who made it (an id where no name is known).`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := c.daemon().BypassCodes(cmd.Context(), ipc.UserRef{User: args[0]})
 			if err != nil {
-				return deskFail("list the bypass codes of "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "list the bypass codes of "+args[0], err)
 			}
 			return c.answer(list, func() {
 				if len(list.Codes) == 0 {

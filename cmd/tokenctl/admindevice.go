@@ -26,7 +26,7 @@ device's own word), state, accounts, activated first, heard of last.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := c.daemon().UserDevices(cmd.Context(), ipc.UserRef{User: args[0]})
 			if err != nil {
-				return deskFail("list the devices of "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "list the devices of "+args[0], err)
 			}
 			return c.answer(list, func() {
 				if len(list.Devices) == 0 {

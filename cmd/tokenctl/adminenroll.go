@@ -40,7 +40,7 @@ func (c *cli) verifierEnrollCommand() *cobra.Command {
 				if hints := adviceEnrollAt(name, args[1], err); hints != nil {
 					return failWith(doing, err, hints...)
 				}
-				return deskFail(doing, err)
+				return deskFailOf(subject{user: args[1]}, doing, err)
 			}
 			return c.showEnrolment(doing, args[1], made, picture)
 		},

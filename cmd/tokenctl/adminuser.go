@@ -88,7 +88,7 @@ own authority, unless --authority names one beneath it.`,
 			}
 			u, err := c.daemon().AddUser(cmd.Context(), r)
 			if err != nil {
-				return deskFail("add "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "add "+args[0], err)
 			}
 			return c.showChanged(u)
 		},
@@ -191,7 +191,7 @@ disabled user is accepted, and none of his roles counts, until he is enabled.
 			}
 			u, err := c.daemon().EditUser(cmd.Context(), args[0], r)
 			if err != nil {
-				return deskFail("change "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "change "+args[0], err)
 			}
 			return c.showChanged(u)
 		},
@@ -228,7 +228,7 @@ changed by owners.`,
 			}
 			u, err := c.daemon().EditUser(cmd.Context(), args[0], ipc.EditUserRequest{Roles: &roles})
 			if err != nil {
-				return deskFail("change the roles of "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "change the roles of "+args[0], err)
 			}
 			return c.showChanged(u)
 		},
@@ -253,7 +253,7 @@ they have other users. To keep him out for a while: "admin user edit --disable".
 			doing := "remove " + args[0]
 			u, err := c.daemon().User(cmd.Context(), args[0])
 			if err != nil {
-				return deskFail(doing, err)
+				return deskFailOf(subject{user: args[0]}, doing, err)
 			}
 			if !yes {
 				var serials []string
@@ -269,7 +269,7 @@ they have other users. To keep him out for a while: "admin user edit --disable".
 			}
 			res, err := c.daemon().RemoveUser(cmd.Context(), u.ID, ipc.RemoveUserRequest{Confirm: u.ID})
 			if err != nil {
-				return deskFail(doing, err)
+				return deskFailOf(subject{user: args[0]}, doing, err)
 			}
 			return c.answer(res, func() { c.say("removed %s", clean(res.Removed.Name)) })
 		},

@@ -88,7 +88,7 @@ its counter was seen to go back, as that of a copy does.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := c.daemon().SecurityKeys(cmd.Context(), ipc.UserRef{User: args[0]})
 			if err != nil {
-				return deskFail("list the security keys of "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "list the security keys of "+args[0], err)
 			}
 			return c.answer(list, func() {
 				if len(list.Keys) == 0 {

@@ -98,6 +98,48 @@ func TestAuthorityGuide(t *testing.T) {
 	}
 }
 
+// TestAuthorityRehearsal starts the daemons that play devices as the guide does, and
+// asks each where the guide says.
+func TestAuthorityRehearsal(t *testing.T) {
+	t.Parallel()
+	lines := strings.Split(strings.TrimSpace(strings.Join(guide(t)["rehearsal"], "")), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("the guide has other commands than this test knows: %q", lines)
+	}
+	p, dir := programs(t), filepath.Dir(File(t, ""))
+	command := func(line string) *exec.Cmd {
+		cmd := exec.Command("sh", "-ec", line)
+		cmd.Dir, cmd.Env = dir, append(append(os.Environ(), p.Env()...), "HOME="+dir, "PATH="+p.Dir+":"+os.Getenv("PATH"))
+		return cmd
+	}
+	if out, err := command(lines[0]).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, line := range lines[1:] {
+		daemon := command("exec " + line)
+		var said strings.Builder
+		daemon.Stderr = &said
+		if err := daemon.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = daemon.Process.Kill()
+			_ = daemon.Wait()
+			if t.Failed() {
+				t.Log(said.String())
+			}
+		})
+	}
+	for _, device := range []string{"laptop", "tablet"} {
+		Eventually(t, time.Minute, func() error {
+			if out, err := command("export TOKEND_SOCKET=$PWD/" + device + "/socket; tokenctl --json status").CombinedOutput(); err != nil {
+				return fmt.Errorf("%w: %s", err, out)
+			}
+			return nil
+		})
+	}
+}
+
 // TestAuthorityCredential has a key that the guide's command made come as systemd
 // hands it over; without it nothing opens.
 func TestAuthorityCredential(t *testing.T) {
