@@ -152,6 +152,9 @@ type User struct {
 	// Logins are his names on the authority's own host: by them he is known there.
 	Logins []string `json:"logins"`
 	Roles  []Role   `json:"roles"`
+	// UnknownLogins are those of Logins that the host does not have now. Who adds or
+	// edits a user is told, and nobody else.
+	UnknownLogins []string `json:"unknown_logins,omitempty"`
 	// GroupRoles are those of Roles that he has by a group of the host alone.
 	GroupRoles []Role    `json:"group_roles,omitempty"`
 	Disabled   bool      `json:"disabled,omitempty"`

@@ -26,11 +26,11 @@ answer in its place.
 Without a network to the authority, by files. Its descriptor comes with the link
 ("tokenctl admin authority descriptor" there):
 
-  1. here: tokenctl activate --descriptor FILE --to-file request.txt
-  2. there: tokenctl admin message request.txt > answer.txt
-  3. here: tokenctl activate --from-file answer.txt --to-file proof.txt
-
-and 2. once more with the proof, whose answer goes to --from-file here.`
+  1. here: tokenctl activate --descriptor FILE --to-file request1
+  2. there: tokenctl admin message request1 > answer1
+  3. here: tokenctl activate --from-file answer1 --to-file request2
+  4. there: tokenctl admin message request2 > answer2
+  5. here: tokenctl activate --from-file answer2`
 
 type activateFlags struct {
 	auth       authFlags
@@ -172,7 +172,11 @@ func (f *activateFlags) link(ctx context.Context, c *cli) (ipc.Secret, error) {
 	case f.linkFile != "":
 		return c.readSecret(ctx, "--link-file", f.linkFile)
 	}
-	return c.askSecret(ctx, "Activation link (it is not shown)", "--link-file or --qr FILE")
+	const flags = "--link-file or --qr FILE"
+	if !c.canAsk() {
+		return nil, noTerminal("the activation link", flags)
+	}
+	return c.askSecret(ctx, "Activation link (not shown)", flags)
 }
 
 // takeFile takes the answer that was carried here, which says what it is about.

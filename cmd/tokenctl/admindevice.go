@@ -26,14 +26,14 @@ device's own word), state, accounts, activated first, heard of last.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := c.daemon().UserDevices(cmd.Context(), ipc.UserRef{User: args[0]})
 			if err != nil {
-				return deskFail("list the devices of "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "list the devices of "+args[0], err)
 			}
 			return c.answer(list, func() {
 				if len(list.Devices) == 0 {
 					c.say("%s has no devices", clean(args[0]))
 					return
 				}
-				t := &table{head: []string{"ID", "NAME", "STATE", "ACCOUNTS", "FIRST", "LAST"}, flexible: 1}
+				t := &table{head: []string{"ID", "NAME", "STATE", "ACCOUNTS", "FIRST", "LAST"}, flexible: 1, below: []int{4, 5}}
 				for _, d := range list.Devices {
 					t.add(d.ID, orDash(d.Name), string(d.State), words(accountNames(d)), ago(c.now(), d.First), ago(c.now(), d.Last))
 				}

@@ -92,7 +92,7 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 		Use: "verify USER", Short: "Ask whether a passcode is a user's", Long: verifyHelp, Args: named(1, "USER"),
 		Example: "  tokenctl admin verify alice\n  tokenctl admin verify alice --quiet --service vpn --passcode-file -",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			doing := "verify the passcode of " + args[0]
+			of, doing := subject{user: args[0]}, "verify the passcode of "+args[0]
 			question := "Passcode of " + args[0]
 			if account != "" {
 				doing = "verify the code of " + args[0]
@@ -111,18 +111,18 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 				v, err := asChallenged(cmd.Context(), c, r, c.daemon().Verify)
 				switch {
 				case err != nil && account != "":
-					return failWith(doing, err, adviceCode(err)...)
+					return filledFail(of, doing, err, adviceCode(err))
 				case err != nil:
-					return deskFail(doing, err)
+					return deskFailOf(of, doing, err)
 				}
 				return c.answer(v, func() { c.say("accepted") })
 			}
 			v, err := asChallenged(cmd.Context(), c, r, c.daemon().VerifyAttended)
 			if err != nil {
 				if account != "" {
-					return failWith(doing, err, adviceCode(err)...)
+					return filledFail(of, doing, err, adviceCode(err))
 				}
-				return failWith(doing, err, adviceAttended(err)...)
+				return filledFail(of.withFob(err), doing, err, adviceAttended(err))
 			}
 			return c.answer(v, func() {
 				if account != "" {
@@ -175,9 +175,12 @@ func (c *cli) fobResyncCommand() *cobra.Command {
 			}
 			f, err := call(cmd.Context(), args[0], ipc.ResyncFobRequest{User: user, Passcodes: p})
 			if err != nil {
-				return failWith(doing, err, adviceResync(err, own)...)
+				return filledFail(subject{args[0], user}, doing, err, adviceResync(err, own))
 			}
-			return c.sayFob(f)
+			return c.answer(fobDocument{ipc.Version, f}, func() {
+				c.say("found fob %s again: the next passcode that it shows is accepted", clean(f.Serial))
+				c.show(fobTable([]ipc.Fob{f}))
+			})
 		},
 	}
 	fl := cmd.Flags()

@@ -148,9 +148,21 @@ func adviceMailProblem(e *ipc.Error) string {
 	return "repeat it later: another link is made then; what is wrong the daemon's log says"
 }
 
-// adviceNotOffered is about a bypass code that the policy holds back.
-func adviceNotOffered(user string) []string {
-	return []string{"say first what is lost: `tokenctl admin fob lost SERIAL`, `tokenctl admin device revoke ID`; what it would be then: `tokenctl admin policy explain " + quoted(user) + "`"}
+// adviceNotOffered is about a bypass code that the policy holds back, because its user
+// has these fobs, or something else.
+func adviceNotOffered(user string, made ipc.MadeBypassCode, fobs []ipc.UserFob) []string {
+	var out []string
+	for _, f := range fobs {
+		if f.State == ipc.FobActive && strings.Contains(made.NotOffered, "fob") {
+			serial := quoted(f.Serial)
+			out = append(out, "fob "+clean(f.Serial)+" is at home: `tokenctl admin fob disable "+serial+"`; lost: `tokenctl admin fob lost "+serial+"`")
+		}
+	}
+	if strings.Contains(made.NotOffered, "device") {
+		out = append(out, "another device of his can agree to the new one: `tokenctl device approve` there; if it is lost: `tokenctl admin device list "+quoted(user)+"`, `tokenctl admin device revoke ID`")
+	}
+	return append(out, "then the code is good; what is offered then: `tokenctl admin policy explain "+quoted(user)+"`",
+		"until then it lies open; to end it: `tokenctl admin bypass revoke "+made.Bypass.ID+"`")
 }
 
 // adviceTakeBack is about an activation whose link nobody got to see.

@@ -155,12 +155,7 @@ func when(flag, text string, now time.Time, end bool) (time.Time, error) {
 			return t, nil
 		}
 	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n >= 0 {
-			return now.AddDate(0, 0, -n), nil
-		}
-	}
-	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+	if d, err := parseSpan(text); err == nil {
 		return now.Add(-d), nil
 	}
 	return time.Time{}, usage(flag+": this is no time: "+clean(text), adviceTime()...)

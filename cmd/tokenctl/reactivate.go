@@ -26,12 +26,13 @@ typed. Both can be given several times, where the policy asks for several factor
 
 Without a network to the authority, by files; each step tells the next:
 
-  1. here: tokenctl reactivate ACCOUNT --to-file request.txt
-  2. there: tokenctl admin message request.txt > answer.txt
-  3. here: tokenctl reactivate ACCOUNT --from-file answer.txt --to-file next.txt
+  1. here: tokenctl reactivate ACCOUNT --to-file request1
+  2. there: tokenctl admin message request1 > answer1
+  3. here: tokenctl reactivate ACCOUNT --from-file answer1 --to-file request2
 
-and so on: three messages go there. A passcode by time is too old when it arrives;
-one of a fob with a button is not, nor is a bypass code.`
+and so on with new names: three messages go there, and the last answer needs no
+--to-file. A passcode by time is too old when it arrives; one of a fob with
+a button is not, nor is a bypass code.`
 
 type reactivateFlags struct {
 	auth      authFlags
@@ -76,6 +77,8 @@ type reactivation struct {
 	name string // of the account
 	// shown says that the person knows which factors there are.
 	shown bool
+	// continued says that what the authority offers was told before this run.
+	continued bool
 	// tried is the factor that was tried last, asked how often one was asked for.
 	tried string
 	asked int
@@ -147,6 +150,7 @@ func (r *reactivation) begin(ctx context.Context, a ipc.Account) error {
 	r.say("authority %s, fingerprint %s", clean(who.Name), clean(who.Fingerprint))
 	switch {
 	case step.Phase != ipc.PhaseAsked:
+		r.continued = true
 		r.say("what was begun before goes on (--anew begins anew)")
 	case !a.Inactive:
 		r.say("%s has a secret on this device: it stays until a new one is proved", r.name)

@@ -160,7 +160,9 @@ func (d *Desk) Activations(ctx context.Context, p ipc.Principal, r ipc.UserRef) 
 	}
 	out := ipc.ActivationList{Version: ipc.Version, Activations: make([]ipc.Activation, 0, len(list))}
 	for _, a := range list {
-		out.Activations = append(out.Activations, wireActivation(a))
+		wire := wireActivation(a)
+		wire.ByName = c.nameOf(a.By)
+		out.Activations = append(out.Activations, wire)
 	}
 	return out, nil
 }

@@ -393,3 +393,51 @@ func TestReferenceIsInTheAudit(t *testing.T) {
 		}
 	}
 }
+
+// TestListsNameWhoMadeIt: by his name while he is a user, and the caller reaches him.
+func TestListsNameWhoMadeIt(t *testing.T) {
+	b := furnished(t)
+	ctx := t.Context()
+	for _, who := range []ipc.Principal{root, as("admin")} {
+		if _, err := b.CreateActivation(ctx, who, ipc.NewActivation{User: "bob", Account: "vpn"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.CreateBypassCode(ctx, who, ipc.NewBypassCode{User: "bob"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Nobody is taken for root by his name.
+	if _, err := b.AddUser(ctx, root, ipc.NewUser{Name: "uid 0"}); err != nil {
+		t.Fatal(err)
+	}
+	look := func(want string) {
+		t.Helper()
+		activations, err := b.Activations(ctx, as("helpdesk"), ipc.UserRef{User: "bob"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		codes, err := b.BypassCodes(ctx, as("helpdesk"), ipc.UserRef{User: "bob"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := map[string]string{"uid 0": "", b.ids["admin"]: want}
+		for _, a := range activations.Activations {
+			if name, known := names[a.By]; !known || a.ByName != name {
+				t.Errorf("an activation by %q, %q", a.By, a.ByName)
+			}
+		}
+		for _, a := range codes.Codes {
+			if name, known := names[a.By]; !known || a.ByName != name {
+				t.Errorf("a code by %q, %q", a.By, a.ByName)
+			}
+		}
+		if len(activations.Activations) != 2 || len(codes.Codes) != 2 {
+			t.Errorf("%d activations, %d codes", len(activations.Activations), len(codes.Codes))
+		}
+	}
+	look("admin")
+	if _, err := b.RemoveUser(ctx, root, "admin", ipc.RemoveUserRequest{Confirm: b.ids["admin"]}); err != nil {
+		t.Fatal(err)
+	}
+	look("")
+}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tokenbridge/tokend/daemon/authority"
 	"github.com/tokenbridge/tokend/daemon/authority/desk"
 	"github.com/tokenbridge/tokend/daemon/authority/mail"
 	"github.com/tokenbridge/tokend/ipc"
@@ -154,7 +155,7 @@ func TestNoMail(t *testing.T) {
 	b, srv, _ := post(t)
 	ctx := t.Context()
 	odd := "bob@example.org, eve@example.org"
-	if _, err := b.AddUser(ctx, root, ipc.NewUser{Name: "odd", Email: odd}); err != nil {
+	if err := b.AddOlder(authority.User{Name: "odd", Email: odd}); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
