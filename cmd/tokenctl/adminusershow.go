@@ -55,7 +55,7 @@ func (c *cli) reportPairs(r ipc.UserReport) *table {
 		t.add("bypass code", fmt.Sprintf("open, until %s, id %s", ago(c.now(), b.Expires), b.ID))
 	}
 	for _, s := range r.Throttled {
-		t.add("throttled", fmt.Sprintf("at %s, until %s", s.Service, ago(c.now(), s.Until)))
+		t.add("throttled", fmt.Sprintf("at %s, until %s", s.Service, clock(s.Until)))
 	}
 	for _, f := range r.Failures {
 		t.add("failed", fmt.Sprintf("%s, %s", ago(c.now(), f.Time), failureText(r, f)))
@@ -73,7 +73,7 @@ func (c *cli) factorRows(t *table, r ipc.UserReport) {
 			s += ", expired " + ago(c.now(), f.Expiry)
 		}
 		if !f.Throttled.IsZero() && c.now().Before(f.Throttled) {
-			s += ", throttled until " + ago(c.now(), f.Throttled)
+			s += ", throttled until " + clock(f.Throttled)
 		}
 		if !f.Used.IsZero() {
 			s += ", used " + ago(c.now(), f.Used)

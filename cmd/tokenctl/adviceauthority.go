@@ -67,6 +67,13 @@ func adviceAuthority(e *ipc.Error) []string {
 	return nil
 }
 
+// adviceThrottled is about a user whose single passcodes are refused still, after
+// one was accepted. What was lifted already is of another fob.
+func adviceThrottled(user string, lifted bool) []string {
+	row := "two passcodes in a row of " + either(lifted, "that fob", "his") + " lift it, five times a day: `tokenctl admin verify " + quoted(user) + "`, \"123456 654321\""
+	return []string{row, "it also ends by itself then; and at any time two in a row are accepted where he logs in"}
+}
+
 // adviceNotThere is about what an authority does not have.
 func adviceNotThere(e *ipc.Error) []string {
 	switch {

@@ -41,7 +41,7 @@ func adviceFobStates(r ipc.UserReport, name string) []string {
 		}
 	}
 	if throttled {
-		out = append(out, "single passcodes wait; two in a row prove the fob at once: `tokenctl admin verify "+name+"`, \"123456 654321\"")
+		out = append(out, "single passcodes wait; two in a row prove the fob, and end that at every service: `tokenctl admin verify "+name+"`, \"123456 654321\"")
 	}
 	return out
 }

@@ -55,7 +55,8 @@ func (d *Desk) report(c *caller, ref string) (ipc.UserReport, error) {
 	if out.Failures, err = c.chain.failures(u.ID); err != nil {
 		return out, err
 	}
-	return out, c.throttles(u.ID, &out)
+	out.Throttled, err = c.throttles(u.ID, out.Failures)
+	return out, err
 }
 
 // issued adds what was issued to the user: of what is used up or revoked the
@@ -141,21 +142,24 @@ func (c *caller) wouldHelp(who authority.User) ipc.ReportedHelp {
 	return ipc.ReportedHelp{Allowed: h.Allowed, SecondApprover: h.SecondApprover, Reason: h.Reason}
 }
 
-func (c *caller) throttles(user string, out *ipc.UserReport) error {
+// throttles are the services of these failures at which single passcodes of the user
+// are not looked at.
+func (c *caller) throttles(user string, failures []ipc.UserFailure) ([]ipc.ThrottledService, error) {
 	var services []string
-	for _, f := range out.Failures {
+	for _, f := range failures {
 		if f.Service != "" && !slices.Contains(services, f.Service) {
 			services = append(services, f.Service)
 		}
 	}
 	slices.Sort(services)
+	out := []ipc.ThrottledService{}
 	until, err := c.authority.Throttled(user, services)
 	for _, s := range services {
 		if t, ok := until[s]; ok {
-			out.Throttled = append(out.Throttled, ipc.ThrottledService{Service: s, Until: wireTime(t)})
+			out = append(out, ipc.ThrottledService{Service: s, Until: wireTime(t)})
 		}
 	}
-	return err
+	return out, err
 }
 
 // tried are the entries that are about what a user, or who took himself for one,

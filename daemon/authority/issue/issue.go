@@ -68,6 +68,8 @@ type Registry interface {
 	VerifyIn(at authority.Attempt, then func(tx *store.Tx, v authority.Verdict) error) (authority.Verdict, error)
 	Waits(tx *store.Tx, service, who string, now time.Time) (time.Duration, error)
 	Failed(tx *store.Tx, service, who string, now time.Time) error
+	PasscodeWaits(tx *store.Tx, service, user string, now time.Time) (time.Duration, error)
+	PasscodeFailed(tx *store.Tx, service, user string, now time.Time) error
 	HoldBack(ctx context.Context, begun time.Time) error
 }
 
