@@ -183,6 +183,8 @@ func (c *cli) fobResyncCommand() *cobra.Command {
 			questions := []string{"Passcode", "The next passcode"}
 			if own {
 				questions = append(questions, "And the next")
+			} else if _, err := c.daemon().Fob(cmd.Context(), args[0]); err != nil { // before a passcode is used up
+				return failWith(doing, err, adviceResync(err, own)...)
 			}
 			p, err := c.passcodes(cmd.Context(), file, questions...)
 			if err != nil {

@@ -149,6 +149,9 @@ func TestManagedAccount(t *testing.T) {
 			t.Errorf("%+v", h)
 		}
 	}
+	if d, err := b.UserDevice(ctx, as("helpdesk"), devices.Devices[0].ID); err != nil || d.User != "bob" || d.Name != "laptop" || len(d.Accounts) != 1 {
+		t.Errorf("%+v, %v", d, err)
+	}
 	if d, err := b.RevokeUserDevice(ctx, as("helpdesk"), devices.Devices[0].ID); err != nil || d.State != ipc.DeviceRevoked || len(d.Accounts) != 0 {
 		t.Errorf("%+v, %v", d, err)
 	}
