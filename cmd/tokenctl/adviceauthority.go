@@ -98,6 +98,11 @@ func adviceNotThere(e *ipc.Error) []string {
 	return []string{"nothing was changed; see who there is: `tokenctl admin user list`"}
 }
 
+// adviceRemoved is where what was done about a user who was removed is found.
+func adviceRemoved(id string) []string {
+	return []string{"what was done by him and about him stays in the audit, under his id: `tokenctl admin audit list --user " + id + "`"}
+}
+
 func adviceRoles() []string {
 	return []string{"roles: user, verifier, helpdesk, admin, owner; what each may do: `tokenctl admin --help`"}
 }
