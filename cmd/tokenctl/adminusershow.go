@@ -46,7 +46,7 @@ func (c *cli) reportPairs(r ipc.UserReport) *table {
 		t.add("device", fmt.Sprintf("%s, %s, heard of %s, has %s, id %s", d.Name, d.State, ago(c.now(), d.Last), words(names), d.ID))
 	}
 	for _, a := range r.Accounts {
-		t.add("account", fmt.Sprintf("%s, on %s: %s", a.Name, plural(a.Devices, "device"), allowedText(a.Policy)))
+		t.add("account", fmt.Sprintf("%s, on %s: %s", a.Name, plural(a.Devices, "device"), either(a.Activated, allowedText(a.Policy), "never activated, so no backup has it")))
 	}
 	for _, a := range r.Activations {
 		t.add("activation", fmt.Sprintf("%s for %s, until %s, id %s", a.State, a.Account, ago(c.now(), a.Expires), a.ID))

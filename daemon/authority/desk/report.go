@@ -122,7 +122,7 @@ func (d *Desk) allowances(c *caller, u authority.User, out *ipc.UserReport) erro
 				held++
 			}
 		}
-		out.Accounts = append(out.Accounts, ipc.ReportedAccount{ID: a.ID, Name: a.Label, State: ipc.DeviceState(a.State), Devices: held, Policy: e})
+		out.Accounts = append(out.Accounts, ipc.ReportedAccount{ID: a.ID, Name: a.Label, State: ipc.DeviceState(a.State), Devices: held, Activated: a.Activated, Policy: e})
 	}
 	return nil
 }
@@ -131,6 +131,8 @@ func (d *Desk) allowances(c *caller, u authority.User, out *ipc.UserReport) erro
 func (c *caller) wouldHelp(who authority.User) ipc.ReportedHelp {
 	now := c.policy.current()
 	switch {
+	case c.is(who):
+		return ipc.ReportedHelp{Reason: helpsHimself}
 	case !c.above(who):
 		return ipc.ReportedHelp{Reason: "your role at the authority does not allow this for a user of such a role"}
 	case now.problem != nil:
