@@ -157,7 +157,7 @@ func (c *cli) sayThrottles(user string, v ipc.AttendedVerdict) {
 		c.say("single passcodes of fob %s are refused everywhere until %s", clean(f.Serial), clock(f.Until))
 	}
 	for _, s := range v.Throttled {
-		c.say("single passcodes are refused at %s until %s", clean(s.Service), clock(s.Until))
+		c.say("single passcodes are refused at %s until %s", clean(serviceText(s.Service)), clock(s.Until))
 	}
 	if len(v.ThrottledFobs)+len(v.Throttled) > 0 {
 		c.hints(adviceThrottled(user, v.Lifted))
