@@ -147,6 +147,7 @@ const (
 type UserDevice struct {
 	ID     string      `json:"id"`
 	UserID string      `json:"user_id"`
+	User   string      `json:"user"` // his name
 	Name   string      `json:"name"` // its own word
 	State  DeviceState `json:"state"`
 	First  Time        `json:"first"` // when it was activated first

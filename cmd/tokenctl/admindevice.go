@@ -43,6 +43,15 @@ device's own word), state, accounts, activated first, heard of last.`,
 	}
 }
 
+// deviceText is a device, whose it is and what it has.
+func deviceText(d ipc.UserDevice) string {
+	has := "which has none"
+	if names := accountNames(d); len(names) > 0 {
+		has = words(names)
+	}
+	return fmt.Sprintf("%s of %s (%s)", either(d.Name == "", "device "+d.ID, clean(d.Name)), clean(d.User), clean(has))
+}
+
 func accountNames(d ipc.UserDevice) []string {
 	var out []string
 	for _, a := range d.Accounts {
@@ -61,7 +70,11 @@ gets his accounts back on another by "tokenctl reactivate", or by an activation.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			const doing = "revoke the device"
 			if !yes {
-				if err := c.confirm(cmd.Context(), fmt.Sprintf("Take all managed accounts from device %s?", clean(args[0])), "--yes"); err != nil {
+				d, err := c.daemon().UserDevice(cmd.Context(), args[0])
+				if err != nil {
+					return deskFail(doing, err)
+				}
+				if err := c.confirm(cmd.Context(), fmt.Sprintf("Take all managed accounts from %s?", deviceText(d)), "--yes"); err != nil {
 					return fail(doing, err)
 				}
 			}
@@ -69,7 +82,9 @@ gets his accounts back on another by "tokenctl reactivate", or by an activation.
 			if err != nil {
 				return deskFail(doing, err)
 			}
-			return c.answer(deviceDocument{ipc.Version, d}, func() { c.say("revoked %s: none of its codes is accepted any more", clean(orDash(d.Name))) })
+			return c.answer(deviceDocument{ipc.Version, d}, func() {
+				c.say("revoked %s of %s: none of its codes is accepted any more", either(d.Name == "", "device "+d.ID, clean(d.Name)), clean(d.User))
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")

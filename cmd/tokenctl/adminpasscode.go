@@ -49,7 +49,8 @@ a file; a fob that is a keyboard can type it.
 As one of the helpdesk you are told which fob it was, or why not: wrong, used
 before, of a fob that is lost or disabled, or not looked at after too many wrong
 ones. In that case two passcodes in a row, "123456 654321", prove the fob at
-once.
+once, and the failures before count no more, at any service. Where single ones are
+refused all the same you are told, and until when.
 
 --account asks for a code of a managed account in place of a fob's passcode: one
 that a device of the user's makes (tokenctl code).
@@ -134,6 +135,7 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 					return
 				}
 				c.say("accepted: fob %s", clean(v.Serial))
+				c.sayThrottles(args[0], v)
 			})
 		},
 	}
@@ -145,10 +147,28 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 	return cmd
 }
 
+// sayThrottles says whether failures before count still, after a passcode of a fob
+// was accepted.
+func (c *cli) sayThrottles(user string, v ipc.AttendedVerdict) {
+	if v.Lifted {
+		c.say("two in a row prove the fob: what failed before counts no more, at any service")
+	}
+	for _, f := range v.ThrottledFobs {
+		c.say("single passcodes of fob %s are refused everywhere until %s", clean(f.Serial), clock(f.Until))
+	}
+	for _, s := range v.Throttled {
+		c.say("single passcodes are refused at %s until %s", clean(serviceText(s.Service)), clock(s.Until))
+	}
+	if len(v.ThrottledFobs)+len(v.Throttled) > 0 {
+		c.hints(adviceThrottled(user, v.Lifted))
+	}
+}
+
 const resyncHelp = `Find a fob whose counter or clock went astray, as when its button was pressed
 many times in a pocket: by two passcodes in a row, looked for within 1,000 steps.
 Only with the person before you: whoever he says to be, you answer for it. It
-can be tried five times a day, and lifts the fob's throttle.
+can be tried five times a day, and the failures before count no more, of the fob and
+of its users at every service.
 
 --own is for a fob of your own, and takes three passcodes.`
 
@@ -163,6 +183,8 @@ func (c *cli) fobResyncCommand() *cobra.Command {
 			questions := []string{"Passcode", "The next passcode"}
 			if own {
 				questions = append(questions, "And the next")
+			} else if _, err := c.daemon().Fob(cmd.Context(), args[0]); err != nil { // before a passcode is used up
+				return failWith(doing, err, adviceResync(err, own)...)
 			}
 			p, err := c.passcodes(cmd.Context(), file, questions...)
 			if err != nil {

@@ -271,7 +271,10 @@ they have other users. To keep him out for a while: "admin user edit --disable".
 			if err != nil {
 				return deskFailOf(subject{user: args[0]}, doing, err)
 			}
-			return c.answer(res, func() { c.say("removed %s", clean(res.Removed.Name)) })
+			return c.answer(res, func() {
+				c.say("removed %s", clean(res.Removed.Name))
+				c.hints(adviceRemoved(res.Removed.ID))
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")

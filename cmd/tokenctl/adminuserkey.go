@@ -50,6 +50,9 @@ func (c *cli) addUserKey(ctx context.Context, user string, f userKeyFlags) error
 		return deskFail(doing, err)
 	}
 	made, err := c.makeUserKey(ctx, u.ID, f)
+	if lines := adviceUserKey(err); lines != nil {
+		return failWith(doing, err, lines...)
+	}
 	if err != nil {
 		return deskFail(doing, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,7 +65,7 @@ func (c *cli) reactivateCommand() *cobra.Command {
 	fl.StringVar(&f.key, "key", "", "use this security `KEY`, where several are plugged in")
 	fl.StringVar(&f.keyPIN, "key-pin-file", "", "read the PIN of the security key from `FILE` (- is standard input)")
 	fl.BoolVar(&f.anew, "anew", false, "give up what is under way for the account, and begin anew")
-	fl.StringVar(&f.name, "name", "", "what the authority is to call this device, up to 64 bytes (`TEXT`); the machine's name if not told")
+	fl.StringVar(&f.name, "name", "", "what the authority is to call this device, up to 64 bytes (`TEXT`); if not told what it was called last, or else the machine's name")
 	f.hand.add(cmd, "qr")
 	f.auth.add(cmd)
 	return cmd
@@ -141,7 +142,7 @@ func (r *reactivation) begin(ctx context.Context, a ipc.Account) error {
 	if !a.Inactive && !r.hand.on() {
 		a.Inactive = r.wasTaken(ctx, a.ID)
 	}
-	step, err := r.daemon().Reactivate(ctx, a.ID, ipc.ReactivateRequest{DeviceName: deviceName(r.f.name), ByHand: r.hand.on(), Anew: r.f.anew})
+	step, err := r.daemon().Reactivate(ctx, a.ID, ipc.ReactivateRequest{DeviceName: deviceName(r.f.name), KeepName: strings.TrimSpace(r.f.name) == "", ByHand: r.hand.on(), Anew: r.f.anew})
 	if err != nil {
 		return fail(r.doing, err)
 	}

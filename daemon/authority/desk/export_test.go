@@ -14,3 +14,6 @@ func (d *Desk) AddOlder(u authority.User) error {
 	}
 	return err
 }
+
+// AuditKinds are the kinds of entries that are known.
+func AuditKinds() []string { return auditKinds() }

@@ -149,6 +149,9 @@ func TestManagedAccount(t *testing.T) {
 			t.Errorf("%+v", h)
 		}
 	}
+	if d, err := b.UserDevice(ctx, as("helpdesk"), devices.Devices[0].ID); err != nil || d.User != "bob" || d.Name != "laptop" || len(d.Accounts) != 1 {
+		t.Errorf("%+v, %v", d, err)
+	}
 	if d, err := b.RevokeUserDevice(ctx, as("helpdesk"), devices.Devices[0].ID); err != nil || d.State != ipc.DeviceRevoked || len(d.Accounts) != 0 {
 		t.Errorf("%+v, %v", d, err)
 	}
@@ -240,8 +243,8 @@ func TestNobodyHelpsHimself(t *testing.T) {
 		who, whom string
 		kind      ipc.Kind
 	}{
-		{"helpdesk", "helpdesk", ipc.NotAuthorized}, {"helpdesk", "helpdesk2", ipc.NotAuthorized}, {"helpdesk", "admin", ipc.NotAuthorized},
-		{"admin", "admin", ipc.NotAuthorized}, {"admin", "admin2", ipc.NotAuthorized}, {"admin", "owner", ipc.NotAuthorized},
+		{"helpdesk", "helpdesk", ipc.PolicyDenied}, {"helpdesk", "helpdesk2", ipc.NotAuthorized}, {"helpdesk", "admin", ipc.NotAuthorized},
+		{"admin", "admin", ipc.PolicyDenied}, {"admin", "admin2", ipc.NotAuthorized}, {"admin", "owner", ipc.NotAuthorized},
 		{"owner", "owner", ipc.PolicyDenied}, {"helpdesk", "verifier", ipc.PolicyDenied},
 		{"helpdesk", "bob", ""}, {"admin", "helpdesk", ""}, {"owner", "admin", ""}, {"root", "owner", ""},
 	} {
@@ -274,6 +277,12 @@ func TestSecondApprover(t *testing.T) {
 	}
 	if a, err := b.ApproveActivation(ctx, as("helpdesk2"), made.Activation.ID); err != nil || a.State != ipc.CodeOpen {
 		t.Fatalf("%+v, %v", a, err)
+	}
+	// What waits for nobody is told as that, to whomever.
+	for _, who := range []string{"helpdesk", "helpdesk2", "root"} {
+		if _, err := b.ApproveActivation(ctx, as(who), made.Activation.ID); ipc.KindOf(err) != ipc.Conflict || !strings.Contains(err.Error(), "waits for nobody") {
+			t.Errorf("%s approves once more: %v", who, err)
+		}
 	}
 	newLaptop(t, b, as("bob")).activate(made.Link)
 }

@@ -138,6 +138,7 @@ func reached() map[string]struct {
 		"BypassCodes":       ref,
 		"RevokeBypassCode":  user(func(_ string, has things) []any { return []any{has.bypass} }),
 		"UserDevices":       ref,
+		"UserDevice":        user(func(_ string, has things) []any { return []any{has.device} }),
 		"RevokeUserDevice":  user(func(_ string, has things) []any { return []any{has.device} }),
 		"AddSecurityKey":    with(func(user string) any { return ipc.NewSecurityKey{User: user, Name: "two"} }),
 		"SecurityKeys":      ref,

@@ -257,6 +257,18 @@ func TestVerifyElsewhere(t *testing.T) {
 			t.Errorf("%+v: a helper is told %s, %s", c, kind, reason)
 		}
 	}
+	// The doctor knows of it for a while.
+	silent := func() bool {
+		return slices.ContainsFunc(b.Findings(root), func(f ipc.Finding) bool {
+			return f.Code == "authority-verifier" && strings.Contains(f.Message, "no answer in time") && strings.Contains(f.Fix, "verifier check duo")
+		})
+	}
+	if !silent() {
+		t.Errorf("%+v", b.Findings(root))
+	}
+	if b.pass(2 * time.Hour); silent() {
+		t.Error("two hours later it is told still")
+	}
 	// What is not reached does not hold anybody up, what is wrong does, also elsewhere.
 	b.pass(4 * time.Hour)
 	for range 3 {

@@ -69,6 +69,8 @@ type Registry interface {
 	Waits(tx *store.Tx, service, who string, now time.Time) (time.Duration, error)
 	Stranger(name string) (string, error)
 	Failed(tx *store.Tx, service, who string, now time.Time) error
+	PasscodeWaits(tx *store.Tx, service, user string, now time.Time) (time.Duration, error)
+	PasscodeFailed(tx *store.Tx, service, user string, now time.Time) error
 	HoldBack(ctx context.Context, begun time.Time) error
 }
 

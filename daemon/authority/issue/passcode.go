@@ -221,8 +221,12 @@ func (i *Issuer) askAbout(ctx context.Context, at authority.Attempt, k *ask) (v 
 	defer clear(k.q.Passcode)
 	v = PasscodeVerdict{Verdict: authority.Verdict{UserID: k.user}, Verifier: k.by[0]}
 	err = i.store.View(func(tx *store.Tx) error {
-		for _, service := range append([]string{at.Service}, names(k.by)...) {
-			wait, err := i.reg.Waits(tx, service, k.user, i.now())
+		var err error
+		if v.RetryAfter, err = i.reg.PasscodeWaits(tx, at.Service, k.user, i.now()); err != nil {
+			return err
+		}
+		for _, verifier := range names(k.by) {
+			wait, err := i.reg.Waits(tx, verifier, k.user, i.now())
 			if err != nil {
 				return err
 			}
@@ -289,7 +293,7 @@ func (i *Issuer) goBy(at authority.Attempt, k *ask, o outcome, v *PasscodeVerdic
 	case remote.Rejected:
 		v.Reason = reasonOf(o.answer.Reason)
 		if o.answer.Reason == remote.Wrong {
-			return i.store.Update(func(tx *store.Tx) error { return i.reg.Failed(tx, at.Service, k.user, i.now()) })
+			return i.store.Update(func(tx *store.Tx) error { return i.reg.PasscodeFailed(tx, at.Service, k.user, i.now()) })
 		}
 	default:
 		return &remote.Unavailable{Verifier: string(o.verifier), Problem: "it decides a passcode at another time, for which nobody waits"}
