@@ -235,7 +235,7 @@ func TestRanksWithinReach(t *testing.T) {
 	}{
 		{"west-owner", "user", ipc.NotAuthorized}, {"west-owner", "admin", ipc.NotAuthorized}, {"west-owner", "owner", ipc.NotAuthorized},
 		{"west-owner", "east-user", ipc.NotAuthorized}, {"south-owner", "west-user", ipc.NotAuthorized},
-		{"west-admin", "west-admin", ipc.NotAuthorized}, {"admin", "west-admin", ipc.NotAuthorized}, {"helpdesk", "south-helpdesk", ipc.NotAuthorized},
+		{"west-admin", "west-admin", ipc.PolicyDenied}, {"admin", "west-admin", ipc.NotAuthorized}, {"helpdesk", "south-helpdesk", ipc.NotAuthorized},
 		{"west-owner", "west-owner", ipc.PolicyDenied},
 		{"owner", "west-owner", ""}, {"owner", "south-admin", ""}, {"west-owner", "west-admin", ""}, {"west-owner", "south-owner", ""},
 		{"admin", "south-helpdesk", ""}, {"helpdesk", "south-user", ""}, {"west-helpdesk", "south-user", ""}, {"west-helpdesk", "west-user", ""},
