@@ -61,8 +61,8 @@ func (a *Authority) Waits(tx *store.Tx, service, who string, now time.Time) (tim
 	return a.waits(tx, &question{tries: key, now: now})
 }
 
-// PasscodeWaits is how long no single passcode of a user, by his id, is looked at at
-// a service. Of the fob's own failures it knows nothing.
+// PasscodeWaits is how long a service's single passcodes of a user, by his id, are not
+// looked at. Of the fob's own failures it knows nothing.
 func (a *Authority) PasscodeWaits(tx *store.Tx, service, user string, now time.Time) (time.Duration, error) {
 	key, lifts, err := a.passcodeTries(tx, service, user)
 	if err != nil {

@@ -413,10 +413,6 @@ func TestAuthorityCheckpoints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	info, err := b.Authority(ctx, root)
 	if err != nil || point.Chain != info.ID {
 		t.Errorf("%+v of %+v, %v", point, info, err)
@@ -427,8 +423,10 @@ func TestAuthorityCheckpoints(t *testing.T) {
 		if err := b.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
+		if data != nil {
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 		b.Desk = desk.New(desk.Config{Dir: b.dir, Login: loginOf, Now: b.clock.Now, Wait: b.clock.wait})
 		b.Open()
@@ -443,17 +441,17 @@ func TestAuthorityCheckpoints(t *testing.T) {
 		return v, list
 	}
 	rest := []ipc.CheckpointStanding{ipc.CheckpointOther, ipc.CheckpointForged, ipc.CheckpointUnreadable}
-	if v, got := verdict(whole); !v.Intact || v.Last != point.Seq+2 || !slices.Equal(got, append([]ipc.CheckpointStanding{ipc.CheckpointHeld}, rest...)) {
+	if v, got := verdict(nil); !v.Intact || len(v.Warnings) > 0 || v.Last != point.Seq+2 || !slices.Equal(got, append([]ipc.CheckpointStanding{ipc.CheckpointHeld}, rest...)) {
 		t.Errorf("as it was: %+v", v)
 	}
 	// The daemon notes that it opened: so the number is there again, and is another.
-	if v, got := verdict(early); !v.Intact || got[0] != ipc.CheckpointRewritten {
+	if v, got := verdict(early); v.Intact || got[0] != ipc.CheckpointRewritten {
 		t.Errorf("its end cut off, and gone on with: %+v", v)
 	}
 	if v, got := verdict(early[:len(early)/2]); got[0] != ipc.CheckpointCut {
 		t.Errorf("its end cut off: %+v", v)
 	}
-	if v, got := verdict(nil); !v.Intact || got[0] != ipc.CheckpointCut {
+	if v, got := verdict([]byte{}); v.Intact || got[0] != ipc.CheckpointCut {
 		t.Errorf("begun anew: %+v", v)
 	}
 	if _, err := b.VerifyAuthorityAudit(ctx, root, ipc.VerifyAuditRequest{Checkpoints: make([]string, 1001)}); ipc.KindOf(err) != ipc.InvalidArgument {

@@ -165,10 +165,10 @@ func TestNoMail(t *testing.T) {
 		"no address":            {"helpdesk", "user", ipc.InvalidArgument},
 		"two addresses":         {"helpdesk", "odd", ipc.InvalidArgument},
 		"oneself":               {"owner", "owner", ipc.PolicyDenied},
-		"an admin, to himself":  {"admin", "admin", ipc.NotAuthorized},
+		"an admin, to himself":  {"admin", "admin", ipc.PolicyDenied},
 		"helpdesk for an admin": {"helpdesk", "admin", ipc.NotAuthorized},
 		"admin for an owner":    {"admin", "owner", ipc.NotAuthorized},
-		"helpdesk for helpdesk": {"helpdesk", "helpdesk", ipc.NotAuthorized},
+		"helpdesk for helpdesk": {"helpdesk", "helpdesk", ipc.PolicyDenied},
 		"a user for a user":     {"user", "bob", ipc.NotAuthorized},
 	} {
 		if _, err := b.CreateActivation(ctx, as(c.who), ipc.NewActivation{User: c.user, Account: "vpn", Mail: true}); ipc.KindOf(err) != c.kind {
