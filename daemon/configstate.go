@@ -43,7 +43,11 @@ func (d *Daemon) configWarnings(st *ipc.ConfigState) []ipc.Warning {
 	case st == nil:
 		return nil
 	case st.Problem != "":
-		warn("tokend config check", "the configuration was changed and not taken, and what was read before holds: "+st.Problem)
+		check := "tokend config check"
+		if st.File != "" {
+			check += " " + shellWord(st.File)
+		}
+		warn(inOrder(check, d.manage("reload")), "the configuration was changed and not taken, and what was read before holds: "+st.Problem)
 	case st.Changed:
 		warn(d.manage("reload"), "the configuration was changed since it was read")
 	}

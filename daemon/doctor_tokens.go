@@ -192,7 +192,7 @@ func (c *checkup) problem(t tokens.Token, ref ipc.TokenRef) {
 		level = levelError // it may be the one that is missed
 	}
 	fix := c.problemFix(t, ref)
-	if f := c.told[place{t.Kind, t.Locator}]; f.Fix != "" && !strings.HasPrefix(f.Fix, "tokenctl token pin") {
+	if f := c.told[place{t.Kind, t.Locator}]; f.Fix != "" && f.Fix != tokens.FixAccess && !strings.HasPrefix(f.Fix, "tokenctl token pin") {
 		fix = f.Fix // which knows the machine
 	}
 	c.found(level, "token-"+string(t.Problem.Code), fix, "%s", problemMessage(t, ref))
@@ -241,7 +241,7 @@ func (c *checkup) problemFix(t tokens.Token, ref ipc.TokenRef) string {
 	enrolled := c.u.enrolled(t)
 	switch t.Problem.Code {
 	case tokens.CodeNoAccess:
-		return tokens.FixAccess
+		return c.u.d.fixAccess()
 	case tokens.CodePINBlocked:
 		return c.blockedFix(t, ref)
 	case tokens.CodePINNotSet, tokens.CodePINChange:
@@ -327,7 +327,8 @@ func (c *checkup) inspect(ctx context.Context, t tokens.Token, ref ipc.TokenRef)
 	warn := func(is bool, w tokens.Warning) {
 		if is {
 			fine = false
-			x := tokenWarning(w, ipc.Token{ID: ref.ID, Label: ref.Label, Serial: t.Serial}, "")
+			it := ipc.Token{ID: ref.ID, Kind: string(t.Kind), Label: ref.Label, Serial: t.Serial, NoPIN: t.NoPIN}
+			x := tokenWarning(w, it, c.u.withPIN(it))
 			c.found(levelWarning, x.Code, x.Fix, "%s", x.Message)
 		}
 	}

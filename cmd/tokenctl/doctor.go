@@ -27,7 +27,7 @@ answers.`,
 					return err
 				}
 			} else {
-				c.showFindings(found, c.isOnlyWay(cmd.Context()))
+				c.showFindings(found)
 			}
 			if exit != 0 {
 				return silent{exit}
@@ -112,14 +112,14 @@ func (c *cli) examineHere(answered bool) []ipc.Finding {
 	return found
 }
 
-func (c *cli) showFindings(found []ipc.Finding, onlyWay bool) {
+func (c *cli) showFindings(found []ipc.Finding) {
 	t := &table{head: []string{"LEVEL", "FOUND"}, flexible: 1}
 	for _, level := range []string{levelError, levelWarning, levelNote, levelOK} {
 		for _, f := range found {
 			if f.Level != level {
 				continue
 			}
-			fix := adviceFirst(f.Code, adviceFix(f.Code, f.Fix, ""), onlyWay)
+			fix := adviceFix(f.Code, f.Fix, "")
 			switch {
 			case c.outTTY:
 				for _, line := range findingLines(f.Level, clean(f.Message), clean(fix), c.outWidth()) {
