@@ -102,7 +102,7 @@ func (c *cli) examineHere(answered bool) []ipc.Finding {
 		found = append(found, ipc.Finding{Code: "socket", Level: levelWarning, Message: "there is no socket at " + path, Fix: adviceServe(c.ownSocket())})
 	}
 	if c.getenv("TOKEND_SOCKET") != "" && c.socket == "" {
-		found = append(found, ipc.Finding{Code: "socket-environment", Level: levelNote, Message: "TOKEND_SOCKET chooses the socket"})
+		found = append(found, ipc.Finding{Code: "socket-environment", Level: levelNote, Message: "TOKEND_SOCKET chooses the socket", Fix: "unset TOKEND_SOCKET"})
 	}
 	if c.canAsk() {
 		found = append(found, ipc.Finding{Code: "terminal", Level: levelOK, Message: "there is a terminal to ask for PINs at"})

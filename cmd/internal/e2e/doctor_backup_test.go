@@ -23,7 +23,7 @@ const (
 
 // secrets answers what may be asked of the owner of such a vault.
 func secrets() []answer {
-	return []answer{{`(?i)recovery password.*: `, doctorPassword}, {`Once more.*: `, doctorPassword}, {`(?i)passphrase.*: `, doctorPass}, {`yes to go on.*: `, "yes"}}
+	return []answer{{`yes to go on`, "yes"}, {`(?i)recovery password`, doctorPassword}, {`Once more`, doctorPassword}, {`(?i)passphrase`, doctorPass}}
 }
 
 // newVaultWard is a ward with a vault of one software token, and an account in it.
@@ -90,14 +90,23 @@ func (w *ward) noted(keys []string, change func(v any) any) {
 }
 
 // newDisk is a file system of its own, of so many KiB.
-func newDisk(t *testing.T, size string) string {
-	t.Helper()
-	dir := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "mode=700,size="+size, "tokend-test", dir).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	t.Cleanup(func() { _ = exec.Command("umount", "-l", dir).Run() })
+func (w *ward) newDisk(size string) string {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	w.mount(dir, size)
 	return dir
+}
+
+// mount puts a disk of its own at a folder.
+func (w *ward) mount(dir, size string) {
+	w.t.Helper()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "mode=700,size="+size, "tokend-test", dir).CombinedOutput(); err != nil {
+		w.t.Fatalf("%v: %s", err, out)
+	}
+	w.t.Cleanup(func() {
+		w.Daemon.Stop()
+		_ = exec.Command("umount", "-l", dir).Run()
+	})
 }
 
 func (w *ward) must(err error) {
@@ -143,7 +152,7 @@ const days = 24 * time.Hour
 // doctorBackups has a person lose, one after the other, all that backups are made of.
 func doctorBackups(t *testing.T) *ward {
 	w := newVaultWard(t)
-	disk, near, stick := newDisk(t, "4m"), filepath.Join(w.State, "..", "copies"), newDisk(t, "64k")
+	disk, near, stick := w.newDisk("4m"), filepath.Join(w.State, "..", "copies"), w.newDisk("64k")
 	for _, dir := range []string{near} {
 		w.must(os.Mkdir(dir, 0o700))
 	}
@@ -221,7 +230,7 @@ func doctorBackups(t *testing.T) *ward {
 			cause: func(w *ward) {
 				w.OK("", "backup", "run")
 				for i := range 12 {
-					w.OK(doctorPass, "account", "remove", fmt.Sprintf("many%d", i), "--yes", "--pin-file", "-")
+					w.OK("", "account", "remove", fmt.Sprintf("many%d", i), "--yes")
 				}
 				w.OK("", "backup", "destination", "remove", disk)
 				w.Ctl("", "backup", "run")
@@ -234,4 +243,3 @@ func doctorBackups(t *testing.T) *ward {
 	return w
 }
 
-func TestDoctorX(t *testing.T) { t.Parallel(); doctorBackups(t) }

@@ -36,8 +36,10 @@ type finding struct {
 	hand func(w *ward, f ipc.Finding)
 	// after is what somebody else does once the command was typed: the system, or time.
 	after func(w *ward, f ipc.Finding)
-	// then is the command that the first one leads to.
-	then *finding
+	// next is in what the command prints before another, which is typed then.
+	next string
+	// tidy makes room for what comes next.
+	tidy func(w *ward)
 	// stays says that nothing mends it, and that it is told for good.
 	stays bool
 	// background says that the command is one that goes on.
@@ -52,6 +54,8 @@ type ward struct {
 	*Daemon
 	*person
 	seen map[string]bool // the codes that were caused and seen gone
+	// other is a daemon that the person has started; nil for none.
+	other *seat
 }
 
 // newWard prepares a daemon for a scene of findings; Start starts it. sudo is nobody's
@@ -113,10 +117,23 @@ func (w *ward) prove(f finding) {
 	}
 	w.follow(f, got)
 	w.seen[f.code] = true
-	if f.stays {
-		return
+	if !f.stays {
+		w.gone(f, got)
 	}
-	Eventually(w.t, 30*time.Second, func() error {
+	if w.other != nil {
+		<-w.other.interrupts().done
+		w.other = nil
+		w.Start()
+	}
+	if f.tidy != nil {
+		f.tidy(w)
+	}
+}
+
+// gone waits until a finding is told no more.
+func (w *ward) gone(f finding, got ipc.Finding) {
+	w.t.Helper()
+	Eventually(w.t, patience, func() error {
 		if g, is := w.tells(f); is {
 			return fmt.Errorf("after %q: %+v", got.Fix, g)
 		}
@@ -152,10 +169,6 @@ func (w *ward) follow(f finding, got ipc.Finding) {
 	if f.after != nil {
 		f.after(w, got)
 	}
-	if f.then != nil {
-		f.then.code, f.then.about = f.code, f.about
-		w.follow(*f.then, w.awaits(*f.then))
-	}
 }
 
 // types types a command and answers what it asks.
@@ -172,26 +185,29 @@ func (w *ward) types(line string, f finding) {
 	}
 	s := w.runs(line)
 	if f.background {
+		w.other = s
 		return
 	}
-	s.answers(f.says).ends(f.exit)
+	printed := s.answers(f.says).ends(f.exit)
+	if f.next != "" {
+		line := advised(w.t, printed, f.next+`(.*)`)
+		w.runs(line).answers(f.says).ends(f.exit)
+	}
 }
 
-// answers answers prompts as they come, until the command has ended.
+// answers answers prompts as they come, by what stands in their line, until the command
+// has ended. The first of the list that fits counts.
 func (s *seat) answers(list []answer) *seat {
 	s.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		unseen, at := s.text()[s.seen:], -1
-		text := ""
+		unseen := s.text()[s.seen:]
+		line := unseen[strings.LastIndex(unseen, "\n")+1:]
 		for _, a := range list {
-			if m := regexp.MustCompile(a.prompt).FindStringIndex(unseen); m != nil && (at < 0 || m[1] < at) {
-				at, text = m[1], a.text
+			if strings.HasSuffix(line, " ") && regexp.MustCompile(a.prompt).MatchString(line) {
+				s.seen += len(unseen)
+				s.types(a.text)
+				break
 			}
-		}
-		if at >= 0 {
-			s.seen += at
-			s.types(text)
-			continue
 		}
 		select {
 		case <-s.done:

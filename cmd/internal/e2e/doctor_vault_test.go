@@ -21,6 +21,15 @@ func (w *ward) overwrite(path string) {
 	w.must(os.WriteFile(path, data, 0o600))
 }
 
+// ruin leaves nothing of a vault that could be opened.
+func (w *ward) ruin() {
+	w.t.Helper()
+	w.Daemon.Stop()
+	w.must(os.WriteFile(filepath.Join(w.userFolder(), "vault.tokend"), []byte("nothing"), 0o600))
+	w.must(os.RemoveAll(filepath.Join(w.userFolder(), "generations")))
+	w.Start()
+}
+
 // doctorVault damages a vault and what lies beside it, and brings it back.
 func doctorVault(t *testing.T) *ward {
 	w := newVaultWard(t)
@@ -49,33 +58,27 @@ func doctorVault(t *testing.T) *ward {
 				w.OK("", "token", "enroll", "--token", "soft", "--label", "second", "--pin-file", File(w.t, "another passphrase here"), "--auth-token", "soft", "--auth-pin-file", File(w.t, doctorPass))
 				w.OK("", "backup", "create", backup)
 				w.OK(doctorPass, "token", "revoke", "second", "--yes", "--auth-token", "soft", "--pin-file", "-")
-				w.OK(doctorPassword, "backup", "restore", backup, "--recovery-password-file", "-", "--replace", "--yes")
-				w.unlock()
+				w.ruin()
+				w.OK(doctorPassword, "backup", "restore", backup, "--recovery-password-file", "-")
 			}},
 		{code: "put-aside", level: "note"},
-		{code: "vault", level: "error", says: secrets(),
+		{code: "vault", level: "error", says: secrets(), next: "to go back to that state: ",
 			cause: func(w *ward) {
 				w.account("late")
 				w.Daemon.Stop()
 				w.overwrite(vault)
 				w.Start()
 			}},
-		{code: "read-only", level: "warning", says: secrets(),
+		{code: "read-only", level: "warning", says: secrets(), next: "to go back to that state: ",
 			cause: func(w *ward) {
-				w.unlock()
 				w.account("later")
 				w.Daemon.Stop()
 				w.overwrite(vault)
 				w.Start()
 				w.unlock()
 			}},
-		{code: "vault-damaged", level: "warning", says: secrets(),
-			cause: func(w *ward) {
-				w.unlock()
-				w.Daemon.Stop()
-				w.must(os.WriteFile(vault, []byte("nothing"), 0o600))
-				w.Start()
-			}},
+		{code: "vault-damaged", level: "warning", says: secrets(), fill: map[string]string{"FILE": backup},
+			cause: func(w *ward) { w.ruin() }},
 		{code: "audit", level: "error", hand: func(*ward, ipc.Finding) {}, exit: 18, stays: true,
 			cause: func(w *ward) {
 				w.Daemon.Stop()
@@ -88,4 +91,3 @@ func doctorVault(t *testing.T) *ward {
 	return w
 }
 
-func TestDoctorY(t *testing.T) { t.Parallel(); doctorVault(t) }
