@@ -142,7 +142,7 @@ func (c *checkup) aside() {
 		return // the pattern is right
 	}
 	for _, path := range found {
-		c.found(levelNote, "put-aside", c.u.d.asOwner("rm -r " + shellWord(path)), "what a restore put aside is in %s; remove it when nobody needs it", path)
+		c.found(levelNote, "put-aside", c.u.d.asOwner("rm -r "+shellWord(path)), "what a restore put aside is in %s; remove it when nobody needs it", path)
 	}
 }
 
@@ -241,7 +241,7 @@ func (c *checkup) audit() {
 	case err != nil:
 		c.found(levelError, "audit", "", "the audit log cannot be read")
 	case problem != "":
-		c.found(levelError, "audit", "", "the audit log is not intact: %s", problem)
+		c.found(levelError, "audit", "tokenctl audit verify", "the audit log is not intact: %s", problem)
 	case res.Entries > 0:
 		c.found(levelOK, "audit", "", "the audit log is intact")
 	}

@@ -26,7 +26,7 @@ and writes nothing. Removing never removes a vault.`
 
 type serviceFlags struct {
 	user, system, print, network, udev bool
-	root                         string
+	root                               string
 }
 
 func (c *cli) serviceCommand() *cobra.Command {

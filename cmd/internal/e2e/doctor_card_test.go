@@ -23,7 +23,7 @@ const (
 // cardSecrets answers what may be asked of the owner of a card.
 func cardSecrets() []answer {
 	return []answer{
-		{`yes to go on`, "yes"}, {`(?i)recovery password`, doctorPassword}, {`(?i)passphrase`, doctorPass},
+		{`yes to go on`, "yes"}, {`current management key`, ""}, {`(?i)recovery password`, doctorPassword}, {`(?i)passphrase`, doctorPass},
 		{`(?i)present pin`, vpiv.FactoryPIN}, {`(?i)present puk`, vpiv.FactoryPUK}, {`(?i)new pin`, cardPIN}, {`(?i)new puk`, cardPUK},
 		{`(?i)^puk`, cardPUK}, {`(?i)pin`, cardPIN},
 	}

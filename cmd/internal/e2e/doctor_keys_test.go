@@ -97,12 +97,13 @@ func doctorKeys(t *testing.T) *ward {
 			w.must(os.Remove(file))
 			w.Args = w.Args[:2]
 			w.Start()
+			w.unlock()
 		}},
 		{code: "token-pin-not-set", level: "note", cause: insert(vfido.Options{AlwaysUV: true}), says: says, tidy: pull},
 		{code: "token-pin-change", level: "note", cause: insert(vfido.Options{PIN: keyPIN, ForcePINChange: true}), says: says, tidy: pull},
 		{code: "token-unsupported", level: "note", cause: insert(vfido.Options{NoHMACSecret: true}), hand: func(*ward, ipc.Finding) { l.pull() }},
-		{code: "token-timeout", level: "note", cause: bad(vfido.Fault{Kind: vfido.FaultMute}), hand: replug, tidy: pull},
-		{code: "token-protocol", level: "note", cause: bad(vfido.Fault{Kind: vfido.FaultGarbage, Command: vfido.CommandGetInfo}), hand: replug, tidy: pull},
+		{code: "token-timeout", level: "warning", cause: bad(vfido.Fault{Kind: vfido.FaultMute}), hand: replug, tidy: pull},
+		{code: "token-protocol", level: "warning", cause: bad(vfido.Fault{Kind: vfido.FaultGarbage, Command: vfido.CommandGetInfo}), hand: replug, tidy: pull},
 		{code: "token-pin-paused", level: "error", hand: replug, cause: func(w *ward) {
 			l.insert(vfido.Options{PIN: keyPIN})
 			Eventually(w.t, patience, func() error { return failed(w.Ctl(keyPIN, append(enroll, "-")...)) })

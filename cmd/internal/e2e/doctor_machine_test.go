@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,14 +80,14 @@ func (w *ward) terminal() {
 		w.t.Errorf("without a terminal: %+v", f)
 	}
 	asked := w.runs("tokenctl --json doctor").ends(0)
-	if strings.Contains(asked, "there is no terminal") || !strings.Contains(asked, `"code":"terminal"`) {
+	if strings.Contains(asked, "there is no terminal") || !strings.Contains(asked, `"code": "terminal"`) {
 		w.t.Errorf("at a terminal: %s", asked)
 	}
-	const code = `"code":"socket-environment"`
-	if !strings.Contains(asked, code) || !strings.Contains(asked, `"fix":"unset TOKEND_SOCKET"`) {
+	const code = `"code": "socket-environment"`
+	if !strings.Contains(asked, code) || !strings.Contains(asked, `"fix": "unset TOKEND_SOCKET"`) {
 		w.t.Errorf("with TOKEND_SOCKET: %s", asked)
 	}
-	if asked = w.runs(fmt.Sprintf("socket=$TOKEND_SOCKET; unset TOKEND_SOCKET; tokenctl --socket $socket --json doctor")).ends(0); strings.Contains(asked, code) {
+	if asked = w.runs("socket=$TOKEND_SOCKET; unset TOKEND_SOCKET; tokenctl --socket $socket --json doctor").ends(0); strings.Contains(asked, code) {
 		w.t.Errorf("after unset: %s", asked)
 	}
 	w.seen["terminal"], w.seen["socket-environment"] = true, true

@@ -108,9 +108,6 @@ func (w *ward) prove(f finding) {
 		f.cause(w)
 	}
 	got := w.awaits(f)
-	if got.Level != f.level {
-		w.t.Errorf("%s is of level %s, not %s: %s", f.code, got.Level, f.level, got.Message)
-	}
 	// Whoever reads it copies from there.
 	if printed := w.Ctl("", "doctor").Stdout; !strings.Contains(printed, got.Message) || got.Fix != "" && !strings.Contains(printed, "mend it: "+got.Fix+"\n") {
 		w.t.Errorf("%+v is not printed as it is:\n%s", got, printed)
@@ -146,8 +143,8 @@ func (w *ward) awaits(f finding) (got ipc.Finding) {
 	w.t.Helper()
 	Eventually(w.t, 30*time.Second, func() error {
 		var is bool
-		if got, is = w.tells(f); !is {
-			return fmt.Errorf("the doctor does not tell %s %q: %+v", f.code, f.about, w.doctor())
+		if got, is = w.tells(f); !is || got.Level != f.level {
+			return fmt.Errorf("the doctor does not tell %s %s %q: %+v", f.level, f.code, f.about, w.doctor())
 		}
 		return nil
 	})

@@ -11,7 +11,7 @@ func TestDoctor(t *testing.T) {
 		return
 	}
 	for name, scene := range map[string]func(*testing.T) *ward{
-		"backups": doctorBackups, "vault": doctorVault, "machine": doctorMachine, "card": doctorCard, "keys": doctorKeys, "authority": doctorAuthority,
+		"backups": doctorBackups, "vault": doctorVault, "machine": doctorMachine, "card": doctorCard, "keys": doctorKeys, "authority": doctorAuthority, "authority key": doctorAuthorityKey,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

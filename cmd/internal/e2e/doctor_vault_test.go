@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/tokenbridge/tokend/ipc"
 )
 
 // overwrite changes bytes in the midst of a file.
@@ -77,9 +75,9 @@ func doctorVault(t *testing.T) *ward {
 				w.Start()
 				w.unlock()
 			}},
-		{code: "vault-damaged", level: "warning", says: secrets(), fill: map[string]string{"FILE": backup},
+		{code: "vault", level: "error", about: "no vault", says: secrets(), fill: map[string]string{"FILE": backup},
 			cause: func(w *ward) { w.ruin() }},
-		{code: "audit", level: "error", hand: func(*ward, ipc.Finding) {}, exit: 18, stays: true,
+		{code: "audit", level: "error", exit: 1, stays: true,
 			cause: func(w *ward) {
 				w.Daemon.Stop()
 				w.overwrite(filepath.Join(dir, "audit.log"))
@@ -90,4 +88,3 @@ func doctorVault(t *testing.T) *ward {
 	}
 	return w
 }
-
