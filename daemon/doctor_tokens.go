@@ -322,6 +322,11 @@ func (c *checkup) inspect(ctx context.Context, t tokens.Token, ref ipc.TokenRef)
 		c.found(levelWarning, "token", c.problemFix(t, ref), "%s%s", e.Message, problemNote(t))
 		return
 	}
+	for _, s := range c.u.slots() {
+		if holds(t, s.Keys...) {
+			c.u.noteFactory(s.ID, details)
+		}
+	}
 	ref = named(t, ref)
 	fine := true
 	warn := func(is bool, w tokens.Warning) {

@@ -19,6 +19,10 @@ const duoFactors = `version = 1
 name = "IT, room 4.12"
 [reactivation]
 allow = ["fob", "push"]
+after_restore = "allowed"
+old_device = "revoke"
+[help]
+for_user = ["owner"]
 [verifiers]
 fob = ["local"]
 push = ["duo"]
@@ -88,14 +92,14 @@ func doctorAuthority(t *testing.T) *ward {
 				w.while(func() { good = w.get(registry); w.put(registry, "nonsense") })
 			},
 			hand: func(w *ward, _ ipc.Finding) { w.while(func() { w.put(registry, good) }) }},
-		{code: "authority-older", level: "error",
+		{code: "authority-older", level: "error", says: secrets(),
 			cause: func(w *ward) {
 				w.while(func() { good = w.get(registry) })
 				w.OK(hotp(w.t, "3132333435363738393031323334353637383931", 0), "admin", "verify", "alice", "--passcode-file", "-")
 				w.while(func() { w.put(registry, good) })
 			},
 			after: func(w *ward, _ ipc.Finding) { w.OK("", "admin", "authority", "edit", "--accept-copy") }},
-		{code: "authority-audit-cut", level: "error", exit: 1, fill: map[string]string{"FILE": "checkpoint"},
+		{code: "authority-audit-cut", level: "error", exit: 18, fill: map[string]string{"FILE": "checkpoint"},
 			cause: func(w *ward) {
 				w.while(func() { good = w.get(audit) })
 				w.OK("", "admin", "user", "add", "bob")
@@ -103,7 +107,7 @@ func doctorAuthority(t *testing.T) *ward {
 				w.while(func() { w.put(audit, good) })
 			},
 			after: func(w *ward, _ ipc.Finding) { w.OK("", "admin", "authority", "edit", "--accept-copy") }},
-		{code: "authority-audit", level: "error", exit: 1, stays: true,
+		{code: "authority-audit", level: "error", exit: 18, stays: true,
 			cause: func(w *ward) { w.while(func() { w.overwrite(audit) }) }},
 	} {
 		w.prove(f)

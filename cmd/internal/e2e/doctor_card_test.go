@@ -90,7 +90,7 @@ func doctorCard(t *testing.T) *ward {
 		{code: "pin-last-try", level: "warning", says: cardSecrets(), cause: wrong(2)},
 		{code: "pin-blocked", level: "error", says: again(cardPIN, cardSecrets()), cause: func(w *ward) {
 			wrong(2)(w)
-			w.Fails(15, "111111", []string{"unlock", "--token", w.token(), "--pin-file", "-", "--spend-last-try"})
+			w.Fails(14, "111111", []string{"unlock", "--token", w.token(), "--pin-file", "-", "--spend-last-try"})
 		}},
 		{code: "token-busy", level: "error", cause: func(w *ward) { w.holds(r.Env()) }},
 		{code: "service-piv", level: "error", cause: func(w *ward) { w.must(r.StopPCSCD()) },

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -35,17 +36,27 @@ func (l *keyLane) pull() { l.must(l.port.Remove()) }
 func (l *keyLane) replug() {
 	l.pull()
 	l.must(l.port.Insert(l.key))
+	Eventually(l.ward.t, patience, func() error {
+		var list ipc.TokenList
+		for l.JSON(&list, "token", "list"); len(list.Tokens) > 0; list.Tokens = list.Tokens[1:] {
+			if list.Tokens[0].Locator == l.port.Path() {
+				return nil
+			}
+		}
+		return errors.New("the key is not seen")
+	})
 }
 
 // wrong tries so many wrong PINs, and pulls the key out where it takes none for now.
 func (l *keyLane) wrong(tries int, args ...string) {
 	l.ward.t.Helper()
 	left := l.key.PINTries() - tries
-	for range 3 * tries {
+	for range 10 * tries {
 		if l.key.PINTries() == left {
 			return
 		}
-		if r := l.Ctl("not the PIN", args...); r.Exit != 14 {
+		before := l.key.PINTries()
+		if l.Ctl("not the PIN", args...); l.key.PINTries() == before { // it is paused
 			l.replug()
 		}
 	}

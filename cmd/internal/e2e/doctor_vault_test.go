@@ -75,9 +75,9 @@ func doctorVault(t *testing.T) *ward {
 				w.Start()
 				w.unlock()
 			}},
-		{code: "vault", level: "error", about: "no vault", says: secrets(), fill: map[string]string{"FILE": backup},
+		{code: "vault", level: "error", says: secrets(), fill: map[string]string{"FILE": backup},
 			cause: func(w *ward) { w.ruin() }},
-		{code: "audit", level: "error", exit: 1, stays: true,
+		{code: "audit", level: "error", exit: 18, stays: true,
 			cause: func(w *ward) {
 				w.Daemon.Stop()
 				w.overwrite(filepath.Join(dir, "audit.log"))
