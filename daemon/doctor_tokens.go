@@ -274,7 +274,15 @@ func (c *checkup) blockedFix(t tokens.Token, ref ipc.TokenRef) string {
 		return reset
 	}
 	recovery := !c.u.vaultInfo().RecoverySet.IsZero()
-	fix := "tokenctl token revoke " + ref.ID + " && " + reset + " && tokenctl token enroll --token fido2"
+	by := " --recovery" // not the key itself, which would be asked first
+	if !recovery {
+		for _, s := range c.u.slots() {
+			if s.ID != ref.ID {
+				by = " --auth-token " + s.ID
+			}
+		}
+	}
+	fix := inOrder("tokenctl token revoke "+ref.ID+by, reset, "tokenctl token enroll --token fido2")
 	switch {
 	case !recovery && len(c.u.slots()) == 1: // it is the last way
 		return ""
@@ -319,7 +327,11 @@ func (c *checkup) inspect(ctx context.Context, t tokens.Token, ref ipc.TokenRef)
 		if e.Kind == ipc.Busy {
 			t.Problem.Code = tokens.CodeBusy
 		}
-		c.found(levelWarning, "token", c.problemFix(t, ref), "%s%s", e.Message, problemNote(t))
+		fix, note := c.problemFix(t, ref), problemNote(t)
+		if t.Kind == tokens.KindPIV && t.Problem.Code == tokens.CodeTimeout { // one that is held is waited for
+			fix, note = fixScdaemon, "; another program may hold it, often GnuPG's scdaemon; else pull it out and put it back"
+		}
+		c.found(levelWarning, "token", fix, "%s%s", e.Message, note)
 		return
 	}
 	for _, s := range c.u.slots() {

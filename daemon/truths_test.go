@@ -151,7 +151,7 @@ func TestWhatMendsAPIN(t *testing.T) {
 		t.Errorf("a paused PIN: %+v", f)
 	}
 	w.code, w.detail = tokens.CodePINBlocked, "the key's PIN is blocked; only a reset helps, which destroys all credentials on the key"
-	rest := "tokenctl token revoke " + id + " && fido2-token -R /dev/a && tokenctl token enroll --token fido2"
+	rest := "tokenctl token revoke " + id + " --recovery && fido2-token -R /dev/a && tokenctl token enroll --token fido2"
 	if f := findings(t, d, p, "token-pin-blocked"); len(f) != 1 || f[0].Fix != rest || strings.Count(f[0].Message, "only a reset") != 1 {
 		t.Errorf("a blocked PIN: %+v", f)
 	}

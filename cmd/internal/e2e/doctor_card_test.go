@@ -92,7 +92,7 @@ func doctorCard(t *testing.T) *ward {
 			wrong(2)(w)
 			w.Fails(14, "111111", []string{"unlock", "--token", w.token(), "--pin-file", "-", "--spend-last-try"})
 		}},
-		{code: "token-busy", level: "error", cause: func(w *ward) { w.holds(r.Env()) }},
+		{code: "token", level: "warning", about: "another program may hold it", cause: func(w *ward) { w.holds(r.Env()) }},
 		{code: "service-piv", level: "error", cause: func(w *ward) { w.must(r.StopPCSCD()) },
 			after: func(w *ward, _ ipc.Finding) {
 				if b, _ := os.ReadFile(said); !strings.Contains(string(b), "enable --now pcscd.socket") {
@@ -107,7 +107,7 @@ func doctorCard(t *testing.T) *ward {
 		{code: "token-reset", level: "error", says: again(cardPIN, cardSecrets()), cause: func(w *ward) {
 			w.OK(cardPIN, "unlock", "--pin-file", "-")
 			w.OK(cardPIN, "recovery", "set-password", "--recovery-password-file", File(w.t, doctorPassword), "--pin-file", "-")
-			w.runs("ykman piv reset -f").ends(0)
+			w.runs("ykman --device 12345678 piv reset -f").ends(0)
 		}},
 		{code: "recovery-only", level: "warning", says: []answer{{`(?i)recovery password`, doctorPassword}, {`PIN`, vpiv.FactoryPIN}},
 			cause: func(w *ward) {

@@ -131,10 +131,6 @@ func doctorKeys(t *testing.T) *ward {
 			l.wrong(l.key.PINTries()-1, "unlock", "--token", stick(), "--pin-file", "-")
 			l.wrong(1, "unlock", "--token", stick(), "--pin-file", "-", "--spend-last-try")
 		}},
-		{code: "token-reset", level: "error", says: says, cause: func(w *ward) {
-			w.runs("fido2-token -R " + l.port.Path()).ends(0)
-			l.replug()
-		}},
 		{code: "no-pin", level: "warning", says: renewed},
 		{code: "pin-bypass", level: "warning", cause: func(w *ward) {
 			l.pull()

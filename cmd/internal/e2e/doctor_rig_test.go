@@ -108,10 +108,6 @@ func (w *ward) prove(f finding) {
 		f.cause(w)
 	}
 	got := w.awaits(f)
-	// Whoever reads it copies from there.
-	if printed := w.Ctl("", "doctor").Stdout; !strings.Contains(printed, got.Message) || got.Fix != "" && !strings.Contains(printed, "mend it: "+got.Fix+"\n") {
-		w.t.Errorf("%+v is not printed as it is:\n%s", got, printed)
-	}
 	w.follow(f, got)
 	w.seen[f.code] = true
 	if !f.stays {
@@ -145,6 +141,10 @@ func (w *ward) awaits(f finding) (got ipc.Finding) {
 		var is bool
 		if got, is = w.tells(f); !is || got.Level != f.level {
 			return fmt.Errorf("the doctor does not tell %s %s %q: %+v", f.level, f.code, f.about, w.doctor())
+		}
+		// Whoever reads it copies from there.
+		if printed := w.Ctl("", "doctor").Stdout; !strings.Contains(printed, got.Message) || got.Fix != "" && !strings.Contains(printed, "mend it: "+got.Fix+"\n") {
+			return fmt.Errorf("%+v is not printed as it is:\n%s", got, printed)
 		}
 		return nil
 	})
