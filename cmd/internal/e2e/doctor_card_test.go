@@ -104,12 +104,12 @@ func doctorCard(t *testing.T) *ward {
 				}
 			}},
 		{code: "tokens", level: "note", cause: func(w *ward) { w.must(r.Remove(0)) }, hand: func(w *ward, _ ipc.Finding) { w.must(r.Insert(card, 0)) }},
-		{code: "token-reset", level: "error", says: again(cardPIN, cardSecrets()), cause: func(w *ward) {
+		{code: "token-reset", level: "error", says: []answer{{`yes to go on`, "yes"}, {`(?i)recovery password`, doctorPassword}, {`PIN`, vpiv.FactoryPIN}}, cause: func(w *ward) {
 			w.OK(cardPIN, "unlock", "--pin-file", "-")
 			w.OK(cardPIN, "recovery", "set-password", "--recovery-password-file", File(w.t, doctorPassword), "--pin-file", "-")
 			w.runs("ykman --device 12345678 piv reset -f").ends(0)
 		}},
-		{code: "recovery-only", level: "warning", says: []answer{{`(?i)recovery password`, doctorPassword}, {`PIN`, vpiv.FactoryPIN}},
+		{code: "recovery-only", level: "warning", says: []answer{{`Type beside`, "beside"}, {`(?i)recovery password`, doctorPassword}, {`PIN`, vpiv.FactoryPIN}},
 			cause: func(w *ward) {
 				w.OK("", "token", "revoke", w.token(), "--yes", "--recovery-password-file", File(w.t, doctorPassword))
 			}},

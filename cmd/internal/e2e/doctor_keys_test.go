@@ -3,9 +3,10 @@
 package e2e
 
 import (
-	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -30,20 +31,31 @@ func (l *keyLane) insert(o vfido.Options) {
 	l.must(l.port.Insert(key))
 }
 
-func (l *keyLane) pull() { l.must(l.port.Remove()) }
+// pull pulls the key out, and waits until the daemon has seen that.
+func (l *keyLane) pull() {
+	l.ward.t.Helper()
+	l.must(l.port.Remove())
+	l.sees(false)
+}
 
 // replug pulls the key out and puts it back.
 func (l *keyLane) replug() {
+	l.ward.t.Helper()
 	l.pull()
 	l.must(l.port.Insert(l.key))
+	l.sees(true)
+}
+
+// sees waits until the daemon has a key in the port, or none.
+func (l *keyLane) sees(want bool) {
+	l.ward.t.Helper()
 	Eventually(l.ward.t, patience, func() error {
 		var list ipc.TokenList
-		for l.JSON(&list, "token", "list"); len(list.Tokens) > 0; list.Tokens = list.Tokens[1:] {
-			if list.Tokens[0].Locator == l.port.Path() {
-				return nil
-			}
+		l.JSON(&list, "token", "list")
+		if slices.ContainsFunc(list.Tokens, func(k ipc.Token) bool { return k.Locator == l.port.Path() }) != want {
+			return fmt.Errorf("that a key is there is not %v", want)
 		}
-		return errors.New("the key is not seen")
+		return nil
 	})
 }
 

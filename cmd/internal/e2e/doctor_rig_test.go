@@ -196,7 +196,7 @@ func (w *ward) types(line string, f finding) {
 // has ended. The first of the list that fits counts.
 func (s *seat) answers(list []answer) *seat {
 	s.t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		unseen := s.text()[s.seen:]
 		line := unseen[strings.LastIndex(unseen, "\n")+1:]
 		for _, a := range list {
