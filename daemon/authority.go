@@ -48,6 +48,11 @@ func authorityWarnings(a *ipc.AuthorityState) []ipc.Warning {
 // authority is about the authority, where the caller can mend it.
 func (c *checkup) authority() {
 	if a := c.u.d.cfg.Authority; a != nil {
-		c.list = append(c.list, a.Findings(c.p)...)
+		for _, f := range a.Findings(c.p) {
+			if f.Code == "authority-listen" || f.Code == "authority-mail" { // of which the configuration says how
+				f.Fix = inOrder(check(c.u.d.configState(c.p)), c.u.d.manage("restart"))
+			}
+			c.list = append(c.list, f)
+		}
 	}
 }

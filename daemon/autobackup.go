@@ -3,11 +3,14 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/tokenbridge/tokend/daemon/archive"
 	"github.com/tokenbridge/tokend/daemon/backup"
 	"github.com/tokenbridge/tokend/daemon/vault"
 	"github.com/tokenbridge/tokend/ipc"
@@ -266,7 +269,7 @@ func (u *user) noteAttempt(err error) {
 	before := k.problem
 	k.problem = ""
 	if err != nil {
-		k.problem = mapError(err).Message
+		k.problem = plainly(err)
 		if before == "" {
 			k.since = u.d.now()
 		}
@@ -281,6 +284,17 @@ func (u *user) noteAttempt(err error) {
 	case err == nil && before != "":
 		u.tellBackup(ipc.EventBackupState, "backups are made again")
 	}
+}
+
+// plainly is why something in the state folder cannot be done: what the system said of
+// which file, where nothing better is known.
+func plainly(err error) string {
+	e := mapError(err)
+	var file *fs.PathError
+	if e.Kind == ipc.Internal && errors.As(err, &file) {
+		return fmt.Sprintf("%s cannot be used: %v", filepath.Dir(file.Path), file.Err)
+	}
+	return e.Message
 }
 
 func (u *user) tellBackup(kind, detail string) {
@@ -434,10 +448,14 @@ func (u *user) failedOpen(sum string, err error) {
 	if k.unopened == nil {
 		k.unopened = make(map[string]string)
 	}
-	k.unopened[sum] = mapError(err).Message
+	why := backupError(err).Message
+	if errors.Is(err, archive.ErrDamaged) {
+		why = "its file in the daemon's folder is damaged; the vault itself is not"
+	}
+	k.unopened[sum] = why
 	k.mu.Unlock()
 	u.d.log.Error("a backup does not open", "uid", u.uid, "sha256", shortSum(sum), "err", err)
-	u.tellBackup(ipc.EventBackupAlarm, "a backup does not open: "+mapError(err).Message)
+	u.tellBackup(ipc.EventBackupAlarm, "a backup does not open: "+why)
 }
 
 // whyUnopened is why a backup did not open at the last try, empty when none was.

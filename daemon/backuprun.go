@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tokenbridge/tokend/daemon/backup"
 	"github.com/tokenbridge/tokend/daemon/vault"
@@ -296,16 +297,22 @@ func (d *Daemon) AgreeToDrop(_ context.Context, p ipc.Principal, r ipc.AgreeToDr
 	}
 	agreed := false
 	err = u.notesOf().update(func(n *notesData) {
-		if agreed = n.Drop != nil && n.Drop.Before == strings.ToLower(r.Before); !agreed {
+		for i := range n.Destinations {
+			if t := &n.Destinations[i]; slices.Contains(r.Lost, t.ID) && !t.LastLost.IsZero() {
+				t.LastLost, t.Lost, agreed = time.Time{}, "", true
+			}
+		}
+		if n.Drop == nil || n.Drop.Before != strings.ToLower(r.Before) {
 			return
 		}
+		agreed = true
 		n.Drop = nil
 		if b := n.newestBackup(func(b backupNote) bool { return b.Accounts >= 0 && b.Spooled != "" }); b != nil {
 			n.DropAgreed = &agreedNote{VaultID: b.VaultID, Epoch: b.Epoch, Generation: b.Generation}
 		}
 	})
 	if err == nil && !agreed {
-		return ipc.BackupStatus{}, ipc.Errorf(ipc.NotFound, "there is no such drop in accounts to agree to")
+		return ipc.BackupStatus{}, ipc.Errorf(ipc.NotFound, "there is no such drop in accounts, or loss of a copy, to agree to")
 	}
 	u.auditResult(p, "backup-agree", shortSum(r.Before), err)
 	if err != nil {

@@ -21,7 +21,7 @@ const (
 	fixDestination = "tokenctl backup destination add PATH"
 	fixRun         = "tokenctl backup run"
 	fixDrill       = "tokenctl backup drill FILE"
-	fixList        = "tokenctl backup list"
+	fixAgree       = "tokenctl backup status --agree"
 )
 
 // BackupList implements [ipc.AutoBackups].
@@ -132,19 +132,19 @@ func (u *user) spoolProblems(p *problems, n *notesData) {
 	problem, since := k.problem, k.since
 	k.mu.Unlock()
 	if problem != "" {
-		p.add(true, ipc.BackupSpool, "tokenctl doctor", "no backup could be made since %s: %s; those from before are kept",
+		p.add(true, ipc.BackupSpool, fixRun, "no backup could be made since %s: %s; those from before are kept",
 			since.UTC().Format(time.RFC3339), problem)
 	}
 	if err := u.notesOf().trouble(); err != nil && problem == "" {
-		p.add(true, ipc.BackupSpool, "tokenctl doctor", "what is known of the backups cannot be written down: %s", mapError(err).Message)
+		p.add(true, ipc.BackupSpool, fixRun, "what is known of the backups cannot be written down: %s", mapError(err).Message)
 	}
 	if d := n.Drop; d != nil {
-		p.add(true, ipc.BackupDropped, "tokenctl backup status --agree",
+		p.add(true, ipc.BackupDropped, fixAgree,
 			"the number of accounts fell from %d to %d; the backup from before is kept until you agree", d.Had, d.Has)
 	}
 	if b := n.newestBackup(func(b backupNote) bool { return b.Spooled != "" }); b != nil && b.Opened.IsZero() {
 		if why := u.whyUnopened(b.SHA256); why != "" {
-			p.add(true, ipc.BackupUnopened, "tokenctl doctor", "the newest backup does not open: %s", why)
+			p.add(true, ipc.BackupUnopened, fixRun, "the newest backup does not open: %s", why)
 		}
 	}
 }
@@ -209,10 +209,12 @@ func (u *user) destinationProblems(p *problems, t destinationNote) {
 	switch t.state(now, u.d.rules.Load().StaleAfter) {
 	case ipc.DestinationFailing:
 		found = p.add(true, ipc.BackupFailing, fixRun, "backups cannot be copied to %s since %s: %s", t.Path, t.Since.UTC().Format(time.RFC3339), t.Reason)
+	case ipc.DestinationAbsent:
+		found = p.add(false, ipc.BackupAbsent, fixRun, "%s is not there since %s: plug its disk in", t.Path, t.Since.UTC().Format(time.RFC3339))
 	case ipc.DestinationStale:
 		why := "nothing runs `tokenctl backup run`"
 		if t.State == ipc.DestinationAbsent {
-			why = "the folder is not there"
+			why = "the folder is not there, plug its disk in"
 		}
 		found = p.add(true, ipc.BackupIsStale, fixRun, "%s has no fresh backup: the last success was %s; %s", t.Path, last, why)
 	}
@@ -220,7 +222,7 @@ func (u *user) destinationProblems(p *problems, t destinationNote) {
 		found.Destination = t.ID
 	}
 	if !t.LastLost.IsZero() && now.Sub(t.LastLost) < lostFor {
-		p.add(false, ipc.BackupLost, fixList, "a copy was lost, found on %s: %s", t.LastLost.UTC().Format(time.DateOnly), t.Lost).Destination = t.ID
+		p.add(false, ipc.BackupLost, fixAgree, "a copy was lost, found on %s: %s", t.LastLost.UTC().Format(time.DateOnly), t.Lost).Destination = t.ID
 	}
 }
 
@@ -267,7 +269,7 @@ func (u *user) backupWarnings() []ipc.Warning {
 	for _, p := range u.backupProblems(&n) {
 		switch {
 		case p.Code == ipc.BackupTokensOnly: // said of the vault already
-		case p.Code == ipc.BackupUnproved && !p.Urgent:
+		case p.Code == ipc.BackupUnproved && !p.Urgent, p.Code == ipc.BackupAbsent: // a stick is seldom plugged in
 		default:
 			list = append(list, ipc.Warning{Code: p.Code, Message: p.Message, Fix: p.Fix})
 		}
@@ -306,7 +308,7 @@ func (c *checkup) backups() {
 		switch {
 		case p.Code == ipc.BackupDropped || p.Code == ipc.BackupSpool || p.Code == ipc.BackupFailing:
 			level = levelError
-		case !p.Urgent && (p.Code == ipc.BackupUnproved || p.Code == ipc.BackupTokensOnly || p.Code == ipc.BackupIsStale):
+		case !p.Urgent && slices.Contains([]string{ipc.BackupUnproved, ipc.BackupTokensOnly, ipc.BackupIsStale, ipc.BackupAbsent}, p.Code):
 			level = levelNote
 		}
 		c.found(level, p.Code, p.Fix, "%s", p.Message)

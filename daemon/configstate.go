@@ -33,6 +33,14 @@ func (d *Daemon) manage(verb string) string {
 	return "systemctl --user " + verb + " tokend"
 }
 
+// check is the command that says what is wrong with the configuration.
+func check(st *ipc.ConfigState) string {
+	if st == nil || st.File == "" {
+		return "tokend config check"
+	}
+	return "tokend config check " + shellWord(st.File)
+}
+
 // configWarnings says what of a configuration does not hold, or not yet.
 func (d *Daemon) configWarnings(st *ipc.ConfigState) []ipc.Warning {
 	var list []ipc.Warning
@@ -43,7 +51,7 @@ func (d *Daemon) configWarnings(st *ipc.ConfigState) []ipc.Warning {
 	case st == nil:
 		return nil
 	case st.Problem != "":
-		warn("tokend config check", "the configuration was changed and not taken, and what was read before holds: "+st.Problem)
+		warn(inOrder(check(st), d.manage("reload")), "the configuration was changed and not taken, and what was read before holds: "+st.Problem)
 	case st.Changed:
 		warn(d.manage("reload"), "the configuration was changed since it was read")
 	}

@@ -84,13 +84,15 @@ func (c *checkup) helper() {
 
 // helperFix is what brings a helper back: what it is linked with, or itself.
 func (c *checkup) helperFix(state string) string {
-	switch {
+	switch path, open := strings.CutSuffix(state, " can be changed by everybody"); {
+	case open:
+		return "sudo chmod go-w " + shellWord(path[strings.LastIndex(path, " /")+1:])
 	case strings.Contains(state, "shared librar"):
-		return "sudo apt-get install libfido2-1 libpcsclite1"
+		return fixLibraries
 	case c.u.d.cfg.Mode == ModeSystem:
 		return "sudo tokenctl service install"
 	}
-	return "tokend serve --helper PATH"
+	return "tokend serve --user --helper PATH"
 }
 
 // bus is about the message bus, where the daemon is to serve on one. What mends it
@@ -140,7 +142,7 @@ func (c *checkup) aside() {
 		return // the pattern is right
 	}
 	for _, path := range found {
-		c.found(levelNote, "put-aside", "rm -r "+path, "what a restore put aside is in %s; remove it when nobody needs it", path)
+		c.found(levelNote, "put-aside", c.u.d.asOwner("rm -r "+shellWord(path)), "what a restore put aside is in %s; remove it when nobody needs it", path)
 	}
 }
 
@@ -153,7 +155,7 @@ func (c *checkup) folder() {
 	case err != nil:
 		c.found(levelError, "state-folder", "", "the state folder cannot be read")
 	case open > 0:
-		c.found(levelError, "state-folder", mend, "%d files of the state folder can be read by others", open)
+		c.found(levelError, "state-folder", c.u.d.asOwner(mend), "%d files of the state folder can be read by others", open)
 	default:
 		c.found(levelOK, "state-folder", "", "only the daemon can read the state folder")
 	}
@@ -165,9 +167,9 @@ func (c *checkup) space() {
 	case err != nil:
 		c.found(levelNote, "disk", "", "the free space of the state folder is not known")
 	case free < fullSpace:
-		c.found(levelError, "disk", "df -h "+c.u.d.cfg.StateDir, "the disk of the state folder is full")
+		c.found(levelError, "disk", "df -h "+shellWord(c.u.d.cfg.StateDir), "the disk of the state folder is full")
 	case free < lowSpace:
-		c.found(levelWarning, "disk", "df -h "+c.u.d.cfg.StateDir, "the disk of the state folder has %d MiB left", free>>20)
+		c.found(levelWarning, "disk", "df -h "+shellWord(c.u.d.cfg.StateDir), "the disk of the state folder has %d MiB left", free>>20)
 	default:
 		c.found(levelOK, "disk", "", "the disk of the state folder has room")
 	}
@@ -239,7 +241,7 @@ func (c *checkup) audit() {
 	case err != nil:
 		c.found(levelError, "audit", "", "the audit log cannot be read")
 	case problem != "":
-		c.found(levelError, "audit", "", "the audit log is not intact: %s", problem)
+		c.found(levelError, "audit", "tokenctl audit verify", "the audit log is not intact: %s", problem)
 	case res.Entries > 0:
 		c.found(levelOK, "audit", "", "the audit log is intact")
 	}

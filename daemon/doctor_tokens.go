@@ -192,7 +192,7 @@ func (c *checkup) problem(t tokens.Token, ref ipc.TokenRef) {
 		level = levelError // it may be the one that is missed
 	}
 	fix := c.problemFix(t, ref)
-	if f := c.told[place{t.Kind, t.Locator}]; f.Fix != "" && !strings.HasPrefix(f.Fix, "tokenctl token pin") {
+	if f := c.told[place{t.Kind, t.Locator}]; f.Fix != "" && f.Fix != tokens.FixAccess && !strings.HasPrefix(f.Fix, "tokenctl token pin") {
 		fix = f.Fix // which knows the machine
 	}
 	c.found(level, "token-"+string(t.Problem.Code), fix, "%s", problemMessage(t, ref))
@@ -241,7 +241,7 @@ func (c *checkup) problemFix(t tokens.Token, ref ipc.TokenRef) string {
 	enrolled := c.u.enrolled(t)
 	switch t.Problem.Code {
 	case tokens.CodeNoAccess:
-		return tokens.FixAccess
+		return c.u.d.fixAccess()
 	case tokens.CodePINBlocked:
 		return c.blockedFix(t, ref)
 	case tokens.CodePINNotSet, tokens.CodePINChange:
@@ -274,7 +274,15 @@ func (c *checkup) blockedFix(t tokens.Token, ref ipc.TokenRef) string {
 		return reset
 	}
 	recovery := !c.u.vaultInfo().RecoverySet.IsZero()
-	fix := "tokenctl token revoke " + ref.ID + " && " + reset + " && tokenctl token enroll --token fido2"
+	by := " --recovery" // not the key itself, which would be asked first
+	if !recovery {
+		for _, s := range c.u.slots() {
+			if s.ID != ref.ID {
+				by = " --auth-token " + s.ID
+			}
+		}
+	}
+	fix := inOrder("tokenctl token revoke "+ref.ID+by, reset, "tokenctl token enroll --token fido2")
 	switch {
 	case !recovery && len(c.u.slots()) == 1: // it is the last way
 		return ""
@@ -319,15 +327,25 @@ func (c *checkup) inspect(ctx context.Context, t tokens.Token, ref ipc.TokenRef)
 		if e.Kind == ipc.Busy {
 			t.Problem.Code = tokens.CodeBusy
 		}
-		c.found(levelWarning, "token", c.problemFix(t, ref), "%s%s", e.Message, problemNote(t))
+		fix, note := c.problemFix(t, ref), problemNote(t)
+		if t.Kind == tokens.KindPIV && t.Problem.Code == tokens.CodeTimeout { // one that is held is waited for
+			fix, note = fixScdaemon, "; another program may hold it, often GnuPG's scdaemon; else pull it out and put it back"
+		}
+		c.found(levelWarning, "token", fix, "%s%s", e.Message, note)
 		return
+	}
+	for _, s := range c.u.slots() {
+		if holds(t, s.Keys...) {
+			c.u.noteFactory(s.ID, details)
+		}
 	}
 	ref = named(t, ref)
 	fine := true
 	warn := func(is bool, w tokens.Warning) {
 		if is {
 			fine = false
-			x := tokenWarning(w, ipc.Token{ID: ref.ID, Label: ref.Label, Serial: t.Serial}, "")
+			it := ipc.Token{ID: ref.ID, Kind: string(t.Kind), Label: ref.Label, Serial: t.Serial, NoPIN: t.NoPIN}
+			x := tokenWarning(w, it, c.u.withPIN(it))
 			c.found(levelWarning, x.Code, x.Fix, "%s", x.Message)
 		}
 	}

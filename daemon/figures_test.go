@@ -59,7 +59,7 @@ func TestConfigurationIsTold(t *testing.T) {
 		level, fix  string
 		root, other string
 	}{
-		{func() { st.Problem = "line 3: secretive" }, "error", "tokend config check", "secretive", "cannot be used"},
+		{func() { st.Problem = "line 3: secretive" }, "error", "tokend config check " + st.File + " && sudo systemctl reload tokend", "secretive", "cannot be used"},
 		{func() { st.Waits = []string{"bus", "socket"} }, "warning", "sudo systemctl restart tokend", "restart for bus, socket", "restart for bus, socket"},
 		{func() { st.Changed = true }, "warning", "sudo systemctl reload tokend", "changed since it was read", "changed since it was read"},
 	} {

@@ -68,7 +68,7 @@ func (u *user) grantWarnings() []ipc.Warning {
 	return []ipc.Warning{{
 		Code:    "grants-damaged",
 		Message: "it cannot be read which programs may have codes: you are asked about every account",
-		Fix:     "tokenctl grant mode off|ask|deny",
+		Fix:     "tokenctl grant mode ask",
 	}}
 }
 

@@ -241,7 +241,7 @@ func (u *user) enrollFix(p ipc.Principal) string {
 }
 
 // tokenWarning says what is weak about a token; enroll is what enrols a better
-// one.
+// one, or this one better.
 func tokenWarning(w tokens.Warning, t ipc.Token, enroll string) ipc.Warning {
 	out := ipc.Warning{Code: string(w)}
 	switch w {
@@ -259,14 +259,14 @@ func tokenWarning(w tokens.Warning, t ipc.Token, enroll string) ipc.Warning {
 	case tokens.WarnNoTouch:
 		out.Message = fmt.Sprintf("token %q cannot guard accounts by touch", t.Label)
 	case tokens.WarnNoPIN:
-		out.Message = fmt.Sprintf("token %q opens the vault without a PIN: whoever holds it needs nothing else; revoke it, set a PIN, and enrol it again", t.Label)
-		out.Fix = "tokenctl token revoke " + t.ID
+		out.Message = fmt.Sprintf("token %q opens the vault without a PIN: whoever holds it needs nothing else; set a PIN, revoke it, and enrol it again", t.Label)
+		out.Fix = enroll
 	case tokens.WarnPINBypass:
 		out.Message = fmt.Sprintf("token %q gives its secret without its PIN, too: whoever holds it and a copy of the vault opens the vault", t.Label)
 	case tokens.WarnNotHardware:
 		out.Code = "software-token"
 		out.Message = fmt.Sprintf("token %q is a software token, not hardware", t.Label)
-		out.Fix = enroll
+		out.Fix = insteadOf(t.ID, enroll)
 	default:
 		out.Message = fmt.Sprintf("token %q: %s", t.Label, w)
 	}

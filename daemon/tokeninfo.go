@@ -122,10 +122,15 @@ func (u *user) describe(info *ipc.TokenInfo, d tokens.Details, t target) {
 			TouchPolicy: string(k.TouchPolicy), Attested: k.Attested, Ours: ours, Left: hasKey(former, seen), Made: k.Made,
 		})
 	}
-	if t.slot == nil {
-		return
+	if t.slot != nil {
+		u.noteFactory(t.slot.ID, d)
 	}
-	kept := u.notesOf().get().Slots[t.slot.ID].Warnings
+}
+
+// noteFactory remembers what a keyslot's token has still from its factory: another
+// program can have changed that.
+func (u *user) noteFactory(slot string, d tokens.Details) {
+	kept := u.notesOf().get().Slots[slot].Warnings
 	kept = slices.DeleteFunc(slices.Clone(kept), func(w tokens.Warning) bool {
 		return w == tokens.WarnFactoryPIN || w == tokens.WarnFactoryPUK || w == tokens.WarnFactoryKey
 	})
@@ -137,5 +142,5 @@ func (u *user) describe(info *ipc.TokenInfo, d tokens.Details, t target) {
 		}
 	}
 	slices.Sort(kept)
-	u.noteWarnings(t.slot.ID, kept)
+	u.noteWarnings(slot, kept)
 }

@@ -35,6 +35,9 @@ func (u *user) tokenList(p ipc.Principal) []ipc.Token {
 	list := []ipc.Token{}
 	enrolled := make(map[string]bool)
 	enroll, slots := u.enrollFix(p), u.slots()
+	if slices.ContainsFunc(slots, func(s vault.Slot) bool { return s.Kind != tokens.KindSoft }) {
+		enroll = "" // a better one is enrolled
+	}
 	former := remembered.former(slots)
 	for _, slot := range slots {
 		t := enrolledToken(slot, remembered.Slots[slot.ID], enroll)
@@ -56,7 +59,7 @@ func (u *user) tokenList(p ipc.Principal) []ipc.Token {
 			t.Problem = e
 		}
 		if opensWithoutPIN(slot) {
-			t.Warnings = append(t.Warnings, tokenWarning(tokens.WarnNoPIN, t, enroll))
+			t.Warnings = append(t.Warnings, tokenWarning(tokens.WarnNoPIN, t, u.withPIN(t)))
 		}
 		list = append(list, t)
 	}
@@ -99,7 +102,7 @@ func (u *user) accessWarnings(p ipc.Principal) []ipc.Warning {
 	for _, t := range u.d.presence.all() {
 		if t.Problem != nil && t.Problem.Code == tokens.CodeNoAccess {
 			list = append(list, ipc.Warning{
-				Code: "token-" + string(t.Problem.Code), Message: problemMessage(t, *u.tokenRef(t)), Fix: tokens.FixAccess,
+				Code: "token-" + string(t.Problem.Code), Message: problemMessage(t, *u.tokenRef(t)), Fix: u.d.fixAccess(),
 			})
 		}
 	}
@@ -109,13 +112,13 @@ func (u *user) accessWarnings(p ipc.Principal) []ipc.Warning {
 // serviceFix is the command that starts the service for tokens of a kind.
 func serviceFix(kind tokens.Kind) string {
 	if kind == tokens.KindPIV && runtime.GOOS == "linux" {
-		return "systemctl enable --now pcscd.socket"
+		return "sudo systemctl enable --now pcscd.socket"
 	}
 	return "tokenctl doctor"
 }
 
 // enrolledToken is a keyslot as it is told to its owner; enroll is what enrols a
-// better token.
+// better token, where there is none.
 func enrolledToken(slot vault.Slot, n slotNotes, enroll string) ipc.Token {
 	t := ipc.Token{
 		ID: slot.ID, Kind: string(slot.Kind), Label: slotRef(slot).Label, Model: slot.Model, Serial: slot.Serial,

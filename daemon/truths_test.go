@@ -96,19 +96,23 @@ func TestABetterTokenIsNamedByWhatIsThere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return fixOf(s.Warnings, "software-token")
+		fix, id, _ := strings.Cut(fixOf(s.Warnings, "software-token"), "tokenctl token revoke ")
+		if id != s.Tokens[0].ID {
+			t.Errorf("the software token %s is not revoked: %q", s.Tokens[0].ID, id)
+		}
+		return fix
 	}
-	if got := fix(); got != "tokenctl token enroll" {
+	if got := fix(); got != "tokenctl token enroll && " {
 		t.Errorf("without any token: %q", got)
 	}
 	w.insert("/dev/a", &stick{model: "Stick"})
-	if got := fix(); got != "tokenctl token enroll --token fido2" {
+	if got := fix(); got != "tokenctl token enroll --token fido2 && " {
 		t.Errorf("with a FIDO2 key: %q", got)
 	}
 	if _, err := d.EnrollToken(t.Context(), p, ipc.EnrollRequest{Kind: string(tokens.KindFIDO2), Auth: ipc.Auth{RecoveryPassword: secretOf(recovery)}}); err != nil {
 		t.Fatal(err)
 	}
-	if got := fix(); got != "tokenctl token enroll" {
+	if got := fix(); got != "" {
 		t.Errorf("once that is enrolled: %q", got)
 	}
 }
@@ -147,7 +151,7 @@ func TestWhatMendsAPIN(t *testing.T) {
 		t.Errorf("a paused PIN: %+v", f)
 	}
 	w.code, w.detail = tokens.CodePINBlocked, "the key's PIN is blocked; only a reset helps, which destroys all credentials on the key"
-	rest := "tokenctl token revoke " + id + " && fido2-token -R /dev/a && tokenctl token enroll --token fido2"
+	rest := "tokenctl token revoke " + id + " --recovery && fido2-token -R /dev/a && tokenctl token enroll --token fido2"
 	if f := findings(t, d, p, "token-pin-blocked"); len(f) != 1 || f[0].Fix != rest || strings.Count(f[0].Message, "only a reset") != 1 {
 		t.Errorf("a blocked PIN: %+v", f)
 	}
@@ -221,7 +225,7 @@ func TestAKeyThatMayNotBeOpened(t *testing.T) {
 		t.Fatalf("status lists %+v, list %+v, %v", s.Tokens, l.Tokens, err)
 	}
 	f := findings(t, d, p, "token-no-access")
-	if len(f) != 1 || f[0].Fix != tokens.FixAccess {
+	if len(f) != 1 || f[0].Fix != "sudo tokenctl service install" {
 		t.Fatalf("the doctor says %+v", f)
 	}
 	for name, list := range map[string][]ipc.Warning{"status": s.Warnings, "list": l.Warnings} {

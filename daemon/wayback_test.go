@@ -127,7 +127,7 @@ func TestRestoreOverADamagedVault(t *testing.T) {
 		}
 	}
 	doctor, err := d.Doctor(t.Context(), p)
-	if err != nil || !slices.ContainsFunc(doctor.Findings, func(f ipc.Finding) bool { return f.Code == "put-aside" && f.Fix == "rm -r "+aside()[0] }) {
+	if err != nil || !slices.ContainsFunc(doctor.Findings, func(f ipc.Finding) bool { return f.Code == "put-aside" && f.Fix == "sudo rm -r "+aside()[0] }) {
 		t.Errorf("the doctor does not name it: %+v, %v", doctor, err)
 	}
 	if _, err := d.Code(t.Context(), p, "counted", ipc.CodeRequest{}); err != nil {

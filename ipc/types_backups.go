@@ -214,10 +214,12 @@ type AccountDrop struct {
 	Before string `json:"before"` // SHA-256
 }
 
-// AgreeToDropRequest says that the drop was meant.
+// AgreeToDropRequest says that the drop was meant, or that lost copies were seen.
 type AgreeToDropRequest struct {
-	// Before is that of the AccountDrop that is agreed to.
+	// Before is that of the AccountDrop that is agreed to; empty for none.
 	Before string `json:"before"`
+	// Lost are the destinations, by id, whose lost copies need be told no more.
+	Lost []string `json:"lost,omitempty"`
 }
 
 // SpooledBackupRequest asks for a backup that a plan names.

@@ -8,7 +8,7 @@ type Code string
 // FixAccess is the command that mends CodeNoAccess: it installs the udev rule that
 // lets the person at the machine use FIDO keys, and has the system apply it to
 // what is plugged in.
-const FixAccess = "sudo install -m 0644 udev/70-tokend.rules /etc/udev/rules.d/ && sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=hidraw"
+const FixAccess = "sudo tokenctl service install --udev"
 
 // The reasons.
 const (

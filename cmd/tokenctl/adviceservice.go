@@ -52,3 +52,6 @@ func serviceNext(st serviceState) string {
 	}
 	return "tokenctl status"
 }
+
+// adviceServiceRule is for who is not root and wants the udev rule.
+func adviceServiceRule() []string { return []string{"`sudo tokenctl service install --udev`"} }

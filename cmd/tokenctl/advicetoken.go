@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -247,28 +246,6 @@ func adviceEnrolAnew(t ipc.Token, only bool) []string {
 	}
 	return append(a, "  tokenctl token revoke "+quoted(t.ID), "  tokenctl token enroll --token fido2")
 }
-
-// adviceNoPIN makes the mends of warnings of a keyslot without a PIN such that
-// they can be followed where nothing else opens the vault: the last way into it
-// cannot be revoked.
-func adviceNoPIN(warnings []ipc.Warning, only bool) []ipc.Warning {
-	warnings = slices.Clone(warnings)
-	for i, w := range warnings {
-		warnings[i].Fix = adviceFirst(w.Code, w.Fix, only)
-	}
-	return warnings
-}
-
-// adviceFirst is one such mend.
-func adviceFirst(code, fix string, only bool) string {
-	if only && code == codeNoPIN && strings.HasPrefix(fix, "tokenctl token revoke ") {
-		return "tokenctl recovery set-password, for nothing else opens the vault; then " + fix
-	}
-	return fix
-}
-
-// codeNoPIN is the code of that warning.
-const codeNoPIN = "no-pin"
 
 // onlyWay says that one token alone opens the vault, and no recovery password.
 func onlyWay(tokens []ipc.Token, v ipc.Vault) bool {

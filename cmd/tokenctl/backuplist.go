@@ -90,7 +90,8 @@ missing, stale, failing, not proved for too long, or suddenly lack accounts; --j
 has the same. It works while the vault is locked.
 
 --agree says that accounts were meant to be so few, after an alarm: until then the
-backup from before is removed nowhere.`,
+backup from before is removed nowhere. Of copies that were lost it is told until
+then, too, and for a week at most.`,
 		Example: "  tokenctl backup status\n  tokenctl --json backup status | jq .ok",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			st, err := c.daemon().BackupStatus(cmd.Context())
@@ -113,18 +114,30 @@ backup from before is removed nowhere.`,
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&agree, "agree", false, "agree to a sharp drop in accounts")
+	cmd.Flags().BoolVar(&agree, "agree", false, "agree to a sharp drop in accounts, and have seen what copies were lost")
 	return cmd
 }
 
 func (c *cli) agreeToDrop(ctx context.Context, st ipc.BackupStatus) (ipc.BackupStatus, error) {
-	if st.Drop == nil {
-		return st, failWith("agree", &ipc.Error{Kind: ipc.NotFound, Message: "there is no drop in accounts to agree to"}, adviceNoDrop()...)
+	var r ipc.AgreeToDropRequest
+	for _, p := range st.Problems {
+		if p.Code == ipc.BackupLost {
+			r.Lost = append(r.Lost, p.Destination)
+		}
 	}
-	had, has := st.Drop.Had, st.Drop.Has
-	st, err := c.daemon().AgreeToDrop(ctx, ipc.AgreeToDropRequest{Before: st.Drop.Before})
-	if err == nil {
-		c.say("agreed: %d accounts instead of %d; the backup from before is kept as long as any other", has, had)
+	drop := st.Drop
+	switch {
+	case drop != nil:
+		r.Before = drop.Before
+	case len(r.Lost) == 0:
+		return st, failWith("agree", &ipc.Error{Kind: ipc.NotFound, Message: "there is no drop in accounts, and no lost copy, to agree to"}, adviceNoDrop()...)
+	}
+	st, err := c.daemon().AgreeToDrop(ctx, r)
+	if err == nil && drop != nil {
+		c.say("agreed: %d accounts instead of %d; the backup from before is kept as long as any other", drop.Has, drop.Had)
+	}
+	if err == nil && len(r.Lost) > 0 {
+		c.say("seen: what was lost is told no more")
 	}
 	return st, err
 }

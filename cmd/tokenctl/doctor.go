@@ -27,7 +27,7 @@ answers.`,
 					return err
 				}
 			} else {
-				c.showFindings(found, c.isOnlyWay(cmd.Context()))
+				c.showFindings(found)
 			}
 			if exit != 0 {
 				return silent{exit}
@@ -102,7 +102,7 @@ func (c *cli) examineHere(answered bool) []ipc.Finding {
 		found = append(found, ipc.Finding{Code: "socket", Level: levelWarning, Message: "there is no socket at " + path, Fix: adviceServe(c.ownSocket())})
 	}
 	if c.getenv("TOKEND_SOCKET") != "" && c.socket == "" {
-		found = append(found, ipc.Finding{Code: "socket-environment", Level: levelNote, Message: "TOKEND_SOCKET chooses the socket"})
+		found = append(found, ipc.Finding{Code: "socket-environment", Level: levelNote, Message: "TOKEND_SOCKET chooses the socket", Fix: "unset TOKEND_SOCKET"})
 	}
 	if c.canAsk() {
 		found = append(found, ipc.Finding{Code: "terminal", Level: levelOK, Message: "there is a terminal to ask for PINs at"})
@@ -112,14 +112,14 @@ func (c *cli) examineHere(answered bool) []ipc.Finding {
 	return found
 }
 
-func (c *cli) showFindings(found []ipc.Finding, onlyWay bool) {
+func (c *cli) showFindings(found []ipc.Finding) {
 	t := &table{head: []string{"LEVEL", "FOUND"}, flexible: 1}
 	for _, level := range []string{levelError, levelWarning, levelNote, levelOK} {
 		for _, f := range found {
 			if f.Level != level {
 				continue
 			}
-			fix := adviceFirst(f.Code, adviceFix(f.Code, f.Fix, ""), onlyWay)
+			fix := adviceFix(f.Code, f.Fix, "")
 			switch {
 			case c.outTTY:
 				for _, line := range findingLines(f.Level, clean(f.Message), clean(fix), c.outWidth()) {

@@ -224,7 +224,7 @@ func (c *cli) sayEnrolled(ctx context.Context, res ipc.EnrollResult) {
 	for i, w := range res.Warnings {
 		res.Warnings[i].Fix = adviceFix(w.Code, w.Fix, res.Token.Serial)
 	}
-	c.warn(adviceNoPIN(res.Warnings, c.isOnlyWay(ctx)))
+	c.warn(res.Warnings)
 }
 
 // vouchText says what an attestation is worth.

@@ -300,7 +300,7 @@ func (q *quickstart) next(ctx context.Context) error {
 	}
 	q.heading("What next")
 	q.sayAfterLoss(st)
-	q.warn(adviceNoPIN(st.Warnings, onlyWay(st.Tokens, st.Vault)))
+	q.warn(st.Warnings)
 	q.say("The daemon goes on listening at %s", clean(st.Daemon.Socket))
 	if q.socket != "" || q.getenv(local.EnvSocket) != "" {
 		q.say("so that tokenctl finds it there: export %s=%s", local.EnvSocket, clean(st.Daemon.Socket))

@@ -25,14 +25,17 @@ Windows (--system alone). Where a package has brought the units, install enables
 and writes nothing. Removing never removes a vault.`
 
 type serviceFlags struct {
-	user, system, print, network bool
-	root                         string
+	user, system, print, network, udev bool
+	root                               string
 }
 
 func (c *cli) serviceCommand() *cobra.Command {
 	f := &serviceFlags{}
 	verb := func(use, short string, run func(context.Context, *cli, serviceManager) error) *cobra.Command {
 		return &cobra.Command{Use: use, Short: short, Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.udev {
+				return c.installRule(cmd.Context(), f)
+			}
 			m, err := c.serviceManager(f)
 			if err != nil {
 				return fail(use+" the service", err)
@@ -45,6 +48,8 @@ func (c *cli) serviceCommand() *cobra.Command {
 	})
 	install.Flags().BoolVar(&f.print, "print", false, "show the files and the commands, and do nothing")
 	install.Flags().BoolVar(&f.network, "network", false, "give the daemon a network, for an authority that needs one (systemd, --system)")
+	install.Flags().BoolVar(&f.udev, "udev", false, "install the udev rule for FIDO2 keys and nothing else, for who sits at the machine and runs a daemon of his own")
+	install.MarkFlagsMutuallyExclusive("udev", "network")
 	cmd := group("service", "Have the system start tokend, and see how it is", install,
 		verb("uninstall", "Have it not started any more; vaults stay", func(ctx context.Context, c *cli, m serviceManager) error {
 			return c.uninstallService(ctx, f, m)

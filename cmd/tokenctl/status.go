@@ -33,7 +33,7 @@ that mends it.`,
 					c.say("%s cannot be used: %s", tokenLabel(t), problemText(t.Problem))
 				}
 			}
-			c.warn(adviceNoPIN(st.Warnings, onlyWay(st.Tokens, st.Vault)))
+			c.warn(st.Warnings)
 			return nil
 		},
 	}

@@ -87,14 +87,6 @@ func TestAdviceByKindOfToken(t *testing.T) {
 
 // The last way into a vault cannot be revoked: another comes first.
 func TestMendOfKeyslotWithoutPIN(t *testing.T) {
-	w := []ipc.Warning{{Code: "no-pin", Message: "m", Fix: "tokenctl token revoke t1"}, {Code: "other", Fix: "tokenctl token revoke t2"}}
-	if got := adviceNoPIN(w, false); got[0].Fix != w[0].Fix {
-		t.Errorf("with another way: %s", got[0].Fix)
-	}
-	got := adviceNoPIN(w, true)
-	if !strings.HasPrefix(got[0].Fix, "tokenctl recovery set-password") || !strings.HasSuffix(got[0].Fix, "; then "+w[0].Fix) || got[1].Fix != w[1].Fix {
-		t.Errorf("without another way: %v", got)
-	}
 	for only, want := range map[bool]int{false: 3, true: 4} {
 		if a := adviceEnrolAnew(ipc.Token{ID: "t1"}, only); len(a) != want || strings.Contains(strings.Join(a, ""), "set-password") != only {
 			t.Errorf("%v: %q", only, a)

@@ -50,7 +50,7 @@ fields are: name, kind, enrolled or not, present or not, classes, id.`,
 			for _, k := range list.Tokens {
 				c.sayTokenProblems(k, cmd.CommandPath(), func(w []ipc.Warning) { warnings = append(warnings, w...) })
 			}
-			c.warn(adviceNoPIN(warnings, c.isOnlyWay(cmd.Context())))
+			c.warn(warnings)
 			return nil
 		},
 	}
@@ -176,10 +176,10 @@ func (c *cli) printTokenInfo(ctx context.Context, i ipc.TokenInfo) {
 	if made := strayKeys(i.Keys); len(made) > 0 {
 		c.say("no vault here knows the keys in %s; if none elsewhere does: %s", slotsText(made), adviceWipeSlots(k, made))
 	}
-	if k.NoPIN && k.Enrolled && !slices.ContainsFunc(k.Warnings, func(w ipc.Warning) bool { return w.Code == codeNoPIN }) {
+	if k.NoPIN && k.Enrolled && !slices.ContainsFunc(k.Warnings, func(w ipc.Warning) bool { return w.Code == "no-pin" }) {
 		c.say("it has no PIN: whoever finds it opens the vault with it, without anything else")
 	}
-	c.sayTokenProblems(k, "tokenctl token info", func(w []ipc.Warning) { c.warnAll(adviceNoPIN(w, c.isOnlyWay(ctx))) })
+	c.sayTokenProblems(k, "tokenctl token info", c.warnAll)
 }
 
 // keyUse is what a key on a token is for.

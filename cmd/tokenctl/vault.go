@@ -174,7 +174,7 @@ func (c *cli) sayVaultMade(res ipc.InitResult) {
 	if res.Vault.Signer != "" {
 		c.say("its backups are signed by %s: note it, to know them again", clean(res.Vault.Signer))
 	}
-	c.warn(adviceNoPIN(res.Warnings, res.Token != nil && res.Vault.RecoverySet.IsZero()))
+	c.warn(res.Warnings)
 }
 
 func (c *cli) unlockCommand() *cobra.Command {

@@ -195,7 +195,7 @@ func TestServe(t *testing.T) {
 	if err := r.get("status", &s); err != nil || !strings.Contains(s.Daemon.Config.Problem, "/nowhere/roots.pem") {
 		t.Errorf("after a refused configuration: %+v, %v", s.Daemon.Config, err)
 	}
-	if f := found(); f.Level != "error" || f.Fix != "tokend config check" || !strings.Contains(f.Message, "what was read before holds") {
+	if f := found(); f.Level != "error" || !strings.HasPrefix(f.Fix, "tokend config check "+config+" && kill -HUP ") || !strings.Contains(f.Message, "what was read before holds") {
 		t.Errorf("a refused configuration: %+v", f)
 	}
 	if err := os.WriteFile(config, nil, 0o600); err != nil {

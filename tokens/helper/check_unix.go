@@ -24,7 +24,7 @@ func checkFile(path string, file fs.FileInfo) error {
 
 func checkFolder(path string, dir fs.FileInfo) error {
 	if dir.Mode().Perm()&0o002 != 0 && dir.Mode()&fs.ModeSticky == 0 {
-		return fmt.Errorf("the token helper's folder can be changed by everybody: %s", path)
+		return fmt.Errorf("the token helper's folder %s can be changed by everybody", path)
 	}
 	if strangers(dir) {
 		return fmt.Errorf("the token helper's folder %s belongs to another user", path)

@@ -29,6 +29,7 @@ type person struct {
 	d    *Daemon
 	home string
 	rows uint16 // of the terminal; 60 if 0
+	bin  string // a folder of programs that come first; none if empty
 }
 
 // seat is one command at the terminal.
@@ -49,7 +50,11 @@ func (p *person) runs(line string) *seat {
 	p.t.Logf("$ %s", line)
 	cmd := exec.Command("sh", "-c", line)
 	cmd.Dir = p.home
-	cmd.Env = slices.Concat([]string{"PATH=" + p.d.Programs.Dir + ":/usr/bin:/bin", "HOME=" + p.home, "TOKEND_SOCKET=" + p.d.Socket, "TERM=xterm"}, p.d.Programs.Env(), p.d.Env)
+	path := p.d.Programs.Dir + ":/usr/bin:/bin"
+	if p.bin != "" {
+		path = p.bin + ":" + path + ":/usr/sbin:/sbin"
+	}
+	cmd.Env = slices.Concat([]string{"PATH=" + path, "HOME=" + p.home, "TOKEND_SOCKET=" + p.d.Socket, "TERM=xterm"}, p.d.Programs.Env(), p.d.Env)
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: cmp.Or(p.rows, 60), Cols: 160})
 	if err != nil {
 		p.t.Fatal(err)

@@ -46,6 +46,9 @@ func (d *Desk) lockedState(p ipc.Principal) (_ *ipc.AuthorityState, is bool) {
 	return &ipc.AuthorityState{Roles: []ipc.Role{}, Local: true, Locked: true, Problem: errLocked()}, true
 }
 
+// fixAudit says what is wrong with the audit log. Nothing makes it whole again.
+const fixAudit = "tokenctl admin audit verify"
+
 // warnings are about what is not as it should be.
 func (d *Desk) warnings(c *caller) []ipc.Warning {
 	var list []ipc.Warning
@@ -66,9 +69,9 @@ func (d *Desk) warnings(c *caller) []ipc.Warning {
 	list = append(list, d.keyWarnings(c)...)
 	list = append(list, c.marks.warnings()...)
 	if found, err := c.chain.log.Look(); err != nil {
-		list = append(list, ipc.Warning{Code: "authority-audit", Message: "the authority's audit log cannot be read"})
+		list = append(list, ipc.Warning{Code: "authority-audit", Fix: fixAudit, Message: "the authority's audit log cannot be read"})
 	} else if problem := c.chain.problem(found); problem != "" {
-		list = append(list, ipc.Warning{Code: "authority-audit", Message: "the authority's audit log is not as it should be: " + problem})
+		list = append(list, ipc.Warning{Code: "authority-audit", Fix: fixAudit, Message: "the authority's audit log is not as it should be: " + problem})
 	}
 	return list
 }
@@ -83,7 +86,8 @@ func (d *Desk) keyWarnings(c *caller) (list []ipc.Warning) {
 	}
 	for _, s := range set.Slots {
 		if s.KeyFile != nil {
-			list = append(list, ipc.Warning{Code: "software-token", Message: fmt.Sprintf("key %s of the authority is a software token, not hardware", s.ID)})
+			list = append(list, ipc.Warning{Code: "software-token", Message: fmt.Sprintf("key %s of the authority is a software token, not hardware", s.ID),
+				Fix: "tokenctl admin authority key add && tokenctl admin authority key remove " + s.ID})
 		}
 	}
 	if len(set.Slots) == 1 && !d.unattended(c.office) {
@@ -114,7 +118,11 @@ func (d *Desk) Findings(p ipc.Principal) []ipc.Finding {
 	}
 	var list []ipc.Finding
 	for _, w := range d.warnings(c) {
-		list = append(list, ipc.Finding{Code: w.Code, Level: "error", Message: w.Message, Fix: w.Fix})
+		level := "error"
+		if w.Code == "software-token" || w.Code == "single-token" { // it works, as long as that is there
+			level = "warning"
+		}
+		list = append(list, ipc.Finding{Code: w.Code, Level: level, Message: w.Message, Fix: w.Fix})
 	}
 	if len(list) == 0 {
 		list = append(list, ipc.Finding{Code: "authority", Level: "ok", Message: "the authority's registry, policy and audit log can be used"})
