@@ -230,18 +230,6 @@ func TestEnrollWhereNoneIsEnrolled(t *testing.T) {
 	x.sees(`the recovery password can agree in its place\r\n`).sees("Recovery password: ").types(f.password + "\n").sees("enrolled ").ends(0)
 }
 
-// A key that is the only way in gets another beside it before it is revoked.
-func TestFirstPINOfTheOnlyWay(t *testing.T) {
-	f := opened()
-	f.tokens[0] = ipc.Token{ID: "slot2", Kind: "fido2", Label: "key", Enrolled: true, Present: true, NoPIN: true, Hardware: true}
-	f.status.Warnings = []ipc.Warning{{Code: "no-pin", Message: "it opens without a PIN", Fix: "tokenctl token revoke slot2"}}
-	at(t, f, "status").sees("mend it: tokenctl recovery set-password, for nothing else opens the vault; then").sees(`revoke\s+slot2`).ends(0)
-	f.mu.Lock()
-	f.tokens = append(f.tokens, ipc.Token{ID: "slot3", Kind: "soft", Label: "other", Enrolled: true})
-	f.mu.Unlock()
-	at(t, f, "status").sees(`mend it: tokenctl token revoke slot2\r\n`).ends(0)
-}
-
 // Who waits for the next code is told why, also where the code goes into a pipe;
 // a pipe is told nothing.
 func TestWaitForTheNextCodeIsTold(t *testing.T) {

@@ -100,6 +100,20 @@ func TestServiceIntoARoot(t *testing.T) {
 	}
 }
 
+// TestServiceRule: who runs a daemon of his own gets the udev rule, and nothing else.
+func TestServiceRule(t *testing.T) {
+	root := t.TempDir()
+	at(t, opened(), "service", "install", "--udev", "--user").ends(2)
+	if out := at(t, opened(), "service", "install", "--udev", "--print").ends(0); !strings.Contains(out, "==> /etc/udev/rules.d/70-tokend.rules") || !strings.Contains(out, "udevadm control --reload") {
+		t.Errorf("%s", out)
+	}
+	at(t, opened(), "service", "--root", root, "install", "--udev").ends(0)
+	found, err := exec.Command("find", root, "-type", "f", "-printf", "%P %m").Output()
+	if err != nil || string(found) != "etc/udev/rules.d/70-tokend.rules 644" {
+		t.Errorf("%s, %v", found, err)
+	}
+}
+
 // What an installation would do is shown without doing it.
 func TestServicePrint(t *testing.T) {
 	root := t.TempDir()

@@ -118,7 +118,7 @@ func TestNoAccess(t *testing.T) {
 	if err := asNobody(t, r, wire.Request{Op: wire.OpDoctor}, &found); err != nil {
 		t.Fatal(err)
 	}
-	if len(found) != 1 || found[0].Code != tokens.CodeNoAccess || !strings.Contains(found[0].Fix, "70-tokend.rules") || found[0].Locator != "/dev/hidraw0" {
+	if len(found) != 1 || found[0].Code != tokens.CodeNoAccess || found[0].Fix != tokens.FixAccess || found[0].Locator != "/dev/hidraw0" {
 		t.Errorf("found %+v", found)
 	}
 	err := asNobody(t, r, wire.Request{Op: wire.OpEnroll, Enroll: &tokens.EnrollRequest{Locator: "/dev/hidraw0", Classes: both}}, nil)
