@@ -20,9 +20,10 @@ import (
 )
 
 const backupRunHelp = `Copy the newest backup that the daemon made to every destination that lacks it: as
-a new file, mode 0600, synced and read back. Nothing is overwritten. Copies of
-earlier runs are read again: one that is gone, empty or changed is told and made
-anew, and a damaged file is renamed, never deleted. Then what a destination need
+a new file, mode 0600, synced and read back. Nothing is overwritten. The copy of
+it that an earlier run made is read again, as is that of the newest backup that was
+opened: one that is gone, empty or changed is told and made anew, and a damaged
+file is renamed, never deleted. Then what a destination need
 not keep is removed: files of this vault and this device alone, never the newest
 backup that was opened, never what a drop in accounts protects.
 
