@@ -3,8 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -284,17 +282,6 @@ func (u *user) noteAttempt(err error) {
 	case err == nil && before != "":
 		u.tellBackup(ipc.EventBackupState, "backups are made again")
 	}
-}
-
-// plainly is why something in the state folder cannot be done: what the system said of
-// which file, where nothing better is known.
-func plainly(err error) string {
-	e := mapError(err)
-	var file *fs.PathError
-	if e.Kind == ipc.Internal && errors.As(err, &file) {
-		return fmt.Sprintf("%s cannot be used: %v", filepath.Dir(file.Path), file.Err)
-	}
-	return e.Message
 }
 
 func (u *user) tellBackup(kind, detail string) {

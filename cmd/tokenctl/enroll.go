@@ -179,7 +179,7 @@ func (c *cli) tokenEnrollCommand() *cobra.Command {
 		if c.json {
 			return c.printJSON(res)
 		}
-		c.sayEnrolled(ctx, res)
+		c.sayEnrolled(res)
 		return nil
 	}
 	return cmd
@@ -216,7 +216,7 @@ func (c *cli) enrollAsking(ctx context.Context, ef *enrollFlags, af *authFlags) 
 	return res, nil
 }
 
-func (c *cli) sayEnrolled(ctx context.Context, res ipc.EnrollResult) {
+func (c *cli) sayEnrolled(res ipc.EnrollResult) {
 	c.say("enrolled %s for %s; it was opened once to be sure", tokenLabel(res.Token), strings.Join(res.Token.Classes, " and "))
 	if res.Token.Kind != "soft" {
 		c.say("who vouches for it: %s", vouchText(res.Attested, res.AttestationOK, res.Maker))

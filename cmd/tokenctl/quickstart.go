@@ -244,7 +244,7 @@ func (q *quickstart) enrolStep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q.sayEnrolled(ctx, res)
+	q.sayEnrolled(res)
 	return nil
 }
 

@@ -133,23 +133,23 @@ func placed(p programs, folders [][2]string) ([]serviceFile, error) {
 }
 
 // write puts the file in place below root; others may read it.
-func (f serviceFile) write(root string) (written bool, err error) {
+func (f serviceFile) write(root string) error {
 	target := filepath.Join(root, f.Path)
 	if f.own && isThere(target) {
-		return false, nil
+		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil { //nolint:gosec // the system's folders are everybody's to read
-		return false, err
+		return err
 	}
 	tmp := target + ".tmp"
 	if err := os.WriteFile(tmp, []byte(f.Text), 0o644); err != nil { //nolint:gosec // so are its units
-		return false, err
+		return err
 	}
 	// The umask may have taken too much: polkit and the bus read as other users.
 	if err := os.Chmod(tmp, 0o644); err != nil { //nolint:gosec // the same
-		return false, err
+		return err
 	}
-	return true, os.Rename(tmp, target)
+	return os.Rename(tmp, target)
 }
 
 // remove takes the file away, unless it was changed by hand.

@@ -181,7 +181,7 @@ func optional(words []string) bool {
 
 func (s *systemd) install(ctx context.Context, p servicePlan) error {
 	for _, f := range p.Files {
-		if _, err := f.write(s.root); err != nil {
+		if err := f.write(s.root); err != nil {
 			return fileFailure("write "+f.Path, err)
 		}
 	}

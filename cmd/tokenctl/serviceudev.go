@@ -32,7 +32,7 @@ func (c *cli) installRule(ctx context.Context, f *serviceFlags) error {
 		})
 	}
 	for _, file := range p.Files {
-		if _, err := file.write(f.root); err != nil {
+		if err := file.write(f.root); err != nil {
 			return fileFailure(doing, err)
 		}
 		c.say("written: %s", file.Path)

@@ -121,13 +121,13 @@ func (c *cli) tokenInfoCommand() *cobra.Command {
 			if c.json {
 				return c.printJSON(info)
 			}
-			c.printTokenInfo(ctx, info)
+			c.printTokenInfo(info)
 			return nil
 		},
 	}
 }
 
-func (c *cli) printTokenInfo(ctx context.Context, i ipc.TokenInfo) {
+func (c *cli) printTokenInfo(i ipc.TokenInfo) {
 	t := &table{head: []string{"", ""}, flexible: 1}
 	pair := func(name, value string) {
 		if value != "" {
