@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -325,4 +326,15 @@ func backupError(err error) *ipc.Error {
 		return fault(ipc.NotFound, err, "no recovery password had been set when the backup was made")
 	}
 	return mapError(err)
+}
+
+// plainly is why something in the state folder cannot be done: what the system said of
+// which file, where nothing better is known.
+func plainly(err error) string {
+	e := mapError(err)
+	var file *fs.PathError
+	if e.Kind == ipc.Internal && errors.As(err, &file) {
+		return fmt.Sprintf("%s cannot be used: %v", filepath.Dir(file.Path), file.Err)
+	}
+	return e.Message
 }

@@ -35,7 +35,7 @@ func (d *Daemon) Activate(ctx context.Context, p ipc.Principal, r ipc.ActivateRe
 		if _, err := message.ParseDescriptor(r.Descriptor); err != nil {
 			return managed.Step{}, messageError(err, "the authority's descriptor")
 		}
-		step, err := t.device.Activate(ctx, link, r.Descriptor, managed.Asking{Name: r.DeviceName, Files: r.ByHand, Class: class})
+		step, err := t.device.Activate(ctx, link, r.Descriptor, managed.Asking{Name: r.DeviceName, KeepName: r.KeepName, Files: r.ByHand, Class: class})
 		if err != nil {
 			return step, linkError(err)
 		}
@@ -88,7 +88,7 @@ func (d *Daemon) Reactivate(ctx context.Context, p ipc.Principal, account string
 		if err := checkDevice(r.DeviceName); err != nil {
 			return managed.Step{}, err
 		}
-		return t.device.Reactivate(ctx, a.ID, managed.Asking{Name: r.DeviceName, Files: r.ByHand, Anew: r.Anew})
+		return t.device.Reactivate(ctx, a.ID, managed.Asking{Name: r.DeviceName, KeepName: r.KeepName, Files: r.ByHand, Anew: r.Anew})
 	})
 }
 

@@ -162,6 +162,8 @@ type BypassCodes interface {
 // UserDevices are the devices that have users' managed accounts. id is a device's.
 type UserDevices interface {
 	UserDevices(ctx context.Context, p Principal, r UserRef) (UserDeviceList, error)
+	// UserDevice is one of them, with its user's name.
+	UserDevice(ctx context.Context, p Principal, id string) (UserDevice, error)
 	// RevokeUserDevice takes all managed accounts from a device, which is told when
 	// it asks.
 	RevokeUserDevice(ctx context.Context, p Principal, id string) (UserDevice, error)

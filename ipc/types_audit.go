@@ -86,9 +86,14 @@ type AuditVerdict struct {
 	// First is above 1 where older files were moved away.
 	First uint64 `json:"first"`
 	Last  uint64 `json:"last"`
-	// Intact says that the chain is whole from First to Last; Problem where it is not.
-	Intact      bool                `json:"intact"`
-	Problem     string              `json:"problem,omitempty"`
+	// Intact says that the chain is whole from First to Last, and, of an authority's,
+	// that it is the one which the registry knows, or that an owner has accepted that it
+	// is not; Problem where that is not so.
+	Intact  bool   `json:"intact"`
+	Problem string `json:"problem,omitempty"`
+	// Warnings are what entries of an authority's chain say of cut ends and older
+	// registries.
+	Warnings    []Warning           `json:"warnings,omitempty"`
 	Checkpoints []CheckpointVerdict `json:"checkpoints"`
 }
 

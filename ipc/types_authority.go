@@ -152,6 +152,9 @@ type User struct {
 	// Logins are his names on the authority's own host: by them he is known there.
 	Logins []string `json:"logins"`
 	Roles  []Role   `json:"roles"`
+	// UnknownLogins are those of Logins that the host does not have now. Who adds or
+	// edits a user is told, and nobody else.
+	UnknownLogins []string `json:"unknown_logins,omitempty"`
 	// GroupRoles are those of Roles that he has by a group of the host alone.
 	GroupRoles []Role    `json:"group_roles,omitempty"`
 	Disabled   bool      `json:"disabled,omitempty"`
@@ -261,4 +264,18 @@ type AttendedVerdict struct {
 	DeviceID  string `json:"device_id,omitempty"`
 	// Verifier is whose word it is, where the authority has not verified it itself.
 	Verifier VerifierName `json:"verifier,omitempty"`
+	// Lifted says that passcodes in a row have proved the fob, and that failures before
+	// count no more, of the fob and of the user at every service.
+	Lifted bool `json:"lifted,omitempty"`
+	// Throttled are the services at which single passcodes of the user are refused all
+	// the same, of those where his last 10 failures were, and ThrottledFobs his fobs of
+	// which they are at all services.
+	Throttled     []ThrottledService `json:"throttled,omitempty"`
+	ThrottledFobs []ThrottledFob     `json:"throttled_fobs,omitempty"`
+}
+
+// ThrottledFob is a fob with which too much went wrong.
+type ThrottledFob struct {
+	Serial string `json:"serial"`
+	Until  Time   `json:"until"`
 }

@@ -5,8 +5,10 @@ type ActivateRequest struct {
 	Link Secret `json:"link"`
 	// Descriptor is what the link's endpoint says of the authority.
 	Descriptor []byte `json:"descriptor"`
-	// DeviceName is what the authority is to call this device, 1 to 64 bytes.
+	// DeviceName is what the authority is to call this device, 1 to 64 bytes. With
+	// KeepName the device keeps the name that it had last, if it had one.
 	DeviceName string `json:"device_name"`
+	KeepName   bool   `json:"keep_name,omitempty"`
 	// Class is of the new account, "session" when empty.
 	Class string `json:"class,omitempty"`
 	// ByHand says that messages are carried as files, and so may take a day.
@@ -16,7 +18,9 @@ type ActivateRequest struct {
 // ReactivateRequest begins a reactivation.
 type ReactivateRequest struct {
 	DeviceName string `json:"device_name"` // 1 to 64 bytes
-	ByHand     bool   `json:"by_hand,omitempty"`
+	// KeepName keeps the name that the device had last, if it had one.
+	KeepName bool `json:"keep_name,omitempty"`
+	ByHand   bool `json:"by_hand,omitempty"`
 	// Anew gives up what is under way for the account.
 	Anew bool `json:"anew,omitempty"`
 }

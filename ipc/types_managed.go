@@ -66,8 +66,10 @@ type Activation struct {
 	AccountID string `json:"account_id"`
 	Account   string `json:"account"`
 	By        string `json:"by"` // the id of who made it
-	Created   Time   `json:"created"`
-	Expires   Time   `json:"expires"`
+	// ByName is his name, in lists: where he is a user still whom the caller reaches.
+	ByName  string `json:"by_name,omitempty"`
+	Created Time   `json:"created"`
+	Expires Time   `json:"expires"`
 	// DeviceID is the device that has used it.
 	DeviceID string    `json:"device_id,omitempty"`
 	State    CodeState `json:"state"`
@@ -105,9 +107,11 @@ type NewBypassCode struct {
 
 // BypassCode is a bypass code, without what is typed.
 type BypassCode struct {
-	ID      string    `json:"id"`
-	UserID  string    `json:"user_id"`
-	By      string    `json:"by"` // the id of who made it
+	ID     string `json:"id"`
+	UserID string `json:"user_id"`
+	By     string `json:"by"` // the id of who made it
+	// ByName is his name, in lists: where he is a user still whom the caller reaches.
+	ByName  string    `json:"by_name,omitempty"`
 	Created Time      `json:"created"`
 	Expires Time      `json:"expires"`
 	State   CodeState `json:"state"`
@@ -143,6 +147,7 @@ const (
 type UserDevice struct {
 	ID     string      `json:"id"`
 	UserID string      `json:"user_id"`
+	User   string      `json:"user"` // his name
 	Name   string      `json:"name"` // its own word
 	State  DeviceState `json:"state"`
 	First  Time        `json:"first"` // when it was activated first

@@ -39,6 +39,9 @@ type ReportedAccount struct {
 	State DeviceState `json:"state"`
 	// Devices are how many have it.
 	Devices int `json:"devices"`
+	// Activated says that a device has it or had it, in whose backups it is: where not
+	// so, only a link brings it to a device.
+	Activated bool `json:"activated"`
 	// Policy is what it leaves the user who restored a backup and wants it back. Its
 	// outcome is "no-policy" where the authority has none that can be used.
 	Policy PolicyExplanation `json:"policy"`

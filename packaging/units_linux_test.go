@@ -96,6 +96,7 @@ func TestServicesAreConfined(t *testing.T) {
 		for line, want := range map[string]bool{
 			"PrivateDevices=yes": !devices, "DeviceAllow=char-hidraw rw": devices, "DevicePolicy=closed": true, "PrivateNetwork=yes": true, "User=root": false,
 			"CapabilityBoundingSet=": true, "NoNewPrivileges=yes": true,
+			"SyslogLevelPrefix=no": strings.Contains(filepath.Base(file), "helper"),
 		} {
 			if got := strings.Contains("\n"+string(b), "\n"+line+"\n"); got != want {
 				t.Errorf("%s: %s: %t", filepath.Base(file), line, got)

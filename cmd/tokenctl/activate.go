@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -26,11 +27,11 @@ answer in its place.
 Without a network to the authority, by files. Its descriptor comes with the link
 ("tokenctl admin authority descriptor" there):
 
-  1. here: tokenctl activate --descriptor FILE --to-file request.txt
-  2. there: tokenctl admin message request.txt > answer.txt
-  3. here: tokenctl activate --from-file answer.txt --to-file proof.txt
-
-and 2. once more with the proof, whose answer goes to --from-file here.`
+  1. here: tokenctl activate --descriptor FILE --to-file request1
+  2. there: tokenctl admin message request1 > answer1
+  3. here: tokenctl activate --from-file answer1 --to-file request2
+  4. there: tokenctl admin message request2 > answer2
+  5. here: tokenctl activate --from-file answer2`
 
 type activateFlags struct {
 	auth       authFlags
@@ -55,7 +56,7 @@ func (c *cli) activateCommand() *cobra.Command {
 	fl.StringVar(&f.linkFile, "link-file", "", "read the link from `FILE` (- is standard input)")
 	fl.BoolVar(&f.goOn, "go-on", false, "go on with an activation that was interrupted; it needs no link")
 	fl.StringVar(&f.descriptor, "descriptor", "", "the authority's descriptor is in `FILE`; it is not asked")
-	fl.StringVar(&f.name, "name", "", "what the authority is to call this device, up to 64 bytes (`TEXT`); the machine's name if not told")
+	fl.StringVar(&f.name, "name", "", "what the authority is to call this device, up to 64 bytes (`TEXT`); if not told what it was called last, or else the machine's name")
 	fl.StringVar(&f.class, "class", "", "`CLASS` of a new account: session (if not told) or touch")
 	f.hand.add(cmd, "")
 	cmd.MarkFlagsMutuallyExclusive("qr", "link-file", "go-on", "from-file")
@@ -118,7 +119,7 @@ func (f *activateFlags) begin(ctx context.Context, e *errand) error {
 	if err != nil {
 		return err
 	}
-	r := ipc.ActivateRequest{Link: text, Descriptor: descriptor, DeviceName: deviceName(f.name), Class: f.class, ByHand: f.hand.on()}
+	r := ipc.ActivateRequest{Link: text, Descriptor: descriptor, DeviceName: deviceName(f.name), KeepName: strings.TrimSpace(f.name) == "", Class: f.class, ByHand: f.hand.on()}
 	return e.open(ctx, &f.auth, func(ctx context.Context, _ ipc.Auth) error {
 		r.Link = append(ipc.Secret(nil), text...) // a call wipes its own
 		return e.next(e.daemon().Activate(ctx, r))
@@ -155,6 +156,10 @@ func (f *activateFlags) link(ctx context.Context, c *cli) (ipc.Secret, error) {
 			return nil, err
 		}
 		texts, err := scanPicture(b)
+		var bad *ipc.Error
+		if errors.As(err, &bad) {
+			return nil, failWith("read the QR code in "+pictureName(f.picture), bad, adviceNoLinkQR()...)
+		}
 		if err != nil {
 			return nil, fail("read the QR code in "+pictureName(f.picture), err)
 		}
@@ -172,7 +177,11 @@ func (f *activateFlags) link(ctx context.Context, c *cli) (ipc.Secret, error) {
 	case f.linkFile != "":
 		return c.readSecret(ctx, "--link-file", f.linkFile)
 	}
-	return c.askSecret(ctx, "Activation link (it is not shown)", "--link-file or --qr FILE")
+	const flags = "--link-file or --qr FILE"
+	if !c.canAsk() {
+		return nil, noTerminal("the activation link", flags)
+	}
+	return c.askSecret(ctx, "Activation link (not shown)", flags)
 }
 
 // takeFile takes the answer that was carried here, which says what it is about.

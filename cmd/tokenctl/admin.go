@@ -74,6 +74,7 @@ type authorityDesk interface {
 	BypassCodes(ctx context.Context, r ipc.UserRef) (ipc.BypassCodeList, error)
 	RevokeBypassCode(ctx context.Context, id string) (ipc.BypassCode, error)
 	UserDevices(ctx context.Context, r ipc.UserRef) (ipc.UserDeviceList, error)
+	UserDevice(ctx context.Context, id string) (ipc.UserDevice, error)
 	RevokeUserDevice(ctx context.Context, id string) (ipc.UserDevice, error)
 	AddSecurityKey(ctx context.Context, r ipc.NewSecurityKey) (ipc.SecurityKey, error)
 	SecurityKeys(ctx context.Context, r ipc.UserRef) (ipc.SecurityKeyList, error)

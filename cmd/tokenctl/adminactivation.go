@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,6 +41,11 @@ func (c *cli) activationCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if picture != "" { // else a link is made that nobody has
+				if err := mayWriteNew(picture); err != nil {
+					return writeFailure("write "+picture, err)
+				}
+			}
 			r.User, r.ValidSeconds = args[0], seconds
 			made, err := c.daemon().CreateActivation(cmd.Context(), r)
 			defer clear(made.Link)
@@ -59,7 +65,7 @@ func (c *cli) activationCreateCommand() *cobra.Command {
 	fl.StringVar(&r.Algorithm, "algorithm", "", "of a new account: SHA1 (if not told), SHA256 or SHA512 (`NAME`)")
 	fl.IntVar(&r.Digits, "digits", 0, "of a new account: 6 (if not told) to 8")
 	fl.IntVar(&r.Period, "period", 0, "of a new account, in seconds; 30 if not told")
-	fl.DurationVar(&valid, "valid", 0, "how long the link is good; as long as the policy allows if not told (`TIME`)")
+	spanFlag(fl, &valid, "valid", 0, "how long the link is good, such as 8h or 1d; as long as the policy allows if not told (`TIME`)")
 	fl.BoolVar(&r.Local, "local", false, "make a link for this machine alone")
 	fl.StringVar(&picture, "qr", "", "write the link as a picture of a QR code to the new `FILE` (PNG), and do not show it")
 	fl.BoolVar(&r.Mail, "mail", false, "have the daemon send the link to the user's e-mail address, and do not show it")
@@ -70,9 +76,9 @@ func (c *cli) activationCreateCommand() *cobra.Command {
 // mailFail is deskFail with the advice that suits a link that was to be sent.
 func mailFail(doing, user string, err error) error {
 	if hints := adviceMail(user, err); hints != nil {
-		return failWith(doing, err, hints...)
+		return filledFail(subject{user: user}, doing, err, hints)
 	}
-	return deskFail(doing, err)
+	return deskFailOf(subject{user: user}, doing, err)
 }
 
 // validSeconds is a time as it was typed, in whole seconds.
@@ -99,7 +105,7 @@ func (c *cli) showActivation(doing string, made ipc.MadeActivation, picture stri
 			return c.takeBack(doing, a, problem(ipc.Internal, doing, err))
 		}
 		if err := writeNew(picture, png); err != nil {
-			return c.takeBack(doing, a, writeFailure("write "+picture, err))
+			return c.takeBack("write "+picture, a, writeFailure("write "+picture, err))
 		}
 		made.Link = nil // it is in the picture
 	}
@@ -113,11 +119,13 @@ func (c *cli) showActivation(doing string, made ipc.MadeActivation, picture stri
 		c.print("%s", clean(made.MailedTo))
 		c.say("sent to that address; nobody here has seen the link")
 	default:
+		var err error
+		if c.outTTY { // the link comes below: the code can fill the screen
+			err = c.drawAll(doing, "make a picture the next time: --qr FILE; the link below does as well", []string{string(made.Link)})
+		}
 		c.print("%s", string(made.Link))
-		if c.outTTY {
-			if err := c.drawAll(doing, "make a picture the next time: --qr FILE; the link above does as well", []string{string(made.Link)}); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
 	}
 	c.say("account %s, activation %s, good until %s, at %s", clean(a.Account), a.ID, ago(c.now(), a.Expires), clean(made.Endpoint))
@@ -142,20 +150,20 @@ func (c *cli) activationListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list USER", Aliases: []string{"ls"}, Short: "List a user's activations", Args: named(1, "USER"),
 		Long: `List a user's activations, used and expired ones too. In a pipe the fields are:
-id, account, state, made, expires, who made it (an id), device (an id).`,
+id, account, state, made, expires, who made it (an id where no name is known), device (an id).`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := c.daemon().Activations(cmd.Context(), ipc.UserRef{User: args[0]})
 			if err != nil {
-				return deskFail("list the activations of "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "list the activations of "+args[0], err)
 			}
 			return c.answer(list, func() {
 				if len(list.Activations) == 0 {
 					c.say("%s has no activations", clean(args[0]))
 					return
 				}
-				t := &table{head: []string{"ID", "ACCOUNT", "STATE", "MADE", "EXPIRES", "BY", "DEVICE"}, flexible: 1}
+				t := &table{head: []string{"ID", "ACCOUNT", "STATE", "MADE", "EXPIRES", "BY", "DEVICE"}, flexible: 1, below: []int{6, 4, 3}}
 				for _, a := range list.Activations {
-					t.add(a.ID, a.Account, string(a.State), ago(c.now(), a.Created), ago(c.now(), a.Expires), a.By, orDash(a.DeviceID))
+					t.add(a.ID, a.Account, string(a.State), ago(c.now(), a.Created), ago(c.now(), a.Expires), cmp.Or(a.ByName, a.By), orDash(a.DeviceID))
 				}
 				c.show(t)
 			})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,7 @@ this once: tell it to nobody but him, after you have made sure that it is him.`,
 			made, err := c.daemon().CreateBypassCode(cmd.Context(), ipc.NewBypassCode{User: args[0], ValidSeconds: seconds})
 			defer clear(made.Code)
 			if err != nil {
-				return deskFail("make a bypass code for "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "make a bypass code for "+args[0], err)
 			}
 			return c.answer(made, func() {
 				c.print("%s", string(made.Code))
@@ -36,14 +37,15 @@ this once: tell it to nobody but him, after you have made sure that it is him.`,
 				c.sayShorter(valid, made.Bypass.Created, made.Bypass.Expires)
 				if why := made.NotOffered; why != "" {
 					c.say("as things are, %s is not asked for it: %s", clean(args[0]), clean(why))
-					for _, line := range adviceNotOffered(args[0]) {
+					who, _ := c.daemon().User(cmd.Context(), args[0]) // without it no fob is named
+					for _, line := range adviceNotOffered(args[0], made, who.Fobs) {
 						c.say("  %s", line)
 					}
 				}
 			})
 		},
 	}
-	cmd.Flags().DurationVar(&valid, "valid", 0, "how long it is good; as long as the policy allows if not told (`TIME`)")
+	spanFlag(cmd.Flags(), &valid, "valid", 0, "how long it is good, such as 8h or 3d; as long as the policy allows if not told (`TIME`)")
 	return cmd
 }
 
@@ -51,20 +53,20 @@ func (c *cli) bypassListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list USER", Aliases: []string{"ls"}, Short: "List a user's bypass codes, without what is typed", Args: named(1, "USER"),
 		Long: `List a user's bypass codes, used and expired ones too. In a pipe the fields are:
-id, state, made, expires, who made it (an id).`,
+id, state, made, expires, who made it (an id where no name is known).`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := c.daemon().BypassCodes(cmd.Context(), ipc.UserRef{User: args[0]})
 			if err != nil {
-				return deskFail("list the bypass codes of "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "list the bypass codes of "+args[0], err)
 			}
 			return c.answer(list, func() {
 				if len(list.Codes) == 0 {
 					c.say("%s has no bypass codes", clean(args[0]))
 					return
 				}
-				t := &table{head: []string{"ID", "STATE", "MADE", "EXPIRES", "BY"}, flexible: 0}
+				t := &table{head: []string{"ID", "STATE", "MADE", "EXPIRES", "BY"}, flexible: 0, below: []int{3, 2}}
 				for _, b := range list.Codes {
-					t.add(b.ID, string(b.State), ago(c.now(), b.Created), ago(c.now(), b.Expires), b.By)
+					t.add(b.ID, string(b.State), ago(c.now(), b.Created), ago(c.now(), b.Expires), cmp.Or(b.ByName, b.By))
 				}
 				c.show(t)
 			})

@@ -26,14 +26,14 @@ device's own word), state, accounts, activated first, heard of last.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := c.daemon().UserDevices(cmd.Context(), ipc.UserRef{User: args[0]})
 			if err != nil {
-				return deskFail("list the devices of "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "list the devices of "+args[0], err)
 			}
 			return c.answer(list, func() {
 				if len(list.Devices) == 0 {
 					c.say("%s has no devices", clean(args[0]))
 					return
 				}
-				t := &table{head: []string{"ID", "NAME", "STATE", "ACCOUNTS", "FIRST", "LAST"}, flexible: 1}
+				t := &table{head: []string{"ID", "NAME", "STATE", "ACCOUNTS", "FIRST", "LAST"}, flexible: 1, below: []int{4, 5}}
 				for _, d := range list.Devices {
 					t.add(d.ID, orDash(d.Name), string(d.State), words(accountNames(d)), ago(c.now(), d.First), ago(c.now(), d.Last))
 				}
@@ -41,6 +41,15 @@ device's own word), state, accounts, activated first, heard of last.`,
 			})
 		},
 	}
+}
+
+// deviceText is a device, whose it is and what it has.
+func deviceText(d ipc.UserDevice) string {
+	has := "which has none"
+	if names := accountNames(d); len(names) > 0 {
+		has = words(names)
+	}
+	return fmt.Sprintf("%s of %s (%s)", either(d.Name == "", "device "+d.ID, clean(d.Name)), clean(d.User), clean(has))
 }
 
 func accountNames(d ipc.UserDevice) []string {
@@ -61,7 +70,11 @@ gets his accounts back on another by "tokenctl reactivate", or by an activation.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			const doing = "revoke the device"
 			if !yes {
-				if err := c.confirm(cmd.Context(), fmt.Sprintf("Take all managed accounts from device %s?", clean(args[0])), "--yes"); err != nil {
+				d, err := c.daemon().UserDevice(cmd.Context(), args[0])
+				if err != nil {
+					return deskFail(doing, err)
+				}
+				if err := c.confirm(cmd.Context(), fmt.Sprintf("Take all managed accounts from %s?", deviceText(d)), "--yes"); err != nil {
 					return fail(doing, err)
 				}
 			}
@@ -69,7 +82,9 @@ gets his accounts back on another by "tokenctl reactivate", or by an activation.
 			if err != nil {
 				return deskFail(doing, err)
 			}
-			return c.answer(deviceDocument{ipc.Version, d}, func() { c.say("revoked %s: none of its codes is accepted any more", clean(orDash(d.Name))) })
+			return c.answer(deviceDocument{ipc.Version, d}, func() {
+				c.say("revoked %s of %s: none of its codes is accepted any more", either(d.Name == "", "device "+d.ID, clean(d.Name)), clean(d.User))
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")

@@ -1,10 +1,6 @@
 package main
 
 import (
-	"errors"
-	"io/fs"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/tokenbridge/tokend/cmd/tokenctl/transfer"
@@ -33,10 +29,7 @@ func (c *cli) verifierEnrollCommand() *cobra.Command {
 			doing := "enroll " + args[1] + " at " + verifierText(string(name))
 			// What is made is shown once: so it is looked first whether it can be kept.
 			if picture != "" {
-				if _, err := os.Lstat(picture); !errors.Is(err, fs.ErrNotExist) {
-					if err == nil {
-						err = fs.ErrExist
-					}
+				if err := mayWriteNew(picture); err != nil {
 					return writeFailure("write "+picture, err)
 				}
 			}
@@ -47,7 +40,7 @@ func (c *cli) verifierEnrollCommand() *cobra.Command {
 				if hints := adviceEnrollAt(name, args[1], err); hints != nil {
 					return failWith(doing, err, hints...)
 				}
-				return deskFail(doing, err)
+				return deskFailOf(subject{user: args[1]}, doing, err)
 			}
 			return c.showEnrolment(doing, args[1], made, picture)
 		},
@@ -75,14 +68,16 @@ func (c *cli) showEnrolment(doing, user string, made ipc.MadeEnrolment, picture 
 	if picture != "" {
 		c.print("%s", picture)
 	} else {
+		var err error
+		if c.outTTY { // the link comes below: the code can fill the screen
+			err = c.drawAll(doing, "have the link below opened on the phone", []string{string(made.Code)})
+		}
 		if len(made.Link) > 0 {
 			c.print("%s", string(made.Link))
 		}
 		c.print("%s", string(made.Code))
-		if c.outTTY {
-			if err := c.drawAll(doing, "have the link above opened on the phone", []string{string(made.Code)}); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
 		}
 	}
 	c.say("%s has an account at %s, to be taken over until %s", clean(user), verifierText(string(made.Verifier)), ago(c.now(), made.Until))

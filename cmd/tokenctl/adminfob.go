@@ -130,7 +130,7 @@ func (c *cli) fobShowCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := c.daemon().Fob(cmd.Context(), args[0])
 			if err != nil {
-				return deskFail("show fob "+args[0], err)
+				return deskFailOf(subject{serial: args[0]}, "show fob "+args[0], err)
 			}
 			return c.answer(fobDocument{ipc.Version, f}, func() { c.showPairs(c.fobPairs(f)) })
 		},
@@ -179,7 +179,7 @@ and a user may have up to 16 fobs.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := c.daemon().AssignFob(cmd.Context(), args[0], ipc.AssignFobRequest{User: args[1]})
 			if err != nil {
-				return deskFail("give fob "+args[0]+" to "+args[1], err)
+				return deskFailOf(subject{args[0], args[1]}, "give fob "+args[0]+" to "+args[1], err)
 			}
 			return c.sayFob(f)
 		},
@@ -203,7 +203,7 @@ func (c *cli) fobUnassignCommand() *cobra.Command {
 			case !all:
 				f, err := c.daemon().Fob(cmd.Context(), args[0])
 				if err != nil {
-					return deskFail(doing, err)
+					return deskFailOf(subject{args[0], r.User}, doing, err)
 				}
 				if len(f.Users) > 1 {
 					return usage("the fob has "+plural(len(f.Users), "user")+": "+fobUsers(f), adviceUnassign(args[0])...)
@@ -211,7 +211,7 @@ func (c *cli) fobUnassignCommand() *cobra.Command {
 			}
 			f, err := c.daemon().UnassignFob(cmd.Context(), args[0], r)
 			if err != nil {
-				return deskFail(doing, err)
+				return deskFailOf(subject{args[0], r.User}, doing, err)
 			}
 			return c.sayFob(f)
 		},
@@ -227,7 +227,7 @@ func (c *cli) fobStateCommand(use, short, more, doing string, call func(context.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := call(cmd.Context(), args[0])
 			if err != nil {
-				return deskFail(doing+" fob "+args[0], err)
+				return deskFailOf(subject{serial: args[0]}, doing+" fob "+args[0], err)
 			}
 			return c.sayFob(f)
 		},
@@ -244,7 +244,7 @@ nobody's.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := c.daemon().ReplaceFob(cmd.Context(), args[0], ipc.ReplaceFobRequest{With: args[1]})
 			if err != nil {
-				return deskFail("replace fob "+args[0]+" by "+args[1], err)
+				return deskFailOf(ofFobs(err, "", args...), "replace fob "+args[0]+" by "+args[1], err)
 			}
 			return c.sayFob(f)
 		},

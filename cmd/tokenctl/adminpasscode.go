@@ -49,7 +49,8 @@ a file; a fob that is a keyboard can type it.
 As one of the helpdesk you are told which fob it was, or why not: wrong, used
 before, of a fob that is lost or disabled, or not looked at after too many wrong
 ones. In that case two passcodes in a row, "123456 654321", prove the fob at
-once.
+once, and the failures before count no more, at any service. Where single ones are
+refused all the same you are told, and until when.
 
 --account asks for a code of a managed account in place of a fob's passcode: one
 that a device of the user's makes (tokenctl code).
@@ -92,7 +93,7 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 		Use: "verify USER", Short: "Ask whether a passcode is a user's", Long: verifyHelp, Args: named(1, "USER"),
 		Example: "  tokenctl admin verify alice\n  tokenctl admin verify alice --quiet --service vpn --passcode-file -",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			doing := "verify the passcode of " + args[0]
+			of, doing := subject{user: args[0]}, "verify the passcode of "+args[0]
 			question := "Passcode of " + args[0]
 			if account != "" {
 				doing = "verify the code of " + args[0]
@@ -111,18 +112,18 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 				v, err := asChallenged(cmd.Context(), c, r, c.daemon().Verify)
 				switch {
 				case err != nil && account != "":
-					return failWith(doing, err, adviceCode(err)...)
+					return filledFail(of, doing, err, adviceCode(err))
 				case err != nil:
-					return deskFail(doing, err)
+					return deskFailOf(of, doing, err)
 				}
 				return c.answer(v, func() { c.say("accepted") })
 			}
 			v, err := asChallenged(cmd.Context(), c, r, c.daemon().VerifyAttended)
 			if err != nil {
 				if account != "" {
-					return failWith(doing, err, adviceCode(err)...)
+					return filledFail(of, doing, err, adviceCode(err))
 				}
-				return failWith(doing, err, adviceAttended(err)...)
+				return filledFail(of.withFob(err), doing, err, adviceAttended(err))
 			}
 			return c.answer(v, func() {
 				if account != "" {
@@ -134,6 +135,7 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 					return
 				}
 				c.say("accepted: fob %s", clean(v.Serial))
+				c.sayThrottles(args[0], v)
 			})
 		},
 	}
@@ -145,10 +147,28 @@ func (c *cli) adminVerifyCommand() *cobra.Command {
 	return cmd
 }
 
+// sayThrottles says whether failures before count still, after a passcode of a fob
+// was accepted.
+func (c *cli) sayThrottles(user string, v ipc.AttendedVerdict) {
+	if v.Lifted {
+		c.say("two in a row prove the fob: what failed before counts no more, at any service")
+	}
+	for _, f := range v.ThrottledFobs {
+		c.say("single passcodes of fob %s are refused everywhere until %s", clean(f.Serial), clock(f.Until))
+	}
+	for _, s := range v.Throttled {
+		c.say("single passcodes are refused at %s until %s", clean(serviceText(s.Service)), clock(s.Until))
+	}
+	if len(v.ThrottledFobs)+len(v.Throttled) > 0 {
+		c.hints(adviceThrottled(user, v.Lifted))
+	}
+}
+
 const resyncHelp = `Find a fob whose counter or clock went astray, as when its button was pressed
 many times in a pocket: by two passcodes in a row, looked for within 1,000 steps.
 Only with the person before you: whoever he says to be, you answer for it. It
-can be tried five times a day, and lifts the fob's throttle.
+can be tried five times a day, and the failures before count no more, of the fob and
+of its users at every service.
 
 --own is for a fob of your own, and takes three passcodes.`
 
@@ -163,6 +183,8 @@ func (c *cli) fobResyncCommand() *cobra.Command {
 			questions := []string{"Passcode", "The next passcode"}
 			if own {
 				questions = append(questions, "And the next")
+			} else if _, err := c.daemon().Fob(cmd.Context(), args[0]); err != nil { // before a passcode is used up
+				return failWith(doing, err, adviceResync(err, own)...)
 			}
 			p, err := c.passcodes(cmd.Context(), file, questions...)
 			if err != nil {
@@ -175,9 +197,12 @@ func (c *cli) fobResyncCommand() *cobra.Command {
 			}
 			f, err := call(cmd.Context(), args[0], ipc.ResyncFobRequest{User: user, Passcodes: p})
 			if err != nil {
-				return failWith(doing, err, adviceResync(err, own)...)
+				return filledFail(subject{args[0], user}, doing, err, adviceResync(err, own))
 			}
-			return c.sayFob(f)
+			return c.answer(fobDocument{ipc.Version, f}, func() {
+				c.say("found fob %s again: the next passcode that it shows is accepted", clean(f.Serial))
+				c.show(fobTable([]ipc.Fob{f}))
+			})
 		},
 	}
 	fl := cmd.Flags()

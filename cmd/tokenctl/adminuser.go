@@ -21,9 +21,14 @@ type userDocument struct {
 	User    ipc.User `json:"user"`
 }
 
-// showUser answers with a user.
-func (c *cli) showUser(u ipc.User) error {
-	return c.answer(userDocument{ipc.Version, u}, func() { c.showPairs(c.userPairs(u)) })
+// showChanged answers with a user who was added or edited.
+func (c *cli) showChanged(u ipc.User) error {
+	return c.answer(userDocument{ipc.Version, u}, func() {
+		c.showPairs(c.userPairs(u))
+		for _, login := range u.UnknownLogins {
+			c.say("this machine has no login %q now: see how it is written", clean(login))
+		}
+	})
 }
 
 // userHead is who a user is, with his roles in words.
@@ -83,9 +88,9 @@ own authority, unless --authority names one beneath it.`,
 			}
 			u, err := c.daemon().AddUser(cmd.Context(), r)
 			if err != nil {
-				return deskFail("add "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "add "+args[0], err)
 			}
-			return c.showUser(u)
+			return c.showChanged(u)
 		},
 	}
 	f.add(cmd)
@@ -186,9 +191,9 @@ disabled user is accepted, and none of his roles counts, until he is enabled.
 			}
 			u, err := c.daemon().EditUser(cmd.Context(), args[0], r)
 			if err != nil {
-				return deskFail("change "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "change "+args[0], err)
 			}
-			return c.showUser(u)
+			return c.showChanged(u)
 		},
 	}
 	f.add(cmd)
@@ -223,9 +228,9 @@ changed by owners.`,
 			}
 			u, err := c.daemon().EditUser(cmd.Context(), args[0], ipc.EditUserRequest{Roles: &roles})
 			if err != nil {
-				return deskFail("change the roles of "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "change the roles of "+args[0], err)
 			}
-			return c.showUser(u)
+			return c.showChanged(u)
 		},
 	}
 }
@@ -248,7 +253,7 @@ they have other users. To keep him out for a while: "admin user edit --disable".
 			doing := "remove " + args[0]
 			u, err := c.daemon().User(cmd.Context(), args[0])
 			if err != nil {
-				return deskFail(doing, err)
+				return deskFailOf(subject{user: args[0]}, doing, err)
 			}
 			if !yes {
 				var serials []string
@@ -264,9 +269,12 @@ they have other users. To keep him out for a while: "admin user edit --disable".
 			}
 			res, err := c.daemon().RemoveUser(cmd.Context(), u.ID, ipc.RemoveUserRequest{Confirm: u.ID})
 			if err != nil {
-				return deskFail(doing, err)
+				return deskFailOf(subject{user: args[0]}, doing, err)
 			}
-			return c.answer(res, func() { c.say("removed %s", clean(res.Removed.Name)) })
+			return c.answer(res, func() {
+				c.say("removed %s", clean(res.Removed.Name))
+				c.hints(adviceRemoved(res.Removed.ID))
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")

@@ -50,6 +50,9 @@ func (c *cli) addUserKey(ctx context.Context, user string, f userKeyFlags) error
 		return deskFail(doing, err)
 	}
 	made, err := c.makeUserKey(ctx, u.ID, f)
+	if lines := adviceUserKey(err); lines != nil {
+		return failWith(doing, err, lines...)
+	}
 	if err != nil {
 		return deskFail(doing, err)
 	}
@@ -88,14 +91,14 @@ its counter was seen to go back, as that of a copy does.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := c.daemon().SecurityKeys(cmd.Context(), ipc.UserRef{User: args[0]})
 			if err != nil {
-				return deskFail("list the security keys of "+args[0], err)
+				return deskFailOf(subject{user: args[0]}, "list the security keys of "+args[0], err)
 			}
 			return c.answer(list, func() {
 				if len(list.Keys) == 0 {
 					c.say("%s has no security keys", clean(args[0]))
 					return
 				}
-				t := &table{head: []string{"ID", "NAME", "MODEL", "PIN", "ADDED", "USED", "DOUBTED"}, flexible: 1}
+				t := &table{head: []string{"ID", "NAME", "MODEL", "PIN", "ADDED", "USED", "DOUBTED"}, flexible: 1, below: []int{6, 4, 5, 2}}
 				for _, k := range list.Keys {
 					t.add(k.ID, k.Name, orDash(k.Model), either(k.PIN, "yes", "no"), ago(c.now(), k.Created), ago(c.now(), k.Used), ago(c.now(), k.Doubted))
 				}

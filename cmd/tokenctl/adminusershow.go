@@ -46,7 +46,7 @@ func (c *cli) reportPairs(r ipc.UserReport) *table {
 		t.add("device", fmt.Sprintf("%s, %s, heard of %s, has %s, id %s", d.Name, d.State, ago(c.now(), d.Last), words(names), d.ID))
 	}
 	for _, a := range r.Accounts {
-		t.add("account", fmt.Sprintf("%s, on %s: %s", a.Name, plural(a.Devices, "device"), allowedText(a.Policy)))
+		t.add("account", fmt.Sprintf("%s, on %s: %s", a.Name, plural(a.Devices, "device"), either(a.Activated, allowedText(a.Policy), "never activated, so no backup has it")))
 	}
 	for _, a := range r.Activations {
 		t.add("activation", fmt.Sprintf("%s for %s, until %s, id %s", a.State, a.Account, ago(c.now(), a.Expires), a.ID))
@@ -55,7 +55,7 @@ func (c *cli) reportPairs(r ipc.UserReport) *table {
 		t.add("bypass code", fmt.Sprintf("open, until %s, id %s", ago(c.now(), b.Expires), b.ID))
 	}
 	for _, s := range r.Throttled {
-		t.add("throttled", fmt.Sprintf("at %s, until %s", s.Service, ago(c.now(), s.Until)))
+		t.add("throttled", fmt.Sprintf("at %s, until %s", serviceText(s.Service), clock(s.Until)))
 	}
 	for _, f := range r.Failures {
 		t.add("failed", fmt.Sprintf("%s, %s", ago(c.now(), f.Time), failureText(r, f)))
@@ -73,7 +73,7 @@ func (c *cli) factorRows(t *table, r ipc.UserReport) {
 			s += ", expired " + ago(c.now(), f.Expiry)
 		}
 		if !f.Throttled.IsZero() && c.now().Before(f.Throttled) {
-			s += ", throttled until " + ago(c.now(), f.Throttled)
+			s += ", throttled until " + clock(f.Throttled)
 		}
 		if !f.Used.IsZero() {
 			s += ", used " + ago(c.now(), f.Used)
@@ -120,6 +120,12 @@ func helpableText(h ipc.ReportedHelp) string {
 	return either(h.SecondApprover, "yes, with another person's approval", "yes")
 }
 
+// serviceText is where a passcode was typed. A helper who names no service is
+// "attended" to the authority.
+func serviceText(service string) string {
+	return either(service == "attended", "the help desk", service)
+}
+
 // failureText is a failure in words, with names in place of ids where the report
 // has them.
 func failureText(r ipc.UserReport, f ipc.UserFailure) string {
@@ -128,7 +134,7 @@ func failureText(r ipc.UserReport, f ipc.UserFailure) string {
 		s += ", fob " + r.Fobs[i].Serial
 	}
 	if f.Service != "" {
-		s += ", at " + f.Service
+		s += ", at " + serviceText(f.Service)
 	}
 	if i := slices.IndexFunc(r.Accounts, func(x ipc.ReportedAccount) bool { return x.ID == f.AccountID }); i >= 0 {
 		s += ", account " + r.Accounts[i].Name

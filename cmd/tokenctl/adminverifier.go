@@ -98,7 +98,7 @@ verifier, server, factors, set up, the last failure, and what it was.`,
 					c.say("no verifier is set up: fobs are verified here, and push, text messages and calls by nobody")
 					return
 				}
-				t := &table{head: []string{"VERIFIER", "SERVER", "FACTORS", "SET UP", "FAILED", "PROBLEM"}, flexible: 5}
+				t := &table{head: []string{"VERIFIER", "SERVER", "FACTORS", "SET UP", "FAILED", "PROBLEM"}, flexible: 5, below: []int{5, 3, 4}}
 				for _, v := range list.Verifiers {
 					for _, server := range serversOf(v) {
 						t.add(string(v.Name), server, words(v.Factors), ago(c.now(), v.Changed), ago(c.now(), v.Failed), orDash(v.Problem))
@@ -146,7 +146,7 @@ needed. The exit code is 23 where one does not answer.`,
 				return err
 			}
 			if bad {
-				for _, line := range adviceVerifierDown() {
+				for _, line := range adviceVerifierDown(doc.Checks) {
 					c.say("%s", line)
 				}
 				return silent{ipc.VerifierDown.Info().Exit}

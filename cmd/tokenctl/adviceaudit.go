@@ -1,12 +1,40 @@
 package main
 
-import "github.com/tokenbridge/tokend/ipc"
+import (
+	"errors"
+	"strings"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
 
 // adviceChainBroken is about a chain that does not verify; others says what is not
 // affected.
 func adviceChainBroken(others string) []string {
 	return []string{"entries were changed or lost after they were written; what stands before that place is whole",
 		"compare with a copy kept elsewhere; " + others + " are not affected"}
+}
+
+// adviceAuditFilter is about entries that were asked for by what there is not; nil
+// where it is about something else.
+func adviceAuditFilter(err error) []string {
+	var e *ipc.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	switch {
+	case e.Kind == ipc.NotFound && strings.HasPrefix(e.Message, "there is no user"):
+		return []string{"see who there is: `tokenctl admin user list`; root is --by \"uid 0\", the daemon itself --by tokend",
+			"of who was removed the audit has the id and no name: `tokenctl admin audit list --kind user-remove` has when and by whom, and then --user ID"}
+	case e.Kind == ipc.InvalidArgument && len(e.Items) > 0 && e.Items[0].Reason == "kind":
+		var kinds []string
+		for _, i := range e.Items {
+			kinds = append(kinds, i.ID)
+		}
+		return []string{"one of these, or what stands before a \"-\" of several: " + strings.Join(kinds, ", ")}
+	case e.Kind == ipc.InvalidArgument && strings.Contains(e.Message, "given by its id"):
+		return []string{"the ids of accounts and devices are in `tokenctl --json admin user show USER`"}
+	}
+	return nil
 }
 
 // adviceCheckpoint says what it means that a chain does not stand to a checkpoint

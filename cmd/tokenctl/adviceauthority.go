@@ -28,11 +28,17 @@ func adviceAuthority(e *ipc.Error) []string {
 			return []string{"nothing was made; bring your own account back by a factor of yours: `tokenctl reactivate ACCOUNT`",
 				"or have somebody else help you, whom the policy lets: `tokenctl admin policy show`"}
 		}
+		if strings.Contains(e.Message, "a bypass code cannot") {
+			return []string{"nothing was made; a link can have a second person's approval: `tokenctl admin activation create USER --account ACCOUNT`"}
+		}
 		return []string{"nothing was made; ask somebody whom the policy lets help, and see what it says: `tokenctl admin policy show`"}
 	case ipc.NotAuthorized:
 		if strings.HasPrefix(e.Message, "your roles end") {
 			return []string{"nothing was changed; how far your roles reach: `tokenctl status`, `tokenctl admin authority child list`",
 				"ask somebody whose role is of the authority above"}
+		}
+		if strings.Contains(e.Message, "can be the second approver") {
+			return []string{"nothing was approved; it takes another person, logged in as himself, whom the policy lets help: `tokenctl admin policy show`"}
 		}
 		return []string{"nothing was changed; which roles you have: `tokenctl status`",
 			"an administrator can give you another, and for administrators and owners an owner: `tokenctl admin user role USER ROLE`"}
@@ -54,6 +60,9 @@ func adviceAuthority(e *ipc.Error) []string {
 		if len(e.Items) > 0 && e.Items[0].Reason == "challenged" {
 			return adviceChallenged()
 		}
+		if lines := adviceConflict(e.Message); lines != nil {
+			return lines
+		}
 		return []string{"nothing was changed; see how it is: `tokenctl admin fob show SERIAL`, `tokenctl admin user show USER`"}
 	case ipc.PasscodeInvalid:
 		return []string{"nothing was accepted; use the passcode that the fob shows now, once",
@@ -63,6 +72,42 @@ func adviceAuthority(e *ipc.Error) []string {
 	case ipc.Throttled:
 		return []string{"single passcodes are not looked at for " + waitText(e.RetryAfter) + " more; wait, or prove the fob at once",
 			"by two passcodes in a row, with a blank between: \"123456 654321\""}
+	}
+	return nil
+}
+
+// adviceThrottled is about a user whose single passcodes are refused still, after
+// one was accepted. What was lifted already is of another fob.
+func adviceThrottled(user string, lifted bool) []string {
+	row := "two passcodes in a row of " + either(lifted, "that fob", "his") + " lift it, five times a day: `tokenctl admin verify " + quoted(user) + "`, \"123456 654321\""
+	return []string{row, "it also ends by itself then; and at any time two in a row are accepted where he logs in"}
+}
+
+// adviceConflict is about users, links and codes that are not as they would have to
+// be; nil where it is about something else.
+func adviceConflict(message string) []string {
+	switch {
+	case strings.Contains(message, "the user is disabled"):
+		return []string{"nothing was made; if he may come back: `tokenctl admin user edit USER --enable`"}
+	case strings.Contains(message, "bypass code"):
+		return []string{"nothing was changed; how it is with each: `tokenctl admin bypass list USER`"}
+	case strings.Contains(message, "waits for nobody's approval"):
+		return []string{"nothing was changed, and nothing has to be; how it is with each: `tokenctl admin activation list USER`"}
+	case strings.Contains(message, "activation is used"):
+		return []string{"nothing was changed; which device has it: `tokenctl admin activation list USER`; to take it from there: `tokenctl admin device revoke ID`"}
+	case strings.Contains(message, "activation"), strings.Contains(message, "approver"):
+		return []string{"nothing was changed; how it is with each: `tokenctl admin activation list USER`"}
+	}
+	return nil
+}
+
+// adviceUserKey is about a security key that made no credential; nil where it is
+// about something that is told otherwise.
+func adviceUserKey(err error) []string {
+	var e *ipc.Error
+	if errors.As(err, &e) && e.Kind == ipc.TokenNotPresent {
+		return []string{"nothing was registered; plug the user's key into the machine on which tokend runs, and repeat",
+			"which are seen: `tokenctl token list`"}
 	}
 	return nil
 }
@@ -89,6 +134,11 @@ func adviceNotThere(e *ipc.Error) []string {
 		}
 	}
 	return []string{"nothing was changed; see who there is: `tokenctl admin user list`"}
+}
+
+// adviceRemoved is where what was done about a user who was removed is found.
+func adviceRemoved(id string) []string {
+	return []string{"what was done by him and about him stays in the audit, under his id: `tokenctl admin audit list --user " + id + "`"}
 }
 
 func adviceRoles() []string {
@@ -148,9 +198,21 @@ func adviceMailProblem(e *ipc.Error) string {
 	return "repeat it later: another link is made then; what is wrong the daemon's log says"
 }
 
-// adviceNotOffered is about a bypass code that the policy holds back.
-func adviceNotOffered(user string) []string {
-	return []string{"say first what is lost: `tokenctl admin fob lost SERIAL`, `tokenctl admin device revoke ID`; what it would be then: `tokenctl admin policy explain " + quoted(user) + "`"}
+// adviceNotOffered is about a bypass code that the policy holds back, because its user
+// has these fobs, or something else.
+func adviceNotOffered(user string, made ipc.MadeBypassCode, fobs []ipc.UserFob) []string {
+	var out []string
+	for _, f := range fobs {
+		if f.State == ipc.FobActive && strings.Contains(made.NotOffered, "fob") {
+			serial := quoted(f.Serial)
+			out = append(out, "fob "+clean(f.Serial)+" is at home: `tokenctl admin fob disable "+serial+"`; lost: `tokenctl admin fob lost "+serial+"`")
+		}
+	}
+	if strings.Contains(made.NotOffered, "device") {
+		out = append(out, "another device of his can agree to the new one: `tokenctl device approve` there; if it is lost: `tokenctl admin device list "+quoted(user)+"`, `tokenctl admin device revoke ID`")
+	}
+	return append(out, "then the code is good; what is offered then: `tokenctl admin policy explain "+quoted(user)+"`",
+		"until then it lies open; to end it: `tokenctl admin bypass revoke "+made.Bypass.ID+"`")
 }
 
 // adviceTakeBack is about an activation whose link nobody got to see.
@@ -250,11 +312,15 @@ func adviceAttended(err error) []string {
 	if !errors.As(err, &e) {
 		return nil
 	}
+	elsewhere := len(e.Items) > 0 && slices.Contains(allVerifiers(), ipc.VerifierName(e.Items[0].Name))
+	if e.Kind == ipc.Throttled && elsewhere {
+		return []string{"it was not sent to " + verifierText(e.Items[0].Name) + ", and will not be for " + waitText(e.RetryAfter) + " more: only waiting helps, two in a row prove nothing there"}
+	}
 	if e.Kind != ipc.PasscodeInvalid || len(e.Items) == 0 {
 		return adviceAuthority(e)
 	}
-	if v := ipc.VerifierName(e.Items[0].Name); slices.Contains(allVerifiers(), v) {
-		return adviceElsewhere(v, e.Items[0].Reason)
+	if elsewhere {
+		return adviceElsewhere(ipc.VerifierName(e.Items[0].Name), e.Items[0].Reason)
 	}
 	switch e.Items[0].Reason {
 	case "unknown-user":

@@ -266,6 +266,10 @@ func adviceActivationLink() []string {
 	return []string{"nothing was added and the link is not used up; it goes there: `tokenctl activate`"}
 }
 
+func adviceActivationQR() []string {
+	return []string{"nothing was added and the link is not used up; with this picture: `tokenctl activate --qr FILE`"}
+}
+
 func adviceLinkTyped() []string {
 	return []string{"run it without the link, which is then asked for; or --link-file FILE (- is standard input), --qr FILE",
 		"what was typed is in the shell's history: use the link soon, for it is good once"}

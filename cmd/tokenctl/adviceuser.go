@@ -30,8 +30,9 @@ func adviceUser(r ipc.UserReport) []string {
 // adviceFobStates is about fobs of which no single passcode is accepted now.
 func adviceFobStates(r ipc.UserReport, name string) []string {
 	var out []string
-	throttled := len(r.Throttled) > 0
+	throttled, works := len(r.Throttled) > 0, false
 	for _, f := range r.Fobs {
+		works = works || f.State == ipc.FobActive
 		switch {
 		case f.State == ipc.FobLost || f.State == ipc.FobDisabled:
 			out = append(out, fmt.Sprintf("fob %s is %s; if it is in his hand: `tokenctl admin fob enable %s`, else another: `tokenctl admin fob replace %s WITH`",
@@ -40,8 +41,11 @@ func adviceFobStates(r ipc.UserReport, name string) []string {
 			throttled = true
 		}
 	}
+	if throttled && !works { // where RADIUS or Duo verifies, two are no proof
+		return append(out, "passcodes wait, until when is shown above; he has no fob here that two in a row could prove")
+	}
 	if throttled {
-		out = append(out, "single passcodes wait; two in a row prove the fob at once: `tokenctl admin verify "+name+"`, \"123456 654321\"")
+		out = append(out, "single passcodes wait; two in a row prove the fob, and end that at every service: `tokenctl admin verify "+name+"`, \"123456 654321\"")
 	}
 	return out
 }
@@ -58,6 +62,11 @@ func adviceAccounts(r ipc.UserReport, name string) []string {
 	var out []string
 	stuck := false
 	for _, a := range r.Accounts {
+		if !a.Activated {
+			lines := adviceNeverActivated(r, a, name)
+			out, stuck = append(out, lines...), stuck || len(lines) == 0
+			continue
+		}
 		if a.Policy.Outcome == "offered" {
 			out = append(out, "he himself, on a device with his backup: `tokenctl reactivate "+quoted(a.Name)+"`")
 			continue
@@ -70,4 +79,21 @@ func adviceAccounts(r ipc.UserReport, name string) []string {
 		out = append(out, helper)
 	}
 	return out
+}
+
+// adviceNeverActivated is about an account for which there were links alone, so that
+// no backup brings it back; nothing where no link is open and he may not make one.
+func adviceNeverActivated(r ipc.UserReport, a ipc.ReportedAccount, name string) []string {
+	for _, x := range r.Activations {
+		if x.Account == a.Name && x.State == ipc.CodeOpen {
+			return []string{"no device ever had " + clean(a.Name) + "; he uses the link that is open: `tokenctl activate`; is it lost: `tokenctl admin activation revoke " + x.ID + "`, and another"}
+		}
+		if x.Account == a.Name {
+			return nil // it waits, and that was said
+		}
+	}
+	if !r.MayHelp.Allowed {
+		return nil
+	}
+	return []string{"no device ever had " + clean(a.Name) + ", and no link for it is open: `tokenctl admin activation create " + name + " --account " + quoted(a.Name) + "`"}
 }

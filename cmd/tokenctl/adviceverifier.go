@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -24,9 +25,38 @@ func adviceVerifierSet(v ipc.SetUpVerifier) []string {
 	return out
 }
 
-func adviceVerifierDown() []string {
-	return []string{"while none of a verifier's servers answers, its factors are refused and nothing is counted against users; others are offered as before",
-		"compare address, secret or key and the clocks, and look into the server's log: docs/radius.md, docs/duo.md"}
+// adviceVerifierDown is about servers of which no answer counted: what it means, and
+// what mends each cause once.
+func adviceVerifierDown(checks []ipc.VerifierCheck) []string {
+	out := []string{"while none of a verifier's servers answers, its factors are refused and nothing is counted against users; others are offered as before"}
+	for _, one := range checks {
+		for _, s := range one.Servers {
+			if line := adviceVerifierProblem(one.Name, s.Problem); !s.OK && !slices.Contains(out, line) {
+				out = append(out, line)
+			}
+		}
+	}
+	return out
+}
+
+// adviceVerifierProblem is what mends that a server gave no answer that counts.
+func adviceVerifierProblem(name ipc.VerifierName, problem string) string {
+	says := func(words string) bool { return strings.Contains(problem, words) }
+	switch {
+	case name == ipc.VerifierDuo && says("clock"):
+		return "set the clock of the authority's machine right: `timedatectl`"
+	case name == ipc.VerifierDuo:
+		return "compare API host, integration key and secret key with Duo's Admin Panel, and see whether the network leads there: docs/duo.md"
+	case says("without Message-Authenticator"):
+		return "the server does not sign its answers: FreeRADIUS before 3.2.5 has to be told so in each section, for Status-Server in one of its own: docs/radius.md, \"FreeRADIUS\""
+	case says("with the shared secret"):
+		return "the secret is another one there, or somebody between forges answers: compare it with the server's clients.conf, and set it anew: `tokenctl admin verifier set radius FILE`"
+	case says("from another address"):
+		return "the server answers from another address than it is asked at: name that one, or bind it to the one that is named"
+	case says("no answer"):
+		return "a server is silent to whom it does not know: compare address and port, the authority's address and the secret in its clients.conf, and see its log; one that ignores Status-Server may work all the same: docs/radius.md"
+	}
+	return "see whether the name and the network lead there, and the server's own log: docs/radius.md"
 }
 
 // adviceElsewhere is about a passcode that a verifier elsewhere did not accept, for a

@@ -86,7 +86,10 @@ func (c *cli) adminAuditCommand() *cobra.Command {
 		Use: "list", Aliases: []string{"ls"}, Short: "Show what was done at the authority, by whom, and from where", Args: noArgs,
 		Long: `Show the authority's audit chain, oldest first: users and fobs by their ids,
 no passcodes and no names. In a pipe the fields are: number, time, action,
-object, by, done, detail, from.`,
+object, by, done, detail, from.
+
+Whose an id is, "tokenctl admin user show ID" tells while he is a user. Of who was
+removed no name is left: his id is the object of his entry of the kind user-remove.`,
 		Example: "  tokenctl admin audit list --user alice --since 7d\n  tokenctl admin audit list --by bob --kind activation\n" +
 			"  tokenctl admin audit list --reference 4711-0815",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -107,10 +110,13 @@ type auditFlags struct {
 	failed                                                   bool
 	last                                                     int
 	after                                                    uint64
+
+	given func(flag string) bool
 }
 
 func (f *auditFlags) add(cmd *cobra.Command, by string) {
 	fl := cmd.Flags()
+	f.given = fl.Changed
 	fl.StringVar(&f.since, "since", "", "only what was done at this `TIME` or later (2026-11-29, \"2026-11-29 14:30\", 36h, 7d)")
 	fl.StringVar(&f.until, "until", "", "only what was done up to this `TIME`")
 	fl.StringVar(&f.kind, "kind", "", "only this `ACTION`, or all that begin with it and \"-\"")
@@ -125,7 +131,7 @@ func (f *auditFlags) add(cmd *cobra.Command, by string) {
 func (f *auditFlags) query(now time.Time) (ipc.AuditQuery, error) {
 	q := ipc.AuditQuery{After: f.after, Last: f.last, Kind: f.kind, By: f.by, User: f.user, Account: f.account, Device: f.device,
 		Reference: f.reference, Failed: f.failed}
-	if f.last < 0 || f.last > 1000 {
+	if f.last < 0 || f.last > 1000 || f.last == 0 && f.given("last") {
 		return q, usage("--last takes a number from 1 to 1000")
 	}
 	var err error
@@ -155,12 +161,7 @@ func when(flag, text string, now time.Time, end bool) (time.Time, error) {
 			return t, nil
 		}
 	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n >= 0 {
-			return now.AddDate(0, 0, -n), nil
-		}
-	}
-	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+	if d, err := parseSpan(text); err == nil {
 		return now.Add(-d), nil
 	}
 	return time.Time{}, usage(flag+": this is no time: "+clean(text), adviceTime()...)
@@ -174,9 +175,17 @@ func (c *cli) listAudit(ctx context.Context, of chain, f *auditFlags) error {
 	}
 	page, err := of.all(ctx, q)
 	if err != nil {
+		if lines := adviceAuditFilter(err); lines != nil {
+			return failWith("read "+of.what, err, lines...)
+		}
 		return of.fail("read "+of.what, err)
 	}
-	if err := c.answer(page, func() { c.showAudit(page.Entries) }); err != nil {
+	show := func() {
+		if c.showAudit(page.Entries); len(page.Entries) == 0 {
+			c.say("no entry fits")
+		}
+	}
+	if err := c.answer(page, show); err != nil {
 		return err
 	}
 	if !page.Intact {

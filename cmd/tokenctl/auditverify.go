@@ -124,6 +124,7 @@ func (c *cli) sayVerdict(v ipc.AuditVerdict) {
 	if v.First > 1 {
 		c.say("it begins with entry %d: older files were moved away, or removed", v.First)
 	}
+	c.warn(v.Warnings)
 	var held ipc.CheckpointVerdict
 	count, elsewhere := 0, 0
 	t := &table{head: []string{"ENTRY", "SIGNED", "CHECKPOINT"}, flexible: 2}

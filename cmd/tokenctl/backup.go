@@ -209,6 +209,21 @@ func writeNew(path string, data []byte) (err error) {
 	return copies.OS{}.SyncDir(dir)
 }
 
+// mayWriteNew says whether writeNew could write to a path, and leaves nothing there: for
+// what is made once and could not be shown again.
+func mayWriteNew(path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return fs.ErrExist
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".tokenctl-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(tmp.Close(), os.Remove(tmp.Name()))
+}
+
 // readBack compares what is in the file with what was to be written.
 func (c *cli) readBack(path, want string) error {
 	data, err := c.readFile(path, maxBackupFile, false)

@@ -73,7 +73,7 @@ func (c *cli) backupRunCommand() *cobra.Command {
 			return c.backupRun(cmd.Context(), timeout)
 		},
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", defaultTimeout, "how long one destination may take")
+	spanFlag(cmd.Flags(), &timeout, "timeout", defaultTimeout, "how long one destination may take")
 	return cmd
 }
 

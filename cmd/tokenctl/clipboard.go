@@ -176,7 +176,7 @@ func (c *cli) clearClipboardCommand() *cobra.Command {
 			return b.put(ctx, "")
 		},
 	}
-	cmd.Flags().DurationVar(&after, "after", 30*time.Second, "how long to wait")
+	spanFlag(cmd.Flags(), &after, "after", 30*time.Second, "how long to wait")
 	return cmd
 }
 

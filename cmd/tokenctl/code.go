@@ -91,7 +91,7 @@ func (c *cli) codeCommand() *cobra.Command {
 	fl.IntVar(&f.minRemaining, "min-remaining", 0, "wait for the next code if this one has fewer `SECONDS` left")
 	fl.Var(&f.copy, "copy", "put the code into the clipboard instead of printing it; where no program can: --copy=terminal (OSC 52)")
 	fl.Lookup("copy").NoOptDefVal = copyAlone
-	fl.DurationVar(&f.clearAfter, "clear-after", 30*time.Second, "empty the clipboard after `TIME` if the code is still in it (0: never)")
+	spanFlag(fl, &f.clearAfter, "clear-after", 30*time.Second, "empty the clipboard after `TIME` if the code is still in it (0: never)")
 	fl.BoolVar(&f.watch, "watch", false, "go on showing the code, with the time it has left, until Ctrl-C")
 	fl.StringVar(&f.interaction, "interaction", "", "where a PIN or your consent is wanting: none, or `agent`, which asks you in your session (also "+envInteraction+")")
 	fl.BoolVar(&f.all, "all", false, "print the codes of all accounts: once, or until Ctrl-C with --watch")

@@ -126,7 +126,7 @@ heard of last, authority.`,
 }
 
 func (c *cli) ownDevices(doc devicesDocument) *table {
-	t := &table{head: []string{"ID", "NAME", "STATE", "ACCOUNTS", "FIRST", "LAST", "AUTHORITY"}, flexible: 1}
+	t := &table{head: []string{"ID", "NAME", "STATE", "ACCOUNTS", "FIRST", "LAST", "AUTHORITY"}, flexible: 1, below: []int{4, 5, 6}}
 	for _, a := range doc.Authorities {
 		for _, d := range a.Devices {
 			t.add(d.ID, orDash(d.Name)+either(d.This, " (this one)", ""), string(d.State), orDash(strings.Join(d.Accounts, ", ")),

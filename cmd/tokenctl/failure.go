@@ -171,7 +171,7 @@ func plainFlagError(s string) string {
 	if s, _, ok := strings.Cut(s, " flag: strconv."); ok {
 		return s + ": not such a number"
 	}
-	return s
+	return strings.Replace(s, `" flag: `, `": `, 1)
 }
 
 // asError is the ipc.Error in err; whatever fails after Ctrl-C was cancelled.

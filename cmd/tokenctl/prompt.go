@@ -91,7 +91,7 @@ func (c *cli) yesNo(ctx context.Context, question, flag string) (bool, error) {
 // askSecret reads one line without showing it.
 func (c *cli) askSecret(ctx context.Context, prompt, flag string) (ipc.Secret, error) {
 	if !c.canAsk() {
-		return nil, noTerminal(lowerFirst(prompt), flag)
+		return nil, noTerminal(strings.TrimSuffix(lowerFirst(prompt), " (not shown)"), flag)
 	}
 	for range maxEmpty {
 		b, err := c.readHidden(ctx, prompt)

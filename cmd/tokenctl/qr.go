@@ -15,6 +15,7 @@ import (
 	"github.com/makiuchi-d/gozxing/qrcode/decoder"
 	"github.com/makiuchi-d/gozxing/qrcode/encoder"
 
+	"github.com/tokenbridge/tokend/cmd/tokenctl/carry"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -54,6 +55,8 @@ func readQR(picture []byte) (text string, err error) {
 	switch lower := strings.ToLower(text); {
 	case strings.HasPrefix(lower, "otpauth-migration:"):
 		return "", badPicture("the QR code is an export of several accounts, not an account", adviceMigrationQR()...)
+	case carry.IsLink(text):
+		return "", badPicture("the QR code is an activation link of an authority, not an account", adviceActivationQR()...)
 	case !strings.HasPrefix(lower, "otpauth:"):
 		// Not shown: it may be a secret of another kind.
 		return "", badPicture("the QR code holds something else than an account (no otpauth:// address)", adviceOtherQR()...)

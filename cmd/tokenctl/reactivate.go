@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,12 +27,13 @@ typed. Both can be given several times, where the policy asks for several factor
 
 Without a network to the authority, by files; each step tells the next:
 
-  1. here: tokenctl reactivate ACCOUNT --to-file request.txt
-  2. there: tokenctl admin message request.txt > answer.txt
-  3. here: tokenctl reactivate ACCOUNT --from-file answer.txt --to-file next.txt
+  1. here: tokenctl reactivate ACCOUNT --to-file request1
+  2. there: tokenctl admin message request1 > answer1
+  3. here: tokenctl reactivate ACCOUNT --from-file answer1 --to-file request2
 
-and so on: three messages go there. A passcode by time is too old when it arrives;
-one of a fob with a button is not, nor is a bypass code.`
+and so on with new names: three messages go there, and the last answer needs no
+--to-file. A passcode by time is too old when it arrives; one of a fob with
+a button is not, nor is a bypass code.`
 
 type reactivateFlags struct {
 	auth      authFlags
@@ -63,7 +65,7 @@ func (c *cli) reactivateCommand() *cobra.Command {
 	fl.StringVar(&f.key, "key", "", "use this security `KEY`, where several are plugged in")
 	fl.StringVar(&f.keyPIN, "key-pin-file", "", "read the PIN of the security key from `FILE` (- is standard input)")
 	fl.BoolVar(&f.anew, "anew", false, "give up what is under way for the account, and begin anew")
-	fl.StringVar(&f.name, "name", "", "what the authority is to call this device, up to 64 bytes (`TEXT`); the machine's name if not told")
+	fl.StringVar(&f.name, "name", "", "what the authority is to call this device, up to 64 bytes (`TEXT`); if not told what it was called last, or else the machine's name")
 	f.hand.add(cmd, "qr")
 	f.auth.add(cmd)
 	return cmd
@@ -76,6 +78,8 @@ type reactivation struct {
 	name string // of the account
 	// shown says that the person knows which factors there are.
 	shown bool
+	// continued says that what the authority offers was told before this run.
+	continued bool
 	// tried is the factor that was tried last, asked how often one was asked for.
 	tried string
 	asked int
@@ -138,7 +142,7 @@ func (r *reactivation) begin(ctx context.Context, a ipc.Account) error {
 	if !a.Inactive && !r.hand.on() {
 		a.Inactive = r.wasTaken(ctx, a.ID)
 	}
-	step, err := r.daemon().Reactivate(ctx, a.ID, ipc.ReactivateRequest{DeviceName: deviceName(r.f.name), ByHand: r.hand.on(), Anew: r.f.anew})
+	step, err := r.daemon().Reactivate(ctx, a.ID, ipc.ReactivateRequest{DeviceName: deviceName(r.f.name), KeepName: strings.TrimSpace(r.f.name) == "", ByHand: r.hand.on(), Anew: r.f.anew})
 	if err != nil {
 		return fail(r.doing, err)
 	}
@@ -147,6 +151,7 @@ func (r *reactivation) begin(ctx context.Context, a ipc.Account) error {
 	r.say("authority %s, fingerprint %s", clean(who.Name), clean(who.Fingerprint))
 	switch {
 	case step.Phase != ipc.PhaseAsked:
+		r.continued = true
 		r.say("what was begun before goes on (--anew begins anew)")
 	case !a.Inactive:
 		r.say("%s has a secret on this device: it stays until a new one is proved", r.name)

@@ -70,9 +70,11 @@ func (r *reactivation) sayOffer(o *ipc.ManagedOffer) {
 		}
 		r.say("%d different factors are asked for%s", o.Required, either(left < o.Required, "; proved: "+strings.Join(names, ", "), ""))
 	}
-	r.say("the policy allows:")
+	// What was told before may not be so any more: the authority is asked by a factor.
+	before := r.continued && r.asked == 0
+	r.say("%s", either(before, "the policy allowed, when the authority answered last:", "the policy allows:"))
 	for i, f := range o.Factors {
-		r.say("  %d  %s: %s%s", i+1, clean(f), factorAsks(f), assertedText(o, f))
+		r.say("  %d  %s: %s%s", i+1, clean(f), factorAsks(f), assertedText(o, f, before))
 	}
 	if len(o.Proved) > 0 {
 		return // the rest was said before
@@ -87,11 +89,11 @@ func (r *reactivation) sayOffer(o *ipc.ManagedOffer) {
 		"once this device has proved its secret, the account works on no other device"))
 }
 
-// assertedText says by whose word a factor is one.
-func assertedText(o *ipc.ManagedOffer, factor string) string {
+// assertedText says by whose word a factor is one, or was one.
+func assertedText(o *ipc.ManagedOffer, factor string, before bool) string {
 	for _, a := range o.Asserted {
 		if a.Factor == factor {
-			return " (asserted by " + verifierText(a.By) + ")"
+			return " (asserted by " + verifierText(a.By) + either(before, " then)", ")")
 		}
 	}
 	return ""

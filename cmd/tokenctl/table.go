@@ -117,7 +117,12 @@ func total(w, inline []int) int {
 // neverCut says of a column that a part of it is of no use: other commands take
 // it, or it is what tells the rows apart.
 func neverCut(head string) bool {
-	return slices.Contains([]string{"#", "ITEM", "ID", "TIME", "OBJECT", "MADE", "WRITTEN", "LAST SUCCESS", "FILE", "PATH", "PROGRAM"}, head)
+	return isTime(head) || slices.Contains([]string{"#", "ITEM", "ID", "OBJECT", "FILE", "PATH", "PROGRAM"}, head)
+}
+
+// isTime says of a column that it has times, of which a part says another.
+func isTime(head string) bool {
+	return slices.Contains([]string{"TIME", "MADE", "WRITTEN", "LAST SUCCESS", "FIRST", "LAST", "EXPIRES", "ADDED", "USED", "DOUBTED", "SET UP", "FAILED"}, head)
 }
 
 const narrowest = 8 // a column cut further than this tells nothing
@@ -182,7 +187,7 @@ func (t *table) grid(w, inline, under []int, screen int) []string {
 		out = append(out, t.gridRow(row, w, inline)...)
 		for _, col := range under {
 			if cell := row[col]; cell != "" && cell != "-" {
-				if len(t.below) > 1 && !neverCut(t.head[col]) {
+				if len(t.below) > 1 && (isTime(t.head[col]) || !neverCut(t.head[col])) {
 					cell = strings.ToLower(t.head[col]) + ": " + cell
 				}
 				for _, l := range wrapped(cell, screen-len(indent)) {

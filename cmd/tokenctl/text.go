@@ -157,6 +157,9 @@ func ago(now, t time.Time) string {
 	return at
 }
 
+// clock is a time until which somebody waits, to the second.
+func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
 // plural puts a number before a noun.
 func plural(n int, one string) string {
 	if n == 1 {

@@ -135,6 +135,8 @@ func TestFlagErrors(t *testing.T) {
 		{"only one can be given of --qr, --secret-file", "account add --secret-file a --qr b"},
 		{"one is needed of --to, --before, --after, --first, --last", "account move x"},
 		{`invalid argument "abc" for "--min-remaining": not such a number`, "code x --min-remaining abc"},
+		{`invalid argument "100y" for "--valid": not such a time; write it as 90s, 15m, 8h or 30d`, "admin bypass create x --valid 100y"},
+		{`invalid argument "-1h" for "--valid": not such a time`, "admin activation create x --account y --valid -1h"},
 	} {
 		var errOut bytes.Buffer
 		c := newCLI()
@@ -258,6 +260,18 @@ func TestTablesAreWholeOnAScreen(t *testing.T) {
 		{&table{head: []string{"ITEM", "ACTION", "ACCOUNT", "WHY"}, flexible: 2, below: []int{3}},
 			[]string{"1", "conflict", "An issuer with a long name:somebody@example.com", "another secret is there; 8 digits, 6 there; called deno there"},
 			[]string{"1     conflict  An issuer with a long name:somebody@example.com", "      another secret is there; 8 digits, 6 there; called deno there"}},
+		{&table{head: []string{"ID", "NAME", "STATE", "ACCOUNTS", "FIRST", "LAST"}, flexible: 1, below: []int{4, 5}},
+			[]string{"000102030405060708090a0b0c0d0e0f", "laptop", "active", "vpn, wiki", "2026-11-29 16:47 (12 min 3 s ago)", "2026-11-29 16:59 (3 s ago)"},
+			[]string{"000102030405060708090a0b0c0d0e0f  laptop  active  vpn, wiki\n    first: 2026-11-29 16:47 (12 min 3 s ago)\n    last: 2026-11-29 16:59 (3 s ago)"}},
+		{&table{head: []string{"ID", "ACCOUNT", "STATE", "MADE", "EXPIRES", "BY", "DEVICE"}, flexible: 1, below: []int{6, 4, 3}},
+			[]string{"000102030405060708090a0b0c0d0e0f", "vpn", "used", "2026-11-29 16:47 (12 min 3 s ago)", "2026-11-30 16:47", "dora", "0f0e0d0c0b0a09080706050403020100"},
+			[]string{"0e0f  vpn      used   dora\n    made: 2026-11-29 16:47 (12 min 3 s ago)\n    expires: 2026-11-30 16:47\n    device: 0f0e0d0c0b0a09080706050403020100"}},
+		{&table{head: []string{"VERIFIER", "SERVER", "FACTORS", "SET UP", "FAILED", "PROBLEM"}, flexible: 5, below: []int{5, 3, 4}},
+			[]string{"radius", "radius1.example.org:1812", "fob", "2026-11-29 16:47 (12 min 3 s ago)", "2026-11-29 16:59 (3 s ago)", "no answer within 5s"},
+			[]string{"radius1.example.org:1812  fob", "set up: 2026-11-29 16:47 (12 min 3 s ago)"}},
+		{&table{head: []string{"SERIAL", "TYPE", "STATE", "USERS", "USED", "MODEL"}, flexible: 5},
+			[]string{"10001", "hotp", "active", "alice, bob, carol, dora, erna, frieda, gustav, hans", "2026-11-29 16:47", "Example, Fob"},
+			[]string{"2026-11-29 16:47"}},
 		{&table{head: []string{"TOKEN", "KIND", "ENROLLED", "PRESENT", "CLASSES", "ID"}},
 			[]string{"software token (software token, not hardware)", "soft", "enrolled", "present", "session,touch", "soft-0123456789"},
 			[]string{"software token  ", "session,touch  soft-0123456789"}},

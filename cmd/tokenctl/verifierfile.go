@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -61,7 +63,7 @@ func decodeSettings(text string, into any) error {
 	case errors.As(err, &parse):
 		return fmt.Errorf("line %d: %s", parse.Position.Line, parse.Message)
 	case err != nil:
-		return errors.New("a key has a value of the wrong type")
+		return wrongType(text, err.Error())
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
 		return fmt.Errorf("there is no key %q", unknown[0].String())
@@ -69,12 +71,37 @@ func decodeSettings(text string, into any) error {
 	return nil
 }
 
+// wrongType names the key whose value has another type than it takes, and its line.
+// The package says both in words alone, and of several tables the last one's line.
+func wrongType(text, said string) error {
+	_, rest, _ := strings.Cut(said, `(last key "`)
+	path, kinds, ok := strings.Cut(rest, `"): `)
+	if !ok {
+		return errors.New("a key has a value of the wrong type")
+	}
+	key, takes, wrong := path[strings.LastIndex(path, ".")+1:], "a number without quotes", `[^\s0-9+-]`
+	switch {
+	case strings.HasSuffix(kinds, "destination has type string"):
+		takes, wrong = "a text in quotes", `[^\s"']`
+		if key == "timeout" || key == "wait" {
+			takes = `a time in quotes, such as "5s"`
+		}
+	case path == "server":
+		return errors.New("each server is a table of its own, [[server]]")
+	}
+	place := ""
+	if at := regexp.MustCompile(`(?m)^[ \t]*` + regexp.QuoteMeta(key) + `[ \t]*=[ \t]*` + wrong).FindStringIndex(text); at != nil {
+		place = fmt.Sprintf("line %d: ", 1+strings.Count(text[:at[0]], "\n"))
+	}
+	return fmt.Errorf("%s%s takes %s", place, key, takes)
+}
+
 // wholeSeconds reads a time of the settings; empty is 0.
 func wholeSeconds(key, s string) (int, error) {
 	if s == "" {
 		return 0, nil
 	}
-	d, err := time.ParseDuration(s)
+	d, err := parseSpan(s)
 	if err != nil || d < time.Second || d%time.Second != 0 || d > math.MaxInt32*time.Second {
 		return 0, fmt.Errorf("%s: %q is no time of whole seconds, such as \"5s\"", key, s)
 	}

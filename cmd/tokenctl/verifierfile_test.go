@@ -48,10 +48,17 @@ func TestVerifierFiles(t *testing.T) {
 		"secret = \"x\"":                        `there is no key "secret"`,
 		"[[server]]\naddress = \"a:1\"\nport=1": `there is no key "server.port"`,
 		"[[server]]":                            "[[server]] 1 has no address",
-		"tries = \"3\"":                         "wrong type",
-		"x = ":                                  "line 1: ",
-		"timeout = \"0.5s\"":                    "no time of whole seconds",
-		"wait = \"1000000h\"":                   "no time of whole seconds",
+		"tries = 3\n\ntimeout = 2":              `line 3: timeout takes a time in quotes, such as "5s"`,
+		"tries = \"3\"":                         "line 1: tries takes a number without quotes",
+		"push_word = true":                      "line 1: push_word takes a text in quotes",
+		"[[server]]\naddress = 1\n[[server]]\naddress = \"a:1\"": "line 2: address takes a text in quotes",
+		"[[server]]\naddress = \"a:1\"\n[[server]]\naddress = 1": "line 4: address takes a text in quotes",
+		"[server]\naddress = \"a:1\"":                            "each server is a table of its own, [[server]]",
+		"server = 3":                                             "each server is a table of its own, [[server]]",
+		"server = [3]":                                           "each server is a table of its own, [[server]]",
+		"x = ":                                                   "line 1: ",
+		"timeout = \"0.5s\"":                                     "no time of whole seconds",
+		"wait = \"1000000h\"":                                    "no time of whole seconds",
 	} {
 		if _, _, err := parseVerifier(ipc.VerifierRadius, text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)

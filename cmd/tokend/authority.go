@@ -42,7 +42,7 @@ func (a authorityKey) check() error {
 // newDesk is where the authority is spoken to, if there is one; it is not open yet.
 func (s *service) newDesk() *desk.Desk {
 	c := desk.Config{
-		Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, GroupsOf: groupsOf, HasGroup: hasGroup, Reach: s.reach,
+		Dir: filepath.Join(s.config.StateDir, authorityDir), Login: loginOf, GroupsOf: groupsOf, HasGroup: hasGroup, HasLogin: hasLogin, Reach: s.reach,
 		Makers: s.verifierMakers(), Observe: s.observeAuthority, Committed: s.observeCommit, Tokens: deskTokens{s}, Opened: s.moveDoor, Log: s.log,
 	}
 	switch a := s.config.Authority; {
@@ -113,6 +113,14 @@ func groupsOf(login string) ([]string, error) {
 		names = append(names, g.Name)
 	}
 	return names, nil
+}
+
+// hasLogin says whether the host has a login, by that very name. Where it cannot tell,
+// nobody is warned.
+func hasLogin(name string) bool {
+	u, err := user.Lookup(name)
+	var nobody user.UnknownUserError
+	return err == nil && u.Username == name || err != nil && !errors.As(err, &nobody)
 }
 
 func hasGroup(name string) bool {

@@ -21,6 +21,11 @@ func distrust(info fs.FileInfo) string {
 	return ""
 }
 
+// distrustOpen is distrust of a file that is open, and distrustAt of what is at a path.
+func distrustOpen(_ *os.File, info fs.FileInfo) string { return distrust(info) }
+
+func distrustAt(_ string, info fs.FileInfo) string { return distrust(info) }
+
 // exposed says whether others can read a file.
 func exposed(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }
 

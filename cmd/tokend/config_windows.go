@@ -1,13 +1,37 @@
 package main
 
-import "io/fs"
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
 
-// distrust is always empty: a folder that administrators alone may write to is what
-// guards the file.
-func distrust(fs.FileInfo) string { return "" }
+	"github.com/tokenbridge/tokend/daemon/acl"
+)
+
+// distrustOpen says why a file cannot be believed by the system's daemon: others than
+// the system, administrators and itself can change it. Everybody can make folders
+// where the system's configuration is, and files in a folder that he made, before
+// there is a daemon. It is empty if it can be.
+func distrustOpen(f *os.File, _ fs.FileInfo) string { return changedBy(acl.ChangersOf(f)) }
+
+// distrustAt does the same for what is at a path.
+func distrustAt(path string, _ fs.FileInfo) string { return changedBy(acl.Changers(path)) }
+
+func changedBy(list []string, err error) string {
+	switch {
+	case err != nil:
+		return fmt.Sprintf("who can change it cannot be told (%v)", err)
+	case len(list) > 0:
+		return "others can change it, or own it: " + strings.Join(list, ", ")
+	}
+	return ""
+}
 
 // exposed is never true: modes say nothing here.
 func exposed(fs.FileInfo) bool { return false }
 
-// fixDistrust is never asked for.
-func fixDistrust(string) string { return "" }
+// fixDistrust is the command that makes a file or folder one that can be believed.
+func fixDistrust(path string) string {
+	return fmt.Sprintf(`icacls "%s" /setowner *S-1-5-32-544 && icacls "%s" /inheritance:r /grant:r *S-1-5-18:F *S-1-5-32-544:F`, path, path)
+}

@@ -82,19 +82,19 @@ with --strict, it is 3 for one with warnings.`,
 func checkConfig(path string, system bool) configReport {
 	r := configReport{Version: configVersion, File: path, Problems: []problem{}}
 	add := func(p problem) { r.Problems = append(r.Problems, p) }
-	text, info, err := readConfigFile(path)
+	d, err := readConfigFile(path)
 	if err != nil {
 		add(problem{Level: levelError, Message: "cannot read the configuration: " + err.Error(), Fix: "ls -l " + path})
 		return r
 	}
-	if why := distrust(info); why != "" && system {
-		add(problem{Level: levelError, Message: why, Fix: fixDistrust(path)})
+	if d.distrust != "" && system {
+		add(problem{Level: levelError, Message: d.distrust, Fix: fixDistrust(path)})
 	}
-	c, found := inspectConfig(text)
+	c, found := inspectConfig(d.text)
 	r.Problems = append(r.Problems, found...)
 	if len(found) == 0 {
-		d := document{config: c, path: path, info: info, text: text}
-		if system && distrust(info) != "" {
+		d.config = c
+		if system && d.distrust != "" {
 			d.info = nil // that was said
 		}
 		if _, err := readRoots(c.Tokens.AttestationRoots); err != nil {

@@ -46,12 +46,14 @@ func (l *lint) file() {
 	if l.d.info == nil {
 		return
 	}
-	if why := distrust(l.d.info); why != "" {
-		l.warn("", fixDistrust(l.d.path), "%s, and the system's daemon refuses it then", why)
+	if l.d.distrust != "" {
+		l.warn("", fixDistrust(l.d.path), "%s, and the system's daemon refuses it then", l.d.distrust)
 	}
 	dir := filepath.Dir(l.d.path)
-	if info, err := os.Stat(dir); err == nil && distrust(info) != "" && info.Mode()&os.ModeSticky == 0 {
-		l.warn("", fixDistrust(dir), "%s can be replaced by others: of its folder, %s", l.d.path, distrust(info))
+	if info, err := os.Stat(dir); err == nil && info.Mode()&os.ModeSticky == 0 {
+		if why := distrustAt(dir, info); why != "" {
+			l.warn("", fixDistrust(dir), "%s can be replaced by others: of its folder, %s", l.d.path, why)
+		}
 	}
 }
 
@@ -135,8 +137,10 @@ func (l *lint) places() {
 		l.warn("metrics.interval", "write metrics.textfile, too", "metrics.interval has no effect without metrics.textfile")
 	}
 	if l.StateDir != "" {
-		if info, err := os.Stat(l.StateDir); err == nil && distrust(info) != "" {
-			l.warn("state_dir", fixDistrust(l.StateDir), "the state folder cannot be used: %s", distrust(info))
+		if info, err := os.Stat(l.StateDir); err == nil {
+			if why := distrustAt(l.StateDir, info); why != "" {
+				l.warn("state_dir", fixDistrust(l.StateDir), "the state folder cannot be used: %s", why)
+			}
 		}
 	}
 	if l.Helper != "" {

@@ -42,6 +42,8 @@ type document struct {
 	path   string      // empty where there is no file
 	info   fs.FileInfo // of the file, nil without one
 	text   string      // what the file has
+	// distrust is why the system's daemon does not believe the file; empty if it does.
+	distrust string
 }
 
 // line is the line of a setting in the file; 0 if it does not have it.
@@ -57,48 +59,49 @@ func readConfig(path, fallback string, system bool) (document, error) {
 	if path == "" || path == os.DevNull {
 		return document{config: defaultConfig()}, nil
 	}
-	text, info, err := readConfigFile(path)
+	d, err := readConfigFile(path)
 	if err != nil {
 		if !named && errors.Is(err, fs.ErrNotExist) {
 			return document{config: defaultConfig(), path: path}, nil
 		}
 		return document{}, usageError{fmt.Errorf("cannot read the configuration: %w", err)}
 	}
-	if why := distrust(info); why != "" && system {
-		return document{}, usageError{fmt.Errorf("cannot use %s: %s", path, why)}
+	if d.distrust != "" && system {
+		return document{}, usageError{fmt.Errorf("cannot use %s: %s", path, d.distrust)}
 	}
-	c, found := inspectConfig(text)
+	var found []problem
+	d.config, found = inspectConfig(d.text)
 	for _, p := range found {
 		return document{}, usageError{fmt.Errorf("%s: %w", path, p)}
 	}
-	return document{config: c, path: path, info: info, text: text}, nil
+	return d, nil
 }
 
-// readConfigFile reads a file that is a file, and not too long.
-func readConfigFile(path string) (string, fs.FileInfo, error) {
+// readConfigFile reads a file that is a file, and not too long; its settings are left.
+func readConfigFile(path string) (document, error) {
 	// What is no file could be waited for at its opening.
 	if info, err := os.Stat(path); err != nil {
-		return "", nil, err
+		return document{}, err
 	} else if !info.Mode().IsRegular() {
-		return "", nil, fmt.Errorf("%s is no file", path)
+		return document{}, fmt.Errorf("%s is no file", path)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return "", nil, err
+		return document{}, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return "", nil, err
+		return document{}, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
 	if err != nil {
-		return "", nil, err
+		return document{}, err
 	}
 	if len(b) > maxConfig {
-		return "", nil, fmt.Errorf("%s is larger than %d bytes", path, maxConfig)
+		return document{}, fmt.Errorf("%s is larger than %d bytes", path, maxConfig)
 	}
-	return string(b), info, nil
+	return document{path: path, info: info, text: string(b), distrust: distrustOpen(f, info)}, nil
 }
 
 // problem is something wrong with a configuration. It is an error.

@@ -42,7 +42,7 @@ func (s *service) openDoor(ctx context.Context, open bool) {
 			d.reach.Problem = err.Error()
 			s.log.Error("the authority cannot be reached from other machines", "err", err)
 		} else {
-			s.log.Info("the authority listens", "address", d.listener.Addr().String())
+			s.log.Info("the listener for an authority's devices is open", "address", d.listener.Addr().String())
 		}
 	}
 	if e := (message.Endpoint{Socket: s.config.Socket}); e.Check() == nil {

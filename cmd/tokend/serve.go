@@ -79,6 +79,7 @@ type service struct {
 	level      *slog.LevelVar
 	helper     *helperState
 	helpers    helper.Running
+	owner      string // who runs this process
 	apart      string // the uid of the helpers that systemd starts; empty for none
 	access     *tokenAccess
 	roots      [][]byte // of attestations
@@ -228,8 +229,8 @@ func (s *service) attestation() daemon.Attestation {
 
 // build makes the daemon of the parts.
 func (s *service) build() error {
-	owner, err := ownUID()
-	if err != nil {
+	var err error
+	if s.owner, err = ownUID(); err != nil {
 		return err
 	}
 	path, findErr := findHelper(s.config.Helper)
@@ -242,7 +243,7 @@ func (s *service) build() error {
 	s.setAccess()
 	s.desk = s.newDesk()
 	cfg := daemon.Config{
-		StateDir: s.config.StateDir, Mode: s.mode, Owner: owner, Version: buildVersion(), Socket: s.config.Socket,
+		StateDir: s.config.StateDir, Mode: s.mode, Owner: s.owner, Version: buildVersion(), Socket: s.config.Socket,
 		Helper: s.helper.get, HelperConfined: s.helper.confinement, Bus: s.busState, Configuration: s.configured.get, Metrics: s.metrics, Gather: s.gather, Manage: s.manage, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Backups: s.backupRules(), Log: s.log,
 		Authority: s.desk,
 	}
@@ -303,7 +304,7 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	server := httpapi.New(httpapi.Config{
-		Backend: s.daemon, Authority: s.desk, Log: s.log, Settle: s.daemon.Settle, Guard: secret.Do, Identify: s.identify,
+		Backend: s.daemon, Authority: s.desk, Log: s.log, Settle: s.daemon.Settle, Guard: secret.Do, Identify: s.identify, Own: s.owner,
 		Metrics: s.daemon.Metrics, Observe: s.observeCall,
 	})
 	s.server.Store(server)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/tokenbridge/tokend/ipc/local"
 )
 
 // watchdogParts is how often in its time the service manager is told that all is
@@ -64,12 +66,12 @@ func (s *service) pat(ctx context.Context, every time.Duration, check func(conte
 
 // answers asks the daemon at the socket for its status, as any client does: what
 // accepts connections, what handles requests and what every caller waits for work, or
-// it fails.
+// it fails. It has a place of its own among the connections (httpapi.Config.Own).
 func answers(ctx context.Context, socket string) error {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
+			return local.Dial(ctx, socket)
 		},
 	}
 	defer transport.CloseIdleConnections()

@@ -2,6 +2,7 @@ package acl
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"unsafe"
 
@@ -33,6 +34,24 @@ const (
 // are neither this process's user nor the system, an administrator or the system's
 // installer; a stranger who owns it is one of them.
 func Changers(path string) ([]string, error) { return strangers(path, changes) }
+
+// ChangersOf does the same for a file that is open, which so is the one that is looked
+// at, whatever is at its path by now.
+func ChangersOf(f *os.File) ([]string, error) {
+	own, err := user()
+	if err != nil {
+		return nil, err
+	}
+	sd, err := windows.GetSecurityInfo(windows.Handle(f.Fd()), windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the access list of %s: %w", f.Name(), err)
+	}
+	list, err := among(sd, own, changes)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the access list of %s: %w", f.Name(), err)
+	}
+	return list, nil
+}
 
 // Readers does the same for those who may read it.
 func Readers(path string) ([]string, error) { return strangers(path, reads) }

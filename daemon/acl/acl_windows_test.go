@@ -70,6 +70,14 @@ func TestProtect(t *testing.T) {
 			t.Errorf("%s, protected, may be changed by %q, %v", path, list, err)
 		}
 	}
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if list, err := ChangersOf(f); err != nil || len(list) > 0 {
+		t.Errorf("%s, open and protected, may be changed by %q, %v", file, list, err)
+	}
 	if list, err := Changers(filepath.Join(dir, "none")); err == nil {
 		t.Errorf("what is not there may be changed by %q", list)
 	}

@@ -209,6 +209,19 @@ func (a *Authority) LoseFob(by, serial string) (Fob, error) {
 	})
 }
 
+// taken says whose a fob is that was to be nobody's.
+func (a *Authority) taken(tx *store.Tx, r *fobRecord) error {
+	_, u, err := a.findUser(tx, r.Users[0].String())
+	if err != nil {
+		return err
+	}
+	others := ""
+	if n := len(r.Users) - 1; n > 0 {
+		others = fmt.Sprintf(" and of %d more", n)
+	}
+	return failure(Conflict, "fob", "the fob %q is %s, and a fob of %q%s", r.Serial, r.State, u.Name, others)
+}
+
 // ReplaceFob gives the users of one fob another in its place, which must be
 // nobody's and not lost, and returns that. The old one is nobody's and, unless it
 // is lost, disabled.
@@ -221,7 +234,9 @@ func (a *Authority) ReplaceFob(by, serial, with string) (Fob, error) {
 			return err
 		case oldID == id:
 			return failure(Conflict, "fob", "the fob %q cannot replace itself", r.Serial)
-		case len(r.Users) > 0 || r.State != fob.Unassigned:
+		case len(r.Users) > 0:
+			return a.taken(tx, r)
+		case r.State != fob.Unassigned:
 			return failure(Conflict, "fob", "the fob %q is %s", r.Serial, r.State)
 		case len(old.Users) == 0:
 			return failure(Conflict, "fob", "the fob %q has no users", old.Serial)

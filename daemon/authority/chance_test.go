@@ -61,6 +61,13 @@ func TestChance(t *testing.T) {
 			t.Errorf("%.0e: %v and %v, and not %v and %v", v.digits, hotp, totp, v.hotp, v.totp)
 		}
 	}
+	// Whoever proves his fob gives who guesses as many tries again, for as long as
+	// these are fewer than waiting would have left.
+	lifted := float64(96 + MaxLifts*mostFailures)
+	t.Logf("with %d lifts in a day, of six digits: HOTP %.3g, TOTP %.3g", MaxLifts, lifted*(1+fob.LookAhead)/1e6, lifted*(1+2*fob.Window)/1e6)
+	if h, o := lifted*(1+fob.LookAhead)/1e6, lifted*(1+2*fob.Window)/1e6; h > 1.67e-3 || o > 4.54e-4 {
+		t.Errorf("with all lifts of a day %v and %v", h, o)
+	}
 	// Pairs in spite of the throttle: two passcodes of six digits, of which the
 	// first is one of 1+LookAhead, or of three steps.
 	perDay := float64(day / pairEvery)
@@ -76,12 +83,19 @@ func TestChance(t *testing.T) {
 // TestGuessing guesses, on the real thing: a day of it leaves no more tries than
 // are computed, however the user logs in meanwhile.
 func TestGuessing(t *testing.T) {
+	t.Run("single", func(t *testing.T) { guesses(t, 0, 107) })
+	t.Run("pairs", func(t *testing.T) { guesses(t, 5, 107+MaxLifts*mostFailures) })
+	t.Run("seldom", func(t *testing.T) { guesses(t, 20, 107+MaxLifts*mostFailures) })
+}
+
+// guesses has the user prove his fob at each so many tries, and never if 0.
+func guesses(t *testing.T, pairs, most int) {
 	r := newRig(t)
 	r.fobs(fob.HOTP, "H")
 	r.user("alice", "H")
 	wrong := wrongCode("H")
 	begin := r.clock.Now()
-	looked, counter := 0, uint64(0)
+	looked, lifted, counter := 0, 0, uint64(0)
 	for n := 0; r.clock.Now().Sub(begin) < 24*time.Hour; n++ {
 		v := r.try([]string{"vpn", "ssh"}[n%2], "alice", wrong)
 		if v.Reason != ReasonThrottled {
@@ -91,12 +105,19 @@ func TestGuessing(t *testing.T) {
 			counter++
 		}
 		r.clock.pass(max(time.Second, v.RetryAfter))
-		if n%5 == 0 && r.try("ssh", "alice", code("H", counter)+code("H", counter+1)).Accepted {
+		if pairs > 0 && n%pairs == 0 {
+			v := r.try("ssh", "alice", code("H", counter)+code("H", counter+1))
+			if !v.Accepted {
+				t.Fatalf("%+v", v)
+			}
 			counter += 2
+			if v.Lifted {
+				lifted++
+			}
 		}
 	}
-	t.Logf("%d guesses at two services were looked at, and %d passcodes of the user", looked, counter)
-	if looked > 107 || counter < 20 {
-		t.Errorf("%d guesses were looked at, and %d passcodes of the user", looked, counter)
+	t.Logf("%d guesses at two services were looked at, and %d passcodes of the user; %d lifts", looked, counter, lifted)
+	if looked > most || pairs > 0 && (lifted < MaxLifts || counter < 20) {
+		t.Errorf("%d guesses were looked at, and %d passcodes of the user; %d lifts", looked, counter, lifted)
 	}
 }

@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"errors"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority/store"
@@ -37,8 +38,11 @@ func (a *Authority) VerifyIn(at Attempt, then func(tx *store.Tx, v Verdict) erro
 	}
 	v, err := a.verify(at, inner)
 	e := Entry{Kind: "verify", By: at.By, User: v.UserID, Fob: v.FobID, Service: at.Service, OK: v.Accepted && err == nil, Detail: string(v.Reason)}
+	if v.Lifted {
+		e.Detail = "lifted"
+	}
 	if err != nil {
-		e.Detail, v.Accepted = Why(err), false
+		e.Detail, v.Accepted, v.Lifted = Why(err), false, false
 	}
 	if !withdrawn && v.Reason != ReasonThrottled {
 		a.audit.Audit(e)
@@ -48,12 +52,44 @@ func (a *Authority) VerifyIn(at Attempt, then func(tx *store.Tx, v Verdict) erro
 
 // Waits is how long nothing of this sort is looked at, by the throttle that
 // passcodes have. who is an id or another name that is not made up by strangers.
+// What lifts the failures of passcodes does not lift these: see PasscodeWaits.
 func (a *Authority) Waits(tx *store.Tx, service, who string, now time.Time) (time.Duration, error) {
 	key, err := a.store.Key(triesBucket, service+"\x00"+who)
 	if err != nil {
 		return 0, err
 	}
 	return a.waits(tx, &question{tries: key, now: now})
+}
+
+// PasscodeWaits is how long a service's single passcodes of a user, by his id, are not
+// looked at. Of the fob's own failures it knows nothing.
+func (a *Authority) PasscodeWaits(tx *store.Tx, service, user string, now time.Time) (time.Duration, error) {
+	key, lifts, err := a.passcodeTries(tx, service, user)
+	if err != nil {
+		return 0, err
+	}
+	return a.waits(tx, &question{tries: key, lifts: lifts, now: now})
+}
+
+// PasscodeFailed counts a failure that PasscodeWaits looks at.
+func (a *Authority) PasscodeFailed(tx *store.Tx, service, user string, now time.Time) error {
+	key, lifts, err := a.passcodeTries(tx, service, user)
+	if err != nil {
+		return err
+	}
+	return a.noteFailure(tx, key, lifts, now)
+}
+
+// passcodeTries is where a user's failures at a service are, and how often they were
+// lifted.
+func (a *Authority) passcodeTries(tx *store.Tx, service, user string) (store.Key, uint64, error) {
+	_, u, err := a.findUser(tx, user)
+	var missing *Error
+	if err != nil && !errors.As(err, &missing) {
+		return store.Key{}, 0, err
+	}
+	key, err := a.store.Key(triesBucket, service+"\x00"+user)
+	return key, u.Lifts, err
 }
 
 // Throttled says until when no single passcode of a user is looked at, by service:
@@ -63,7 +99,7 @@ func (a *Authority) Throttled(user string, services []string) (map[string]time.T
 	now := a.now()
 	err := a.store.View(func(tx *store.Tx) error {
 		for _, s := range services {
-			wait, err := a.Waits(tx, s, user, now)
+			wait, err := a.PasscodeWaits(tx, s, user, now)
 			if err != nil {
 				return err
 			}
@@ -82,5 +118,5 @@ func (a *Authority) Failed(tx *store.Tx, service, who string, now time.Time) err
 	if err != nil {
 		return err
 	}
-	return a.noteFailure(tx, key, now)
+	return a.noteFailure(tx, key, 0, now)
 }

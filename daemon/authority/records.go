@@ -70,6 +70,7 @@ type userRecord struct {
 	Disabled  bool      `cbor:"7,keyasint,omitempty"`
 	Fobs      []ID      `cbor:"8,keyasint,omitempty"`
 	Created   time.Time `cbor:"9,keyasint"`
+	Lifts     uint64    `cbor:"10,keyasint,omitempty"` // how often his failures with passcodes were lifted
 }
 
 type fobRecord struct {
@@ -95,6 +96,8 @@ type fobRecord struct {
 	Failures  throttle      `cbor:"20,keyasint"`
 	Resyncs   [2]int        `cbor:"21,keyasint"` // since ResyncDay: self-service, attended
 	ResyncDay time.Time     `cbor:"22,keyasint"`
+	Lifts     int           `cbor:"23,keyasint,omitempty"` // of failures, since LiftDay
+	LiftDay   time.Time     `cbor:"24,keyasint"`
 }
 
 func (r *fobRecord) fob() *fob.Fob {

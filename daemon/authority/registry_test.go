@@ -224,7 +224,9 @@ func TestAssign(t *testing.T) {
 	_, err = r.AssignFob("owner", "F1", "alice")
 	r.fails(err, Conflict)
 	must(r.AssignFob("owner", "F2", "alice"))
-	_, err = r.ReplaceFob("owner", "F1", "F2")
+	if _, err = r.ReplaceFob("owner", "F1", "F2"); err == nil || !strings.Contains(err.Error(), "and a fob of") {
+		t.Errorf("whose it is: %v", err)
+	}
 	r.fails(err, Conflict)
 	_, err = r.ReplaceFob("owner", "F1", "F1")
 	r.fails(err, Conflict)

@@ -29,8 +29,8 @@ type Resync struct {
 // ResyncFob finds where a fob is, by passcodes in a row within 1,000 steps, and
 // uses them up. It may be tried MaxResyncs times a day, counted from the first.
 // It fails with NotFound, Refused where the passcodes are not right or too few,
-// TooMany, and Conflict for a lost fob. Attended, it also lifts the fob's
-// throttle.
+// TooMany, and Conflict for a lost fob. It also takes back the failures of the fob,
+// and of its users or of User at every service, MaxLifts times a day.
 func (a *Authority) ResyncFob(r Resync) (Fob, error) {
 	p, err := readPasscodes(r.Passcodes)
 	if err != nil {
@@ -54,7 +54,15 @@ func (a *Authority) ResyncFob(r Resync) (Fob, error) {
 		if rec.State == fob.Lost {
 			return failure(Conflict, "fob", "the fob %q is lost", rec.Serial)
 		}
-		return a.resync(rec, p, need)
+		if err := a.resync(rec, p, need); err != nil {
+			return err
+		}
+		users := rec.Users
+		if r.User != "" {
+			users = []ID{*who}
+		}
+		_, err := lift(tx, rec, users, a.now())
+		return err
 	})
 }
 
@@ -94,8 +102,5 @@ func (a *Authority) resync(r *fobRecord, p fob.Passcode, need int) (err error) {
 		return storedError{failure(Refused, "passcode", "the passcodes do not follow one another within %d steps", fob.ResyncSteps)}
 	}
 	r.moved(m)
-	if need == 2 {
-		r.Failures = throttle{}
-	}
 	return nil
 }

@@ -2,6 +2,7 @@ package authority
 
 import (
 	"encoding/binary"
+	"fmt"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority/store"
@@ -15,11 +16,13 @@ import (
 //	11 + T/15min
 //
 // tries within any time T: whoever never pauses has 105 in a day that begins
-// quietly, and 96 in each further one. It does not matter what the user does meanwhile: a passcode of his that is
+// quietly, and 96 in each further one. A single passcode of the user's that is
 // accepted takes no failure back, so that nobody guesses faster because somebody
-// else logs in. Against it, no failure of a stranger keeps him out for good: 15
-// minutes after the last one single passcodes are looked at again, and at any
-// time passcodes in a row, which are not guessed (see pairs).
+// else logs in. Passcodes in a row and a resync, which are not guessed, do (see
+// lift): each time costs 11 more tries of that fob, and there are at most MaxLifts
+// in a day. No failure of a stranger keeps the user out for good: 15 minutes after
+// the last one single passcodes are looked at again, and at any time passcodes in a
+// row (see pairs).
 //
 // The chance of a guess is the number of passcodes that would be accepted, over
 // the number of passcodes: with 6 digits, for HOTP (1+fob.LookAhead)/10^6, for
@@ -30,7 +33,9 @@ import (
 //	TOTP   2.88 in 10^4    2.88 in 10^5    2.88 in 10^6
 //
 // A guess is tried against every active fob of the user: with n fobs of one kind
-// the chance is n times that.
+// the chance is n times that. What holds against guessing is the fob's own throttle,
+// which knows of all services; that of a user at a service also holds where there is
+// no fob.
 const (
 	firstDelay = time.Second
 	longest    = 15 * time.Minute
@@ -40,12 +45,26 @@ const (
 	maxTries = 1 << 16
 	// pruned is how many old entries may go with each failure.
 	pruned = 4
+	// strangers is among how many rows the failures of names that no user has are
+	// spread.
+	strangers = 1 << 12
 )
 
 // throttle counts failures.
 type throttle struct {
 	Count int   `cbor:"1,keyasint,omitempty"`
 	Last  int64 `cbor:"2,keyasint,omitempty"` // milliseconds since 1970
+	// Lifts is how often the user's failures had been lifted when this one came.
+	Lifts uint64 `cbor:"3,keyasint,omitempty"`
+}
+
+// after is t for a user whose failures were lifted so often: what came before the
+// last time is forgotten.
+func (t throttle) after(lifts uint64) throttle {
+	if t.Lifts != lifts {
+		return throttle{Lifts: lifts}
+	}
+	return t
 }
 
 // waits is how long it is until the next try. A clock that was set back by more
@@ -70,9 +89,13 @@ func delay(failures int) time.Duration {
 
 // failed is t after one more failure.
 func (t throttle) failed(now time.Time) throttle {
+	return throttle{Count: min(t.standing(now)+1, mostFailures), Last: now.UnixMilli(), Lifts: t.Lifts}
+}
+
+// standing is how many failures are not forgotten.
+func (t throttle) standing(now time.Time) int {
 	forgotten := max(0, now.Sub(time.UnixMilli(t.Last))/longest)
-	count := max(0, t.Count-int(min(forgotten, mostFailures)))
-	return throttle{Count: min(count+1, mostFailures), Last: now.UnixMilli()}
+	return max(0, t.Count-int(min(forgotten, mostFailures)))
 }
 
 // forgotten says whether it makes no difference any more.
@@ -83,10 +106,18 @@ type countRecord struct {
 	Count int `cbor:"1,keyasint"`
 }
 
-// noteFailure counts a failure of a user, known or not, at a service. The number
-// of entries is bounded: those whose last failure is the oldest go. Whoever makes
-// up names to have a real one forgotten still faces the throttle of the fob.
-func (a *Authority) noteFailure(tx *store.Tx, key store.Key, now time.Time) error {
+// Stranger is by what failures of a name are counted that no user has: one of few, so
+// that nobody makes up names until those of a user are forgotten. What it is names no
+// user, and for one name it is always the same.
+func (a *Authority) Stranger(name string) (string, error) {
+	key, err := a.store.Key(triesBucket, "stranger\x00"+fold(name))
+	return fmt.Sprintf("stranger %d", binary.BigEndian.Uint64(key[:])%strangers), err
+}
+
+// noteFailure counts a failure of a user, known or not, at a service, whose failures
+// were lifted so often. The number of entries is bounded: those whose last failure
+// is the oldest go.
+func (a *Authority) noteFailure(tx *store.Tx, key store.Key, lifts uint64, now time.Time) error {
 	var t throttle
 	known, err := tx.Get(triesBucket, key[:], &t)
 	if err != nil {
@@ -104,7 +135,7 @@ func (a *Authority) noteFailure(tx *store.Tx, key store.Key, now time.Time) erro
 	} else {
 		n.Count++
 	}
-	t = t.failed(now)
+	t = t.after(lifts).failed(now)
 	if err := tx.Put(triesBucket, key[:], t); err != nil {
 		return err
 	}

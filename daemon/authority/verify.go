@@ -64,6 +64,9 @@ type Verdict struct {
 	// RetryAfter is how long single passcodes of the user are not looked at, with
 	// ReasonThrottled.
 	RetryAfter time.Duration
+	// Lifted says that the failures before count no more, of the fob and of the user at
+	// every service.
+	Lifted bool
 }
 
 // Verify says whether a passcode is a user's. When it is accepted, the fob's new
@@ -102,6 +105,7 @@ type question struct {
 	user     string
 	passcode fob.Passcode
 	tries    store.Key // where failures are counted
+	lifts    uint64    // how often the user's were lifted
 	now      time.Time
 	several  bool // more than one passcode, and they may be looked at in any case
 }
@@ -154,16 +158,20 @@ func checkService(s string) error {
 // prepare finds where failures are counted, and stops what is throttled before it
 // comes to a change.
 func (a *Authority) prepare(tx *store.Tx, at Attempt, q *question, v *Verdict) error {
-	name := fold(at.User)
+	var name string
 	id, user, err := a.findUser(tx, at.User)
 	var missing *Error
 	switch {
 	case err == nil:
-		name, v.UserID = id.String(), id.String() // by whatever he was named
+		name, v.UserID, q.lifts = id.String(), id.String(), user.Lifts // by whatever he was named
 	case !errors.As(err, &missing):
 		return err
+	default:
+		if name, err = a.Stranger(at.User); err != nil {
+			return err
+		}
 	}
-	if err == nil && at.Within != nil && !at.Within(a.home(user)) {
+	if v.UserID != "" && at.Within != nil && !at.Within(a.home(user)) {
 		v.Reason = ReasonOutOfReach
 		return nil
 	}
@@ -185,22 +193,23 @@ func (a *Authority) prepare(tx *store.Tx, at Attempt, q *question, v *Verdict) e
 func (a *Authority) waits(tx *store.Tx, q *question) (time.Duration, error) {
 	var t throttle
 	_, err := tx.Get(triesBucket, q.tries[:], &t)
-	return t.waits(q.now), err
+	return t.after(q.lifts).waits(q.now), err
 }
 
 // judge decides, and stores what follows from it. Changes run one after the
 // other, so nothing can come in between.
 func (a *Authority) judge(tx *store.Tx, q *question) (Verdict, error) {
+	id, user, err := a.findUser(tx, q.user)
+	var missing *Error
+	if err != nil && !errors.As(err, &missing) {
+		return Verdict{}, err
+	}
+	q.lifts = user.Lifts
 	waits, err := a.waits(tx, q)
 	if err != nil {
 		return Verdict{}, err
 	}
-	id, user, err := a.findUser(tx, q.user)
-	if err != nil {
-		var missing *Error
-		if !errors.As(err, &missing) {
-			return Verdict{}, err
-		}
+	if missing != nil {
 		return Verdict{Reason: ReasonUnknownUser}, a.count(tx, q, waits, nil)
 	}
 	fobs, err := a.candidates(tx, q, user)
@@ -229,15 +238,27 @@ func (a *Authority) judge(tx *store.Tx, q *question) (Verdict, error) {
 	case user.Disabled:
 		v.Reason = ReasonDisabledUser
 	case best != nil && best.result == fob.Accepted:
-		best.moved(best.moving)
-		best.Used = q.now.UTC()
 		v.Accepted, v.Reason, v.RetryAfter = true, "", 0
-		return v, tx.Put(fobsBucket, best.id[:], best.fobRecord)
+		v.Lifted, err = a.accept(tx, q, best, id)
+		return v, err
 	}
 	if best != nil && best.right() {
 		return v, nil
 	}
 	return v, a.count(tx, q, waits, fobs)
+}
+
+// accept stores that a fob's passcode was accepted as a user's, and what was lifted
+// because it proves the fob.
+func (a *Authority) accept(tx *store.Tx, q *question, c *candidate, user ID) (lifted bool, err error) {
+	c.moved(c.moving)
+	c.Used = q.now.UTC()
+	if q.several && c.Type != fob.Yubico && q.passcode.Strong(c.fob()) {
+		if lifted, err = lift(tx, &c.fobRecord, []ID{user}, q.now); err != nil {
+			return false, err
+		}
+	}
+	return lifted, tx.Put(fobsBucket, c.id[:], c.fobRecord)
 }
 
 // candidate is a fob that is tried.
@@ -333,5 +354,5 @@ func (a *Authority) count(tx *store.Tx, q *question, waits time.Duration, fobs [
 	if waits > 0 || !tried {
 		return nil
 	}
-	return a.noteFailure(tx, q.tries, q.now)
+	return a.noteFailure(tx, q.tries, q.lifts, q.now)
 }

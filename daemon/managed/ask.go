@@ -15,8 +15,10 @@ import (
 
 // Asking is how a conversation begins.
 type Asking struct {
-	// Name is what the device calls itself to the user, 1 to 64 bytes.
-	Name string
+	// Name is what the device calls itself to the user, 1 to 64 bytes. Where KeepName,
+	// the name that it had last is used instead, if it had one.
+	Name     string
+	KeepName bool
 	// Files says that messages are carried by hand, and so may take a day.
 	Files bool
 	// Anew gives up what is under way for the same account.
@@ -72,6 +74,15 @@ func (w *work) newTalk(kind message.Kind, authority []byte, a Asking) (*talk, er
 	return t, w.st.add(t)
 }
 
+// named is a with the name that is to be used, which is remembered.
+func (w *work) named(a Asking) Asking {
+	if a.KeepName && w.st.Name != "" {
+		a.Name = w.st.Name
+	}
+	w.st.Name = a.Name
+	return a
+}
+
 // Activate begins the activation of an account by a link, with the descriptor that
 // its endpoint handed out. The same link again is the same request, as long as that
 // is good. It fails with the errors of message.Link.Check.
@@ -89,6 +100,7 @@ func (d *Device) Activate(ctx context.Context, l *message.Link, authority []byte
 		if err := l.Check(who, w.now); err != nil {
 			return err
 		}
+		a := w.named(a)
 		t, err := w.newTalk(message.KindActivate, authority, a)
 		if err != nil {
 			return err
@@ -135,6 +147,7 @@ func (d *Device) Reactivate(ctx context.Context, id string, a Asking) (Step, err
 				t.end(Expired, w.now)
 			}
 		}
+		a := w.named(a)
 		t, err := w.newTalk(message.KindBegin, by.Authority, a)
 		if err != nil {
 			return err

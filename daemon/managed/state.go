@@ -33,6 +33,8 @@ type state struct {
 	// Forgotten are the accounts whose secrets were erased on notice and whose
 	// authority may not know that yet.
 	Forgotten []forgotten `cbor:"4,keyasint,omitempty"`
+	// Name is what the device called itself last.
+	Name string `cbor:"5,keyasint,omitempty"`
 }
 
 type forgotten struct {

@@ -68,12 +68,15 @@ func TestStory(t *testing.T) {
 	if notices := old.expect(Done, old.carry(old.Notices(t.Context(), old.only().ID))); len(notices.Notices) > 0 {
 		t.Errorf("%+v", notices)
 	}
-	// And back again, in the vault that had it.
-	again := old.expect(Choose, old.carry(old.Reactivate(t.Context(), old.only().ID, old.asking())))
+	// And back again, in the vault that had it, by the name that it had.
+	again := old.expect(Choose, old.carry(old.Reactivate(t.Context(), old.only().ID, Asking{Name: "localhost", KeepName: true})))
 	proof = old.expect(Proving, old.carry(old.GiveFactor(t.Context(), again.Conversation, "fob", s.passcode(), nil)))
 	old.expect(Done, old.carry(proof, nil))
 	if !old.logsIn() || fresh.logsIn() {
 		t.Error("after coming back")
+	}
+	if notices := fresh.expect(Done, fresh.carry(fresh.Notices(t.Context(), fresh.only().ID))); len(notices.Notices) != 1 || notices.Notices[0].By != "old laptop" {
+		t.Errorf("%+v", notices)
 	}
 }
 

@@ -3,6 +3,7 @@ package vault
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"os"
 	"testing"
 
@@ -13,7 +14,8 @@ import (
 // lose removes the vault and leaves the pin.
 func (r *rig) lose() {
 	r.tb.Helper()
-	if err := os.RemoveAll(r.opt.Dir); err != nil {
+	// Windows removes no file that is open.
+	if err := errors.Join(r.store.Close(), os.RemoveAll(r.opt.Dir)); err != nil {
 		r.tb.Fatal(err)
 	}
 	r.reopen()

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -140,6 +141,7 @@ func (m *memFS) Remove(path string) error {
 }
 
 func (m *memFS) ReadDir(path string) ([]string, error) {
+	path = filepath.Clean(path) // in the way of this system, as those of files are
 	var out []string
 	for name := range m.names {
 		if filepath.Dir(name) == path {
@@ -151,6 +153,7 @@ func (m *memFS) ReadDir(path string) ([]string, error) {
 }
 
 func (m *memFS) SyncDir(path string) error {
+	path = filepath.Clean(path) // in the way of this system, as those of files are
 	if err := m.step("syncdir", path); err != nil {
 		return err
 	}
@@ -244,4 +247,8 @@ func needsRoom(op string) bool {
 	return strings.Contains("create write sync link rename syncdir", op)
 }
 
-var errNoSpace = syscall.ENOSPC
+// errNoSpace is what the system says of a full disk.
+var errNoSpace = map[bool]syscall.Errno{
+	true:  112, // ERROR_DISK_FULL
+	false: syscall.ENOSPC,
+}[runtime.GOOS == "windows"]

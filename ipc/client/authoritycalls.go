@@ -262,6 +262,11 @@ func (c *Client) UserDevices(ctx context.Context, r ipc.UserRef) (ipc.UserDevice
 	return send[ipc.UserDeviceList](ctx, c, "POST", "admin/devices/list", r)
 }
 
+// UserDevice returns a device that has managed accounts, or had some.
+func (c *Client) UserDevice(ctx context.Context, id string) (ipc.UserDevice, error) {
+	return get[ipc.UserDevice](ctx, c, at("admin/devices", id, ""))
+}
+
 // RevokeUserDevice takes all managed accounts from a device.
 func (c *Client) RevokeUserDevice(ctx context.Context, id string) (ipc.UserDevice, error) {
 	return send[ipc.UserDevice](ctx, c, "POST", at("admin/devices", id, "revoke"), nil)

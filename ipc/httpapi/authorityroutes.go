@@ -113,6 +113,7 @@ func helpRoutes() []Route {
 		deskWith("POST", "admin/bypass-codes/list", look, "A user's bypass codes", a.BypassCodes),
 		deskItem("POST", "admin/bypass-codes/{id}/revoke", help, "Make a bypass code useless", a.RevokeBypassCode),
 		deskWith("POST", "admin/devices/list", look, "The devices that have a user's managed accounts", a.UserDevices),
+		deskItem("GET", "admin/devices/{id}", look, "One device that has managed accounts", a.UserDevice),
 		deskItem("POST", "admin/devices/{id}/revoke", help, "Take all managed accounts from a device", a.RevokeUserDevice),
 
 		deskWith("POST", "admin/security-keys", help, "Register a user's security key", a.AddSecurityKey),

@@ -283,6 +283,11 @@ func (b *backend) UserDevices(_ context.Context, p ipc.Principal, r ipc.UserRef)
 	return ipc.UserDeviceList{Version: 1, Devices: []ipc.UserDevice{oneDevice}}, nil
 }
 
+func (b *backend) UserDevice(_ context.Context, p ipc.Principal, id string) (ipc.UserDevice, error) {
+	b.note(p, "UserDevice "+id, nil)
+	return oneDevice, nil
+}
+
 func (b *backend) RevokeUserDevice(_ context.Context, p ipc.Principal, id string) (ipc.UserDevice, error) {
 	b.note(p, "RevokeUserDevice "+id, nil)
 	return oneDevice, nil

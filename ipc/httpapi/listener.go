@@ -11,7 +11,8 @@ import (
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// quota counts what users hold, each and in all.
+// quota counts what users hold, each and in all. Who is set apart has as much as any
+// other, and is not counted among all.
 type quota struct {
 	mu        sync.Mutex
 	all, each int
@@ -23,21 +24,25 @@ func newQuota(all, each int) *quota {
 	return &quota{all: all, each: each, users: map[string]int{}}
 }
 
-func (q *quota) take(user string) bool {
+func (q *quota) take(user string, apart bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.total >= q.all || q.users[user] >= q.each {
+	if !apart && q.total >= q.all || q.users[user] >= q.each {
 		return false
 	}
-	q.total++
+	if !apart {
+		q.total++
+	}
 	q.users[user]++
 	return true
 }
 
-func (q *quota) give(user string) {
+func (q *quota) give(user string, apart bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.total--
+	if !apart {
+		q.total--
+	}
 	if q.users[user]--; q.users[user] == 0 {
 		delete(q.users, user)
 	}
@@ -57,8 +62,9 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		c := &conn{Conn: nc, s: l.s}
 		c.principal, c.refusal = l.s.cfg.Identify(nc)
+		c.apart = c.refusal == nil && (c.principal.Admin || c.principal.UID != "" && c.principal.UID == l.s.cfg.Own)
 		// All who cannot be told apart share one user's quota.
-		if !l.s.conns.take(c.principal.UID) {
+		if !l.s.conns.take(c.principal.UID, c.apart) {
 			c.turnAway()
 			continue
 		}
@@ -72,6 +78,7 @@ type conn struct {
 	s         *Server
 	principal ipc.Principal
 	refusal   error // why the caller is not known
+	apart     bool  // of the daemon itself, or an administrator
 	close     sync.Once
 	trail     trail
 }
@@ -80,7 +87,7 @@ func (c *conn) Close() error {
 	err := net.ErrClosed
 	c.close.Do(func() {
 		err = c.Conn.Close()
-		c.s.conns.give(c.principal.UID)
+		c.s.conns.give(c.principal.UID, c.apart)
 	})
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -254,6 +255,40 @@ func TestServesSeveralListeners(t *testing.T) {
 	for range 2 {
 		if err := await(t, "the end of Serve", done); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestDaemonsOwnPlace fills all places with as many users as it takes: one person can
+// have thousands of uids (subuid(5)). The daemon, which asks itself whether it answers,
+// and administrators are served all the same.
+func TestDaemonsOwnPlace(t *testing.T) {
+	who := make(chan ipc.Principal, 1)
+	socket := start(t, httpapi.Config{Backend: newBackend(), Own: "999", Limits: httpapi.Limits{Connections: 4, ConnectionsUser: 2},
+		Identify: func(net.Conn) (ipc.Principal, error) { return <-who, nil }}, local.Options{})
+	status := func(p ipc.Principal) int {
+		who <- p
+		c := dial(t, socket)
+		_, _ = io.WriteString(c, get("/v1/health"))
+		return readAnswer(t, bufio.NewReader(c)).status
+	}
+	for _, c := range []struct {
+		who  ipc.Principal
+		want int
+	}{
+		{ipc.Principal{UID: "999"}, 200}, // is none of the others' places
+		{ipc.Principal{UID: "100001"}, 200},
+		{ipc.Principal{UID: "100001"}, 200},
+		{ipc.Principal{UID: "100002"}, 200},
+		{ipc.Principal{UID: "100002"}, 200},
+		{ipc.Principal{UID: "100003"}, 503},
+		{ipc.Principal{UID: "999"}, 200},
+		{ipc.Principal{UID: "999"}, 503}, // has as much as another
+		{ipc.Principal{UID: "0", Admin: true}, 200},
+		{ipc.Principal{UID: ""}, 503},
+	} {
+		if got := status(c.who); got != c.want {
+			t.Errorf("%+v: %d, want %d", c.who, got, c.want)
 		}
 	}
 }

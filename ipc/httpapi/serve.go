@@ -371,11 +371,11 @@ func (x *exchange) body() ([]byte, error) {
 		return nil, refuse(415, ipc.InvalidArgument, "the body must not be encoded")
 	}
 	if limit > maxAccounts {
-		if !x.s.bodies.take(x.c.principal.UID) {
+		if !x.s.bodies.take(x.c.principal.UID, false) {
 			x.w.Header().Set("Connection", "close")
 			return nil, &ipc.Error{Kind: ipc.Busy, Message: "too many large requests at one time", RetryAfter: 1}
 		}
-		defer x.s.bodies.give(x.c.principal.UID)
+		defer x.s.bodies.give(x.c.principal.UID, false)
 	}
 	return x.receive(limit)
 }

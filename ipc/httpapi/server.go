@@ -69,6 +69,10 @@ type Config struct {
 	Authorize func(ctx context.Context, p ipc.Principal, r Route) error
 	// Identify names the caller of a connection; nil stands for local.Principal.
 	Identify func(net.Conn) (ipc.Principal, error)
+	// Own is the uid of the daemon itself, which asks itself whether it answers. Its
+	// connections and those of administrators are counted apart from all others', who
+	// so cannot take their places.
+	Own string
 	// Log gets a line for each request: method, route, status, uid, time
 	// taken. Nil stands for slog.DiscardHandler.
 	Log    *slog.Logger

@@ -212,8 +212,7 @@ func Dial(ctx context.Context, path string) (net.Conn, error) {
 	if len(path) > maxPath {
 		return nil, &PathTooLongError{Path: path, Max: maxPath}
 	}
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", path)
+	c, err := dial(ctx, path)
 	if err != nil {
 		return nil, reason(err)
 	}
@@ -222,6 +221,36 @@ func Dial(ctx context.Context, path string) (net.Conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// roomTime is how long a connection is tried while as many wait to be accepted as can,
+// and roomEvery how often. Everybody can connect to the system's daemon, and so fill
+// that queue.
+const (
+	roomTime  = 10 * time.Second
+	roomEvery = 2 * time.Millisecond
+)
+
+// dial connects, and waits for room where the system would have a connection wait that
+// may block.
+func dial(ctx context.Context, path string) (net.Conn, error) {
+	over := time.NewTimer(roomTime)
+	defer over.Stop()
+	again := time.NewTicker(roomEvery)
+	defer again.Stop()
+	for {
+		c, err := new(net.Dialer).DialContext(ctx, "unix", path)
+		if !errors.Is(err, unix.EAGAIN) {
+			return c, err
+		}
+		select {
+		case <-again.C:
+		case <-over.C:
+			return nil, err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // checkServer relies on the kernel's note of who called listen.

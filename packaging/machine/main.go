@@ -39,7 +39,7 @@ func run(args []string, out, errOut io.Writer) int {
 	flags.StringVar(&o.disk, "disk", "", "`FILE` that is the second disk: a tar archive with the scenario")
 	flags.StringVar(&o.console, "console", "console.log", "`FILE` for what the kernel and services say")
 	flags.IntVar(&o.memory, "memory", 1024, "of the machine, in `MiB`")
-	flags.DurationVar(&o.limit, "limit", 20*time.Minute, "how long all of it may take")
+	flags.DurationVar(&o.limit, "limit", time.Hour, "how long all of it may take")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}

@@ -4,12 +4,14 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestAuthority runs the command lines of an administrator on the real daemon,
@@ -96,6 +98,48 @@ func TestAuthorityGuide(t *testing.T) {
 	}
 }
 
+// TestAuthorityRehearsal starts the daemons that play devices as the guide does, and
+// asks each where the guide says.
+func TestAuthorityRehearsal(t *testing.T) {
+	t.Parallel()
+	lines := strings.Split(strings.TrimSpace(strings.Join(guide(t)["rehearsal"], "")), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("the guide has other commands than this test knows: %q", lines)
+	}
+	p, dir := programs(t), filepath.Dir(File(t, ""))
+	command := func(line string) *exec.Cmd {
+		cmd := exec.Command("sh", "-ec", line)
+		cmd.Dir, cmd.Env = dir, append(append(os.Environ(), p.Env()...), "HOME="+dir, "PATH="+p.Dir+":"+os.Getenv("PATH"))
+		return cmd
+	}
+	if out, err := command(lines[0]).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, line := range lines[1:] {
+		daemon := command("exec " + line)
+		var said strings.Builder
+		daemon.Stderr = &said
+		if err := daemon.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = daemon.Process.Kill()
+			_ = daemon.Wait()
+			if t.Failed() {
+				t.Log(said.String())
+			}
+		})
+	}
+	for _, device := range []string{"laptop", "tablet"} {
+		Eventually(t, time.Minute, func() error {
+			if out, err := command("export TOKEND_SOCKET=$PWD/" + device + "/socket; tokenctl --json status").CombinedOutput(); err != nil {
+				return fmt.Errorf("%w: %s", err, out)
+			}
+			return nil
+		})
+	}
+}
+
 // TestAuthorityCredential has a key that the guide's command made come as systemd
 // hands it over; without it nothing opens.
 func TestAuthorityCredential(t *testing.T) {
@@ -158,10 +202,14 @@ func TestAuthorityPAM(t *testing.T) {
 	d.OK("", "admin", "user", "add", "vpn", "--login", verifier, "--role", "verifier")
 
 	const service = "tokend-test"
-	script := filepath.Join(dir, "tokend-passcode")
+	script, program := filepath.Join(dir, "tokend-passcode"), filepath.Join(dir, "tokenctl")
 	env := strings.Join(d.Programs.Env(), " ")
+	logged := syslog(t, filepath.Join(dir, "log"))
+	// It is installed from the source, and the log is this test's.
+	theirs := strings.NewReplacer("/usr/bin/tokenctl", filepath.Join(dir, "nothing"), "/usr/local/bin/tokenctl", program, "logger ", "logger -u "+filepath.Join(dir, "log")+" ")
 	files := map[string]string{
-		script:                               strings.Replace(blocks["pam-script"][0], "/usr/bin/tokenctl", "env "+env+" "+d.Programs.Path("tokenctl")+" --socket "+d.Socket, 1),
+		program:                              "#!/bin/sh\nexec env " + env + " " + d.Programs.Path("tokenctl") + " --socket " + d.Socket + ` "$@"` + "\n",
+		script:                               theirs.Replace(blocks["pam-script"][0]),
 		filepath.Join(dir, "pam.d", service): strings.Replace(blocks["pam"][0], "/usr/local/libexec/tokend-passcode", script, 1),
 	}
 	if err := os.Mkdir(filepath.Join(dir, "pam.d"), 0o755); err != nil {
@@ -203,15 +251,23 @@ func TestAuthorityPAM(t *testing.T) {
 		}
 	}
 	for what, try := range map[string][3]string{
-		"a passcode that was used":     {verifier, "alice", used},
-		"of one who is not known":      {verifier, "mallory", passcode()},
-		"of a name like a flag":        {verifier, "--help", "123456"},
-		"an empty one":                 {verifier, "alice", ""},
-		"asked by who is no user here": {stranger, "alice", passcode()},
+		"a passcode that was used": {verifier, "alice", used},
+		"of one who is not known":  {verifier, "mallory", passcode()},
+		"of a name like a flag":    {verifier, "--help", "123456"},
+		"an empty one":             {verifier, "alice", ""},
 	} {
 		if out, ok := authenticate(try[0], try[1], try[2]); ok {
 			t.Errorf("%s is accepted: %s", what, out)
 		}
+		if said := logged(); (what == "an empty one") != strings.Contains(said, "nobody was asked") {
+			t.Errorf("%s, in the log: %q", what, said)
+		}
+	}
+	if out, ok := authenticate(stranger, "alice", passcode()); ok {
+		t.Errorf("asked by who is no user here, it is accepted: %s", out)
+	}
+	if said := logged(); !strings.Contains(said, service+": nobody was asked, exit code 11: ") || !strings.Contains(said, "no authority") {
+		t.Errorf("asked by who is no user here, in the log: %q", said)
 	}
 	// None of that keeps her out.
 	if out, ok := authenticate(verifier, "alice", passcode()); !ok {
@@ -219,8 +275,43 @@ func TestAuthorityPAM(t *testing.T) {
 	}
 	testRoles(t, d, verifier, stranger, passcode)
 	d.Stop()
-	if out, ok := authenticate(verifier, "alice", passcode()); ok {
-		t.Errorf("without a daemon it is accepted: %s", out)
+	for _, why := range []string{"cannot reach a daemon", "exit code 127: tokenctl is not installed"} {
+		typed := passcode()
+		if out, ok := authenticate(verifier, "hunter2", typed); ok {
+			t.Errorf("without a daemon it is accepted: %s", out)
+		}
+		if said := logged(); !strings.Contains(said, "tokend-passcode: "+service+": nobody was asked") || !strings.Contains(said, why) || strings.Contains(said, "hunter2") || strings.Contains(said, typed) {
+			t.Errorf("it is to say %q, in the log: %q", why, said)
+		}
+		_ = os.Remove(program)
+	}
+}
+
+// syslog listens where programs log to, and returns what tells the lines that came
+// since.
+func syslog(t *testing.T, path string) func() string {
+	t.Helper()
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return func() string {
+		said, buf := "", make([]byte, 4096)
+		for {
+			// Who logged has ended by now: what it sent is here.
+			if err := conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+			n, err := conn.Read(buf)
+			if err != nil {
+				return said
+			}
+			said += string(buf[:n]) + "\n"
+		}
 	}
 }
 

@@ -185,7 +185,7 @@ func (d *duoCase) unknown() {
 	d.reactivates(duorig.Person{Preauth: duorig.Fields{"result": "enroll", "enroll_portal_url": "https://duo.example.org/portal?one"}}, "fob", "123456", 19,
 		"Duo does not know you", "https://duo.example.org/portal?one", "then it goes on")
 	d.office.OK("", "admin", "user", "add", "bob")
-	d.says(d.office.Ctl("123456", "admin", "verify", "bob", "--passcode-file", "-"), 16, "Duo does not know the user", "tokenctl admin verifier enroll duo USER")
+	d.says(d.office.Ctl("123456", "admin", "verify", "bob", "--passcode-file", "-"), 16, "Duo does not know the user", "tokenctl admin verifier enroll duo bob")
 	picture := filepath.Join(d.dir, "bob.png")
 	r := d.office.OK("", "admin", "verifier", "enroll", "duo", "bob", "--qr", picture)
 	if r.Stdout != picture+"\n" || strings.Contains(r.Stderr, "8LIRa5danrICkhHtkLxi") {
@@ -255,11 +255,11 @@ func TestDuoAtTerminal(t *testing.T) {
 	s.sees(`works on this device`).ends(0)
 	d.says(d.laptop.Ctl("", "reactivate", "vpn", "--factor", "fobb"), 2, `there is no factor "fobb"`, "other_device")
 
-	office.runs("tokenctl admin activation create alice --account vpn").sees(`tokend-activate:`).sees(`▀`).sees(`good until`).ends(0)
+	office.runs("tokenctl admin activation create alice --account vpn").sees(`▀`).sees(`tokend-activate:`).sees(`good until`).ends(0)
 	office.rows = 24
-	office.runs("tokenctl admin activation create alice --account vpn").sees(`▀`).sees(`the QR code needs \d+ columns and \d+ lines, and the terminal has 160 and 24`).sees(`--qr FILE`).ends(0)
+	office.runs("tokenctl admin activation create alice --account vpn").sees(`▀`).sees(`the QR code needs \d+ columns and \d+ lines, and the terminal has 160 and 24`).sees(`--qr FILE`).sees(`tokend-activate:`).ends(0)
 	office.runs("tokenctl admin user add bob").ends(0)
-	office.runs("tokenctl admin verifier enroll duo bob").sees(`https://m-eval`).sees(`duo://8LIR`).sees(`▀`).sees(`bob has an account at Duo`).ends(0)
+	office.runs("tokenctl admin verifier enroll duo bob").sees(`▀`).sees(`https://m-eval`).sees(`duo://8LIR`).sees(`bob has an account at Duo`).ends(0)
 	// A backup says what it has not, and an office without a vault lacks nothing.
 	d.says(d.laptop.OK("", "backup", "create", filepath.Join(d.dir, "alice.tokend")), 0, "1 account of an authority's is in it without the secret")
 	if r := d.office.Ctl("", "doctor"); !strings.Contains(r.Stdout, "the authority needs none") || strings.Contains(r.Stdout, "quickstart") {

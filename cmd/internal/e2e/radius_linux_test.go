@@ -94,7 +94,7 @@ server tests {
 
 // startRADIUS starts a FreeRADIUS on a free port of the loopback device, and returns
 // its address and what ends it.
-func startRADIUS(t *testing.T, shared string) (address string, end func()) {
+func startRADIUS(t *testing.T, conf, shared string) (address string, end func()) {
 	t.Helper()
 	for range 5 { // the port may be gone by then
 		free, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -103,7 +103,7 @@ func startRADIUS(t *testing.T, shared string) (address string, end func()) {
 		}
 		address = free.LocalAddr().String()
 		_ = free.Close()
-		if end = tryRADIUS(t, address, shared); end != nil {
+		if end = tryRADIUS(t, conf, address, shared); end != nil {
 			return address, end
 		}
 	}
@@ -111,14 +111,14 @@ func startRADIUS(t *testing.T, shared string) (address string, end func()) {
 	return "", nil
 }
 
-func tryRADIUS(t *testing.T, address, shared string) (end func()) {
+func tryRADIUS(t *testing.T, conf, address, shared string) (end func()) {
 	t.Helper()
 	dir := t.TempDir()
 	at, err := net.ResolveUDPAddr("udp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"radiusd.conf": fmt.Sprintf(freeRADIUS, dir, at.Port, shared), "dictionary": "$INCLUDE /usr/share/freeradius/dictionary\n"} {
+	for name, text := range map[string]string{"radiusd.conf": fmt.Sprintf(conf, dir, at.Port, shared), "dictionary": "$INCLUDE /usr/share/freeradius/dictionary\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +192,7 @@ func TestRADIUS(t *testing.T) {
 	}
 	says(laptop.Ctl("", "reactivate", "vpn", "--passcode-file", "-"), 19, "fob: ")
 
-	address, end := startRADIUS(t, shared)
+	address, end := startRADIUS(t, freeRADIUS, shared)
 	dir := t.TempDir()
 	settings := filepath.Join(dir, "radius.toml")
 	for path, text := range map[string]string{
@@ -238,8 +238,16 @@ func TestRADIUS(t *testing.T) {
 	end()
 	says(office.Ctl("correct\n", "admin", "verify", "alice", "--quiet", "--service", "door", "--passcode-file", "-"), 23, "RADIUS gave no answer that counts: nothing was accepted")
 	says(laptop.Ctl("correct", "reactivate", "vpn", "--passcode-file", "-"), 23, "RADIUS gave no answer that counts: nothing was verified, and nothing is counted against you", "try again in a while")
-	says(office.Ctl("", "admin", "verifier", "check", "radius"), 23, "radius\t"+address+"\tno")
+	says(office.Ctl("", "admin", "verifier", "check", "radius"), 23, "radius\t"+address+"\tno", "a server is silent to whom it does not know")
+	unsigned := strings.ReplaceAll(freeRADIUS, "Message-Authenticator := 0x00", `Class := "unsigned"`)
+	address, _ = startRADIUS(t, unsigned, shared)
+	settings = File(t, fmt.Sprintf("timeout = \"1s\"\n[[server]]\naddress = %q\nsecret_file = %q\n", address, filepath.Join(dir, "radius.secret")))
+	office.OK("", "admin", "verifier", "set", "radius", settings)
+	if r := office.Ctl("", "admin", "verifier", "check"); r.Exit != 0 { // from 3.2.5 on it signs by itself
+		says(r, 23, "without Message-Authenticator", "does not sign its answers: FreeRADIUS before 3.2.5", `docs/radius.md, "FreeRADIUS"`)
+	}
 	says(office.Ctl("", "admin", "verifier", "remove", "radius", "--yes"), 0, "it is asked no more")
+	says(laptop.Ctl("correct", "reactivate", "vpn", "--passcode-file", "-"), 19, "the policy allowed, when the authority answered last:", "(asserted by RADIUS then)")
 	audit := office.OK("", "admin", "audit", "list").Stdout
 	for _, want := range []string{"verifier-set", "verifier-ask", "radius fob accepted", "radius fob rejected wrong", "radius fob challenged", "radius fob unavailable", "verifier-remove",
 		"service=door radius", "service=door radius challenged", "service=attended radius wrong", "service=door radius unavailable"} {

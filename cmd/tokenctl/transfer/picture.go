@@ -71,6 +71,10 @@ func (p picture) Read(ctx context.Context, f *File, o Options) (Result, error) {
 			c.readPart(where, text)
 			continue
 		}
+		if hasScheme(text, schemeActivation) {
+			c.skip(where, "", "", "it is an activation link of an authority, for tokenctl activate, and no account")
+			continue
+		}
 		e := entry{where: where}
 		if reason := parseAddress(&e, text); reason != "" {
 			c.skip(where, e.issuer, e.name, reason)

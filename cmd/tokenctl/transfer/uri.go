@@ -11,9 +11,10 @@ import (
 const maxURI = 16 << 10
 
 const (
-	schemeOTP       = "otpauth://"
-	schemeMigration = "otpauth-migration://"
-	schemeSteam     = "steam://"
+	schemeOTP        = "otpauth://"
+	schemeMigration  = "otpauth-migration://"
+	schemeSteam      = "steam://"
+	schemeActivation = "tokend-activate:" // of an authority: see daemon/authority/message
 )
 
 func hasScheme(s, scheme string) bool {

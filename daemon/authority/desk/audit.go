@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/tokenbridge/tokend/daemon/audit"
 	"github.com/tokenbridge/tokend/daemon/auditwire"
@@ -24,36 +25,85 @@ func (d *Desk) AuthorityAudit(ctx context.Context, p ipc.Principal, q ipc.AuditQ
 		return ipc.AuditPage{}, err
 	}
 	c.chain.flush()
-	page, err := c.chain.page(c.auditQuery(q, limit))
+	var page ipc.AuditPage
+	asked, err := c.auditQuery(q, limit)
+	if err == nil {
+		page, err = c.chain.page(asked)
+	}
 	if err != nil {
 		return ipc.AuditPage{}, d.failed(err)
 	}
 	return page, nil
 }
 
-// auditQuery is what the chain is asked; users have their ids there.
-func (c *caller) auditQuery(q ipc.AuditQuery, limit int) audit.Query {
-	out := audit.Query{After: q.After, Limit: limit, Since: q.Since, Until: q.Until, Action: q.Kind, By: c.userID(q.By), Failed: q.Failed}
+// auditQuery is what the chain is asked; users have their ids there. It fails where
+// nothing could fit because something is named that there is not.
+func (c *caller) auditQuery(q ipc.AuditQuery, limit int) (audit.Query, error) {
+	out := audit.Query{After: q.After, Limit: limit, Since: q.Since, Until: q.Until, Action: q.Kind, Failed: q.Failed}
 	if q.Last > 0 {
 		out.Last, out.Limit = true, q.Last
 	}
 	out.Only = c.visible()
-	out.Objects = []audit.Object{
-		{Name: "user", ID: c.userID(q.User)}, {Name: "account", ID: q.Account}, {Name: "device", ID: q.Device}, {Name: "reference", ID: q.Reference},
+	if q.Kind != "" {
+		known, err := c.chain.knows(q.Kind)
+		if err == nil && !known {
+			err = unknownKind(q.Kind)
+		}
+		if err != nil {
+			return out, err
+		}
 	}
-	return out
+	for _, x := range []struct{ what, id string }{{"account", q.Account}, {"device", q.Device}} {
+		if x.id != "" && !isID(x.id) {
+			return out, ipc.Errorf(ipc.InvalidArgument, "the %s is given by its id, and %q is none", x.what, x.id)
+		}
+	}
+	user, err := c.userID(q.User)
+	if err != nil {
+		return out, err
+	}
+	if out.By, err = c.actorID(q.By); err != nil {
+		return out, err
+	}
+	out.Objects = []audit.Object{
+		{Name: "user", ID: user}, {Name: "account", ID: q.Account}, {Name: "device", ID: q.Device}, {Name: "reference", ID: q.Reference},
+	}
+	return out, nil
 }
 
-// userID is the id of a user, or what was given where there is none of this name:
-// a uid, or one who was removed.
-func (c *caller) userID(ref string) string {
+// unknownKind has the kinds that there are among its items.
+func unknownKind(kind string) *ipc.Error {
+	e := ipc.Errorf(ipc.InvalidArgument, "no entry is of the kind %q", kind)
+	for _, k := range auditKinds() {
+		e.Items = append(e.Items, ipc.Item{ID: k, Reason: "kind"})
+	}
+	return e
+}
+
+// userID is the id of a user, or what was given where it is an id: of one who was
+// removed.
+func (c *caller) userID(ref string) (string, error) {
 	if ref == "" {
-		return ""
+		return "", nil
 	}
-	if u, err := c.authority.User(ref); err == nil {
-		return u.ID
+	u, err := c.authority.User(ref)
+	switch {
+	case err == nil:
+		return u.ID, nil
+	case isID(ref):
+		return ref, nil
 	}
-	return ref
+	return "", err
+}
+
+// actorID is userID for who has done something, also the daemon itself and who is no
+// user.
+func (c *caller) actorID(ref string) (string, error) {
+	uid, isUID := strings.CutPrefix(ref, "uid ")
+	if isUID && uid != "" || ref == "tokend" {
+		return ref, nil
+	}
+	return c.userID(ref)
 }
 
 // CheckpointAuthorityAudit implements [ipc.AuthorityOffice].
@@ -88,6 +138,12 @@ func (d *Desk) VerifyAuthorityAudit(ctx context.Context, p ipc.Principal, r ipc.
 	out := ipc.AuditVerdict{Version: ipc.Version, Chain: owner.Chain, Entries: res.Entries, First: res.First, Last: res.Last,
 		Checkpoints: auditwire.Verdicts(list)}
 	out.Problem = c.chain.problem(res)
+	if cut := c.marks.cut(); out.Problem == "" && cut != "" {
+		out.Problem = cut
+	}
 	out.Intact = out.Problem == ""
+	if out.Warnings, err = c.marks.past(); err != nil {
+		return ipc.AuditVerdict{}, d.failed(fmt.Errorf("cannot read the authority's audit log: %w", err))
+	}
 	return out, nil
 }

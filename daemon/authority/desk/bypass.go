@@ -75,7 +75,9 @@ func (d *Desk) BypassCodes(ctx context.Context, p ipc.Principal, r ipc.UserRef) 
 	}
 	out := ipc.BypassCodeList{Version: ipc.Version, Codes: make([]ipc.BypassCode, 0, len(list))}
 	for _, b := range list {
-		out.Codes = append(out.Codes, wireBypass(b))
+		wire := wireBypass(b)
+		wire.ByName = c.nameOf(b.By)
+		out.Codes = append(out.Codes, wire)
 	}
 	return out, nil
 }

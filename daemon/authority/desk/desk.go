@@ -51,6 +51,8 @@ type Config struct {
 	// is one of that name; nil stands for none, and for yes.
 	GroupsOf func(login string) ([]string, error)
 	HasGroup func(name string) bool
+	// HasLogin says whether this host has a login; nil stands for yes.
+	HasLogin func(name string) bool
 	// Reach is where the authority can be reached now; nil stands for nowhere.
 	Reach func() Reach
 	// Mail sends links; nil where no mail server is set up. MailProblem is why the

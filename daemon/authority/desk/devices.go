@@ -21,7 +21,11 @@ func (d *Desk) UserDevices(ctx context.Context, p ipc.Principal, r ipc.UserRef) 
 }
 
 func (c *caller) devices(user string) ([]ipc.UserDevice, error) {
-	devices, err := c.issuer.Devices(user)
+	u, err := c.authority.User(user)
+	if err != nil {
+		return nil, err
+	}
+	devices, err := c.issuer.Devices(u.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +39,7 @@ func (c *caller) devices(user string) ([]ipc.UserDevice, error) {
 	}
 	out := make([]ipc.UserDevice, 0, len(devices))
 	for _, x := range devices {
-		w := ipc.UserDevice{ID: x.ID, UserID: x.User, Name: x.Name, State: ipc.DeviceState(x.State),
+		w := ipc.UserDevice{ID: x.ID, UserID: x.User, User: u.Name, Name: x.Name, State: ipc.DeviceState(x.State),
 			First: wireTime(x.First), Last: wireTime(x.Last), Accounts: []ipc.DeviceAccount{}}
 		for _, id := range x.Accounts {
 			w.Accounts = append(w.Accounts, ipc.DeviceAccount{ID: id, Name: names[id]})
@@ -45,8 +49,46 @@ func (c *caller) devices(user string) ([]ipc.UserDevice, error) {
 	return out, nil
 }
 
+// UserDevice implements [ipc.UserDevices].
+func (d *Desk) UserDevice(ctx context.Context, p ipc.Principal, id string) (ipc.UserDevice, error) {
+	c, err := d.require(ctx, p, actLook, ofDevice(id), helpers()...)
+	if err != nil {
+		return ipc.UserDevice{}, err
+	}
+	x, err := c.device(id)
+	if err != nil {
+		return ipc.UserDevice{}, d.failed(err)
+	}
+	return x, nil
+}
+
+func (c *caller) device(id string) (ipc.UserDevice, error) {
+	x, err := c.issuer.Device(id)
+	if err != nil {
+		return ipc.UserDevice{}, err
+	}
+	list, err := c.devices(x.User)
+	if err != nil {
+		return ipc.UserDevice{}, err
+	}
+	for _, w := range list {
+		if w.ID == x.ID {
+			return w, nil
+		}
+	}
+	return ipc.UserDevice{}, errors.New("a device is not in its user's list")
+}
+
+// title is what a user's devices are told of the caller: what he is, and not who.
+func (c *caller) title() string {
+	if c.rank() == rankHelpdesk {
+		return "the help desk"
+	}
+	return "an administrator"
+}
+
 // RevokeUserDevice implements [ipc.UserDevices]. The device is told that an
-// administrator did it, and not which.
+// administrator or the help desk did it, and not who.
 func (d *Desk) RevokeUserDevice(ctx context.Context, p ipc.Principal, id string) (ipc.UserDevice, error) {
 	c, err := d.require(ctx, p, actDeviceOff, ofDevice(id), helpers()...)
 	if err != nil {
@@ -59,19 +101,14 @@ func (d *Desk) RevokeUserDevice(ctx context.Context, p ipc.Principal, id string)
 		_, err = c.changeable(actDeviceOff, x.User)
 	}
 	if err == nil {
-		err = c.issuer.RevokeDevice(c.by, "an administrator", id)
+		err = c.issuer.RevokeDevice(c.by, c.title(), id)
 	}
-	var list []ipc.UserDevice
+	var out ipc.UserDevice
 	if err == nil {
-		list, err = c.devices(x.User)
+		out, err = c.device(id)
 	}
 	if err != nil {
 		return ipc.UserDevice{}, d.failed(err)
 	}
-	for _, w := range list {
-		if w.ID == x.ID {
-			return w, nil
-		}
-	}
-	return ipc.UserDevice{}, d.failed(errors.New("a device that was revoked is not in its user's list"))
+	return out, nil
 }

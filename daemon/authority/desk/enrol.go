@@ -13,9 +13,12 @@ import (
 const actEnrol = "verifier-enroll"
 
 // EnrollUser implements [ipc.Verifiers]. The account stays a factor, as a fob does. The
-// verifier is asked while nothing here is held.
+// verifier is asked while nothing here is held. It knows users by their names, and may
+// be believed by others than this authority: a child's administrator, who can give a
+// user any name that is free, would be whom he likes there. So it takes a role that is
+// good for all.
 func (d *Desk) EnrollUser(ctx context.Context, p ipc.Principal, name string, r ipc.UserRef) (ipc.MadeEnrolment, error) {
-	c, err := d.require(ctx, p, actEnrol, ofUser(r.User), helpers()...)
+	c, err := d.require(ctx, p, actEnrol, all(ofUser(r.User), ofAll), helpers()...)
 	if err != nil {
 		return ipc.MadeEnrolment{}, err
 	}

@@ -3,6 +3,7 @@ package desk_test
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -38,6 +39,7 @@ func grouped(t *testing.T) (*bench, *host) {
 	h := &host{groups: map[string][]string{}}
 	b := furnished(t, func(c *desk.Config) {
 		c.GroupsOf, c.HasGroup = h.of, func(name string) bool { return name != "typo" }
+		c.HasLogin = func(name string) bool { return name != "typo" }
 	})
 	for name, role := range map[string]ipc.Role{"helpers": ipc.RoleHelpdesk, "admins": ipc.RoleAdmin, "owners": ipc.RoleOwner} {
 		if g, err := b.AddGroup(t.Context(), root, ipc.NewGroup{Name: name, Roles: []ipc.Role{role}}); err != nil || !g.Known {
@@ -218,5 +220,43 @@ deny = ["fob"]
 	h.set("os-bob", "Contractors")
 	if o := outcome(); o != "nothing-left" {
 		t.Errorf("in the group: %s", o)
+	}
+}
+
+// TestUnknownLogins: who gives a user logins is told which of them the host does not
+// have, and nobody else is.
+func TestUnknownLogins(t *testing.T) {
+	b, _ := grouped(t)
+	ctx := t.Context()
+	if u, err := b.AddUser(ctx, root, ipc.NewUser{Name: "zoe", Logins: []string{"os-zoe", "typo"}}); err != nil || !slices.Equal(u.UnknownLogins, []string{"typo"}) || len(u.Logins) != 2 {
+		t.Errorf("%+v, %v", u, err)
+	}
+	if u, err := b.User(ctx, root, "zoe"); err != nil || u.UnknownLogins != nil {
+		t.Errorf("%+v, %v", u, err)
+	}
+	for login, want := range map[string]int{"typo": 1, "os-zoe": 0} {
+		if u, err := b.EditUser(ctx, root, "zoe", ipc.EditUserRequest{Logins: &[]string{login}}); err != nil || len(u.UnknownLogins) != want {
+			t.Errorf("%+v, %v", u, err)
+		}
+	}
+}
+
+// TestEmailAddresses: what no link can be sent to is no address, and changes nothing.
+func TestEmailAddresses(t *testing.T) {
+	b, _ := grouped(t)
+	ctx := t.Context()
+	for address, good := range map[string]bool{"": true, "alice@example.org": true, "notanaddress": false, "a@b, c@d": false, "alice@": false, "Alice <alice@example.org>": false} {
+		name := "user-" + strconv.Itoa(len(address))
+		_, err := b.AddUser(ctx, root, ipc.NewUser{Name: name, Email: address})
+		if good != (err == nil) || !good && ipc.KindOf(err) != ipc.InvalidArgument {
+			t.Errorf("added with %q: %v", address, err)
+		}
+		if _, err := b.User(ctx, root, name); good != (err == nil) {
+			t.Errorf("after %q was given: %v", address, err)
+		}
+		_, err = b.EditUser(ctx, root, "bob", ipc.EditUserRequest{Email: &address})
+		if good != (err == nil) || !good && ipc.KindOf(err) != ipc.InvalidArgument {
+			t.Errorf("edited to %q: %v", address, err)
+		}
 	}
 }

@@ -149,6 +149,9 @@ func TestManagedAccount(t *testing.T) {
 			t.Errorf("%+v", h)
 		}
 	}
+	if d, err := b.UserDevice(ctx, as("helpdesk"), devices.Devices[0].ID); err != nil || d.User != "bob" || d.Name != "laptop" || len(d.Accounts) != 1 {
+		t.Errorf("%+v, %v", d, err)
+	}
 	if d, err := b.RevokeUserDevice(ctx, as("helpdesk"), devices.Devices[0].ID); err != nil || d.State != ipc.DeviceRevoked || len(d.Accounts) != 0 {
 		t.Errorf("%+v, %v", d, err)
 	}
@@ -240,8 +243,8 @@ func TestNobodyHelpsHimself(t *testing.T) {
 		who, whom string
 		kind      ipc.Kind
 	}{
-		{"helpdesk", "helpdesk", ipc.NotAuthorized}, {"helpdesk", "helpdesk2", ipc.NotAuthorized}, {"helpdesk", "admin", ipc.NotAuthorized},
-		{"admin", "admin", ipc.NotAuthorized}, {"admin", "admin2", ipc.NotAuthorized}, {"admin", "owner", ipc.NotAuthorized},
+		{"helpdesk", "helpdesk", ipc.PolicyDenied}, {"helpdesk", "helpdesk2", ipc.NotAuthorized}, {"helpdesk", "admin", ipc.NotAuthorized},
+		{"admin", "admin", ipc.PolicyDenied}, {"admin", "admin2", ipc.NotAuthorized}, {"admin", "owner", ipc.NotAuthorized},
 		{"owner", "owner", ipc.PolicyDenied}, {"helpdesk", "verifier", ipc.PolicyDenied},
 		{"helpdesk", "bob", ""}, {"admin", "helpdesk", ""}, {"owner", "admin", ""}, {"root", "owner", ""},
 	} {
@@ -274,6 +277,12 @@ func TestSecondApprover(t *testing.T) {
 	}
 	if a, err := b.ApproveActivation(ctx, as("helpdesk2"), made.Activation.ID); err != nil || a.State != ipc.CodeOpen {
 		t.Fatalf("%+v, %v", a, err)
+	}
+	// What waits for nobody is told as that, to whomever.
+	for _, who := range []string{"helpdesk", "helpdesk2", "root"} {
+		if _, err := b.ApproveActivation(ctx, as(who), made.Activation.ID); ipc.KindOf(err) != ipc.Conflict || !strings.Contains(err.Error(), "waits for nobody") {
+			t.Errorf("%s approves once more: %v", who, err)
+		}
 	}
 	newLaptop(t, b, as("bob")).activate(made.Link)
 }
@@ -392,4 +401,52 @@ func TestReferenceIsInTheAudit(t *testing.T) {
 			t.Errorf("%s is not in the audit", reference)
 		}
 	}
+}
+
+// TestListsNameWhoMadeIt: by his name while he is a user, and the caller reaches him.
+func TestListsNameWhoMadeIt(t *testing.T) {
+	b := furnished(t)
+	ctx := t.Context()
+	for _, who := range []ipc.Principal{root, as("admin")} {
+		if _, err := b.CreateActivation(ctx, who, ipc.NewActivation{User: "bob", Account: "vpn"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.CreateBypassCode(ctx, who, ipc.NewBypassCode{User: "bob"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Nobody is taken for root by his name.
+	if _, err := b.AddUser(ctx, root, ipc.NewUser{Name: "uid 0"}); err != nil {
+		t.Fatal(err)
+	}
+	look := func(want string) {
+		t.Helper()
+		activations, err := b.Activations(ctx, as("helpdesk"), ipc.UserRef{User: "bob"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		codes, err := b.BypassCodes(ctx, as("helpdesk"), ipc.UserRef{User: "bob"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := map[string]string{"uid 0": "", b.ids["admin"]: want}
+		for _, a := range activations.Activations {
+			if name, known := names[a.By]; !known || a.ByName != name {
+				t.Errorf("an activation by %q, %q", a.By, a.ByName)
+			}
+		}
+		for _, a := range codes.Codes {
+			if name, known := names[a.By]; !known || a.ByName != name {
+				t.Errorf("a code by %q, %q", a.By, a.ByName)
+			}
+		}
+		if len(activations.Activations) != 2 || len(codes.Codes) != 2 {
+			t.Errorf("%d activations, %d codes", len(activations.Activations), len(codes.Codes))
+		}
+	}
+	look("admin")
+	if _, err := b.RemoveUser(ctx, root, "admin", ipc.RemoveUserRequest{Confirm: b.ids["admin"]}); err != nil {
+		t.Fatal(err)
+	}
+	look("")
 }

@@ -166,6 +166,35 @@ func (m *marks) accept() error {
 	return m.put(r)
 }
 
+// cut says that the chain is not the one that the registry knows, in words; empty
+// where nothing of the kind was found, or an owner knows it.
+func (m *marks) cut() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.record.Cut.IsZero() {
+		return ""
+	}
+	return "its end was cut off, or an older copy of it put back, as was found on " + m.record.Cut.Format(time.DateOnly)
+}
+
+// past are the entries of what was found before, the newest of each kind, whoever
+// has accepted it since; and that the registry is an older copy.
+func (m *marks) past() (list []ipc.Warning, err error) {
+	for _, x := range []struct{ action, code, what string }{
+		{actCut, "authority-audit-was-cut", "before it the end was cut off, or an older copy put back"},
+		{actOlder, "authority-was-older", "then the registry was an older copy than the chain, which itself is as it was"},
+	} {
+		e, found, err := m.chain.log.Newest(x.action)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			list = append(list, ipc.Warning{Code: x.code, Message: fmt.Sprintf("entry %d of %s is %q: %s", e.Seq, e.Time.Format(time.DateOnly), x.action, x.what)})
+		}
+	}
+	return list, nil
+}
+
 // warnings say what was found and nobody has accepted yet.
 func (m *marks) warnings() (list []ipc.Warning) {
 	m.mu.Lock()

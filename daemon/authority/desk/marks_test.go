@@ -96,6 +96,7 @@ func TestOlderCopies(t *testing.T) {
 	if text := b.restart(t, nil); strings.Contains(text, "ERROR") || len(b.warned(t)) != 0 {
 		t.Fatalf("after a restart: %v, %s", b.warned(t), text)
 	}
+	b.verified(t, true)
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -130,18 +131,39 @@ func TestOlderCopies(t *testing.T) {
 	if b.restart(t, nil); !slices.Equal(b.warned(t), []string{"authority-older"}) {
 		t.Errorf("after another restart: %v", b.warned(t))
 	}
+	b.verified(t, true, "authority-was-older")
 	b.accepted(t)
+	b.verified(t, true, "authority-was-older")
 
 	// The audit log alone.
 	text = b.restart(t, map[string][]byte{"audit.log": early["audit.log"]})
 	if !strings.Contains(text, "level=ERROR") || !slices.Equal(b.warned(t), []string{"authority-audit-cut"}) {
 		t.Errorf("an older audit log: %v, %s", b.warned(t), text)
 	}
+	b.verified(t, false, "authority-audit-was-cut")
 	b.accepted(t)
+	b.verified(t, true, "authority-audit-was-cut")
 	if b.restart(t, map[string][]byte{"audit.log": nil}); !slices.Equal(b.warned(t), []string{"authority-audit-cut"}) {
 		t.Errorf("no audit log: %v", b.warned(t))
 	}
 	b.accepted(t)
+}
+
+// verified: `audit verify` says what was found, and calls a chain intact where nothing
+// was, or an owner has accepted it.
+func (b *bench) verified(t *testing.T, intact bool, codes ...string) {
+	t.Helper()
+	v, err := b.VerifyAuthorityAudit(t.Context(), root, ipc.VerifyAuditRequest{})
+	if err != nil || v.Intact != intact || (v.Problem == "") != intact {
+		t.Errorf("%+v, %v", v, err)
+	}
+	var got []string
+	for _, w := range v.Warnings {
+		got = append(got, w.Code)
+	}
+	if !slices.Equal(got, codes) {
+		t.Errorf("%v, not %v", got, codes)
+	}
 }
 
 // accepted has an owner accept what is warned of, which nobody else can.

@@ -157,6 +157,16 @@ func (c *caller) reaches(authority string) bool {
 // reachesAll says whether they are good at the root authority, and so at all.
 func (c *caller) reachesAll() bool { return c.root || c.reaches(c.tree.Root()) }
 
+// nameOf is the name of who did something, whom the audit has by his id; empty where
+// he is no user any more, or is beyond the caller's reach.
+func (c *caller) nameOf(by string) string {
+	who, err := c.authority.User(by)
+	if err != nil || who.ID != by || by != c.by && !c.reaches(who.Authority) {
+		return ""
+	}
+	return who.Name
+}
+
 // child is the name of the child authority where the caller's roles end; empty where
 // they are good for all.
 func (c *caller) child() string {

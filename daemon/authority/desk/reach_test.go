@@ -100,7 +100,7 @@ func reached() map[string]struct {
 		"CreateAuthority": whole, "EditAuthority": whole, "UnlockAuthority": whole, "LockAuthority": whole, "AuthorityKeys": whole,
 		"AddAuthorityKey": whole, "RemoveAuthorityKey": whole, "CheckpointAuthorityAudit": whole, "VerifyAuthorityAudit": whole,
 		"Groups": whole, "AddGroup": whole, "RemoveGroup": whole, "ImportFobs": whole, "SetPolicy": whole, "CheckPolicy": whole,
-		"Verifiers": whole, "SetVerifier": whole, "CheckVerifier": whole, "RemoveVerifier": whole,
+		"Verifiers": whole, "SetVerifier": whole, "CheckVerifier": whole, "RemoveVerifier": whole, "EnrollUser": whole,
 
 		"ResyncOwnFob": {about: aboutSelf}, "AuthorityMessage": {about: aboutSelf}, "AuthorityDescriptor": {about: aboutSelf},
 
@@ -138,8 +138,8 @@ func reached() map[string]struct {
 		"BypassCodes":       ref,
 		"RevokeBypassCode":  user(func(_ string, has things) []any { return []any{has.bypass} }),
 		"UserDevices":       ref,
+		"UserDevice":        user(func(_ string, has things) []any { return []any{has.device} }),
 		"RevokeUserDevice":  user(func(_ string, has things) []any { return []any{has.device} }),
-		"EnrollUser":        user(func(user string, _ things) []any { return []any{"duo", ipc.UserRef{User: user}} }),
 		"AddSecurityKey":    with(func(user string) any { return ipc.NewSecurityKey{User: user, Name: "two"} }),
 		"SecurityKeys":      ref,
 		"RemoveSecurityKey": with(func(user string) any { return ipc.SecurityKeyRef{User: user, Key: "none"} }),
@@ -234,7 +234,7 @@ func TestRanksWithinReach(t *testing.T) {
 	}{
 		{"west-owner", "user", ipc.NotAuthorized}, {"west-owner", "admin", ipc.NotAuthorized}, {"west-owner", "owner", ipc.NotAuthorized},
 		{"west-owner", "east-user", ipc.NotAuthorized}, {"south-owner", "west-user", ipc.NotAuthorized},
-		{"west-admin", "west-admin", ipc.NotAuthorized}, {"admin", "west-admin", ipc.NotAuthorized}, {"helpdesk", "south-helpdesk", ipc.NotAuthorized},
+		{"west-admin", "west-admin", ipc.PolicyDenied}, {"admin", "west-admin", ipc.NotAuthorized}, {"helpdesk", "south-helpdesk", ipc.NotAuthorized},
 		{"west-owner", "west-owner", ipc.PolicyDenied},
 		{"owner", "west-owner", ""}, {"owner", "south-admin", ""}, {"west-owner", "west-admin", ""}, {"west-owner", "south-owner", ""},
 		{"admin", "south-helpdesk", ""}, {"helpdesk", "south-user", ""}, {"west-helpdesk", "south-user", ""}, {"west-helpdesk", "west-user", ""},

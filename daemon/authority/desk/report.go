@@ -55,7 +55,8 @@ func (d *Desk) report(c *caller, ref string) (ipc.UserReport, error) {
 	if out.Failures, err = c.chain.failures(u.ID); err != nil {
 		return out, err
 	}
-	return out, c.throttles(u.ID, &out)
+	out.Throttled, err = c.throttles(u.ID, out.Failures)
+	return out, err
 }
 
 // issued adds what was issued to the user: of what is used up or revoked the
@@ -121,7 +122,7 @@ func (d *Desk) allowances(c *caller, u authority.User, out *ipc.UserReport) erro
 				held++
 			}
 		}
-		out.Accounts = append(out.Accounts, ipc.ReportedAccount{ID: a.ID, Name: a.Label, State: ipc.DeviceState(a.State), Devices: held, Policy: e})
+		out.Accounts = append(out.Accounts, ipc.ReportedAccount{ID: a.ID, Name: a.Label, State: ipc.DeviceState(a.State), Devices: held, Activated: a.Activated, Policy: e})
 	}
 	return nil
 }
@@ -130,6 +131,8 @@ func (d *Desk) allowances(c *caller, u authority.User, out *ipc.UserReport) erro
 func (c *caller) wouldHelp(who authority.User) ipc.ReportedHelp {
 	now := c.policy.current()
 	switch {
+	case c.is(who):
+		return ipc.ReportedHelp{Reason: helpsHimself}
 	case !c.above(who):
 		return ipc.ReportedHelp{Reason: "your role at the authority does not allow this for a user of such a role"}
 	case now.problem != nil:
@@ -141,21 +144,24 @@ func (c *caller) wouldHelp(who authority.User) ipc.ReportedHelp {
 	return ipc.ReportedHelp{Allowed: h.Allowed, SecondApprover: h.SecondApprover, Reason: h.Reason}
 }
 
-func (c *caller) throttles(user string, out *ipc.UserReport) error {
+// throttles are the services of these failures at which single passcodes of the user
+// are not looked at.
+func (c *caller) throttles(user string, failures []ipc.UserFailure) ([]ipc.ThrottledService, error) {
 	var services []string
-	for _, f := range out.Failures {
+	for _, f := range failures {
 		if f.Service != "" && !slices.Contains(services, f.Service) {
 			services = append(services, f.Service)
 		}
 	}
 	slices.Sort(services)
+	out := []ipc.ThrottledService{}
 	until, err := c.authority.Throttled(user, services)
 	for _, s := range services {
 		if t, ok := until[s]; ok {
-			out.Throttled = append(out.Throttled, ipc.ThrottledService{Service: s, Until: wireTime(t)})
+			out = append(out, ipc.ThrottledService{Service: s, Until: wireTime(t)})
 		}
 	}
-	return err
+	return out, err
 }
 
 // tried are the entries that are about what a user, or who took himself for one,

@@ -43,7 +43,7 @@ func TestUserReport(t *testing.T) {
 		len(r.Activations) != 1 || r.Activations[0].ID != open.Activation.ID {
 		t.Errorf("%+v", r)
 	}
-	if len(r.Accounts) != 2 || r.Accounts[0].Name != "vpn" || r.Accounts[0].Devices != 1 || r.Accounts[0].Policy.Outcome != "offered" || r.Accounts[0].Policy.Account != "vpn" || r.Accounts[1].Devices != 0 {
+	if len(r.Accounts) != 2 || r.Accounts[0].Name != "vpn" || r.Accounts[0].Devices != 1 || r.Accounts[0].Policy.Outcome != "offered" || r.Accounts[0].Policy.Account != "vpn" || r.Accounts[1].Devices != 0 || !r.Accounts[0].Activated || r.Accounts[1].Activated {
 		t.Errorf("%+v", r.Accounts)
 	}
 	if len(r.Failures) == 0 || len(r.Failures) > 10 {
@@ -75,7 +75,7 @@ func (b *bench) reportsRanks(t *testing.T) {
 	t.Helper()
 	before := len(b.entries(t, "activation-create"))
 	for _, c := range []struct{ who, of, reason string }{
-		{"helpdesk", "admin", "your role"}, {"helpdesk", "helpdesk2", "your role"}, {"admin", "owner", "your role"}, {"owner", "owner", "himself"},
+		{"helpdesk", "admin", "your role"}, {"helpdesk", "helpdesk2", "your role"}, {"admin", "owner", "your role"}, {"owner", "owner", "himself"}, {"helpdesk", "helpdesk", "himself"},
 		{"admin", "ghost", "disabled"}, {"admin", "helpdesk", ""}, {"owner", "admin", ""},
 	} {
 		r, err := b.UserReport(t.Context(), as(c.who), c.of)

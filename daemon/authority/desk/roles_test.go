@@ -81,6 +81,7 @@ func table() map[string]struct {
 		"BypassCodes":         {helpers, []any{ipc.UserRef{User: "bob"}}},
 		"RevokeBypassCode":    {helpers, []any{nothing}},
 		"UserDevices":         {helpers, []any{ipc.UserRef{User: "bob"}}},
+		"UserDevice":          {helpers, []any{nothing}},
 		"RevokeUserDevice":    {helpers, []any{nothing}},
 		"AddSecurityKey":      {helpers, []any{ipc.NewSecurityKey{User: "bob"}}},
 		"SecurityKeys":        {helpers, []any{ipc.UserRef{User: "bob"}}},

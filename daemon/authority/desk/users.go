@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
+	"github.com/tokenbridge/tokend/daemon/authority/mail"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -55,10 +56,36 @@ func (d *Desk) user(c *caller, u authority.User, err error) (ipc.User, error) {
 	return wireUser(c.tree, u), nil
 }
 
+// changed answers who added or edited a user: of logins that the host does not have
+// he is told, for they let nobody in.
+func (d *Desk) changed(c *caller, u authority.User, err error) (ipc.User, error) {
+	wire, err := d.user(c, u, err)
+	if err != nil || d.cfg.HasLogin == nil {
+		return wire, err
+	}
+	for _, login := range u.Logins {
+		if !d.cfg.HasLogin(login) {
+			wire.UnknownLogins = append(wire.UnknownLogins, login)
+		}
+	}
+	return wire, nil
+}
+
+// sendable refuses an e-mail address that no link could be sent to; none is one too.
+func sendable(address string) error {
+	if address != "" && mail.CheckAddress(address) != nil {
+		return ipc.Errorf(ipc.InvalidArgument, "the e-mail address is not one such as name@example.org")
+	}
+	return nil
+}
+
 // AddUser implements [ipc.Users].
 func (d *Desk) AddUser(ctx context.Context, p ipc.Principal, r ipc.NewUser) (ipc.User, error) {
 	c, err := d.require(ctx, p, actUserAdd, ofAuthority(r.Authority), authority.RoleAdmin)
 	if err != nil {
+		return ipc.User{}, err
+	}
+	if err := sendable(r.Email); err != nil {
 		return ipc.User{}, err
 	}
 	u := authority.User{Name: r.Name, Display: r.Display, Email: r.Email, Logins: r.Logins, Roles: ownRoles(r.Roles),
@@ -70,7 +97,7 @@ func (d *Desk) AddUser(ctx context.Context, p ipc.Principal, r ipc.NewUser) (ipc
 		return ipc.User{}, d.failed(err)
 	}
 	u, err = c.authority.AddUser(c.by, u)
-	return d.user(c, u, err)
+	return d.changed(c, u, err)
 }
 
 // EditUser implements [ipc.Users].
@@ -93,6 +120,11 @@ func (d *Desk) EditUser(ctx context.Context, p ipc.Principal, id string, r ipc.E
 	if err := c.mayChange(action, who); err != nil {
 		return ipc.User{}, err
 	}
+	if r.Email != nil {
+		if err := sendable(*r.Email); err != nil {
+			return ipc.User{}, err
+		}
+	}
 	e := authority.UserEdit{Name: r.Name, Display: r.Display, Email: r.Email, Logins: r.Logins, Disabled: r.Disabled}
 	if r.Authority != nil {
 		home := c.orOwn(*r.Authority)
@@ -111,7 +143,7 @@ func (d *Desk) EditUser(ctx context.Context, p ipc.Principal, id string, r ipc.E
 		}
 	}
 	u, err := c.authority.EditUser(c.by, who.ID, e)
-	return d.user(c, u, err)
+	return d.changed(c, u, err)
 }
 
 // RemoveUser implements [ipc.Users].

@@ -183,7 +183,11 @@ func checkProblem(err error) string {
 	return err.Error()
 }
 
-// verifierWarnings are of verifiers that the policy names and that verify nothing.
+// silence is how long it is told that a verifier gave no answer when it was asked.
+const silence = time.Hour
+
+// verifierWarnings are of verifiers that the policy names and that verify nothing, or
+// gave no answer when they were asked last.
 func (c *caller) verifierWarnings() (list []ipc.Warning) {
 	p := c.policy.usable()
 	for _, v := range remoteVerifiers() {
@@ -191,6 +195,11 @@ func (c *caller) verifierWarnings() (list []ipc.Warning) {
 		if named && !c.verifiers.ready(v) {
 			list = append(list, ipc.Warning{Code: "authority-verifier", Message: "the policy has " + string(v) + " verify factors, and it is not set up or cannot be used",
 				Fix: "tokenctl admin verifier set " + string(v) + " FILE"})
+			continue
+		}
+		if problem, when := c.verifiers.silent(v); named && problem != "" {
+			list = append(list, ipc.Warning{Code: "authority-verifier", Fix: "tokenctl admin verifier check " + string(v),
+				Message: shownVerifier(v) + " gave no answer that counts at " + when.UTC().Format("15:04:05") + " UTC: " + problem})
 		}
 	}
 	return list

@@ -271,6 +271,17 @@ func (v *verifiers) failed(name policy.Verifier, err error) {
 	}
 }
 
+// silent is why a verifier gave no answer, and when, if that is not long ago.
+func (v *verifiers) silent(name policy.Verifier) (problem string, when time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	l := v.live[name]
+	if l == nil || l.failure == "" || v.now().Sub(l.failed).Abs() > silence {
+		return "", time.Time{}
+	}
+	return l.failure, l.failed
+}
+
 // list tells what is set up.
 func (v *verifiers) list() (out []ipc.SetUpVerifier) {
 	v.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority"
+	"github.com/tokenbridge/tokend/daemon/authority/fob"
 	"github.com/tokenbridge/tokend/daemon/authority/issue"
 	"github.com/tokenbridge/tokend/daemon/authority/policy"
 	"github.com/tokenbridge/tokend/ipc"
@@ -54,8 +55,33 @@ func (d *Desk) VerifyAttended(ctx context.Context, p ipc.Principal, r ipc.Verify
 	if !v.Accepted {
 		return ipc.AttendedVerdict{}, v.refused()
 	}
-	return ipc.AttendedVerdict{Version: ipc.Version, Accepted: true, UserID: v.UserID, FobID: v.FobID, Serial: v.Serial,
-		AccountID: v.account, DeviceID: v.device, Verifier: ipc.VerifierName(v.verifier)}, nil
+	out := ipc.AttendedVerdict{Version: ipc.Version, Accepted: true, UserID: v.UserID, FobID: v.FobID, Serial: v.Serial,
+		AccountID: v.account, DeviceID: v.device, Verifier: ipc.VerifierName(v.verifier), Lifted: v.Lifted}
+	if v.managed {
+		return out, nil
+	}
+	if err := c.stillThrottled(&out); err != nil { // it was accepted all the same
+		d.cfg.Log.Error("cannot say at which services a user is throttled", "err", err)
+	}
+	return out, nil
+}
+
+// stillThrottled adds where single passcodes are refused all the same.
+func (c *caller) stillThrottled(v *ipc.AttendedVerdict) error {
+	failures, err := c.chain.failures(v.UserID)
+	if err != nil {
+		return err
+	}
+	if v.Throttled, err = c.throttles(v.UserID, failures); err != nil {
+		return err
+	}
+	page, err := c.authority.Fobs(authority.FobQuery{User: v.UserID, State: fob.Active})
+	for _, f := range page.Fobs {
+		if !f.Throttled.IsZero() {
+			v.ThrottledFobs = append(v.ThrottledFobs, ipc.ThrottledFob{Serial: f.Serial, Until: wireTime(f.Throttled)})
+		}
+	}
+	return err
 }
 
 // verdict is what became of a passcode or of a managed account's code.

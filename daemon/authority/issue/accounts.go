@@ -23,6 +23,9 @@ type Account struct {
 	State                   State
 	Created                 time.Time
 	Devices                 []AccountDevice
+	// Activated says that a device has it or had it, by whose backup it can be brought
+	// back.
+	Activated bool
 }
 
 // AccountDevice is an account on a device.
@@ -46,7 +49,7 @@ type Device struct {
 
 func (r *accountRecord) shown(id message.ID) Account {
 	a := Account{ID: id.String(), User: r.User, Issuer: r.Issuer, Label: r.Label, Algorithm: r.Algorithm, Digits: r.Digits, Period: r.Period,
-		State: r.State, Created: r.Created.UTC()}
+		State: r.State, Created: r.Created.UTC(), Activated: len(r.Keys) > 0}
 	for _, h := range r.Holders {
 		d := AccountDevice{Device: h.Device.String(), Name: h.Name, State: h.State, Since: h.Since.UTC(), By: h.By}
 		if h.State == Pending {

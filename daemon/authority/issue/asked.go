@@ -39,6 +39,8 @@ type asked struct {
 	typed map[string]bool
 	// challenges are those of passcodes of which services and helpers asked.
 	challenges map[string]standingChallenge
+	// open are when passcodes of users came to nothing, lately.
+	open map[string][]time.Time
 }
 
 // inquiry is a question.
@@ -64,7 +66,7 @@ type outcome struct {
 var errGone = errors.New("the verifier is not set up any more")
 
 func newAsked(o Options) *asked {
-	a := &asked{patience: o.Patience, all: map[message.ID]*inquiry{}, typed: map[string]bool{}, challenges: map[string]standingChallenge{}}
+	a := &asked{patience: o.Patience, all: map[message.ID]*inquiry{}, typed: map[string]bool{}, challenges: map[string]standingChallenge{}, open: map[string][]time.Time{}}
 	if a.patience == 0 {
 		a.patience = defaultPatience
 	}

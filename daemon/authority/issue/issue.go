@@ -67,7 +67,10 @@ type Registry interface {
 	Recognises(tx *store.Tx, user string, passcode []byte) (bool, error)
 	VerifyIn(at authority.Attempt, then func(tx *store.Tx, v authority.Verdict) error) (authority.Verdict, error)
 	Waits(tx *store.Tx, service, who string, now time.Time) (time.Duration, error)
+	Stranger(name string) (string, error)
 	Failed(tx *store.Tx, service, who string, now time.Time) error
+	PasscodeWaits(tx *store.Tx, service, user string, now time.Time) (time.Duration, error)
+	PasscodeFailed(tx *store.Tx, service, user string, now time.Time) error
 	HoldBack(ctx context.Context, begun time.Time) error
 }
 

@@ -83,8 +83,9 @@ func (i *Issuer) verifyManaged(tx *store.Tx, l Login, now time.Time) (ManagedVer
 	who := u.ID
 	var missing *authority.Error
 	if errors.As(err, &missing) {
-		who = fold(l.User)
-	} else if err != nil {
+		who, err = i.reg.Stranger(l.User)
+	}
+	if err != nil {
 		return ManagedVerdict{}, err
 	}
 	v := ManagedVerdict{UserID: u.ID, Reason: authority.ReasonUnknownUser}

@@ -64,7 +64,8 @@ type standingChallenge struct {
 // authority does not verify itself, or at what a challenge of its own asked for. It
 // returns nil where it is for the authority to verify. Failures are counted as
 // passcodes' are: of the user at the service, and of the user at the verifier. What is
-// asked is asked to its end and counted, also where nobody waits for it any more.
+// asked is asked to its end and counted, also where nobody waits for it any more. What
+// comes to nothing is no failure, and bounded all the same (maxUndecidedHour).
 //
 // It fails with an *remote.Unavailable where no answer counts, with ErrBusy, and with
 // NotFound for a challenge that does not stand. An error is never an acceptance. How long
@@ -220,8 +221,12 @@ func (i *Issuer) askAbout(ctx context.Context, at authority.Attempt, k *ask) (v 
 	defer clear(k.q.Passcode)
 	v = PasscodeVerdict{Verdict: authority.Verdict{UserID: k.user}, Verifier: k.by[0]}
 	err = i.store.View(func(tx *store.Tx) error {
-		for _, service := range append([]string{at.Service}, names(k.by)...) {
-			wait, err := i.reg.Waits(tx, service, k.user, i.now())
+		var err error
+		if v.RetryAfter, err = i.reg.PasscodeWaits(tx, at.Service, k.user, i.now()); err != nil {
+			return err
+		}
+		for _, verifier := range names(k.by) {
+			wait, err := i.reg.Waits(tx, verifier, k.user, i.now())
 			if err != nil {
 				return err
 			}
@@ -229,6 +234,7 @@ func (i *Issuer) askAbout(ctx context.Context, at authority.Attempt, k *ask) (v 
 		}
 		return nil
 	})
+	v.RetryAfter = max(v.RetryAfter, i.asked.openWait(k.user, i.now()))
 	if err == nil && v.RetryAfter > 0 {
 		v.Reason = authority.ReasonThrottled
 		return v, nil
@@ -237,6 +243,9 @@ func (i *Issuer) askAbout(ctx context.Context, at authority.Attempt, k *ask) (v 
 		var o outcome
 		if o = i.inquire(ctx, k); o.verifier != "" {
 			v.Verifier = o.verifier
+		}
+		if k.undecided(o) {
+			i.asked.leftOpen(k.user, i.now())
 		}
 		err = i.goBy(at, k, o, &v)
 	}
@@ -284,7 +293,7 @@ func (i *Issuer) goBy(at authority.Attempt, k *ask, o outcome, v *PasscodeVerdic
 	case remote.Rejected:
 		v.Reason = reasonOf(o.answer.Reason)
 		if o.answer.Reason == remote.Wrong {
-			return i.store.Update(func(tx *store.Tx) error { return i.reg.Failed(tx, at.Service, k.user, i.now()) })
+			return i.store.Update(func(tx *store.Tx) error { return i.reg.PasscodeFailed(tx, at.Service, k.user, i.now()) })
 		}
 	default:
 		return &remote.Unavailable{Verifier: string(o.verifier), Problem: "it decides a passcode at another time, for which nobody waits"}

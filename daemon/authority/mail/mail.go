@@ -181,6 +181,7 @@ func (s *Sender) connect(ctx context.Context) (*smtp.Client, error) {
 	if err != nil {
 		return nil, &Error{Problem: Unreachable, Err: err}
 	}
+	conn = &terse{Conn: conn, left: maxSaid}
 	raw := conn
 	context.AfterFunc(ctx, func() { _ = raw.Close() })
 	if s.cfg.Implicit {

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // matching is [reactivation] and the rules that match a subject.
@@ -182,7 +183,7 @@ func (m matching) climb(d *Decision) {
 			}
 			d.Offers = slices.DeleteFunc(d.Offers, func(o Offer) bool { return o.Factor == f })
 			d.Denials = append(d.Denials, Denial{Factor: f, Cause: ByLadder, By: from.source(), Because: from.because,
-				Reason: fmt.Sprintf("only for who has no working %s, by the ladder of %s", joined(above, " or "), from.source())})
+				Reason: fmt.Sprintf("only for who has no working %s, by the ladder of %s", strings.ReplaceAll(joined(above, " or "), "_", " "), from.source())})
 		}
 		if enough < d.Required {
 			enough += len(usable)

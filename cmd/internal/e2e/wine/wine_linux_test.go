@@ -228,7 +228,7 @@ func TestConfig(t *testing.T) {
 	if err := os.WriteFile(file, []byte("nonsense = 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := tokend("config", "check", "--config", windowsPath(file)); r.Exit != 2 || !strings.Contains(r.Stderr, "line 1") {
+	if r := tokend("config", "check", "--config", windowsPath(file)); r.Exit != 2 || !strings.Contains(r.Stdout, `tokend.toml:1: error: there is no setting "nonsense"`) {
 		t.Errorf("%s", r)
 	}
 }

@@ -165,6 +165,19 @@ func startRADIUS(t *testing.T, shared string, status bool) *radiusd {
 
 func tryRADIUS(t *testing.T, shared string, status bool) *radiusd {
 	t.Helper()
+	answers := "no"
+	if status {
+		answers = "yes"
+	}
+	return launch(t, func(dir string, port int) string {
+		return fmt.Sprintf(freeRADIUS, dir, port, shared, answers, "/usr/lib/freeradius", longPassword)
+	})
+}
+
+// launch starts one with the configuration that conf makes of a folder and a port; nil
+// where it does not start.
+func launch(t *testing.T, conf func(dir string, port int) string) *radiusd {
+	t.Helper()
 	free := listen(t)
 	address, ok := free.LocalAddr().(*net.UDPAddr)
 	if !ok {
@@ -172,12 +185,7 @@ func tryRADIUS(t *testing.T, shared string, status bool) *radiusd {
 	}
 	free.Close()
 	r := &radiusd{address: address.String(), dir: t.TempDir()}
-	answers := "no"
-	if status {
-		answers = "yes"
-	}
-	conf := fmt.Sprintf(freeRADIUS, r.dir, address.Port, shared, answers, "/usr/lib/freeradius", longPassword)
-	write(t, filepath.Join(r.dir, "radiusd.conf"), conf)
+	write(t, filepath.Join(r.dir, "radiusd.conf"), conf(r.dir, address.Port))
 	write(t, filepath.Join(r.dir, "dictionary"), "$INCLUDE /usr/share/freeradius/dictionary\n")
 	log := filepath.Join(r.dir, "log")
 	r.cmd = exec.Command(freeRADIUSProgram, "-f", "-l", log, "-d", r.dir)
