@@ -1,10 +1,6 @@
 package daemon
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -65,15 +61,4 @@ func (u *user) withPIN(t ipc.Token) string {
 		pin = "tokenctl token pin " + t.ID
 	}
 	return inOrder(before, pin, "tokenctl token revoke "+t.ID, "tokenctl token enroll --token "+t.Kind)
-}
-
-// plainly is why something in the state folder cannot be done: what the system said of
-// which file, where nothing better is known.
-func plainly(err error) string {
-	e := mapError(err)
-	var file *fs.PathError
-	if e.Kind == ipc.Internal && errors.As(err, &file) {
-		return fmt.Sprintf("%s cannot be used: %v", filepath.Dir(file.Path), file.Err)
-	}
-	return e.Message
 }
