@@ -370,6 +370,10 @@ func TestAKeyWithoutPIN(t *testing.T) {
 	if err != nil || !has(s.Warnings, "no-pin") || s.Tokens[0].NoPIN {
 		t.Errorf("after setting one: %+v, %v", s, err)
 	}
+	// It has one now, and the recovery password opens the vault meanwhile.
+	if fix := fixOf(s.Warnings, "no-pin"); fix != "tokenctl token revoke "+made.Token.ID+" && tokenctl token enroll --token fido2" {
+		t.Errorf("with a PIN: %q", fix)
+	}
 	wantKind(t, d.ChangePIN(t.Context(), p, "Stick", ipc.ChangePINRequest{Which: "pin", New: secretOf("bbbb")}), ipc.PINRequired)
 }
 
