@@ -355,18 +355,25 @@ func TestParallelGuesses(t *testing.T) {
 	}
 }
 
-// TestEntriesAreBounded: made-up names do not fill the disk.
+// TestEntriesAreBounded: failures that are forgotten do not fill the disk.
 func TestEntriesAreBounded(t *testing.T) {
 	r := newRig(t)
+	// One name at many services: names that no user has share rows.
+	unknown := func(service string) {
+		t.Helper()
+		if v := r.try(service, "nobody", "123456"); v.Reason != ReasonUnknownUser {
+			t.Fatalf("%s: %+v", service, v)
+		}
+	}
 	for i := range 300 {
-		r.refused(fmt.Sprint("nobody", i), "123456", ReasonUnknownUser)
+		unknown(fmt.Sprint("service", i))
 	}
 	if n := r.entries(); n != 300 {
 		t.Fatal(n)
 	}
 	r.clock.pass(mostFailures * longest)
 	for i := range 100 { // each takes up to four old ones with it
-		r.refused(fmt.Sprint("someone", i), "123456", ReasonUnknownUser)
+		unknown(fmt.Sprint("another", i))
 	}
 	if n := r.entries(); n != 100 {
 		t.Errorf("%d entries", n)
