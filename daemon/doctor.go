@@ -186,7 +186,7 @@ func (c *checkup) clock() {
 		}
 	}
 	if now.Before(floor.Add(-time.Minute)) {
-		c.found(levelError, "clock", "timedatectl set-ntp true", "the clock is behind: the vault was written later than now")
+		c.found(levelError, "clock", "sudo timedatectl set-ntp true", "the clock is behind: the vault was written later than now")
 		return
 	}
 	c.found(levelOK, "clock", "", "the clock is plausible")

@@ -127,6 +127,20 @@ func findings(t *testing.T, d *daemon.Daemon, p ipc.Principal, code string) []ip
 	return slices.DeleteFunc(all.Findings, func(f ipc.Finding) bool { return f.Code != code })
 }
 
+// TestTheClockIsBehind: a clock that was set back to before the vault was written makes
+// wrong codes; once it goes right again nothing is said of it.
+func TestTheClockIsBehind(t *testing.T) {
+	k := startKept(t)
+	k.clock.jump(-2*time.Hour, 0)
+	if f := findings(t, k.Daemon, k.who, "clock"); len(f) != 1 || f[0].Level != "error" || f[0].Fix != "sudo timedatectl set-ntp true" {
+		t.Errorf("two hours behind: %+v", f)
+	}
+	k.clock.jump(2*time.Hour, 0)
+	if f := findings(t, k.Daemon, k.who, "clock"); len(f) != 1 || f[0].Level != "ok" {
+		t.Errorf("set right: %+v", f)
+	}
+}
+
 // sick is a drawer whose doctor finds the same of each key.
 type sick struct {
 	*drawer

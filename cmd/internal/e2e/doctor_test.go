@@ -41,7 +41,7 @@ func notCaused() map[string]string {
 		"udev-rule": installed, "polkit-rule": installed, "polkit": installed, "polkit-actions": installed,
 		"socket-rights":      "systemd's part is played, in TestMachineFindings of cmd/tokenctl",
 		"clock-synchronised": "the clock of the machine that tests run on is everybody's; played in TestMachineFindings",
-		"clock":              "the same",
+		"clock":              "the same; TestTheClockIsBehind in package daemon sets its own",
 		"bus":                "nothing but the message is told: TestBusIsTold in package daemon",
 		"version":            "two versions of the programs are not built for tests",
 		"helper-confined":    "the kernel that tests run on confines: TestDoctorOnConfinement in package daemon judges others",
