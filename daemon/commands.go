@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
@@ -27,17 +26,6 @@ func (d *Daemon) asOwner(command string) string {
 		return "sudo " + command
 	}
 	return command
-}
-
-// shellWord is s as one word of a POSIX shell's command line.
-func shellWord(s string) string {
-	plain := func(r rune) bool {
-		return r < utf8.RuneSelf && ('0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' || strings.ContainsRune("%+,-./:=@_", r))
-	}
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // inOrder is several commands, each of which is run when the one before it succeeded.

@@ -38,7 +38,7 @@ func check(st *ipc.ConfigState) string {
 	if st == nil || st.File == "" {
 		return "tokend config check"
 	}
-	return "tokend config check " + shellWord(st.File)
+	return "tokend config check " + ipc.ShellWord(st.File)
 }
 
 // configWarnings says what of a configuration does not hold, or not yet.

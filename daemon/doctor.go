@@ -86,7 +86,7 @@ func (c *checkup) helper() {
 func (c *checkup) helperFix(state string) string {
 	switch path, open := strings.CutSuffix(state, " can be changed by everybody"); {
 	case open:
-		return "sudo chmod go-w " + shellWord(path[strings.LastIndex(path, " /")+1:])
+		return "sudo chmod go-w " + ipc.ShellWord(path[strings.LastIndex(path, " /")+1:])
 	case strings.Contains(state, "shared librar"):
 		return fixLibraries
 	case c.u.d.cfg.Mode == ModeSystem:
@@ -142,7 +142,7 @@ func (c *checkup) aside() {
 		return // the pattern is right
 	}
 	for _, path := range found {
-		c.found(levelNote, "put-aside", c.u.d.asOwner("rm -r "+shellWord(path)), "what a restore put aside is in %s; remove it when nobody needs it", path)
+		c.found(levelNote, "put-aside", c.u.d.asOwner("rm -r "+ipc.ShellWord(path)), "what a restore put aside is in %s; remove it when nobody needs it", path)
 	}
 }
 
@@ -167,9 +167,9 @@ func (c *checkup) space() {
 	case err != nil:
 		c.found(levelNote, "disk", "", "the free space of the state folder is not known")
 	case free < fullSpace:
-		c.found(levelError, "disk", "df -h "+shellWord(c.u.d.cfg.StateDir), "the disk of the state folder is full")
+		c.found(levelError, "disk", "df -h "+ipc.ShellWord(c.u.d.cfg.StateDir), "the disk of the state folder is full")
 	case free < lowSpace:
-		c.found(levelWarning, "disk", "df -h "+shellWord(c.u.d.cfg.StateDir), "the disk of the state folder has %d MiB left", free>>20)
+		c.found(levelWarning, "disk", "df -h "+ipc.ShellWord(c.u.d.cfg.StateDir), "the disk of the state folder has %d MiB left", free>>20)
 	default:
 		c.found(levelOK, "disk", "", "the disk of the state folder has room")
 	}

@@ -47,7 +47,7 @@ func exposed(dir string) (open int, mend string, err error) {
 		}
 		return nil
 	})
-	return open, "chmod -R go= " + shellWord(dir), err
+	return open, "chmod -R go= " + ipc.ShellWord(dir), err
 }
 
 // administers says whether a caller may administer the system's daemon: root.

@@ -3,7 +3,6 @@ package main
 import (
 	"path/filepath"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
@@ -204,18 +203,8 @@ func adviceSocketRights(socket string, system bool) string {
 	return "ls -ld " + quoted(filepath.Dir(socket)) + " " + quoted(socket)
 }
 
-// quoted is s as a word of a POSIX shell's command line.
-func quoted(s string) string {
-	for _, r := range s {
-		if r >= utf8.RuneSelf || !strings.ContainsRune("%+,-./:=@_", r) && !('0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z') {
-			return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-		}
-	}
-	if s == "" {
-		return "''"
-	}
-	return s
-}
+// quoted is s as a word of a command.
+func quoted(s string) string { return ipc.ShellWord(s) }
 
 // idOf is a token's id as the argument of a command.
 func idOf(t *ipc.TokenRef) string {

@@ -18,6 +18,7 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/tokenbridge/tokend/daemon"
+	"github.com/tokenbridge/tokend/ipc"
 )
 
 // systemUser says whether this process serves the machine by default.
@@ -119,18 +120,8 @@ func (s *service) manage(verb string) string {
 	}
 	words := make([]string, len(os.Args))
 	for i, w := range os.Args {
-		words[i] = shellWord(w)
+		words[i] = ipc.ShellWord(w)
 	}
 	// As it was started; a second one does not start before the first has ended.
 	return fmt.Sprintf("kill %d; while kill -0 %[1]d 2>/dev/null; do sleep 0.1; done; %s", os.Getpid(), strings.Join(words, " "))
-}
-
-// shellWord is s as one word of a POSIX shell's command line.
-func shellWord(s string) string {
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !('0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' || strings.ContainsRune("%+,-./:=@_", r))
-	}) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
