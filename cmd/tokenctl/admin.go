@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -113,17 +112,7 @@ func (c *cli) adminCommand() *cobra.Command {
 }
 
 // deskFail is fail with the advice that suits an authority.
-func deskFail(doing string, err error) error {
-	var e *ipc.Error
-	var f *failure
-	if err == nil || errors.As(err, &f) || !errors.As(err, &e) {
-		return fail(doing, err)
-	}
-	if hints := adviceAuthority(e); hints != nil {
-		return failWith(doing, err, hints...)
-	}
-	return fail(doing, err)
-}
+func deskFail(doing string, err error) error { return deskFailOf(subject{}, doing, err) }
 
 // aRole is a role as it was typed.
 func aRole(s string) (ipc.Role, error) {

@@ -39,7 +39,7 @@ func deskFailOf(s subject, doing string, err error) error {
 			return failWith(doing, err, s.filled(hints)...)
 		}
 	}
-	return deskFail(doing, err)
+	return fail(doing, err)
 }
 
 // withFob adds the fob that a refusal names; a verifier elsewhere names itself there.
