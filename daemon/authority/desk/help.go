@@ -49,7 +49,7 @@ func (c *caller) person() policy.Person {
 // policy. It says as well whether another person must approve.
 func (c *caller) mayHelp(action string, who authority.User) (second bool, err error) {
 	if c.reaches(who.Authority) && c.is(who) { // before his rank, which is not above his own
-		return false, c.byPolicy(action, who, policy.HelpDecision{Reason: helpsHimself})
+		return false, c.byPolicy(action, who, policy.HelpDecision{Reason: policy.HelpsHimself})
 	}
 	if err := c.mayChange(action, who); err != nil {
 		return false, err
@@ -61,9 +61,6 @@ func (c *caller) mayHelp(action string, who authority.User) (second bool, err er
 	h := now.policy.MayHelp(c.person(), person(who))
 	return h.SecondApprover, c.byPolicy(action, who, h)
 }
-
-// helpsHimself is what the policy package says as well, whatever the policy.
-const helpsHimself = "nobody may help himself"
 
 // is says that the caller is this user.
 func (c *caller) is(who authority.User) bool { return c.user.ID != "" && c.user.ID == who.ID }

@@ -132,7 +132,7 @@ func (c *caller) wouldHelp(who authority.User) ipc.ReportedHelp {
 	now := c.policy.current()
 	switch {
 	case c.is(who):
-		return ipc.ReportedHelp{Reason: helpsHimself}
+		return ipc.ReportedHelp{Reason: policy.HelpsHimself}
 	case !c.above(who):
 		return ipc.ReportedHelp{Reason: "your role at the authority does not allow this for a user of such a role"}
 	case now.problem != nil:

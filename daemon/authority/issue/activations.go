@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenbridge/tokend/daemon/authority"
 	"github.com/tokenbridge/tokend/daemon/authority/message"
+	"github.com/tokenbridge/tokend/daemon/authority/policy"
 	"github.com/tokenbridge/tokend/daemon/authority/store"
 	"github.com/tokenbridge/tokend/daemon/otp"
 )
@@ -122,7 +123,7 @@ func (i *Issuer) beneficiary(tx *store.Tx, by, ref string) (authority.User, port
 	}
 	switch {
 	case u.ID == by:
-		return u, portfolio{}, fail(authority.Conflict, "user", "nobody may help himself")
+		return u, portfolio{}, fail(authority.Conflict, "user", policy.HelpsHimself)
 	case u.Disabled:
 		return u, portfolio{}, fail(authority.Conflict, "user", "the user is disabled")
 	}

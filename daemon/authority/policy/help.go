@@ -24,6 +24,9 @@ func highest(u Person) Role {
 	return Roles()[best]
 }
 
+// HelpsHimself is why nobody may help himself, by whatever policy.
+const HelpsHimself = "nobody may help himself"
+
 // MayHelp says whether helper may give beneficiary an activation or a bypass
 // code. Nobody may help himself, whatever his roles, and somebody of several
 // roles is helped by who may help the highest of them.
@@ -34,7 +37,7 @@ func (p *Policy) MayHelp(helper, beneficiary Person) HelpDecision {
 	case helper.ID == "" || beneficiary.ID == "":
 		d.Reason = "a person is not known"
 	case same(helper, beneficiary):
-		d.Reason = "nobody may help himself"
+		d.Reason = HelpsHimself
 	case !anyRole(p.help.by[role], helper.Roles):
 		d.Reason = fmt.Sprintf("the policy lets nobody help a person who is %s", role)
 		if by := p.help.by[role]; len(by) > 0 {
