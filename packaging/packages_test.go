@@ -194,21 +194,9 @@ func testPurge(t *testing.T, deb string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state, backups := filepath.Join(root, "lib/tokend"), filepath.Join(root, "backups")
-	// The script itself, for other folders; what systemd does of it is tried where systemd is.
-	text := strings.NewReplacer("/var/lib/tokend", state, "/var/backups", backups, "/usr/bin/deb-systemd-helper", root+"/none", "/run/systemd/system", root+"/none").Replace(string(script))
-	purge := func() string {
-		return output(t, nil, "sh", "-c", text, "postrm", "purge")
-	}
-	write := func(name, content string) {
-		path := filepath.Join(state, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	state, backups := filepath.Join(root, "tokend"), filepath.Join(root, "backups")
+	purge := func() string { return purgeIn(t, root, string(script)) }
+	write := func(name, content string) { put(t, filepath.Join(state, name), content) }
 	write("users/0/vault.tokend", "a vault")
 	write("users/0/daemon.json", `{"version":1,"destinations":[{"id":"x","path":"/media/stick/backups","kind":"folder"}]}`)
 	write("users/4711/vault.tokend", "another")

@@ -12,16 +12,22 @@ import (
 	"unicode"
 )
 
-// purgeIn runs the deb's postrm for other folders than the system's; what systemd does
-// of it is tried where systemd is.
-func purgeIn(t *testing.T, root string) string {
+// postrm is the deb's script as it lies in the source, without its units.
+func postrm(t *testing.T) string {
 	t.Helper()
 	script, err := os.ReadFile("deb/postrm")
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.NewReplacer("/var/lib/tokend", root+"/tokend", "/var/backups", root+"/backups", "@UNITS@", "",
-		"/usr/bin/deb-systemd-helper", root+"/none", "/run/systemd/system", root+"/none").Replace(string(script))
+	return strings.ReplaceAll(string(script), "@UNITS@", "")
+}
+
+// purgeIn runs a postrm for other folders than the system's; what systemd does of it
+// is tried where systemd is.
+func purgeIn(t *testing.T, root, script string) string {
+	t.Helper()
+	text := strings.NewReplacer("/var/lib/tokend", root+"/tokend", "/var/backups", root+"/backups",
+		"/usr/bin/deb-systemd-helper", root+"/none", "/run/systemd/system", root+"/none").Replace(script)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", text, "postrm", "purge")
@@ -68,7 +74,7 @@ func TestPurgeOfAHostileFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	said := purgeIn(t, root)
+	said := purgeIn(t, root, postrm(t))
 	if strings.ContainsFunc(said, func(r rune) bool { return unicode.IsControl(r) && r != '\n' }) {
 		t.Errorf("a terminal obeys %q", said)
 	}
@@ -90,7 +96,7 @@ func TestPurgeKeepsWhatIsLeft(t *testing.T) {
 	for _, left := range []string{"generations/7.tokend", "backups/a.tokend", "soft/key.json"} {
 		root := t.TempDir()
 		put(t, filepath.Join(root, "tokend", "users", "4711", left), "the only one")
-		said := purgeIn(t, root)
+		said := purgeIn(t, root, postrm(t))
 		kept, err := filepath.Glob(filepath.Join(root, "backups", "*", "users", "4711", left))
 		if err != nil || len(kept) != 1 || !strings.Contains(said, "(4711)") {
 			t.Errorf("%s: kept is %q, %v\n%s", left, kept, err, said)
@@ -98,7 +104,7 @@ func TestPurgeKeepsWhatIsLeft(t *testing.T) {
 	}
 	root := t.TempDir()
 	put(t, filepath.Join(root, "tokend", "users", "4711", "audit.log"), "")
-	if said := purgeIn(t, root); said != "" {
+	if said := purgeIn(t, root, postrm(t)); said != "" {
 		t.Errorf("without any vault it says\n%s", said)
 	}
 	if _, err := os.Stat(filepath.Join(root, "tokend")); !os.IsNotExist(err) {
