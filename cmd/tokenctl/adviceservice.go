@@ -36,9 +36,25 @@ func adviceServiceBroken(user bool) []string {
 	return []string{"what it said: `journalctl " + flag + "-u tokend -n 50`", "its configuration: `tokend config check`"}
 }
 
+// adviceServiceAbsent is for a machine or a session in which nothing starts services
+// that tokend knows.
+func adviceServiceAbsent(user bool) []string {
+	return []string{"run it yourself, or have what starts programs here run it: `" + serveByHand(user) + "`",
+		"the files that systemd would be given: `tokenctl service install " + either(user, "--user", "--system") + " --print`"}
+}
+
+// serveByHand is the command that runs the daemon where nothing else starts it.
+func serveByHand(user bool) string {
+	return either(user, "tokend serve --user", "sudo tokend serve --system")
+}
+
 // serviceNext is the command to go on with.
 func serviceNext(st serviceState) string {
 	switch {
+	case st.Absent != "" && st.Daemon == nil:
+		return serveByHand(st.Scope == scopeUser)
+	case st.Absent != "":
+		return "tokenctl status"
 	case !st.Installed:
 		return serviceCommand("install", st.Scope)
 	case st.Active == "failed" && st.Manager == "systemd":

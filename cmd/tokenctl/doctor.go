@@ -54,7 +54,7 @@ func (c *cli) examine(ctx context.Context) (found []ipc.Finding, exit int) {
 		e := asError(ctx, err)
 		found = append(found, here.find(nil, c.socketPath())...)
 		return append(found, ipc.Finding{Code: string(e.Kind), Level: levelError,
-			Message: "the daemon does not answer: " + e.Message, Fix: adviceStart(c.ownSocket(), here.installed())}), e.Kind.Info().Exit
+			Message: "the daemon does not answer: " + e.Message, Fix: adviceStart(c.ownSocket(), here.starts())}), e.Kind.Info().Exit
 	}
 	found = append(found, here.find(&st, c.socketPath())...)
 	found = append(found, ipc.Finding{Code: "daemon", Level: levelOK,

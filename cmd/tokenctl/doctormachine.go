@@ -78,6 +78,12 @@ func (m machine) installed() bool {
 	return is
 }
 
+// starts says whether systemd runs here, and can start what is installed.
+func (m machine) starts() bool {
+	_, err := fs.Stat(m.root, "run/systemd/system")
+	return err == nil && m.installed()
+}
+
 // find is what stands in the way on this machine. st is nil where no daemon answers.
 func (m machine) find(st *ipc.Status, socket string) []ipc.Finding {
 	f := m.socket(st, socket)

@@ -112,7 +112,11 @@ func TestMachineOfAUser(t *testing.T) {
 		t.Error("nothing is installed")
 	}
 	s.put(t, "usr/lib/systemd/system/tokend.socket")
-	if !s.machine().installed() || adviceStart("", true) != "sudo tokenctl service start" || !strings.Contains(adviceStart("/s", true), "--socket /s") {
+	if s.machine().starts() {
+		t.Error("it is started by a systemd that does not run")
+	}
+	s.put(t, "run/systemd/system/x")
+	if !s.machine().starts() || adviceStart("", true) != "sudo tokenctl service start" || !strings.Contains(adviceStart("/s", true), "--socket /s") {
 		t.Error("the machine's daemon is not started")
 	}
 }

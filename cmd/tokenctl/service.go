@@ -38,7 +38,7 @@ func (c *cli) serviceCommand() *cobra.Command {
 			}
 			m, err := c.serviceManager(f)
 			if err != nil {
-				return fail(use+" the service", err)
+				return fail(either(use == "status", tellService, use+" the service"), err)
 			}
 			return run(cmd.Context(), c, m)
 		}}
@@ -46,14 +46,15 @@ func (c *cli) serviceCommand() *cobra.Command {
 	install := verb("install", "Have tokend started from now on", func(ctx context.Context, c *cli, m serviceManager) error {
 		return c.installService(ctx, f, m)
 	})
+	uninstall := verb("uninstall", "Have it not started any more; vaults stay", func(ctx context.Context, c *cli, m serviceManager) error {
+		return c.uninstallService(ctx, f, m)
+	})
+	uninstall.Flags().BoolVar(&f.print, "print", false, "show what would be removed and the commands, and do nothing")
 	install.Flags().BoolVar(&f.print, "print", false, "show the files and the commands, and do nothing")
 	install.Flags().BoolVar(&f.network, "network", false, "give the daemon a network, for an authority that needs one (systemd, --system)")
 	install.Flags().BoolVar(&f.udev, "udev", false, "install the udev rule for FIDO2 keys and nothing else, for who sits at the machine and runs a daemon of his own")
 	install.MarkFlagsMutuallyExclusive("udev", "network")
-	cmd := group("service", "Have the system start tokend, and see how it is", install,
-		verb("uninstall", "Have it not started any more; vaults stay", func(ctx context.Context, c *cli, m serviceManager) error {
-			return c.uninstallService(ctx, f, m)
-		}),
+	cmd := group("service", "Have the system start tokend, and see how it is", install, uninstall,
 		verb("start", "Start it now", func(ctx context.Context, c *cli, m serviceManager) error { return c.moveService(ctx, f, m, true) }),
 		verb("stop", "Stop it now; it starts again with the machine or the session", func(ctx context.Context, c *cli, m serviceManager) error {
 			return c.moveService(ctx, f, m, false)
@@ -78,8 +79,9 @@ type serviceManager interface {
 	// plan returns the files of an installation and the commands that follow.
 	plan(network bool) (servicePlan, error)
 	install(ctx context.Context, p servicePlan) error
-	// uninstall returns the files that were changed by hand and are still there.
-	uninstall(ctx context.Context) (kept []string, err error)
+	// removal returns what uninstall would do.
+	removal(ctx context.Context) (serviceRemoval, error)
+	uninstall(ctx context.Context, r serviceRemoval) error
 	start(ctx context.Context) error
 	stop(ctx context.Context) error
 	state(ctx context.Context) (serviceState, error)
@@ -91,13 +93,28 @@ type servicePlan struct {
 	Files    []serviceFile `json:"files"`
 	Commands [][]string    `json:"commands"`
 	packaged bool          // a package has brought the files
+	refused  error         // why it is not done, and only shown
 }
+
+// serviceRemoval is what taking an installation away does.
+type serviceRemoval struct {
+	Version  int        `json:"version"`
+	First    [][]string `json:"first"` // before the files are removed
+	Files    []string   `json:"files"`
+	Kept     []string   `json:"kept"` // they were changed by hand
+	Then     [][]string `json:"then"`
+	packaged bool       // its files are a package's, and stay
+}
+
+// nothing says that nothing was installed.
+func (r serviceRemoval) nothing() bool { return len(r.First)+len(r.Files)+len(r.Kept) == 0 }
 
 // serviceState is how the service is; the --json form of status.
 type serviceState struct {
 	Version   int         `json:"version"`
-	Manager   string      `json:"manager"` // systemd, launchd or windows
-	Scope     string      `json:"scope"`   // system or user
+	Manager   string      `json:"manager"`          // systemd, launchd or windows
+	Absent    string      `json:"absent,omitempty"` // why that manager starts nothing here
+	Scope     string      `json:"scope"`            // system or user
 	Installed bool        `json:"installed"`
 	Packaged  bool        `json:"packaged"` // by a package
 	Enabled   bool        `json:"enabled"`  // starts with the machine or the session
@@ -147,12 +164,16 @@ func (c *cli) installService(ctx context.Context, f *serviceFlags, m serviceMana
 		return fail(doing, err)
 	}
 	if f.print {
+		if p.refused != nil {
+			c.say("this is only shown; install refuses it: %s", p.refused)
+		}
 		return c.showServicePlan(p)
 	}
-	if f.root == "" {
-		if err := mayChange(f.scoped(), "install"); err != nil {
-			return fail(doing, err)
-		}
+	if f.root == "" && p.refused == nil {
+		p.refused = mayChange(f.scoped(), "install")
+	}
+	if p.refused != nil {
+		return fail(doing, p.refused)
 	}
 	if err := m.install(ctx, p); err != nil {
 		return fail(doing, err)
@@ -188,8 +209,48 @@ func (c *cli) showServicePlan(p servicePlan) error {
 	return nil
 }
 
+// showServiceRemoval prints what removing would do.
+func (c *cli) showServiceRemoval(r serviceRemoval) error {
+	r.Version = ipc.Version
+	if c.json {
+		return c.printJSON(r)
+	}
+	lines := func(head string, commands [][]string, files []string) {
+		if len(commands)+len(files) > 0 {
+			c.print("==> %s", head)
+		}
+		for _, words := range commands {
+			c.print("%s", shellLine(words))
+		}
+		for _, file := range files {
+			c.print("%s", file)
+		}
+	}
+	if r.nothing() {
+		c.say("%s", nothingInstalled)
+		return nil
+	}
+	lines("first", r.First, nil)
+	lines("removed", nil, r.Files)
+	lines("kept, for it was changed by hand", nil, r.Kept)
+	lines("then", r.Then, nil)
+	return nil
+}
+
+const (
+	tellService      = "tell how the service is"
+	nothingInstalled = "nothing is installed here, and there is nothing to remove"
+)
+
 func (c *cli) uninstallService(ctx context.Context, f *serviceFlags, m serviceManager) error {
 	const doing = "uninstall the service"
+	r, err := m.removal(ctx)
+	if err != nil {
+		return fail(doing, err)
+	}
+	if f.print {
+		return c.showServiceRemoval(r)
+	}
 	if f.root == "" {
 		if err := mayChange(f.scoped(), "uninstall"); err != nil {
 			return fail(doing, err)
@@ -199,17 +260,25 @@ func (c *cli) uninstallService(ctx context.Context, f *serviceFlags, m serviceMa
 	if err != nil {
 		return fail(doing, err)
 	}
-	kept, err := m.uninstall(ctx)
-	if err != nil {
+	if err := m.uninstall(ctx, r); err != nil {
 		return fail(doing, err)
 	}
-	for _, file := range kept {
+	for _, file := range r.Kept {
 		c.say("kept, for it was changed by hand: %s", file)
 	}
-	if st.Packaged {
+	switch {
+	case r.nothing():
+		c.say("%s", nothingInstalled)
+		return nil
+	case r.packaged:
 		c.say("tokend is not started any more; its files are a package's, and stay until that is removed")
-	} else {
+	case st.Installed:
 		c.say("tokend is not started any more, and its files are removed")
+	default: // leftovers, or the udev rule alone
+		for _, file := range r.Files {
+			c.say("removed: %s", file)
+		}
+		c.say("the service itself was not installed")
 	}
 	c.say("the vaults stay where they are: %s", st.State)
 	return nil
@@ -224,7 +293,7 @@ func (c *cli) moveService(ctx context.Context, f *serviceFlags, m serviceManager
 		return fail(verb+" the service", err)
 	}
 	st, err := m.state(ctx)
-	if err == nil && !st.Installed {
+	if err == nil && !st.Installed && st.Absent == "" {
 		err = &hinted{err: &ipc.Error{Kind: ipc.NotFound, Message: "it is not installed"}, hints: adviceServiceInstall(st.Scope)}
 	}
 	if err == nil {
@@ -244,7 +313,7 @@ func (c *cli) moveService(ctx context.Context, f *serviceFlags, m serviceManager
 func (c *cli) sayService(ctx context.Context, m serviceManager) error {
 	st, err := c.serviceState(ctx, m)
 	if err != nil {
-		return fail("tell how the service is", err)
+		return fail(tellService, err)
 	}
 	c.say("%s", activeText(st, c.now()))
 	if st.Next != "" {
@@ -271,13 +340,16 @@ func (c *cli) serviceState(ctx context.Context, m serviceManager) (serviceState,
 func (c *cli) showService(ctx context.Context, m serviceManager) error {
 	st, err := c.serviceState(ctx, m)
 	if err != nil {
-		return fail("tell how the service is", err)
+		return fail(tellService, err)
 	}
 	if c.json {
 		return c.printJSON(st)
 	}
 	t := &table{head: []string{"", ""}, flexible: 1}
 	t.add("service", st.Manager+", "+either(st.Scope == scopeUser, "your own", "the system's"))
+	if st.Absent != "" {
+		t.add(st.Manager, "does not run here: "+st.Absent)
+	}
 	t.add("installed", either(!st.Installed, "no", either(st.Packaged, "yes, by a package", "yes")))
 	t.add("enabled", either(st.Enabled, "yes: it starts with the "+either(st.Scope == scopeUser, "session", "machine"), "no"))
 	t.add("running", activeText(st, c.now()))
@@ -297,6 +369,10 @@ func (c *cli) showService(ctx context.Context, m serviceManager) error {
 // activeText says whether the service runs, and since when.
 func activeText(st serviceState, now time.Time) string {
 	switch {
+	case st.Absent != "" && st.Daemon != nil:
+		return "it answers; " + st.Manager + " did not start it"
+	case st.Absent != "":
+		return "nobody answers at its socket"
 	case !st.Installed:
 		return "it is not installed"
 	case st.Active == "active" && !st.Since.IsZero():

@@ -58,12 +58,20 @@ func TestServiceIntoARoot(t *testing.T) {
 	if st := status(); !st.Installed || !st.Enabled || st.Packaged || st.Scope != "system" {
 		t.Errorf("%+v", st)
 	}
+	// What uninstall would do is shown without doing it.
+	if out = run("uninstall", "--print"); !strings.Contains(out, "==> first\r\nsystemctl --root="+root+" disable tokend.service tokend.socket\r\n==> removed\r\n") ||
+		!strings.Contains(out, "\n/etc/systemd/system/tokend.service.d/tokend-authority.conf\r") || !status().Installed {
+		t.Errorf("%s", out)
+	}
 	// An administrator's change outlives a second installation, and the removal.
 	drop := filepath.Join(root, "etc/systemd/system/tokend.service.d/tokend-authority.conf")
 	if err := os.WriteFile(drop, []byte("[Service]\n# mine\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	run("install", "--network")
+	if out = run("uninstall", "--print"); !strings.Contains(out, "==> kept, for it was changed by hand\r\n/etc/systemd/system/tokend.service.d/tokend-authority.conf\r") {
+		t.Errorf("%s", out)
+	}
 	if out = run("uninstall"); !strings.Contains(out, "changed by hand: /etc/systemd/system/tokend.service.d/tokend-authority.conf") || !strings.Contains(out, "/var/lib/tokend") {
 		t.Errorf("%s", out)
 	}
@@ -77,7 +85,15 @@ func TestServiceIntoARoot(t *testing.T) {
 	if err != nil || strings.TrimSpace(string(left)) != drop {
 		t.Errorf("what is left: %s %v", left, err)
 	}
-	run("uninstall") // once more is no failure
+	if out = run("uninstall"); !strings.Contains(out, "kept") || strings.Contains(out, "are removed") { // once more is no failure
+		t.Errorf("%s", out)
+	}
+	if err := os.Remove(drop); err != nil {
+		t.Fatal(err)
+	}
+	if out = run("uninstall"); !strings.Contains(out, "nothing is installed") || strings.Contains(out, "are removed") {
+		t.Errorf("%s", out)
+	}
 	// Of a package's files nothing is written or removed.
 	packaged := filepath.Join(root, "usr/lib/systemd/system")
 	if err := os.MkdirAll(packaged, 0o755); err != nil {
@@ -168,6 +184,41 @@ func TestServicePrograms(t *testing.T) {
 	}
 	if err := (programs{"/bin/true", "/bin/true"}).safe(); err != nil && os.Geteuid() == 0 {
 		t.Error(err)
+	}
+}
+
+// Where no systemd starts anything, it is said, with what to do instead; what would be
+// installed is shown all the same.
+func TestServiceWithoutSystemd(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	run := func(exit int, args ...string) string {
+		t.Helper()
+		return at(t, opened(), append([]string{"service", "--user"}, args...)...).ends(exit)
+	}
+	for _, row := range []struct {
+		exit  int
+		args  []string
+		words []string
+	}{
+		{0, []string{"install", "--print"}, []string{"only shown", "systemd/user/tokend.service", "==> then", "systemctl --user enable tokend.service"}},
+		{0, []string{"status"}, []string{"does not run here: no systemd of yours answers here", "nobody answers", "tokend serve --user"}},
+		{0, []string{"uninstall"}, []string{"nothing is installed"}},
+		{0, []string{"uninstall", "--print"}, []string{"nothing is installed"}},
+		{2, []string{"install"}, []string{"cannot install the service: no systemd of yours answers here", "`tokend serve --user`", "`tokenctl service install --user --print`"}},
+		{2, []string{"start"}, []string{"cannot start the service: no systemd", "`tokend serve --user`"}},
+		{2, []string{"stop"}, []string{"cannot stop the service: no systemd", "`tokend serve --user`"}},
+	} {
+		out := run(row.exit, row.args...)
+		for _, w := range row.words {
+			if !strings.Contains(out, w) {
+				t.Errorf("%q: %q is not in\n%s", row.args, w, out)
+			}
+		}
+	}
+	var st serviceState
+	if err := json.Unmarshal([]byte(run(0, "status", "--json")), &st); err != nil || st.Absent == "" || st.Next != "tokend serve --user" {
+		t.Errorf("%+v %v", st, err)
 	}
 }
 

@@ -152,20 +152,24 @@ func (f serviceFile) write(root string) error {
 	return os.Rename(tmp, target)
 }
 
-// remove takes the file away, unless it was changed by hand.
-func (f serviceFile) remove(root string) (kept bool, err error) {
-	target := filepath.Join(root, f.Path)
-	if f.own {
-		b, err := os.ReadFile(target)
-		if err == nil && string(b) != f.Text {
-			return true, nil
-		}
+// changed says whether the file is there and was changed by hand.
+func (f serviceFile) changed(root string) bool {
+	if !f.own {
+		return false
 	}
+	b, err := os.ReadFile(filepath.Join(root, f.Path))
+	return err == nil && string(b) != f.Text
+}
+
+// removeFile takes a file of an installation away, and its folder where that was for
+// it alone.
+func removeFile(root, file string) error {
+	target := filepath.Join(root, file)
 	if err := os.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
+		return err
 	}
-	if f.own {
-		_ = os.Remove(filepath.Dir(target)) // the folder was for it; another file in it keeps it
+	if dir := filepath.Dir(target); strings.HasSuffix(dir, ".d") && path.Base(file) == authorityDropIn {
+		_ = os.Remove(dir) // another file in it keeps it
 	}
-	return false, nil
+	return nil
 }

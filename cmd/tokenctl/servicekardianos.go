@@ -69,13 +69,28 @@ func (p *platformService) install(context.Context, servicePlan) error {
 	return p.service.Start()
 }
 
-func (p *platformService) uninstall(context.Context) ([]string, error) {
-	_ = p.service.Stop() // it need not run
-	err := p.remove()
-	if errors.Is(err, kardianos.ErrNotInstalled) {
-		err = nil
+func (p *platformService) removal(ctx context.Context) (serviceRemoval, error) {
+	r := serviceRemoval{First: [][]string{}, Files: []string{}, Kept: []string{}, Then: [][]string{}}
+	st, err := p.state(ctx)
+	if err != nil || !st.Installed {
+		return r, err
 	}
-	return nil, err
+	r.First = p.unloading()
+	if p.target.Path != "" {
+		r.Files = append(r.Files, p.target.Path)
+	}
+	return r, nil
+}
+
+func (p *platformService) uninstall(_ context.Context, r serviceRemoval) error {
+	if r.nothing() {
+		return nil
+	}
+	_ = p.service.Stop() // it need not run
+	if err := p.remove(); !errors.Is(err, kardianos.ErrNotInstalled) {
+		return err
+	}
+	return nil
 }
 
 // remove takes the service away, whoever has installed it.

@@ -40,3 +40,8 @@ func (p *platformService) configure(found programs) (*kardianos.Config, error) {
 
 // beforeRemoval is nothing: launchd keeps all of a service in its file.
 func beforeRemoval(kardianos.Service) {}
+
+// unloading are the commands that do what removing does.
+func (p *platformService) unloading() [][]string {
+	return [][]string{{"launchctl", "unload", p.target.Path}}
+}

@@ -40,3 +40,8 @@ func beforeRemoval(s kardianos.Service) {
 	}
 	_ = eventlog.InstallAsEventCreate(serviceName, eventlog.Error|eventlog.Warning|eventlog.Info) // it fails where all is well
 }
+
+// unloading are the commands that do what removing does.
+func (p *platformService) unloading() [][]string {
+	return [][]string{{"sc.exe", "stop", serviceName}, {"sc.exe", "delete", serviceName}}
+}

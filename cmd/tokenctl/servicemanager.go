@@ -11,7 +11,10 @@ import (
 // serviceManager is systemd, on Linux.
 func (c *cli) serviceManager(f *serviceFlags) (serviceManager, error) {
 	if runtime.GOOS != "linux" {
-		return nil, &ipc.Error{Kind: ipc.Unsupported, Message: "tokend knows no service manager of this system"}
+		return nil, &hinted{
+			err:   &ipc.Error{Kind: ipc.Unsupported, Message: "tokend knows no service manager of this system"},
+			hints: adviceServiceAbsent(f.scoped() == scopeUser)[:1],
+		}
 	}
 	return c.newSystemd(f)
 }

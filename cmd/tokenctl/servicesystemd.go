@@ -33,6 +33,7 @@ type systemd struct {
 	config, data string // the user's folders
 	socket       string
 	vaults       string
+	absent       string // why there is no systemd to start anything; empty where there is
 }
 
 // newSystemd is the systemd of this machine.
@@ -40,13 +41,13 @@ func (c *cli) newSystemd(f *serviceFlags) (*systemd, error) {
 	s := &systemd{user: f.scoped() == scopeUser, root: f.root, socket: local.SystemSocket(), vaults: "/var/lib/tokend"}
 	if !s.user {
 		if s.root == "" && !isThere("/run/systemd/system") {
-			return nil, &ipc.Error{Kind: ipc.Unsupported, Message: "this machine was not started by systemd"}
+			s.absent = "this machine was not started by systemd"
 		}
 		return s, nil
 	}
 	run := c.getenv("XDG_RUNTIME_DIR")
 	if s.root == "" && (run == "" || !isThere(filepath.Join(run, "systemd", "private"))) {
-		return nil, &ipc.Error{Kind: ipc.Unsupported, Message: "no systemd of yours answers here"}
+		s.absent = "no systemd of yours answers here"
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -109,10 +110,9 @@ func (s *systemd) plan(network bool) (servicePlan, error) {
 		return p, usage("--network is for --system: your own daemon has a network")
 	}
 	if !p.packaged {
-		found, err := s.found()
-		if err != nil {
-			return p, err
-		}
+		var found programs
+		var err error
+		found, p.refused = s.found()
 		if p.Files, err = s.files(found); err != nil {
 			return p, err
 		}
@@ -125,16 +125,30 @@ func (s *systemd) plan(network bool) (servicePlan, error) {
 		p.Files = append(p.Files, drop)
 	}
 	p.Commands = s.commands(p)
+	if err := s.present(); err != nil {
+		p.refused = err
+	}
 	return p, nil
 }
 
-// found are the programs that the units are to start.
+// present fails where there is no systemd that could start or stop anything.
+func (s *systemd) present() error {
+	if s.absent == "" {
+		return nil
+	}
+	return &hinted{err: &ipc.Error{Kind: ipc.Unsupported, Message: s.absent}, hints: adviceServiceAbsent(s.user)}
+}
+
+// found are the programs that the units are to start; with an error those that they
+// would start, were all well.
 func (s *systemd) found() (programs, error) {
 	if s.root != "" { // of what lies in there nothing is known
 		return programs{packagedTokend, packagedHelper}, nil
 	}
 	p, err := findPrograms()
-	if err == nil {
+	if err != nil {
+		p = programs{packagedTokend, packagedHelper}
+	} else {
 		err = p.check()
 	}
 	if err == nil && !s.user {
@@ -193,43 +207,61 @@ func (s *systemd) install(ctx context.Context, p servicePlan) error {
 	return nil
 }
 
-func (s *systemd) uninstall(ctx context.Context) (kept []string, err error) {
-	packaged := s.packaged()
-	words := s.systemctl("disable", daemonUnit, socketUnit)
-	if s.root == "" {
-		words = append(s.systemctl("disable", "--now"), s.units()...)
-	}
-	if isThere(filepath.Join(s.root, s.unitPath())) || packaged {
-		if err := manager(ctx, words[0], words[1:]...); err != nil {
-			return nil, err
-		}
-	}
+func (s *systemd) removal(context.Context) (r serviceRemoval, err error) {
+	r = serviceRemoval{First: [][]string{}, Files: []string{}, Kept: []string{}, Then: [][]string{}, packaged: s.packaged()}
 	var files []serviceFile
-	if !packaged {
+	if !r.packaged {
 		if files, err = s.files(programs{}); err != nil {
-			return nil, err
+			return r, err
 		}
 	}
 	if !s.user {
 		drop, err := networkFile()
 		if err != nil {
-			return nil, err
+			return r, err
 		}
 		files = append(files, drop)
 	}
 	for _, f := range files {
-		changed, err := f.remove(s.root)
-		if err != nil {
-			return kept, fileFailure("remove "+f.Path, err)
-		}
-		if changed {
-			kept = append(kept, f.Path)
+		switch target := filepath.Join(s.root, f.Path); {
+		case !isThere(target):
+		case f.changed(s.root):
+			r.Kept = append(r.Kept, f.Path)
+		default:
+			r.Files = append(r.Files, f.Path)
 		}
 	}
-	if s.root == "" {
-		_ = manager(ctx, "systemctl", s.systemctl("daemon-reload")[1:]...)
+	if isThere(filepath.Join(s.root, s.unitPath())) || r.packaged {
+		words := s.systemctl("disable", daemonUnit, socketUnit)
+		if s.root == "" {
+			words = append(s.systemctl("disable", "--now"), s.units()...)
+		}
+		r.First = append(r.First, words)
 	}
-	return kept, nil
+	if s.root == "" && !r.nothing() {
+		r.Then = append(r.Then, s.systemctl("daemon-reload"))
+	}
+	return r, nil
+}
+
+func (s *systemd) uninstall(ctx context.Context, r serviceRemoval) error {
+	for _, words := range r.First {
+		if err := s.present(); err != nil {
+			return err
+		}
+		if err := manager(ctx, words[0], words[1:]...); err != nil {
+			return err
+		}
+	}
+	for _, path := range r.Files {
+		if err := removeFile(s.root, path); err != nil {
+			return fileFailure("remove "+path, err)
+		}
+	}
+	for _, words := range r.Then {
+		_ = manager(ctx, words[0], words[1:]...)
+	}
+	return nil
 }
 
 // unitPath is where an installation without a package has the daemon's unit.
@@ -241,19 +273,25 @@ func (s *systemd) unitPath() string {
 }
 
 func (s *systemd) start(ctx context.Context) error {
+	if err := s.present(); err != nil {
+		return err
+	}
 	// A service that failed too often is not tried again before this.
 	_ = manager(ctx, "systemctl", append(s.systemctl("reset-failed")[1:], s.units()...)...)
 	return manager(ctx, "systemctl", append(s.systemctl("start")[1:], s.units()...)...)
 }
 
 func (s *systemd) stop(ctx context.Context) error {
+	if err := s.present(); err != nil {
+		return err
+	}
 	return manager(ctx, "systemctl", append(s.systemctl("stop")[1:], s.units()...)...)
 }
 
 func (s *systemd) state(ctx context.Context) (serviceState, error) {
-	st := serviceState{Manager: "systemd", Scope: either(s.user, scopeUser, scopeSystem), Packaged: s.packaged(), Socket: s.socket, State: s.vaults}
+	st := serviceState{Manager: "systemd", Scope: either(s.user, scopeUser, scopeSystem), Packaged: s.packaged(), Socket: s.socket, State: s.vaults, Absent: s.absent}
 	st.Installed = st.Packaged || isThere(filepath.Join(s.root, s.unitPath()))
-	if !st.Installed {
+	if !st.Installed || st.Absent != "" {
 		return st, nil
 	}
 	if s.root != "" {
