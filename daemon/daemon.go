@@ -57,6 +57,9 @@ type Config struct {
 	Watchers map[tokens.Kind]tokens.Watcher
 	// Helper says whether tokens can be used: "ok", or what is wrong. Nil is ok.
 	Helper func() string
+	// HelperFix is the command that puts a helper in place that is missing or does not
+	// work, with PATH for where a good one lies. Nil is none.
+	HelperFix func() string
 	// HelperConfined is what the system keeps tokend-helper from, a word each as
 	// the helper names them; nil as long as that is not known.
 	HelperConfined func() []string

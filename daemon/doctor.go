@@ -89,10 +89,10 @@ func (c *checkup) helperFix(state string) string {
 		return "sudo chmod go-w " + ipc.ShellWord(path[strings.LastIndex(path, " /")+1:])
 	case strings.Contains(state, "shared librar"):
 		return fixLibraries
-	case c.u.d.cfg.Mode == ModeSystem:
-		return "sudo tokenctl service install"
+	case c.u.d.cfg.HelperFix != nil:
+		return c.u.d.cfg.HelperFix()
 	}
-	return "tokend serve --user --helper PATH"
+	return ""
 }
 
 // bus is about the message bus, where the daemon is to serve on one. What mends it

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tokenbridge/tokend/daemon"
+	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
 	"github.com/tokenbridge/tokend/tokens/helper"
 )
@@ -26,7 +28,8 @@ func helperName() string {
 }
 
 // findHelper is the absolute path of tokend-helper: the one configured, else
-// the first of the usual places that has it.
+// the first of the usual places that has it. With an error it is where one would be
+// found, by this process too, once it is put there.
 func findHelper(configured string) (string, error) {
 	if configured != "" {
 		path, err := filepath.Abs(configured)
@@ -54,7 +57,43 @@ func findHelper(configured string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", errors.New("tokend-helper was not found")
+	return usualHelper(places), errors.New("tokend-helper was not found")
+}
+
+// usualHelper is the place for a helper among the places that are looked at: beside
+// tokend, but for programs that nobody calls by name not among those in a bin.
+func usualHelper(places []string) string {
+	if len(places) == 0 {
+		return ""
+	}
+	dir := places[0]
+	if filepath.Base(dir) == "bin" && len(places) > 1 {
+		dir = places[1]
+	}
+	return filepath.Join(dir, helperName())
+}
+
+// helperFix is the command that puts a helper in place. It is found there without a
+// restart. Where one is there for a daemon that systemd hands its helpers, it is the
+// units that lack.
+func (s *service) helperFix() string {
+	path := s.helper.path
+	_, err := os.Stat(path)
+	switch {
+	case path == "", err == nil && s.helper.sockets != "":
+		return "sudo tokenctl service install"
+	case runtime.GOOS == "windows":
+		return "copy PATH " + ipc.ShellWord(path)
+	}
+	dir, sudo := filepath.Dir(path), ""
+	if s.mode == daemon.ModeSystem || !mayWrite(dir) {
+		sudo = "sudo "
+	}
+	command := sudo + "cp PATH " + ipc.ShellWord(path)
+	if _, err := os.Stat(dir); err != nil {
+		command = sudo + "mkdir -p " + ipc.ShellWord(dir) + " && " + command
+	}
+	return command
 }
 
 // helperState knows whether the helper can be used. It is asked in the
@@ -83,6 +122,12 @@ func newHelperState(path, sockets string, findErr error) *helperState {
 func (h *helperState) get() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.state == "ok" && h.path != "" && time.Since(h.checked) > helperCheckPause {
+		h.checked = time.Now()
+		if err := helper.Trust(h.path); err != nil { // it can be removed, or be opened to others
+			h.state, h.confined = err.Error(), nil
+		}
+	}
 	if h.state != "ok" && h.path != "" && !h.checking && time.Since(h.checked) > helperCheckPause {
 		h.checking = true
 		go h.check()

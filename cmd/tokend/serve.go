@@ -244,11 +244,8 @@ func (s *service) build() error {
 	s.desk = s.newDesk()
 	cfg := daemon.Config{
 		StateDir: s.config.StateDir, Mode: s.mode, Owner: s.owner, Version: buildVersion(), Socket: s.config.Socket,
-		Helper: s.helper.get, HelperConfined: s.helper.confinement, Bus: s.busState, Configuration: s.configured.get, Metrics: s.metrics, Gather: s.gather, Manage: s.manage, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Backups: s.backupRules(), Log: s.log,
+		Helper: s.helper.get, HelperFix: s.helperFix, HelperConfined: s.helper.confinement, Bus: s.busState, Configuration: s.configured.get, Metrics: s.metrics, Gather: s.gather, Manage: s.manage, MayUseTokens: s.access.allowed, Limits: s.limits(), Attestation: s.attestation(), Backups: s.backupRules(), Log: s.log,
 		Authority: s.desk,
-	}
-	if findErr != nil {
-		path = ""
 	}
 	s.addDrivers(&cfg, path, sockets)
 	if s.daemon, err = daemon.New(cfg); errors.Is(err, daemon.ErrInUse) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 	sd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
 
 	"github.com/tokenbridge/tokend/daemon"
 	"github.com/tokenbridge/tokend/ipc"
@@ -124,4 +125,18 @@ func (s *service) manage(verb string) string {
 	}
 	// As it was started; a second one does not start before the first has ended.
 	return fmt.Sprintf("kill %d; while kill -0 %[1]d 2>/dev/null; do sleep 0.1; done; %s", os.Getpid(), strings.Join(words, " "))
+}
+
+// mayWrite says whether this process may make files in a folder, or in the nearest one
+// above it that is there.
+func mayWrite(dir string) bool {
+	for !isFolder(dir) && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+	}
+	return unix.Access(dir, unix.W_OK) == nil
+}
+
+func isFolder(dir string) bool {
+	info, err := os.Stat(dir)
+	return err == nil && info.IsDir()
 }

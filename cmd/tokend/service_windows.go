@@ -74,3 +74,6 @@ func (s *service) manage(verb string) string {
 	}
 	return fmt.Sprintf("taskkill /f /pid %d && tokend serve", os.Getpid())
 }
+
+// mayWrite is for systems that have sudo.
+func mayWrite(string) bool { return true }

@@ -24,6 +24,12 @@ func Check(path string) error {
 	return err
 }
 
+// Trust is Check without asking the program, which costs next to nothing.
+func Trust(path string) error {
+	_, err := trust(path)
+	return err
+}
+
 // Examine is Check, and returns what the program says of itself.
 func Examine(path string) (wire.Hello, error) {
 	real, err := trust(path)

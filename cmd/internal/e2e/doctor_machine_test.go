@@ -46,13 +46,15 @@ func doctorMachine(t *testing.T) *ward {
 	remove := func(w *ward, _ ipc.Finding) { w.must(os.Remove(ballast)) }
 	for _, f := range []finding{
 		{code: "helper", level: "error", about: "changed by everybody"},
-		{code: "helper", level: "error", about: "no such file", background: true, fill: map[string]string{"PATH": w.Programs.Path("tokend-helper") + " --socket " + w.Socket},
+		{code: "helper", level: "error", about: "no such file", fill: map[string]string{"PATH": helper + ".away"},
 			cause: func(w *ward) {
 				w.Daemon.Stop()
 				w.must(os.Rename(helper, helper+".away"))
 				w.Start()
-			},
-			hand: func(w *ward, _ ipc.Finding) { w.Daemon.Stop() }},
+			}},
+		// One that goes while the daemon runs, with its folder.
+		{code: "helper", level: "error", about: "no such file", fill: map[string]string{"PATH": bin + ".away/tokend-helper.away"},
+			cause: func(w *ward) { w.must(os.Rename(bin, bin+".away")) }},
 		{code: "daemon-unreachable", level: "error", background: true, cause: func(w *ward) { w.Daemon.Stop() }},
 		{code: "socket", level: "warning", background: true, cause: func(w *ward) { w.Daemon.Stop() }},
 		{code: "config", level: "warning", about: "since it was read", cause: func(*ward) { write("log_level = \"debug\"\n") }},
@@ -64,9 +66,6 @@ func doctorMachine(t *testing.T) *ward {
 		{code: "disk", level: "warning", cause: fill(50), hand: remove},
 		{code: "disk", level: "error", cause: fill(98), hand: remove},
 	} {
-		if f.about == "no such file" {
-			f.after = func(w *ward, _ ipc.Finding) { w.must(os.Rename(helper+".away", helper)) }
-		}
 		w.prove(f)
 	}
 	w.terminal()
