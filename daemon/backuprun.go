@@ -259,7 +259,7 @@ func (n *notesData) takeReport(t *destinationNote, r ipc.BackupRunReport, now ip
 	}
 	t.State, t.Reason, t.LastTry = r.State, r.Reason, now
 	if r.State == ipc.DestinationOK {
-		t.LastSuccess, t.Elsewhere = now, r.Elsewhere
+		t.LastSuccess, t.Elsewhere, t.Memory = now, r.Elsewhere, r.Memory
 	}
 	return written
 }

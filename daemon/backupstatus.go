@@ -20,7 +20,7 @@ const (
 const (
 	fixDestination = "tokenctl backup destination add PATH"
 	fixRun         = "tokenctl backup run"
-	fixDrill       = "tokenctl backup drill FILE"
+	fixDrill       = "tokenctl backup drill"
 	fixAgree       = "tokenctl backup status --agree"
 )
 
@@ -149,11 +149,12 @@ func (u *user) spoolProblems(p *problems, n *notesData) {
 	}
 }
 
-// copyProblems is about backups outside of the daemon's folder, all together.
+// copyProblems is about backups outside of the daemon's folder, all together. Those in
+// a folder that is gone are gone with it, though nobody has looked.
 func (u *user) copyProblems(p *problems, n *notesData) {
 	copies, elsewhere := 0, false
 	n.eachCopy(func(c *copyNote) {
-		if c.Lost == "" {
+		if t := n.destination(c.Destination); c.Lost == "" && (t == nil || !t.gone()) {
 			copies++
 			elsewhere = elsewhere || c.Elsewhere
 		}
@@ -205,21 +206,29 @@ func (u *user) destinationProblems(p *problems, t destinationNote) {
 	if !t.LastSuccess.IsZero() {
 		last = t.LastSuccess.UTC().Format(time.DateOnly)
 	}
+	hint, fix := t.away()
+	if t.State != ipc.DestinationAbsent {
+		fix = fixRun
+	}
 	var found *ipc.BackupProblem
 	switch t.state(now, u.d.rules.Load().StaleAfter) {
 	case ipc.DestinationFailing:
 		found = p.add(true, ipc.BackupFailing, fixRun, "backups cannot be copied to %s since %s: %s", t.Path, t.Since.UTC().Format(time.RFC3339), t.Reason)
 	case ipc.DestinationAbsent:
-		found = p.add(false, ipc.BackupAbsent, fixRun, "%s is not there since %s: plug its disk in", t.Path, t.Since.UTC().Format(time.RFC3339))
+		found = p.add(false, ipc.BackupAbsent, fix, "%s is not there since %s: %s", t.Path, t.Since.UTC().Format(time.RFC3339), hint)
 	case ipc.DestinationStale:
 		why := "nothing runs `tokenctl backup run`"
 		if t.State == ipc.DestinationAbsent {
-			why = "the folder is not there, plug its disk in"
+			why = "the folder is not there: " + hint
 		}
-		found = p.add(true, ipc.BackupIsStale, fixRun, "%s has no fresh backup: the last success was %s; %s", t.Path, last, why)
+		found = p.add(true, ipc.BackupIsStale, fix, "%s has no fresh backup: the last success was %s; %s", t.Path, last, why)
 	}
 	if found != nil {
 		found.Destination = t.ID
+	}
+	if t.Memory {
+		p.add(false, ipc.BackupInMemory, "tokenctl backup destination remove "+ipc.ShellWord(t.Path),
+			"%s is in memory and not on a disk: the backups there are gone after a restart of the machine", t.Path).Destination = t.ID
 	}
 	if !t.LastLost.IsZero() && now.Sub(t.LastLost) < lostFor {
 		p.add(false, ipc.BackupLost, fixAgree, "a copy was lost, found on %s: %s", t.LastLost.UTC().Format(time.DateOnly), t.Lost).Destination = t.ID

@@ -25,6 +25,7 @@ type destinationNote struct {
 	StaleDays int       `json:"stale_days,omitempty"` // 0 is what the configuration says
 	Added     time.Time `json:"added"`
 	Elsewhere bool      `json:"elsewhere,omitempty"`
+	Memory    bool      `json:"memory,omitempty"`
 
 	LastTry     time.Time `json:"last_try,omitzero"`
 	LastSuccess time.Time `json:"last_success,omitzero"`
@@ -92,6 +93,23 @@ func (t *destinationNote) state(now time.Time, usual time.Duration) ipc.Destinat
 	return t.State
 }
 
+// gone says that the folder is no more, and what was in it: it is not there, though the
+// disk that it lay on is the vault's own.
+func (t *destinationNote) gone() bool {
+	return t.State == ipc.DestinationAbsent && !t.Elsewhere
+}
+
+// away says what has to come back for a folder that is not there, and what is run then.
+func (t *destinationNote) away() (hint, fix string) {
+	switch {
+	case t.gone():
+		return "it was on the vault's own disk, and was removed or renamed", inOrder("mkdir -p "+ipc.ShellWord(t.Path), fixRun)
+	case t.Kind == kindSync:
+		return "what keeps it in step with other machines has to make it again", fixRun
+	}
+	return "plug its disk in", fixRun
+}
+
 // wireDestination is a destination as it is told.
 func (u *user) wireDestination(n *notesData, t destinationNote) ipc.Destination {
 	usual := u.d.rules.Load().StaleAfter
@@ -99,7 +117,7 @@ func (u *user) wireDestination(n *notesData, t destinationNote) ipc.Destination 
 		ID: t.ID, Path: t.Path, Kind: t.Kind, Service: t.Service, Mount: t.Mount, Keep: t.Keep, KeepDays: t.KeepDays,
 		StaleDays: int((t.stale(usual) + day - 1) / day), Added: wireTime(t.Added),
 		LastSuccess: wireTime(t.LastSuccess), LastTry: wireTime(t.LastTry),
-		State: t.state(u.d.now(), usual), Since: wireTime(t.Since), Reason: t.Reason, Elsewhere: t.Elsewhere,
+		State: t.state(u.d.now(), usual), Since: wireTime(t.Since), Reason: t.Reason, Elsewhere: t.Elsewhere, Memory: t.Memory,
 	}
 	for _, b := range n.Backups {
 		if slices.ContainsFunc(b.Where, func(c copyNote) bool { return c.Destination == t.ID && c.Lost == "" }) {
@@ -164,7 +182,8 @@ func (d *Daemon) AddDestination(_ context.Context, p ipc.Principal, r ipc.AddDes
 			n.Destinations = append(n.Destinations, destinationNote{ID: id, Path: r.Path, Added: wireTime(d.now())})
 			t = &n.Destinations[len(n.Destinations)-1]
 		}
-		t.Kind, t.Service, t.Mount, t.Keep, t.KeepDays, t.StaleDays, t.Elsewhere = r.Kind, r.Service, r.Mount, r.Keep, r.KeepDays, r.StaleDays, r.Elsewhere
+		t.Kind, t.Service, t.Mount, t.Keep, t.KeepDays, t.StaleDays = r.Kind, r.Service, r.Mount, r.Keep, r.KeepDays, r.StaleDays
+		t.Elsewhere, t.Memory = r.Elsewhere, r.Memory
 		added = *t
 	})
 	if full {

@@ -116,6 +116,8 @@ type Destination struct {
 	// Elsewhere says that it is on another file system than the vault, or synced to
 	// another machine.
 	Elsewhere bool `json:"elsewhere"`
+	// Memory says that the folder is in memory (tmpfs), and empty after a restart.
+	Memory bool `json:"memory,omitempty"`
 	// Copies is how many whole backups are known to be there.
 	Copies int `json:"copies"`
 }
@@ -136,6 +138,7 @@ type AddDestinationRequest struct {
 	KeepDays  int    `json:"keep_days,omitempty"`
 	StaleDays int    `json:"stale_days,omitempty"` // 3 when 0, 30 for a removable one
 	Elsewhere bool   `json:"elsewhere,omitempty"`
+	Memory    bool   `json:"memory,omitempty"`
 }
 
 // RemoveDestinationRequest confirms which one is meant.
@@ -183,6 +186,7 @@ const (
 	BackupNone          = "no-backup"             // no copy outside of the daemon's folder
 	BackupNoDestination = "no-backup-destination" // nothing copies them anywhere
 	BackupSameDisk      = "backup-same-disk"      // all copies are on the vault's file system
+	BackupInMemory      = "backup-in-memory"      // a destination is empty after a restart
 	BackupIsStale       = "backup-stale"
 	BackupFailing       = "backup-failing"
 	BackupAbsent        = "backup-absent"
@@ -290,6 +294,7 @@ type BackupRunReport struct {
 	// Removed are the paths that rotation removed.
 	Removed   []string `json:"removed"`
 	Elsewhere bool     `json:"elsewhere"`
+	Memory    bool     `json:"memory,omitempty"`
 }
 
 // LostCopy is a copy that is not what it was.

@@ -26,10 +26,14 @@ into memory by a drill).`,
 			if c.json {
 				return c.printJSON(list)
 			}
+			away, err := c.absentDestinations(cmd.Context())
+			if err != nil {
+				return fail("list the destinations", err)
+			}
 			t := &table{head: []string{"MADE", "ACCOUNTS", "OPENED", "PROVED", "COPIES", "OPENS WITH"}, flexible: 4, below: []int{5, 4, 3}}
 			for _, b := range list.Backups {
 				t.add(b.Made.Local().Format("2006-01-02 15:04:05"), accountsText(b.Accounts), dateText(b.Opened), proofText(b),
-					copiesText(b), orDash(strings.Join(b.OpenedBy, ", ")))
+					copiesText(b, away), orDash(strings.Join(b.OpenedBy, ", ")))
 			}
 			c.show(t)
 			if len(list.Backups) == 0 {
@@ -61,15 +65,29 @@ func proofText(b ipc.KnownBackup) string {
 	return dateText(b.Proved) + " by " + orDash(b.ProvedBy)
 }
 
-// copiesText says where a backup is; what was lost is told too.
-func copiesText(b ipc.KnownBackup) string {
+// absentDestinations are the ids of the destinations that are not there now.
+func (c *cli) absentDestinations(ctx context.Context) (map[string]bool, error) {
+	list, err := c.daemon().Destinations(ctx)
+	away := map[string]bool{}
+	for _, d := range list.Destinations {
+		away[d.ID] = isAway(d)
+	}
+	return away, err
+}
+
+// copiesText says where a backup is; what was lost is told too, and what is in a
+// destination that is away.
+func copiesText(b ipc.KnownBackup, away map[string]bool) string {
 	var parts []string
 	for _, c := range b.Copies {
-		if c.Lost != "" {
+		switch {
+		case c.Lost != "":
 			parts = append(parts, c.Path+" (lost: "+c.Lost+")")
-			continue
+		case away[c.Destination]:
+			parts = append(parts, c.Path+" (not there now)")
+		default:
+			parts = append(parts, c.Path)
 		}
-		parts = append(parts, c.Path)
 	}
 	if b.Spooled {
 		parts = append(parts, either(len(parts) == 0, "only in the daemon's folder", "the daemon's folder"))
@@ -176,6 +194,12 @@ func momentOf(now time.Time, b *ipc.KnownBackup, when func(*ipc.KnownBackup) tim
 	return ago(now, when(b)) + ", the backup of " + b.Made.Local().Format("2006-01-02 15:04")
 }
 
+// isAway says that a destination is not there; one that was away for long is stale, and
+// has the reason of its being away.
+func isAway(d ipc.Destination) bool {
+	return d.State == ipc.DestinationAbsent || d.State == ipc.DestinationStale && d.Reason != ""
+}
+
 // destinationText is how a destination is, in a line.
 func destinationText(d ipc.Destination, now time.Time) string {
 	s := string(d.State)
@@ -186,11 +210,18 @@ func destinationText(d ipc.Destination, now time.Time) string {
 		s = "nothing was copied there yet"
 	case ipc.DestinationAbsent:
 		s = "not there since " + ago(now, d.Since)
+	case ipc.DestinationStale:
+		if isAway(d) {
+			s = "stale, and not there since " + ago(now, d.Since)
+		}
 	case ipc.DestinationFailing:
 		s = "failing since " + ago(now, d.Since) + ": " + d.Reason
 	}
 	if !d.LastSuccess.IsZero() {
 		s += ", last success " + ago(now, d.LastSuccess)
+	}
+	if isAway(d) {
+		return s + ", and then it had " + plural(d.Copies, "backup")
 	}
 	return s + ", " + plural(d.Copies, "backup")
 }

@@ -250,6 +250,7 @@ func reportOf(plan ipc.BackupRun, d ipc.PlannedDestination, r copies.Result) ipc
 		Destination: d.Destination.ID, State: ipc.DestinationState(r.State), Reason: clean(r.Reason),
 		Seen: knownCopies(r.Seen), Lost: lostCopies(r.Lost), Removed: append([]string{}, r.Removed...),
 		Elsewhere: d.Destination.Kind == copies.KindSync || r.Volume != "" && r.Volume != plan.Volume,
+		Memory:    r.State == copies.OK && copies.Memory(d.Destination.Path),
 	}
 	if len(d.Wanted) == 0 && r.State == copies.OK {
 		report.State, report.Reason = ipc.DestinationFailing, "there is no backup to copy"

@@ -70,7 +70,7 @@ func (c *cli) addDestination(ctx context.Context, r ipc.AddDestinationRequest) (
 	if r.Mount = (copies.OS{}).Mount(path); r.Mount == filepath.Dir(r.Mount) {
 		r.Mount = "" // the system's own is always there
 	}
-	r.Elsewhere = c.elsewhere(ctx, filepath.Join(path, "x"))
+	r.Elsewhere, r.Memory = c.elsewhere(ctx, filepath.Join(path, "x")), copies.Memory(path)
 	d, err := c.daemon().AddDestination(ctx, r)
 	return d, fail(doing, err)
 }
@@ -83,7 +83,11 @@ func (c *cli) firstRun(ctx context.Context, d ipc.Destination) error {
 		return fail("copy the backups", err)
 	}
 	ok := c.sayAdded(doc, d)
-	if !d.Elsewhere {
+	switch {
+	case d.Memory:
+		c.say("warning: %s is in memory and not on a disk: the backups there are gone after a restart of the machine", clean(d.Path))
+		c.say("  add one on a disk, and then: `tokenctl backup destination remove %s`", quoted(d.Path))
+	case !d.Elsewhere:
 		c.say("it is on the file system of the vault: add one on another disk, a stick, or in a folder that is synced")
 	}
 	if installed, known := c.scheduleInstalled(); known && !installed {

@@ -14,7 +14,7 @@ import (
 // the codes that each of them has.
 func scenes() map[string]scene {
 	return map[string]scene{
-		"backups": {doctorBackups, []string{"no-backup", "backup-same-disk", "backup-stale", "backup-failing", "backup-absent", "backup-lost", "backup-unopened",
+		"backups": {doctorBackups, []string{"no-backup", "backup-same-disk", "backup-in-memory", "backup-stale", "backup-failing", "backup-absent", "backup-lost", "backup-unopened",
 			"backup-spool", "backup-unproved", "backup-tokens-only", "no-backup-destination", "accounts-dropped"}},
 		"vault":   {doctorVault, []string{"no-recovery-password", "recovery-unchecked", "state-folder", "grants-damaged", "revoked-before", "put-aside", "vault", "read-only", "audit"}},
 		"machine": {doctorMachine, []string{"helper", "daemon-unreachable", "socket", "config", "disk", "terminal", "socket-environment"}},
