@@ -370,6 +370,22 @@ func TestDestinationsAndReports(t *testing.T) {
 	if st = report(ipc.DestinationAbsent, nil); !st.OK || st.Destinations[0].State != ipc.DestinationAbsent {
 		t.Errorf("while absent: %+v", st)
 	}
+	if p := problem(st, ipc.BackupAbsent); p == nil || !strings.HasSuffix(p.Message, "plug its disk in") || p.Fix != "tokenctl backup run" {
+		t.Errorf("a stick that is away: %+v", p)
+	}
+	// The vault's own disk is there: what was on it in a folder that is not, is gone.
+	report(ipc.DestinationOK, func(r *ipc.BackupRunReport) {
+		r.Seen, r.Elsewhere, r.Memory = []ipc.KnownCopy{copyOf}, false, true
+	})
+	if st = k.status(); problem(st, ipc.BackupSameDisk) == nil || !st.Destinations[0].Memory || problem(st, ipc.BackupInMemory).Fix != "tokenctl backup destination remove /media/stick" {
+		t.Errorf("beside the vault, in memory: %+v", st)
+	}
+	st = report(ipc.DestinationAbsent, func(r *ipc.BackupRunReport) { r.Elsewhere = false })
+	if p := problem(st, ipc.BackupAbsent); p == nil || p.Fix != "mkdir -p /media/stick && tokenctl backup run" || problem(st, ipc.BackupSameDisk) != nil || problem(st, ipc.BackupNone) == nil || st.OK {
+		t.Errorf("a folder that was removed: %+v", st)
+	}
+	report(ipc.DestinationOK, func(r *ipc.BackupRunReport) { r.Seen = []ipc.KnownCopy{copyOf} })
+	st = report(ipc.DestinationAbsent, nil)
 	k.clock.pass(31 * 24 * time.Hour)
 	if st = k.status(); st.OK || problem(st, ipc.BackupIsStale) == nil {
 		t.Errorf("absent for long: %+v", st)

@@ -155,7 +155,11 @@ func (c *checkup) folder() {
 	case err != nil:
 		c.found(levelError, "state-folder", "", "the state folder cannot be read")
 	case open > 0:
-		c.found(levelError, "state-folder", c.u.d.asOwner(mend), "%d files of the state folder can be read by others", open)
+		what := "1 file"
+		if open > 1 {
+			what = fmt.Sprintf("%d files", open)
+		}
+		c.found(levelError, "state-folder", c.u.d.asOwner(mend), "%s of the state folder can be read by others", what)
 	default:
 		c.found(levelOK, "state-folder", "", "only the daemon can read the state folder")
 	}

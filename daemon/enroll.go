@@ -23,6 +23,9 @@ const (
 	longestPassword  = 128
 )
 
+// softLabel is what a software token is called that nobody gave a name.
+const softLabel = "software token"
+
 // checkPassword says whether a new password may be one, before anything slow
 // or lasting is done with it.
 func checkPassword(what string, password []byte) error {
@@ -128,7 +131,7 @@ func (d *Daemon) blind(ctx context.Context, kind tokens.Kind) error {
 // find finds the one token that is meant.
 func (e *enrolling) find(ctx context.Context, kind tokens.Kind) error {
 	if kind == tokens.KindSoft {
-		e.token = tokens.Token{Kind: kind, Model: "software token"}
+		e.token = tokens.Token{Kind: kind, Model: softLabel}
 		return nil
 	}
 	if !e.u.d.mayUseTokens(e.cause.who) {

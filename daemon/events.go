@@ -135,6 +135,9 @@ func (u *user) follow(ctx context.Context, p ipc.Principal, wants func(ipc.Event
 		if n := r.dropped.Swap(0); n > 0 {
 			e := d.event(ipc.EventDropped)
 			e.Detail = fmt.Sprintf("%d events were dropped because this receiver was too slow", n)
+			if n == 1 {
+				e.Detail = "1 event was dropped because this receiver was too slow"
+			}
 			if err := send(e); err != nil {
 				return nil
 			}

@@ -266,6 +266,9 @@ func tokenWarning(w tokens.Warning, t ipc.Token, enroll string) ipc.Warning {
 	case tokens.WarnNotHardware:
 		out.Code = "software-token"
 		out.Message = fmt.Sprintf("token %q is a software token, not hardware", t.Label)
+		if t.Label == softLabel {
+			out.Message = "the token is a software token, not hardware"
+		}
 		out.Fix = insteadOf(t.ID, enroll)
 	default:
 		out.Message = fmt.Sprintf("token %q: %s", t.Label, w)

@@ -265,6 +265,6 @@ func (c *cli) firstCode(ctx context.Context, a ipc.Account) {
 		}
 		return
 	}
-	c.say("its code now, valid for %s:", span(code.ValidUntil.Sub(c.now())))
+	c.say("its code now, valid for %s:", validFor(code.ValidUntil.Sub(c.now())))
 	c.print("%s", clean(code.Code))
 }

@@ -152,7 +152,7 @@ func (c *cli) agreeToDrop(ctx context.Context, st ipc.BackupStatus) (ipc.BackupS
 	}
 	st, err := c.daemon().AgreeToDrop(ctx, r)
 	if err == nil && drop != nil {
-		c.say("agreed: %d accounts instead of %d; the backup from before is kept as long as any other", drop.Has, drop.Had)
+		c.say("agreed: %s instead of %d; the backup from before is kept as long as any other", plural(drop.Has, "account"), drop.Had)
 	}
 	if err == nil && len(r.Lost) > 0 {
 		c.say("seen: what was lost is told no more")

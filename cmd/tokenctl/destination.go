@@ -183,7 +183,7 @@ func (c *cli) destinationListCommand() *cobra.Command {
 			for _, d := range list.Destinations {
 				keeps := fmt.Sprint(d.Keep)
 				if d.KeepDays > 0 {
-					keeps += fmt.Sprintf(", %d days", d.KeepDays)
+					keeps += ", " + plural(d.KeepDays, "day")
 				}
 				t.add(d.ID, string(d.State), ago(c.now(), d.LastSuccess), keeps, d.Path)
 			}
@@ -224,7 +224,7 @@ func (c *cli) destinationRemoveCommand() *cobra.Command {
 			if c.json {
 				return c.printJSON(left)
 			}
-			c.say("backups are copied to %s no more; the %s there stay", clean(d.Path), plural(d.Copies, "backup"))
+			c.say("backups are copied to %s no more; the %s there %s", clean(d.Path), plural(d.Copies, "backup"), either(d.Copies == 1, "stays", "stay"))
 			return nil
 		},
 	}

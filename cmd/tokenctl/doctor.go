@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,10 +14,13 @@ import (
 )
 
 func (c *cli) doctorCommand() *cobra.Command {
-	return &cobra.Command{
+	all := false
+	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look for what is wrong, and name the command that mends it", Args: noArgs,
-		Long: `Check this machine, this program's side and the daemon's, and say what was found, the
-worst first, each with the command that mends it. docs/doctor.md explains each code.
+		Long: `Check this machine, this program's side and the daemon's, and say what was found, each
+with the command that mends it. At a terminal the worst comes last, where it stays in
+sight, and what is fine is only counted; in a pipe everything is named, the worst
+first. docs/doctor.md explains each code.
 
 The exit code is 0 where no error was found, 1 where one was, and 21 where no daemon
 answers.`,
@@ -27,7 +31,7 @@ answers.`,
 					return err
 				}
 			} else {
-				c.showFindings(found)
+				c.showFindings(found, all)
 			}
 			if exit != 0 {
 				return silent{exit}
@@ -35,6 +39,8 @@ answers.`,
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&all, "all", false, "name what is fine, too")
+	return cmd
 }
 
 // Levels of a finding.
@@ -112,29 +118,45 @@ func (c *cli) examineHere(answered bool) []ipc.Finding {
 	return found
 }
 
-func (c *cli) showFindings(found []ipc.Finding) {
-	t := &table{head: []string{"LEVEL", "FOUND"}, flexible: 1}
-	for _, level := range []string{levelError, levelWarning, levelNote, levelOK} {
-		for _, f := range found {
-			if f.Level != level {
-				continue
+// showFindings lists what was found: for programs the worst first, at a terminal the
+// worst last, which is what is seen of a long list. What is fine is counted there,
+// unless all is wanted.
+func (c *cli) showFindings(found []ipc.Finding, all bool) {
+	levels := []string{levelError, levelWarning, levelNote, levelOK}
+	if !c.outTTY {
+		t := &table{head: []string{"LEVEL", "FOUND"}, flexible: 1}
+		for _, f := range ofLevels(found, levels) {
+			text := f.Message
+			if fix := adviceFix(f.Code, f.Fix, ""); fix != "" {
+				text += " - mend it: " + fix
 			}
-			fix := adviceFix(f.Code, f.Fix, "")
-			switch {
-			case c.outTTY:
-				for _, line := range findingLines(f.Level, clean(f.Message), clean(fix), c.outWidth()) {
-					c.print("%s", line)
-				}
-			case fix != "":
-				t.add(f.Level, f.Message+" - mend it: "+fix)
-			default:
-				t.add(f.Level, f.Message)
+			t.add(f.Level, text)
+		}
+		c.show(t)
+		return
+	}
+	slices.Reverse(levels)
+	if fine := len(ofLevels(found, levels[:1])); !all && fine > 0 {
+		c.print("%s", findingLines(levelOK, plural(fine, "check")+" found nothing wrong; --all names them", "", 0)[0])
+		levels = levels[1:]
+	}
+	for _, f := range ofLevels(found, levels) {
+		for _, line := range findingLines(f.Level, clean(f.Message), clean(adviceFix(f.Code, f.Fix, "")), c.outWidth()) {
+			c.print("%s", line)
+		}
+	}
+}
+
+// ofLevels are the findings of some levels, in their order.
+func ofLevels(found []ipc.Finding, levels []string) (list []ipc.Finding) {
+	for _, level := range levels {
+		for _, f := range found {
+			if f.Level == level {
+				list = append(list, f)
 			}
 		}
 	}
-	if !c.outTTY {
-		c.show(t)
-	}
+	return list
 }
 
 // findingLines is a finding on a screen of so many columns, 0 meaning no limit. It

@@ -65,11 +65,8 @@ func (c *cli) sayLost(r *remains) {
 			c.say("    %s%s", accountName(a.Issuer, a.Name), lostText(r.Leaving, a))
 		}
 	}
-	switch {
-	case r.Changes > 0 && r.Changes == 1:
-		c.say("- 1 change since the last backup from which it could be restored.")
-	case r.Changes > 0:
-		c.say("- %d changes since the last backup from which it could be restored.", r.Changes)
+	if r.Changes > 0 {
+		c.say("- %s since the last backup from which it could be restored.", plural(int(r.Changes), "change"))
 	}
 	if len(r.Here.Destinations) > 0 {
 		c.say("- Which folders backups are copied to, and when backups were proved; no backup has that:")

@@ -203,7 +203,7 @@ func (q *quickstart) tokenStep(ctx context.Context, ef *enrollFlags) (ipc.InitRe
 		ef.kind = "soft"
 	}
 	if ef.kind == "soft" {
-		q.say("A software token is a file on this machine, sealed by a passphrase. It is not hardware: whoever copies the file and learns the passphrase has the vault. Enrol a real token later.")
+		q.say("A software token is a file on this machine, sealed by a passphrase. It is not hardware: whoever copies the file and learns the passphrase has the vault. Enrol a hardware token later.")
 	}
 	if q.f.sample && ef.pinFile == "" && ef.kind == "soft" {
 		phrase := samplePassword()

@@ -173,7 +173,7 @@ func (q *quickstart) code(ctx context.Context) error {
 	if err != nil {
 		return fail("make a code for "+accountName(a.Issuer, a.Name), err)
 	}
-	q.say("%s, valid for %s:", accountName(a.Issuer, a.Name), span(code.ValidUntil.Sub(q.now())))
+	q.say("%s, valid for %s:", accountName(a.Issuer, a.Name), validFor(code.ValidUntil.Sub(q.now())))
 	q.print("%s", clean(code.Code))
 	return nil
 }
@@ -279,7 +279,7 @@ func (q *quickstart) whichBackup(ctx context.Context) (string, error) {
 		q.say("  %s", line)
 	}
 	if len(doc.Files) > most {
-		q.say("  and %d older ones: tokenctl backup find", len(doc.Files)-most)
+		q.say("  and %s: tokenctl backup find", plural(len(doc.Files)-most, "older one"))
 	}
 	q.sayFound(doc)
 	def := ""

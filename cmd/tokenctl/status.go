@@ -87,7 +87,7 @@ func (c *cli) statusTable(st ipc.Status) *table {
 // howManyText counts accounts. What those that are inactive need is said here, for
 // nobody sees it anywhere else until he wants a code.
 func howManyText(v ipc.Vault) string {
-	s := fmt.Sprintf("%d (%d need a touch)", v.Accounts, v.Touch)
+	s := fmt.Sprintf("%d (%d %s a touch)", v.Accounts, v.Touch, either(v.Touch == 1, "needs", "need"))
 	if v.Inactive > 0 {
 		s += fmt.Sprintf(", %d inactive: tokenctl reactivate", v.Inactive)
 	}

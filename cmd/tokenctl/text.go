@@ -145,6 +145,14 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d days", d/day)
 }
 
+// validFor is how long a code is good for yet. One is made until the last moment.
+func validFor(d time.Duration) string {
+	if d < time.Second {
+		return "less than a second"
+	}
+	return span(d)
+}
+
 // ago says when something was, with how long ago that is.
 func ago(now, t time.Time) string {
 	if t.IsZero() {

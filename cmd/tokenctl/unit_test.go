@@ -342,6 +342,11 @@ func TestSpan(t *testing.T) {
 			t.Errorf("%v: %q, not %q", d, got, want)
 		}
 	}
+	for d, want := range map[time.Duration]string{-time.Second: "less than a second", 999 * time.Millisecond: "less than a second", time.Second: "1 s", 1600 * time.Millisecond: "2 s"} {
+		if got := validFor(d); got != want {
+			t.Errorf("%v: %q, not %q", d, got, want)
+		}
+	}
 	for n, want := range map[int]string{1: "1 try", 2: "2 tries"} {
 		if got := plural(n, "try"); got != want {
 			t.Errorf("%q", got)
@@ -349,6 +354,15 @@ func TestSpan(t *testing.T) {
 	}
 	if got := plural(3, "key") + plural(2, "address"); got != "3 keys2 addresses" {
 		t.Errorf("%q", got)
+	}
+}
+
+// A software token is called so once, whether it has a name of its own or not.
+func TestSoftwareTokenLabel(t *testing.T) {
+	for label, want := range map[string]string{"software token": "software token, not hardware", "spare": "spare (software token, not hardware)"} {
+		if got := tokenLabel(ipc.Token{Kind: "soft", Label: label, Enrolled: true}); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
 	}
 }
 

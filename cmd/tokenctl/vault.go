@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -313,6 +312,7 @@ func tokenPlace(t ipc.Token) string {
 
 // tokenLabel is how a token in a list is called.
 func tokenLabel(t ipc.Token) string {
+	const softName = "software token" // of one that nobody gave a name
 	name := tokenName(&ipc.TokenRef{ID: t.ID, Label: t.Label})
 	if t.Label == "" && t.Model != "" {
 		name = clean(t.Model)
@@ -329,8 +329,11 @@ func tokenLabel(t ipc.Token) string {
 		}
 		name += " at " + clean(path.Base(t.Locator))
 	}
-	if !t.Hardware {
-		return fmt.Sprintf("%s (software token, not hardware)", name)
+	switch {
+	case t.Hardware:
+		return name
+	case name == softName:
+		return name + ", not hardware"
 	}
-	return name
+	return name + " (software token, not hardware)"
 }

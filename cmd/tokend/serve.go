@@ -260,6 +260,12 @@ func (s *service) build() error {
 
 // run serves until it is told to stop.
 func (s *service) run(ctx context.Context) (err error) {
+	listening := false
+	defer func() { // after all else has ended
+		if listening {
+			s.log.Info("ended", "why", whyEnded(ctx, err))
+		}
+	}()
 	debug.SetMemoryLimit(memoryLimit)
 	if err := secret.HardenProcess(); err != nil {
 		s.log.Warn("cannot keep the process's memory out of core files", "err", err)
@@ -288,12 +294,25 @@ func (s *service) run(ctx context.Context) (err error) {
 		return err
 	}
 	s.openDoor(ctx, !s.desk.Locked())
+	listening = true
 	s.log.Info("listening", "socket", s.config.Socket, "mode", string(s.mode), "version", buildVersion())
 	s.notifyReady()
 	s.helper.get()
 	defer s.notify("STOPPING=1")
 	defer s.watchdog(ctx)()
 	return s.serve(ctx, listeners, hangup)
+}
+
+// whyEnded says why a run is over: a failure, a signal, or the service manager, which
+// elsewhere than on Windows is a signal, too.
+func whyEnded(ctx context.Context, err error) string {
+	switch cause := context.Cause(ctx); {
+	case err != nil:
+		return err.Error()
+	case cause != nil && cause != context.Canceled: //nolint:errorlint // a signal is one, too
+		return cause.Error()
+	}
+	return "the service manager"
 }
 
 // serve answers on all listeners until ctx ends or one of them fails.

@@ -207,6 +207,22 @@ func TestServe(t *testing.T) {
 	if _, err := os.Stat(socket); !os.IsNotExist(err) {
 		t.Errorf("the socket is left: %v", err)
 	}
+	log := strings.TrimSpace(r.stderr.String())
+	if last := log[strings.LastIndexByte(log, '\n')+1:]; !strings.Contains(last, `level=INFO msg=ended why="terminated signal received"`) {
+		t.Errorf("its last word: %s", last)
+	}
+}
+
+// TestWhyEnded: the log says what ended the daemon.
+func TestWhyEnded(t *testing.T) {
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if why := whyEnded(stopped, nil); why != "the service manager" {
+		t.Errorf("stopped: %s", why)
+	}
+	if why := whyEnded(stopped, os.ErrClosed); why != os.ErrClosed.Error() {
+		t.Errorf("failed: %s", why)
+	}
 }
 
 func TestServeWithoutHelper(t *testing.T) {

@@ -343,7 +343,11 @@ func (st *state) mayRevoke(id string) (recoveryOnly []tokens.Class, err error) {
 	}
 	if n := st.touchAccounts(); touches == 0 && n > 0 {
 		if !recovery {
-			return nil, fmt.Errorf("%w: nothing else opens %d accounts of the touch class", ErrLastWay, n)
+			what := "1 account"
+			if n > 1 {
+				what = fmt.Sprintf("%d accounts", n)
+			}
+			return nil, fmt.Errorf("%w: nothing else opens %s of the touch class", ErrLastWay, what)
 		}
 		recoveryOnly = append(recoveryOnly, tokens.ClassTouch)
 	}

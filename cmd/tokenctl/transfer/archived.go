@@ -86,7 +86,10 @@ func (a archived) Read(ctx context.Context, f *File, o Options) (Result, error) 
 	if known == 0 {
 		return Result{}, problem(Unknown, a.Name(), "none of the files in the archive is a known export")
 	}
-	if others > 0 {
+	switch {
+	case others == 1:
+		c.note("1 file in the archive is no export")
+	case others > 1:
 		c.note("%d files in the archive are no exports", others)
 	}
 	return c.Result, nil

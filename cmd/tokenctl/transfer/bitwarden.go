@@ -109,7 +109,10 @@ func (b bitwarden) rows(file bitwardenFile) Result {
 
 // without notes entries of a password manager that are no accounts of ours.
 func (c *collector) without(n int) {
-	if n > 0 {
+	switch {
+	case n == 1:
+		c.note("1 entry without one-time codes")
+	case n > 1:
 		c.note("%d entries without one-time codes", n)
 	}
 }

@@ -162,7 +162,7 @@ func Decide(p *Policy, s Subject) Decision {
 			Reason: "reactivation of a restored account is forbidden by " + from.source().String()})
 	}
 	if n := len(d.Offers); d.Outcome == Offered && n < d.Required {
-		reason := fmt.Sprintf("not enough: %s asks for %d factors, and %d is left", d.RequiredFrom, d.Required, n)
+		reason := fmt.Sprintf("not enough: %s asks for %d factors, and %d %s left", d.RequiredFrom, d.Required, n, map[bool]string{true: "is", false: "are"}[n == 1])
 		d.withdraw(NothingLeft, Denial{Cause: TooFew, By: d.RequiredFrom, Reason: reason})
 	}
 	if d.Outcome != Offered {
