@@ -92,7 +92,7 @@ func TestBackupHistories(t *testing.T) {
 	if only >= 0 || t.Failed() {
 		return
 	}
-	for _, what := range []string{"change", "run ok", "run killed", "daemon killed", "full", "read-only", "pulled out", "slow", "damaged", "restored", "reported ok"} {
+	for _, what := range []string{"change", "run ok", "run killed", "daemon killed", "full", "read-only", "pulled out", "slow", "damaged", "told lost", "restored", "reported ok"} {
 		if tally.n[what] < count/8 {
 			t.Errorf("%s: %d times is too little to prove anything", what, tally.n[what])
 		}
@@ -494,8 +494,9 @@ func (h *history) run(dev *device) {
 func (h *history) took(dev *device, r Result, before uint64) {
 	var doc struct {
 		Destinations []struct {
-			Path  string `json:"path"`
-			State string `json:"state"`
+			Path  string         `json:"path"`
+			State string         `json:"state"`
+			Lost  []ipc.LostCopy `json:"lost"`
 		} `json:"destinations"`
 		Problems []ipc.BackupProblem `json:"problems"`
 	}
@@ -506,6 +507,11 @@ func (h *history) took(dev *device, r Result, before uint64) {
 	// success is about the one before.
 	behind := slices.ContainsFunc(doc.Problems, func(p ipc.BackupProblem) bool { return p.Code == ipc.BackupSpool })
 	for _, d := range doc.Destinations {
+		for _, l := range d.Lost {
+			if h.tally.add("told lost"); !slices.ContainsFunc(h.places, func(p *folderPlace) bool { return p.harmed[l.Path] }) {
+				h.t.Errorf("%s: nobody touched %s, and it is told: %s", dev.name, l.Path, l.What)
+			}
+		}
 		if d.State == "ok" && !behind {
 			dev.okAt[filepath.Base(d.Path)] = before
 			h.tally.add("reported ok")
