@@ -181,7 +181,7 @@ func (a authorityKey) endpoint() (message.Endpoint, error) {
 	if a.Address != "" {
 		name, at = "authority.address", a.Address
 	}
-	host, port, err := splitAddress(name, at)
+	host, port, err := splitAddress(name, at, usualPort)
 	if err != nil {
 		return message.Endpoint{}, err
 	}
@@ -198,11 +198,23 @@ func (a authorityKey) endpoint() (message.Endpoint, error) {
 	return e, nil
 }
 
-func splitAddress(name, at string) (host string, port uint16, err error) {
+// The ports that are proposed where one is missing.
+const (
+	usualPort     = 7443
+	usualMailPort = 587
+)
+
+// splitAddress takes a host:port apart; usual is a port to propose where none is there.
+func splitAddress(name, at string, usual int) (host string, port uint16, err error) {
 	host, digits, err := net.SplitHostPort(at)
 	n, bad := strconv.ParseUint(digits, 10, 16)
 	if err != nil || bad != nil || n == 0 || strings.ContainsAny(host, " \t") {
-		return "", 0, fmt.Errorf("%s must be host:port, not %q", name, at)
+		err = fmt.Errorf("%s must be host:port, not %q", name, at)
+		if at != "" && !strings.ContainsAny(at, ": \t/[]@\"'") { // the port alone is missing
+			key := name[strings.LastIndexByte(name, '.')+1:]
+			err = remedied{error: err, fix: fmt.Sprintf("write %s = %q, with the port that is right", key, fmt.Sprintf("%s:%d", at, usual))}
+		}
+		return "", 0, err
 	}
 	return host, uint16(n), nil
 }
@@ -210,11 +222,11 @@ func splitAddress(name, at string) (host string, port uint16, err error) {
 func (a authorityKey) checkListen() error {
 	if a.Listen == "" {
 		if a.Address != "" {
-			return errors.New("authority.address is for authority.listen alone")
+			return remedied{error: errors.New("authority.address is for authority.listen alone"), fix: "write listen = \"192.0.2.1:7443\", too, with the address that is to be listened at"}
 		}
 		return nil
 	}
-	if _, _, err := splitAddress("authority.listen", a.Listen); err != nil {
+	if _, _, err := splitAddress("authority.listen", a.Listen, usualPort); err != nil {
 		return err
 	}
 	_, err := a.endpoint()
