@@ -50,7 +50,7 @@ func (c *checkup) authority() {
 	if a := c.u.d.cfg.Authority; a != nil {
 		for _, f := range a.Findings(c.p) {
 			if f.Code == "authority-listen" || f.Code == "authority-mail" { // of which the configuration says how
-				f.Fix = inOrder(check(c.u.d.configState(c.p)), c.u.d.manage("restart"))
+				f.Fix = inOrder(c.u.d.check(c.u.d.configState(c.p)), c.u.d.manage("restart"))
 			}
 			c.list = append(c.list, f)
 		}

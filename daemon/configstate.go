@@ -33,12 +33,16 @@ func (d *Daemon) manage(verb string) string {
 	return "systemctl --user " + verb + " tokend"
 }
 
-// check is the command that says what is wrong with the configuration.
-func check(st *ipc.ConfigState) string {
-	if st == nil || st.File == "" {
-		return "tokend config check"
+// check is the command that says what is wrong with the configuration. It stands before
+// whatever reads the file again: one that is broken would end the daemon, or stay unread.
+func (d *Daemon) check(st *ipc.ConfigState) string {
+	switch {
+	case st != nil && st.File != "":
+		return "tokend config check " + ipc.ShellWord(st.File)
+	case d.cfg.Mode == ModeSystem: // else it looks for the file of who types it
+		return "sudo tokend config check"
 	}
-	return "tokend config check " + ipc.ShellWord(st.File)
+	return "tokend config check"
 }
 
 // configWarnings says what of a configuration does not hold, or not yet.
@@ -51,12 +55,12 @@ func (d *Daemon) configWarnings(st *ipc.ConfigState) []ipc.Warning {
 	case st == nil:
 		return nil
 	case st.Problem != "":
-		warn(inOrder(check(st), d.manage("reload")), "the configuration was changed and not taken, and what was read before holds: "+st.Problem)
+		warn(inOrder(d.check(st), d.manage("reload")), "the configuration was changed and not taken, and what was read before holds: "+st.Problem)
 	case st.Changed:
-		warn(d.manage("reload"), "the configuration was changed since it was read")
+		warn(inOrder(d.check(st), d.manage("reload")), "the configuration was changed since it was read")
 	}
 	if len(st.Waits) > 0 {
-		warn(d.manage("restart"), "the configuration was changed since the start; restart for "+strings.Join(st.Waits, ", "))
+		warn(inOrder(d.check(st), d.manage("restart")), "the configuration was changed since the start; restart for "+strings.Join(st.Waits, ", "))
 	}
 	return list
 }

@@ -60,8 +60,8 @@ func TestConfigurationIsTold(t *testing.T) {
 		root, other string
 	}{
 		{func() { st.Problem = "line 3: secretive" }, "error", "tokend config check " + st.File + " && sudo systemctl reload tokend", "secretive", "cannot be used"},
-		{func() { st.Waits = []string{"bus", "socket"} }, "warning", "sudo systemctl restart tokend", "restart for bus, socket", "restart for bus, socket"},
-		{func() { st.Changed = true }, "warning", "sudo systemctl reload tokend", "changed since it was read", "changed since it was read"},
+		{func() { st.Waits = []string{"bus", "socket"} }, "warning", "tokend config check " + st.File + " && sudo systemctl restart tokend", "restart for bus, socket", "restart for bus, socket"},
+		{func() { st.Changed = true }, "warning", "tokend config check " + st.File + " && sudo systemctl reload tokend", "changed since it was read", "changed since it was read"},
 	} {
 		c.cause()
 		for uid, want := range map[string]string{"0": c.root, "1000": c.other} {

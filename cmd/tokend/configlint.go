@@ -53,6 +53,7 @@ func (l *lint) file() {
 	}
 	if who := mayNotRead(l.d.info); l.system && who != "" && l.d.info.Mode()&0o044 == 0 {
 		l.warn("", "sudo chmod a+r "+ipc.ShellWord(l.d.path), "the service runs as %s, who cannot read %s, and does not start then", who, l.d.path)
+		l.list[len(l.list)-1].Level = levelError
 	}
 	dir := filepath.Dir(l.d.path)
 	if info, err := os.Stat(dir); err == nil && info.Mode()&os.ModeSticky == 0 {

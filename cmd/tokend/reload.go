@@ -104,8 +104,9 @@ func (s *service) reload() {
 	d, next, roots, err := s.reread()
 	if err != nil {
 		s.configured.refused(before, err)
-		s.notify("STATUS=the configuration was not reloaded: tokend config check says why")
-		s.log.Error("the configuration was not reloaded, and what was read before holds", "err", err)
+		check := brokenConfig{path: path}.checks()
+		s.notify("STATUS=the configuration was not reloaded: " + check + " says why")
+		s.log.Error("the configuration was not reloaded, and what was read before holds", "err", err, "check", check)
 		return
 	}
 	took, waits := differing(s.config, next, true), differing(s.configured.start, next, false)
