@@ -1,13 +1,18 @@
 package daemon
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// codeConfig is the code of what is said of the configuration.
-const codeConfig = "config"
+// codeConfig is the code of what is said of the configuration, and codeListen that of an
+// authority's listener, of which the authority tells as well.
+const (
+	codeConfig = "config"
+	codeListen = "authority-listen"
+)
 
 // configState is what p is told of the configuration, nil where there is none to tell
 // of. What is wrong with the file can quote it, and it need not be everybody's to read.
@@ -18,6 +23,11 @@ func (d *Daemon) configState(p ipc.Principal) *ipc.ConfigState {
 	st := d.cfg.Configuration()
 	if st.Problem != "" && !p.Admin {
 		st.Problem = "it cannot be used"
+	}
+	if !p.Admin {
+		for i, f := range st.Failing {
+			st.Failing[i] = ipc.ConfigFailure{Setting: f.Setting, Problem: "why is for who administers the machine"}
+		}
 	}
 	return &st
 }
@@ -65,6 +75,25 @@ func (d *Daemon) configWarnings(st *ipc.ConfigState) []ipc.Warning {
 	return list
 }
 
+// failureWarnings says what could not be started or written as a configuration says.
+func (d *Daemon) failureWarnings(st *ipc.ConfigState) []ipc.Warning {
+	if st == nil {
+		return nil
+	}
+	var list []ipc.Warning
+	for _, f := range st.Failing {
+		w := ipc.Warning{Code: codeConfig, Message: f.Setting + " cannot be used: " + f.Problem, Fix: cmp.Or(f.Fix, inOrder(d.check(st), d.manage("restart")))}
+		switch f.Setting {
+		case "authority.listen":
+			w.Code, w.Message = codeListen, "the authority cannot be reached from other machines: "+f.Problem
+		case "metrics.textfile":
+			w.Code, w.Message = "metrics-textfile", "the figures are not written to metrics.textfile: "+f.Problem
+		}
+		list = append(list, w)
+	}
+	return list
+}
+
 // config is about the configuration.
 func (c *checkup) config() {
 	st := c.u.d.configState(c.p)
@@ -74,6 +103,9 @@ func (c *checkup) config() {
 	level := levelWarning
 	if st.Problem != "" {
 		level = levelError // at the next start there would be no daemon
+	}
+	for _, w := range c.u.d.failureWarnings(st) {
+		c.found(levelError, w.Code, w.Fix, "%s", w.Message)
 	}
 	list := c.u.d.configWarnings(st)
 	for _, w := range list {
