@@ -7,12 +7,14 @@ import (
 	"github.com/tokenbridge/tokend/ipc"
 )
 
-// codeConfig is the code of what is said of the configuration, and codeListen that of an
-// authority's listener, of which the authority tells as well.
-const (
-	codeConfig = "config"
-	codeListen = "authority-listen"
-)
+// codeConfig is the code of what is said of the configuration.
+const codeConfig = "config"
+
+// codeListen is that of an authority's listener, of which the authority tells as well.
+const codeListen = "authority-listen"
+
+// codeTextfile is that of the file of figures.
+const codeTextfile = "metrics-textfile"
 
 // configState is what p is told of the configuration, nil where there is none to tell
 // of. What is wrong with the file can quote it, and it need not be everybody's to read.
@@ -87,7 +89,7 @@ func (d *Daemon) failureWarnings(st *ipc.ConfigState) []ipc.Warning {
 		case "authority.listen":
 			w.Code, w.Message = codeListen, "the authority cannot be reached from other machines: "+f.Problem
 		case "metrics.textfile":
-			w.Code, w.Message = "metrics-textfile", "the figures are not written to metrics.textfile: "+f.Problem
+			w.Code, w.Message = codeTextfile, "the figures are not written to metrics.textfile: "+f.Problem
 		}
 		list = append(list, w)
 	}
