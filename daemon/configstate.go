@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -27,8 +28,9 @@ func (d *Daemon) configState(p ipc.Principal) *ipc.ConfigState {
 		st.Problem = "it cannot be used"
 	}
 	if !p.Admin {
+		st.Failing = slices.Clone(st.Failing)
 		for i, f := range st.Failing {
-			st.Failing[i] = ipc.ConfigFailure{Setting: f.Setting, Problem: "why is for who administers the machine"}
+			st.Failing[i] = ipc.ConfigFailure{Setting: f.Setting, Problem: "who administers the machine is told why"}
 		}
 	}
 	return &st

@@ -77,4 +77,14 @@ func TestConfigurationIsTold(t *testing.T) {
 			t.Errorf("afterwards: %+v", f)
 		}
 	}
+
+	st.Failing = []ipc.ConfigFailure{{Setting: "authority.listen", Problem: "secretive"}, {Setting: "metrics.textfile", Problem: "secretive", Fix: "mkdir -p /secretive"}}
+	for code, fix := range map[string]string{"authority-listen": "tokend config check " + st.File + " && sudo systemctl restart tokend", "metrics-textfile": "mkdir -p /secretive"} {
+		if f := findings(t, d, caller("0"), code); len(f) != 1 || f[0].Level != "error" || f[0].Fix != fix || !strings.Contains(f[0].Message, "secretive") {
+			t.Errorf("root is told %+v", f)
+		}
+		if f := findings(t, d, caller("1000"), code); len(f) != 1 || strings.Contains(f[0].Message+f[0].Fix, "secretive") {
+			t.Errorf("a user is told %+v", f)
+		}
+	}
 }

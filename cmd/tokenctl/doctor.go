@@ -58,6 +58,11 @@ func (c *cli) examine(ctx context.Context) (found []ipc.Finding, exit int) {
 			if found = append(found, config...); broken {
 				f.Message += "; it cannot start with its configuration " + file.path
 				f.Fix = adviceConfig(file.path) + " && " + f.Fix
+				for i, g := range found {
+					if g.Code == "socket" && g.Fix != "" {
+						found[i].Fix = adviceConfig(file.path) + " && " + g.Fix
+					}
+				}
 			}
 		}
 		found = append(found, here.find(nil, c.socketPath())...)

@@ -144,6 +144,9 @@ func TestBrokenConfigurationIsWhy(t *testing.T) {
 		}
 		config, start := false, false
 		for _, f := range found.Findings {
+			if f.Code == "socket" && f.Fix != fix {
+				t.Errorf("of the socket: %+v", f)
+			}
 			config = config || f.Code == "config" && f.Level == level && strings.Contains(f.Message, message) && (level == "ok" || f.Fix == "tokend config check "+path)
 			start = start || f.Code == "daemon-unreachable" && f.Fix == fix && strings.Contains(f.Message, "cannot start with its configuration "+path) == (level != "ok")
 		}
