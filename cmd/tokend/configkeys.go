@@ -142,7 +142,13 @@ func (s *keyScan) value(name string, depth int) {
 			return
 		}
 	}
-	ends := map[bool]string{s.starts("["): "]", s.starts("{"): "}"}[true]
+	ends := ""
+	switch {
+	case s.starts("["):
+		ends = "]"
+	case s.starts("{"):
+		ends = "}"
+	}
 	if ends == "" || depth > maxConfigDepth {
 		for s.at < len(s.text) && !strings.ContainsRune(",]}#\n", rune(s.text[s.at])) {
 			s.at++
