@@ -1,6 +1,10 @@
 package daemon
 
-import "github.com/tokenbridge/tokend/ipc"
+import (
+	"slices"
+
+	"github.com/tokenbridge/tokend/ipc"
+)
 
 // AuthorityReporter tells callers of the authority that lives in this daemon, each
 // as much as is his business.
@@ -49,8 +53,11 @@ func authorityWarnings(a *ipc.AuthorityState) []ipc.Warning {
 func (c *checkup) authority() {
 	if a := c.u.d.cfg.Authority; a != nil {
 		for _, f := range a.Findings(c.p) {
-			if f.Code == "authority-listen" || f.Code == "authority-mail" { // of which the configuration says how
-				f.Fix = inOrder(check(c.u.d.configState(c.p)), c.u.d.manage("restart"))
+			if f.Code == codeListen && slices.ContainsFunc(c.list, func(told ipc.Finding) bool { return told.Code == codeListen }) {
+				continue // the configuration's finding says it
+			}
+			if f.Code == codeListen || f.Code == "authority-mail" { // of which the configuration says how
+				f.Fix = inOrder(c.u.d.check(c.u.d.configState(c.p)), c.u.d.manage("restart"))
 			}
 			c.list = append(c.list, f)
 		}

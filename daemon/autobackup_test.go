@@ -408,6 +408,54 @@ func TestDestinationsAndReports(t *testing.T) {
 	}
 }
 
+// Every copy is looked at again, that which was read longest ago first, and the loss
+// of some is told as it is.
+func TestOlderCopiesAreKnown(t *testing.T) {
+	k := startKept(t)
+	d, err := k.AddDestination(t.Context(), k.who, ipc.AddDestinationRequest{Path: "/media/stick", Kind: "removable", Elsewhere: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []ipc.KnownCopy
+	report := func(r ipc.BackupRunReport) ipc.BackupStatus {
+		t.Helper()
+		r.Destination, r.State, r.Elsewhere = d.ID, ipc.DestinationOK, true
+		st, err := k.ReportBackupRun(t.Context(), k.who, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	for i := range 4 {
+		k.clock.pass(time.Minute)
+		k.add(fmt.Sprint("older-", i))
+		b := k.run().Backups[0]
+		seen = append(seen, ipc.KnownCopy{Path: "/media/stick/" + b.Name, SHA256: b.SHA256, Bytes: b.Bytes})
+		list := seen[i:]
+		if i == 3 {
+			list = append(list, seen[0]) // read in its turn
+		}
+		report(ipc.BackupRunReport{Seen: list})
+	}
+	paths := func(list []ipc.KnownCopy) (out []string) {
+		for _, c := range list {
+			out = append(out, c.Path)
+		}
+		return out
+	}
+	now := k.run().Destinations[0]
+	if want := paths([]ipc.KnownCopy{seen[1], seen[2], seen[0]}); !slices.Equal(paths(now.Older), want) || !slices.Equal(paths(now.Known), paths(seen[3:])) {
+		t.Errorf("known: %v; older: %v, not %v", paths(now.Known), paths(now.Older), want)
+	}
+	st := report(ipc.BackupRunReport{Lost: []ipc.LostCopy{{Path: seen[1].Path, What: "it is gone"}, {Path: seen[2].Path, What: "it is gone"}}})
+	if p := problem(st, ipc.BackupLost); p == nil || !strings.HasSuffix(p.Message, "it is gone; and 1 more") || st.Destinations[0].Copies != 2 {
+		t.Errorf("two are gone: %+v, %+v", p, st.Destinations)
+	}
+	if left := k.run().Destinations[0].Older; !slices.Equal(paths(left), []string{seen[0].Path}) {
+		t.Errorf("what is lost is looked for again: %v", left)
+	}
+}
+
 // The spool is known again when the daemon's notes are lost, and a vault whose user
 // asks for nothing is backed up.
 func TestSpoolOutlivesTheNotes(t *testing.T) {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -75,7 +76,7 @@ func (n *notesData) wanted(vaultID string) []backupNote {
 // seen.
 func (u *user) planDestination(n *notesData, t destinationNote, wanted []backupNote) ipc.PlannedDestination {
 	out := ipc.PlannedDestination{
-		Destination: u.wireDestination(n, t), Wanted: []string{}, Known: []ipc.KnownCopy{}, Protected: []string{},
+		Destination: u.wireDestination(n, t), Wanted: []string{}, Known: []ipc.KnownCopy{}, Older: []ipc.KnownCopy{}, Protected: []string{},
 	}
 	for _, b := range wanted {
 		out.Wanted = append(out.Wanted, b.SHA256)
@@ -88,12 +89,12 @@ func (u *user) planDestination(n *notesData, t destinationNote, wanted []backupN
 		}
 		return nil
 	}
-	known := func(b *backupNote) {
+	known := func(to *[]ipc.KnownCopy, b *backupNote) {
 		if b == nil || slices.ContainsFunc(out.Known, func(k ipc.KnownCopy) bool { return k.SHA256 == b.SHA256 }) {
 			return
 		}
 		if c := here(*b); c != nil {
-			out.Known = append(out.Known, ipc.KnownCopy{Path: c.Path, SHA256: b.SHA256, Bytes: b.Size, Seen: wireTime(c.Seen)})
+			*to = append(*to, ipc.KnownCopy{Path: c.Path, SHA256: b.SHA256, Bytes: b.Size, Seen: wireTime(c.Seen)})
 		}
 	}
 	protect := func(b *backupNote) {
@@ -102,10 +103,14 @@ func (u *user) planDestination(n *notesData, t destinationNote, wanted []backupN
 		}
 	}
 	for i := range wanted {
-		known(&wanted[i])
+		known(&out.Known, &wanted[i])
 		protect(&wanted[i])
 	}
-	known(n.newestBackup(func(b backupNote) bool { return here(b) != nil }))
+	known(&out.Known, n.newestBackup(func(b backupNote) bool { return here(b) != nil }))
+	for i := range n.Backups {
+		known(&out.Older, &n.Backups[i])
+	}
+	slices.SortStableFunc(out.Older, func(a, b ipc.KnownCopy) int { return a.Seen.Compare(b.Seen) })
 	for _, is := range []func(backupNote) bool{
 		func(b backupNote) bool { return !b.Opened.IsZero() && here(b) != nil },
 		func(b backupNote) bool { return !b.Proved.IsZero() && here(b) != nil },
@@ -235,6 +240,9 @@ func (n *notesData) takeReport(t *destinationNote, r ipc.BackupRunReport, now ip
 			}
 		})
 		t.LastLost, t.Lost = now, l.Path+": "+l.What
+	}
+	if more := len(r.Lost) - 1; more > 0 {
+		t.Lost += fmt.Sprintf("; and %d more", more)
 	}
 	for _, path := range r.Removed {
 		for i := range n.Backups {

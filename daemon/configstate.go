@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -8,6 +10,12 @@ import (
 
 // codeConfig is the code of what is said of the configuration.
 const codeConfig = "config"
+
+// codeListen is that of an authority's listener, of which the authority tells as well.
+const codeListen = "authority-listen"
+
+// codeTextfile is that of the file of figures.
+const codeTextfile = "metrics-textfile"
 
 // configState is what p is told of the configuration, nil where there is none to tell
 // of. What is wrong with the file can quote it, and it need not be everybody's to read.
@@ -18,6 +26,12 @@ func (d *Daemon) configState(p ipc.Principal) *ipc.ConfigState {
 	st := d.cfg.Configuration()
 	if st.Problem != "" && !p.Admin {
 		st.Problem = "it cannot be used"
+	}
+	if !p.Admin {
+		st.Failing = slices.Clone(st.Failing)
+		for i, f := range st.Failing {
+			st.Failing[i] = ipc.ConfigFailure{Setting: f.Setting, Problem: "who administers the machine is told why"}
+		}
 	}
 	return &st
 }
@@ -33,12 +47,16 @@ func (d *Daemon) manage(verb string) string {
 	return "systemctl --user " + verb + " tokend"
 }
 
-// check is the command that says what is wrong with the configuration.
-func check(st *ipc.ConfigState) string {
-	if st == nil || st.File == "" {
-		return "tokend config check"
+// check is the command that says what is wrong with the configuration. It stands before
+// whatever reads the file again: one that is broken would end the daemon, or stay unread.
+func (d *Daemon) check(st *ipc.ConfigState) string {
+	switch {
+	case st != nil && st.File != "":
+		return "tokend config check " + ipc.ShellWord(st.File)
+	case d.cfg.Mode == ModeSystem: // else it looks for the file of who types it
+		return "sudo tokend config check"
 	}
-	return "tokend config check " + ipc.ShellWord(st.File)
+	return "tokend config check"
 }
 
 // configWarnings says what of a configuration does not hold, or not yet.
@@ -51,12 +69,31 @@ func (d *Daemon) configWarnings(st *ipc.ConfigState) []ipc.Warning {
 	case st == nil:
 		return nil
 	case st.Problem != "":
-		warn(inOrder(check(st), d.manage("reload")), "the configuration was changed and not taken, and what was read before holds: "+st.Problem)
+		warn(inOrder(d.check(st), d.manage("reload")), "the configuration was changed and not taken, and what was read before holds: "+st.Problem)
 	case st.Changed:
-		warn(d.manage("reload"), "the configuration was changed since it was read")
+		warn(inOrder(d.check(st), d.manage("reload")), "the configuration was changed since it was read")
 	}
 	if len(st.Waits) > 0 {
-		warn(d.manage("restart"), "the configuration was changed since the start; restart for "+strings.Join(st.Waits, ", "))
+		warn(inOrder(d.check(st), d.manage("restart")), "the configuration was changed since the start; restart for "+strings.Join(st.Waits, ", "))
+	}
+	return list
+}
+
+// failureWarnings says what could not be started or written as a configuration says.
+func (d *Daemon) failureWarnings(st *ipc.ConfigState) []ipc.Warning {
+	if st == nil {
+		return nil
+	}
+	var list []ipc.Warning
+	for _, f := range st.Failing {
+		w := ipc.Warning{Code: codeConfig, Message: f.Setting + " cannot be used: " + f.Problem, Fix: cmp.Or(f.Fix, inOrder(d.check(st), d.manage("restart")))}
+		switch f.Setting {
+		case "authority.listen":
+			w.Code, w.Message = codeListen, "the authority cannot be reached from other machines: "+f.Problem
+		case "metrics.textfile":
+			w.Code, w.Message = codeTextfile, "the figures are not written to metrics.textfile: "+f.Problem
+		}
+		list = append(list, w)
 	}
 	return list
 }
@@ -70,6 +107,9 @@ func (c *checkup) config() {
 	level := levelWarning
 	if st.Problem != "" {
 		level = levelError // at the next start there would be no daemon
+	}
+	for _, w := range c.u.d.failureWarnings(st) {
+		c.found(levelError, w.Code, w.Fix, "%s", w.Message)
 	}
 	list := c.u.d.configWarnings(st)
 	for _, w := range list {

@@ -55,6 +55,7 @@ func (d *Daemon) Figures() ([]byte, error) {
 		st := d.cfg.Configuration()
 		m.ConfigOK.Bool(st.Problem == "" && !st.Changed)
 		m.ConfigWaits.Set(float64(len(st.Waits)))
+		m.ConfigFailing.Set(float64(len(st.Failing)))
 		m.ConfigLoaded.Set(float64(st.Loaded.Unix()))
 	}
 	m.EventStreams.Set(float64(len(d.hub.receivers())))

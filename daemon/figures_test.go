@@ -60,8 +60,8 @@ func TestConfigurationIsTold(t *testing.T) {
 		root, other string
 	}{
 		{func() { st.Problem = "line 3: secretive" }, "error", "tokend config check " + st.File + " && sudo systemctl reload tokend", "secretive", "cannot be used"},
-		{func() { st.Waits = []string{"bus", "socket"} }, "warning", "sudo systemctl restart tokend", "restart for bus, socket", "restart for bus, socket"},
-		{func() { st.Changed = true }, "warning", "sudo systemctl reload tokend", "changed since it was read", "changed since it was read"},
+		{func() { st.Waits = []string{"bus", "socket"} }, "warning", "tokend config check " + st.File + " && sudo systemctl restart tokend", "restart for bus, socket", "restart for bus, socket"},
+		{func() { st.Changed = true }, "warning", "tokend config check " + st.File + " && sudo systemctl reload tokend", "changed since it was read", "changed since it was read"},
 	} {
 		c.cause()
 		for uid, want := range map[string]string{"0": c.root, "1000": c.other} {
@@ -75,6 +75,16 @@ func TestConfigurationIsTold(t *testing.T) {
 		st = ipc.ConfigState{File: st.File} // the advised command did it
 		if f := one("0"); f.Level != "ok" || !strings.Contains(f.Message, st.File) {
 			t.Errorf("afterwards: %+v", f)
+		}
+	}
+
+	st.Failing = []ipc.ConfigFailure{{Setting: "authority.listen", Problem: "secretive"}, {Setting: "metrics.textfile", Problem: "secretive", Fix: "mkdir -p /secretive"}}
+	for code, fix := range map[string]string{"authority-listen": "tokend config check " + st.File + " && sudo systemctl restart tokend", "metrics-textfile": "mkdir -p /secretive"} {
+		if f := findings(t, d, caller("0"), code); len(f) != 1 || f[0].Level != "error" || f[0].Fix != fix || !strings.Contains(f[0].Message, "secretive") {
+			t.Errorf("root is told %+v", f)
+		}
+		if f := findings(t, d, caller("1000"), code); len(f) != 1 || strings.Contains(f[0].Message+f[0].Fix, "secretive") {
+			t.Errorf("a user is told %+v", f)
 		}
 	}
 }

@@ -148,7 +148,9 @@ func (u *user) warnings(p ipc.Principal) []ipc.Warning {
 	if state := u.d.bus(); state != "" && state != "ok" {
 		list = append(list, ipc.Warning{Code: "bus", Message: "the daemon does not serve on D-Bus: " + state, Fix: "tokenctl doctor"})
 	}
-	list = append(list, u.d.configWarnings(u.d.configState(p))...)
+	config := u.d.configState(p)
+	list = append(list, u.d.configWarnings(config)...)
+	list = append(list, u.d.failureWarnings(config)...)
 	store, err := u.storeIfAny()
 	if err != nil || store == nil || !store.Exists() {
 		if err == nil && u.sess.Load() != nil {

@@ -267,8 +267,11 @@ type PlannedDestination struct {
 	// Wanted are the checksums that should be there.
 	Wanted []string `json:"wanted"`
 	// Known are the copies of wanted ones, and the newest of earlier runs: each is
-	// looked for, and read again when it was not for a day.
+	// read again.
 	Known []KnownCopy `json:"known"`
+	// Older are the other copies that should be there, that which was read longest ago
+	// first: that one is read again, of the others it is seen whether they are there.
+	Older []KnownCopy `json:"older"`
 	// Protected are the checksums that no rotation removes.
 	Protected []string `json:"protected"`
 }

@@ -31,4 +31,16 @@ type ConfigState struct {
 	// administers the machine and in general words for others; what was read before
 	// holds.
 	Problem string `json:"problem,omitempty"`
+	// Failing are the settings that hold, and by which something could not be started or
+	// written.
+	Failing []ConfigFailure `json:"failing,omitempty"`
+}
+
+// ConfigFailure is a setting that holds, and what cannot be done as it says.
+type ConfigFailure struct {
+	Setting string `json:"setting"`
+	// Problem is why, for who administers the machine and in general words for others.
+	Problem string `json:"problem"`
+	// Fix is the command that mends it, where it is not the setting that has to change.
+	Fix string `json:"fix,omitempty"`
 }

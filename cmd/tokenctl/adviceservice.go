@@ -29,11 +29,11 @@ func adviceServicePrograms() []string {
 
 // adviceServiceBroken is for a service that was installed and could not be started.
 func adviceServiceBroken(user bool) []string {
-	flag := ""
+	flag, sudo := "", "sudo "
 	if user {
-		flag = "--user "
+		flag, sudo = "--user ", ""
 	}
-	return []string{"what it said: `journalctl " + flag + "-u tokend -n 50`", "its configuration: `tokend config check`"}
+	return []string{"what it said: `journalctl " + flag + "-u tokend -n 50`", "its configuration: `" + sudo + "tokend config check`"}
 }
 
 // adviceServiceAbsent is for a machine or a session in which nothing starts services
@@ -71,3 +71,6 @@ func serviceNext(st serviceState) string {
 
 // adviceServiceRule is for who is not root and wants the udev rule.
 func adviceServiceRule() []string { return []string{"`sudo tokenctl service install --udev`"} }
+
+// adviceConfig is what says all that is wrong with a configuration, and what mends it.
+func adviceConfig(path string) string { return "tokend config check " + quoted(path) }

@@ -23,9 +23,10 @@ const backupRunHelp = `Copy the newest backup that the daemon made to every dest
 a new file, mode 0600, synced and read back. Nothing is overwritten. The copy of
 it that an earlier run made is read again, as is that of the newest backup that was
 opened: one that is gone, empty or changed is told and made anew, and a damaged
-file is renamed, never deleted. Then what a destination need
-not keep is removed: files of this vault and this device alone, never the newest
-backup that was opened, never what a drop in accounts protects.
+file is renamed, never deleted. Then what a destination need not keep is removed:
+files of this vault and this device alone, never the newest backup that was opened,
+never what a drop in accounts protects. Of the older copies that stay each is looked
+for and one is read, another one each time; what was lost is told.
 
 A destination that is not there, such as a stick, is passed over; where none is
 there and the newest backup is in the daemon's folder alone, one line says so. One
@@ -220,12 +221,16 @@ func jobOf(plan ipc.BackupRun, d ipc.PlannedDestination) copies.Job {
 			}
 		}
 	}
-	for _, k := range d.Known {
-		// What was told of this folder once is nowhere else.
-		if filepath.Dir(k.Path) == filepath.Clean(d.Destination.Path) {
-			j.Known = append(j.Known, copies.Copy{Path: k.Path, SHA256: k.SHA256, Size: k.Bytes})
+	here := func(list []ipc.KnownCopy) (out []copies.Copy) {
+		for _, k := range list {
+			// What was told of this folder once is nowhere else.
+			if filepath.Dir(k.Path) == filepath.Clean(d.Destination.Path) {
+				out = append(out, copies.Copy{Path: k.Path, SHA256: k.SHA256, Size: k.Bytes})
+			}
 		}
+		return out
 	}
+	j.Known, j.Older = here(d.Known), here(d.Older)
 	return j
 }
 

@@ -58,14 +58,26 @@ func (c *cli) examine(ctx context.Context) (found []ipc.Finding, exit int) {
 	here := thisMachine()
 	if err != nil {
 		e := asError(ctx, err)
+		f := ipc.Finding{Code: string(e.Kind), Level: levelError, Message: "the daemon does not answer: " + e.Message, Fix: adviceStart(c.ownSocket(), here.starts())}
+		for _, file := range configFiles(c.ownSocket() == "" && here.installed()) {
+			config, broken := file.examine(ctx)
+			if found = append(found, config...); broken {
+				f.Message += "; it cannot start with its configuration " + file.path
+				f.Fix = adviceConfig(file.path) + " && " + f.Fix
+				for i, g := range found {
+					if g.Code == "socket" && g.Fix != "" {
+						found[i].Fix = adviceConfig(file.path) + " && " + g.Fix
+					}
+				}
+			}
+		}
 		found = append(found, here.find(nil, c.socketPath())...)
-		return append(found, ipc.Finding{Code: string(e.Kind), Level: levelError,
-			Message: "the daemon does not answer: " + e.Message, Fix: adviceStart(c.ownSocket(), here.starts())}), e.Kind.Info().Exit
+		return append(found, f), e.Kind.Info().Exit
 	}
 	found = append(found, here.find(&st, c.socketPath())...)
 	found = append(found, ipc.Finding{Code: "daemon", Level: levelOK,
 		Message: fmt.Sprintf("tokend %s answers at %s (%s)", st.Daemon.Version, st.Daemon.Socket, modeText(st.Daemon.Mode))})
-	found = append(found, sameVersion(buildVersion(), st.Daemon.Version), clockFinding(c.now(), st.Daemon.Time))
+	found = append(found, sameVersion(buildVersion(), st.Daemon), clockFinding(c.now(), st.Daemon.Time))
 	theirs, err := c.daemon().Doctor(ctx)
 	if err != nil {
 		e := asError(ctx, err)
@@ -80,12 +92,15 @@ func (c *cli) examine(ctx context.Context) (found []ipc.Finding, exit int) {
 	return found, exit
 }
 
-func sameVersion(mine, theirs string) ipc.Finding {
-	if mine == theirs {
+func sameVersion(mine string, d ipc.Daemon) ipc.Finding {
+	if mine == d.Version {
 		return ipc.Finding{Code: "version", Level: levelOK, Message: "tokenctl and tokend have the same version, " + mine}
 	}
-	return ipc.Finding{Code: "version", Level: levelNote,
-		Message: fmt.Sprintf("tokenctl has version %s, tokend %s", mine, theirs), Fix: "restart tokend, if it was updated"}
+	fix := "restart tokend, if it was updated"
+	if d.Config != nil && d.Config.File != "" {
+		fix = adviceConfig(d.Config.File) + "; then " + fix
+	}
+	return ipc.Finding{Code: "version", Level: levelNote, Message: fmt.Sprintf("tokenctl has version %s, tokend %s", mine, d.Version), Fix: fix}
 }
 
 // clockFinding compares the clocks of both programs, which are one machine's.

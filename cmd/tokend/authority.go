@@ -28,7 +28,7 @@ func (a authorityKey) check() error {
 	case keyInFile:
 	case keyInCredential:
 		if a.KeyFile != "" {
-			return errors.New("authority.key_file is for the key \"file\" alone")
+			return remedied{error: errors.New("authority.key_file is for the key \"file\" alone"), fix: "write key = \"file\"; or remove key_file, where the credential has the key"}
 		}
 	default:
 		return fmt.Errorf("authority.key must be file or credential, not %q", a.Key)

@@ -76,7 +76,7 @@ func TestConfigIsStrict(t *testing.T) {
 		{"unknown table", "\n[sesion]\nidle_lock = \"5m\"\n", "line 2"},
 		{"syntax", "log_level = \"info\"\n=\n", "line 2"},
 		{"type", "log_level = 4\n", "line 1"},
-		{"duration", "[session]\nidle_lock = \"soon\"\n", "duration"},
+		{"duration", "[session]\nidle_lock = \"soon\"\n", "session.idle_lock takes a time"},
 		{"too short", "[session]\nidle_lock = \"0s\"\n", "session.idle_lock must lie"},
 		{"level", "log_level = \"loud\"\n", "log_level must be"},
 		{"relative device", "[tokens]\nfido2_devices = [\"hidraw0\"]\n", "tokens.fido2_devices must be absolute"},

@@ -6,7 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
 	"syscall"
+
+	"github.com/tokenbridge/tokend/ipc"
 )
 
 // distrust says why a file cannot be believed by the system's daemon: somebody else
@@ -31,5 +36,50 @@ func exposed(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }
 
 // fixDistrust is the command that makes a file one that can be believed.
 func fixDistrust(path string) string {
-	return "sudo chown root " + path + " && sudo chmod go-w " + path
+	word := ipc.ShellWord(path)
+	return "sudo chown root " + word + " && sudo chmod go-w " + word
+}
+
+// serviceUser is who the system's service runs as, where it is installed.
+const serviceUser = "tokend"
+
+// reader is the uid and the name of who has to read what the configuration names: this
+// process, or for root the service.
+func reader() (uid int, name string) {
+	if systemUser() {
+		if u, err := user.Lookup(serviceUser); err == nil {
+			if uid, err := strconv.Atoi(u.Uid); err == nil {
+				return uid, serviceUser
+			}
+		}
+	}
+	return os.Geteuid(), strconv.Itoa(os.Geteuid())
+}
+
+// mayNotRead says who cannot read a secret that is its owner's alone; empty if nobody
+// has to who cannot.
+func mayNotRead(info fs.FileInfo) string {
+	uid, name := reader()
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && uid != 0 && int(st.Uid) != uid {
+		return name
+	}
+	return ""
+}
+
+// giveTo is the command that makes a file its reader's own, and nobody else's.
+func giveTo(path string) string {
+	word, sudo := ipc.ShellWord(path), ""
+	info, err := os.Stat(path)
+	if err != nil { // of a folder on the way
+		return "sudo ls -ld " + ipc.ShellWord(filepath.Dir(path)) + " " + word
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if ok && int(st.Uid) != os.Geteuid() {
+		sudo = "sudo "
+	}
+	fix := sudo + "chmod 600 " + word
+	if who := mayNotRead(info); who != "" {
+		fix = "sudo chown " + who + " " + word + " && sudo chmod 600 " + word
+	}
+	return fix
 }

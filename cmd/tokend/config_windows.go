@@ -35,3 +35,9 @@ func exposed(fs.FileInfo) bool { return false }
 func fixDistrust(path string) string {
 	return fmt.Sprintf(`icacls "%s" /setowner *S-1-5-32-544 && icacls "%s" /inheritance:r /grant:r *S-1-5-18:F *S-1-5-32-544:F`, path, path)
 }
+
+// mayNotRead is empty: owners say nothing here.
+func mayNotRead(fs.FileInfo) string { return "" }
+
+// giveTo is the command that shows who may read a file.
+func giveTo(path string) string { return fmt.Sprintf(`icacls "%s"`, path) }

@@ -7,11 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/BurntSushi/toml"
 )
 
 // runConfig runs "tokend config …" and returns its exit code.
@@ -54,12 +59,33 @@ func TestConfigCheckNamesLineSettingAndRemedy(t *testing.T) {
 		{"misspelt", "\n[session]\nidle_lok = \"5m\"\n", 3, "session.idle_lok", "if session.idle_lock is meant"},
 		{"unlike any", "colour_of_the_sky = 1\n", 1, "colour_of_the_sky", "remove the line"},
 		{"out of bounds", "[session]\nhard_lock = \"12h\"\nidle_lock = \"0s\"\n", 3, "session.idle_lock", `write idle_lock = "10m"`},
-		{"of a table", "log_level = \"info\"\n[mail]\nserver = \"x\"\n", 3, "mail.server", "write server"},
+		{"of a table", "log_level = \"info\"\n[mail]\nserver = \"x\"\nfrom = \"it@example.org\"\n", 3, "mail.server", "write server"},
 		{"type", "log_level = 4\n", 1, "log_level", `write log_level = "info"`},
 		{"duration", "[backup]\n\ndaily = \"soon\"\n", 3, "backup.daily", `write daily = "24h"`},
 		{"deep", "\n[tokens]\nusers = [[[[[[\"a\"]]]]]]\n", 3, "", "tokend config sample"},
 		{"dots", "a.b.c.d.e.f.g = 1\n", 1, "", "tokend config sample"},
-		{"textfile", "[metrics]\ntextfile = \"/tmp/x.txt\"\n", 2, "metrics.textfile", "remove the line"},
+		{"textfile", "[metrics]\ntextfile = \"/tmp/x.txt\"\n", 2, "metrics.textfile", `write textfile = "/var/lib/`},
+		{"no address", "[authority]\nlisten = \"0.0.0.0:7443\"\naddress = \"\"\n", 3, "authority.address", `write address = "otp.example.org:7443"`},
+		{"address alone", "[authority]\naddress = \"otp.example.org:7443\"\n", 2, "authority.address", `write listen = "`},
+		{"no port", "[authority]\nlisten = \"otp.example.org\"\n", 2, "authority.listen", `write listen = "otp.example.org:7443"`},
+		{"no sender", "[mail]\nserver = \"mail.example.org:587\"\nfrom = \"\"\n", 3, "mail.from", `write from = "IT <it@example.org>"`},
+		{"no sender either", "[mail]\nfrom = \"\"\nserver = \"mail\"\n", 2, "mail.from", `write from = "IT <it@example.org>"`},
+		{"no server", "[mail]\nserver = \"\"\nfrom = \"it@example.org\"\n", 2, "mail.server", `write server = "mail.example.org:587"`},
+		{"no server's line", "\n[mail]\nfrom = \"it@example.org\"\n", 2, "mail.server", `write server = "mail.example.org:587"`},
+		{"no server's port", "[mail]\nserver = \"mail.example.com\"\nfrom = \"it@example.org\"\n", 2, "mail.server", `write server = "mail.example.com:587"`},
+		{"nobody's password", "[mail]\nserver = \"m.example.org:587\"\nfrom = \"it@example.org\"\npassword_file = \"/p\"\n", 4, "mail.password_file", `write user = "`},
+		{"twice", "[session]\nidle_lock = \"5m\"\n\nidle_lock = \"6m\"\n", 4, "session.idle_lock", "keep one of the two lines"},
+		{"a table twice", "[session]\nidle_lock = \"5m\"\n[mail]\n[session]\n", 4, "session", "below line 1"},
+		{"unquoted", "[session]\n\nidle_lock = 10m\n", 3, "session.idle_lock", `write idle_lock = "10m"`},
+		{"a number for a time", "session = { idle_lock = 600 }\n", 1, "session.idle_lock", `write idle_lock = "10m"`},
+		{"a text for a list", "[tokens]\nusers = \"alice\"\n", 2, "tokens.users", `write users = ["alice"]`},
+		{"a value for a table", "session = 5\n", 1, "session", "write [session] in a line of its own"},
+		{"a list of tables", "\n[[session]]\nidle_lock = \"5m\"\n", 2, "session", "write [session]"},
+		{"a table that is not", "\n[sessions]\nidle_lock = \"5m\"\n", 2, "sessions", "write [session]"},
+		{"a table of capitals", "[Session]\nIdle_Lock = \"1m\"\n", 1, "Session", "write [session]: names are written in small letters"},
+		{"a setting of capitals", "[session]\nIdle_Lock = \"1m\"\n", 2, "session.Idle_Lock", "write idle_lock: names are written in small letters"},
+		{"of another table", "[mail]\nidle_lock = \"1m\"\n", 2, "mail.idle_lock", "write idle_lock below [session]"},
+		{"below a table", "[mail]\nlog_level = \"info\"\n", 2, "mail.log_level", "write log_level above the first table"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := writeConfig(t, c.text)
@@ -72,10 +98,98 @@ func TestConfigCheckNamesLineSettingAndRemedy(t *testing.T) {
 				t.Errorf("got %+v", p)
 			}
 			plain, _ := runConfig("check", path)
+			if strings.Contains(plain, "incompatible") || strings.Contains(plain, "destination") {
+				t.Errorf("it speaks of the decoder: %s", plain)
+			}
 			if !strings.Contains(plain, fmt.Sprintf("%s:%d: error: ", path, c.line)) || !strings.Contains(plain, "    mend it: ") {
 				t.Errorf("it says %s", plain)
 			}
 		})
+	}
+}
+
+// TestConfigCheckSaysWhatIsThere: of a wrong type what is taken and what was found, and
+// of what is there twice both lines.
+func TestConfigCheckSaysWhatIsThere(t *testing.T) {
+	for text, want := range map[string]string{
+		"[session]\nidle_lock = 600\n":                             `session.idle_lock takes a time, such as "10m", and this is the number 600`,
+		"[session]\nlock_on_token_removal = \"yes\"\n":             `session.lock_on_token_removal takes true or false, and this is the text "yes"`,
+		"[mail]\npassword_file = 12345678\n":                       `mail.password_file takes a text, such as "/etc/tokend/mail-password", and this is a number`,
+		"[tokens]\nusers = [1]\n":                                  `tokens.users takes a list of texts, such as ["alice"], and this is a list with a number`,
+		"log_level = 2026-01-01\n":                                 `log_level takes a text, such as "info", and this is a date or time of day`,
+		"[session]\nidle_lock = \"1m\"\n\nidle_lock = \"2m\"\n":    "session.idle_lock is there twice, in lines 2 and 4",
+		"session.idle_lock = \"1m\"\nsession.idle_lock = \"2m\"\n": "session.idle_lock is there twice, in lines 1 and 2",
+		"[session]\n[backup]\n[session]\nhard_lock = \"1h\"\n":     "the table [session] is there twice, in lines 1 and 3",
+		"session = { idle_lock = \"1m\" }\n[session]\n":            "the table [session] is there twice, in lines 1 and 2",
+	} {
+		if _, err := parseConfig(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want it to say %s", text, err, want)
+		}
+	}
+}
+
+// TestExamplesCanBeUsed: what is proposed is taken, and no setting is without.
+func TestExamplesCanBeUsed(t *testing.T) {
+	for _, system := range []string{runtime.GOOS, "windows"} {
+		known := examples(system)
+		for _, s := range settings(defaultConfig()) {
+			if s.text() == `""` && known[s.name] == "" {
+				t.Errorf("%s has no example", s.name)
+			}
+			if known[s.name] != "" {
+				text := s.name + " = " + known[s.name]
+				if _, found := inspectConfig(text); len(found) > 0 && found[0].Setting == s.name && (system == runtime.GOOS && !strings.Contains(found[0].Message, "is for")) {
+					t.Errorf("%s: %v", text, found[0])
+				}
+			}
+			delete(known, s.name)
+		}
+		if len(known) > 0 {
+			t.Errorf("examples of no setting: %v", known)
+		}
+	}
+}
+
+// TestMailPasswordFileIsMended: with the line of the setting, and a command that does it.
+func TestMailPasswordFileIsMended(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "mail password")
+	if err := os.WriteFile(secret, []byte("x\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	path := writeConfig(t, fmt.Sprintf("[mail]\nserver = \"mail.example.org:587\"\nfrom = \"it@example.org\"\nuser = \"it\"\npassword_file = %q\n", secret))
+	r := checkConfig(path, false)
+	if len(r.Problems) == 0 || r.Problems[0].Line != 5 || r.Problems[0].Setting != "mail.password_file" || !strings.Contains(r.Problems[0].Fix, "chmod 600 '"+secret+"'") {
+		t.Fatalf("got %+v", r)
+	}
+	if out, err := exec.Command("sh", "-c", strings.ReplaceAll(r.Problems[0].Fix, "sudo ", "")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if r = checkConfig(path, false); !r.OK {
+		t.Errorf("after %s: %+v", r.Problems[0].Fix, r)
+	}
+	if err := os.Remove(secret); err != nil {
+		t.Fatal(err)
+	}
+	if r = checkConfig(path, false); r.OK || r.Problems[0].Line != 5 || !strings.Contains(r.Problems[0].Fix, "chmod 600 ") {
+		t.Errorf("without the file: %+v", r)
+	}
+}
+
+// TestConfigCheckWithoutAFile: none is needed, and one that is named has to be there.
+func TestConfigCheckWithoutAFile(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", home)
+	out, code := runConfig("check", "--user")
+	if want := "there is no file at " + filepath.Join(home, "tokend", "tokend.toml"); code != 0 || !strings.Contains(out, want) {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	out, code = runConfig("check", "--user", "--json")
+	var r configReport
+	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 || !r.OK || r.Problems == nil {
+		t.Errorf("exit code %d, %v: %s", code, err, out)
+	}
+	if out, code = runConfig("check", "--user", filepath.Join(home, "none.toml")); code != 2 || !strings.Contains(out, "no such file") {
+		t.Errorf("of one that is named: exit code %d: %s", code, out)
 	}
 }
 
@@ -170,6 +284,25 @@ func TestConfigFileIsBounded(t *testing.T) {
 	}
 }
 
+// TestConfigShowKnowsEveryWay: whatever way of TOML a setting is given in, it is the
+// file's; and check, show and the daemon take no other case of letters.
+func TestConfigShowKnowsEveryWay(t *testing.T) {
+	for _, text := range []string{"session = { idle_lock = \"1m\" }\n", "session . idle_lock = \"1m\"\n", "[ session ] # x\n\"idle_lock\" = '1m'\n"} {
+		if out, _ := runConfig("show", "--user", "--config", writeConfig(t, text)); !strings.Contains(out, `session.idle_lock = "1m" `) || strings.Count(out, "tokend.toml:") != 1 {
+			t.Errorf("%q: %s", text, out)
+		}
+	}
+	path := writeConfig(t, "[Session]\nIdle_Lock = \"1m\"\n")
+	for _, args := range [][]string{{"check", "--user", path}, {"show", "--user", "--config", path}} {
+		if out, code := runConfig(args...); code != 2 {
+			t.Errorf("%s: exit code %d: %s", args[0], code, out)
+		}
+	}
+	if _, err := newService(options{config: path, user: true}, io.Discard); err == nil || !strings.Contains(err.Error(), "there is no table [Session]") {
+		t.Errorf("serve: %v", err)
+	}
+}
+
 func TestConfigShow(t *testing.T) {
 	path := writeConfig(t, "[session]\nidle_lock = \"5m\"\n")
 	out, code := runConfig("show", "--user", "--config", path, "--socket", "/run/x/s", "--json")
@@ -223,11 +356,25 @@ func FuzzConfig(f *testing.F) {
 	f.Add("[tokens]\nusers = [\"a\", '''b''']\nfido2_devices = [\"/dev/x\"] # [[[[[\n")
 	f.Add("a.b.c.d.e = { x = [1] }\n[[session]]\n")
 	f.Add("=\n\"")
+	f.Add("# a\nsession = { idle_lock = \"5m\", 'hard_lock' = '''1h''' }\n\"log_level\" = \"info\" # x = 1\n[ tokens ]\nusers = [\n\"a=b\", # c\n]\nmail . user = \"\"\"a\n[b]\nc = 1\"\"\"\n")
+	f.Add("[session]\nidle_lock = \"1m\"\nidle_lock = \"2m\"\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > maxConfig {
 			return
 		}
 		c, found := inspectConfig(text)
+		if meta, err := toml.Decode(text, new(map[string]any)); err == nil && len(found) == 0 {
+			for _, key := range meta.Keys() {
+				if name := strings.Join(key, "."); len(linesOf(keysOf(text), name)) == 0 && meta.Type(key...) != "Hash" {
+					t.Errorf("%s is not found in %q", name, text)
+				}
+			}
+			for _, k := range keysOf(text) {
+				if !meta.IsDefined(strings.Split(k.name, ".")...) {
+					t.Errorf("there is no %s in %q", k.name, text)
+				}
+			}
+		}
 		if len(found) == 0 && c.check() != nil {
 			t.Errorf("a configuration that cannot be used was taken: %q", text)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
@@ -46,7 +47,8 @@ func configCheckCommand() *cobra.Command {
 from being used, and what is dangerous or has no effect, each with what mends it.
 
 The exit code is 0 for a configuration that can be used, 2 for one that cannot be;
-with --strict, it is 3 for one with warnings.`,
+with --strict, it is 3 for one with warnings. Where no FILE is named and there is none,
+the defaults hold, and it is 0.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return noArguments(nil, args[1:])
@@ -63,8 +65,8 @@ with --strict, it is 3 for one with warnings.`,
 			system := systemUser() && !user
 			if path == "" {
 				path = usualConfig(system)
-				if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-					return usageError{fmt.Errorf("there is no configuration at %s, and none is needed; name one with --config", path)}
+				if _, err := os.Stat(path); path == "" || errors.Is(err, os.ErrNotExist) {
+					return reportNoConfig(c.OutOrStdout(), path, asJSON)
 				}
 			}
 			return reportConfig(c.OutOrStdout(), checkConfig(path, system), asJSON, strict)
@@ -84,7 +86,11 @@ func checkConfig(path string, system bool) configReport {
 	add := func(p problem) { r.Problems = append(r.Problems, p) }
 	d, err := readConfigFile(path)
 	if err != nil {
-		add(problem{Level: levelError, Message: "cannot read the configuration: " + err.Error(), Fix: "ls -l " + path})
+		fix := fixFile(path, err)
+		if errors.Is(err, fs.ErrPermission) { // who administers the machine may
+			fix = "sudo " + brokenConfig{path: path}.checks()
+		}
+		add(problem{Level: levelError, Message: "cannot read the configuration: " + err.Error(), Fix: fix})
 		return r
 	}
 	if d.distrust != "" && system {
@@ -98,15 +104,36 @@ func checkConfig(path string, system bool) configReport {
 			d.info = nil // that was said
 		}
 		if _, err := readRoots(c.Tokens.AttestationRoots); err != nil {
-			add(problem{Level: levelError, Line: d.line("tokens.attestation_roots"), Setting: "tokens.attestation_roots", Message: err.Error(), Fix: "name a PEM file of certificates, or remove the line"})
+			add(settingProblem(d.keys, err))
 		}
 		if _, err := c.Mail.sender(os.Getenv("CREDENTIALS_DIRECTORY")); err != nil {
-			add(problem{Level: levelError, Line: d.line("mail.server"), Setting: "mail", Message: err.Error(), Fix: "see [mail] in: tokend config sample"})
+			add(mailProblem(d.keys, err, system))
 		}
 		r.Problems = append(r.Problems, configWarnings(d, system)...)
 	}
 	r.OK = !slices.ContainsFunc(r.Problems, func(p problem) bool { return p.Level == levelError })
 	return r
+}
+
+// mailProblem is why the mail server cannot be used. What systemd gives the system's
+// service, a shell cannot see.
+func mailProblem(keys []keyAt, err error, system bool) problem {
+	p := settingProblem(keys, err)
+	if system && errors.Is(err, errNoCredential) {
+		p.Level = levelWarning
+		p.Message = fmt.Sprintf("mail.password_file is missing: whether the service is given the credential %s cannot be told here", mailCredential)
+		p.Fix = "systemctl show -p LoadCredential -p LoadCredentialEncrypted tokend"
+	}
+	return p
+}
+
+// reportNoConfig says that there is nothing to check: none is needed.
+func reportNoConfig(w io.Writer, path string, asJSON bool) error {
+	if asJSON {
+		return writeJSON(w, configReport{Version: configVersion, File: path, OK: true, Problems: []problem{}})
+	}
+	_, err := fmt.Fprintf(w, "there is no file at %s, and none is needed: the defaults hold (tokend config sample)\n", path)
+	return err
 }
 
 // writeJSON writes a document, for people to read as well.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tokenbridge/tokend/ipc"
 )
 
 // From here on a session is long enough to be said so.
@@ -48,6 +50,10 @@ func (l *lint) file() {
 	}
 	if l.d.distrust != "" {
 		l.warn("", fixDistrust(l.d.path), "%s, and the system's daemon refuses it then", l.d.distrust)
+	}
+	if who := mayNotRead(l.d.info); l.system && who != "" && l.d.info.Mode()&0o044 == 0 {
+		l.warn("", "sudo chmod a+r "+ipc.ShellWord(l.d.path), "the service runs as %s, who cannot read %s, and does not start then", who, l.d.path)
+		l.list[len(l.list)-1].Level = levelError
 	}
 	dir := filepath.Dir(l.d.path)
 	if info, err := os.Stat(dir); err == nil && info.Mode()&os.ModeSticky == 0 {
@@ -111,7 +117,14 @@ func (l *lint) buses() {
 func (l *lint) secrets() {
 	if path := l.Authority.KeyFile; path != "" { // of the mail server's password, who reads it says so
 		if info, err := os.Stat(path); err == nil && exposed(info) {
-			l.warn("authority.key_file", "chmod 0600 "+path, "others can read %s, which holds a secret (mode %#o)", path, info.Mode().Perm())
+			l.warn("authority.key_file", giveTo(path), "others can read %s, which holds a secret (mode %#o)", path, info.Mode().Perm())
+		}
+	}
+	for setting, path := range map[string]string{"authority.key_file": l.Authority.KeyFile, "mail.password_file": l.Mail.PasswordFile} {
+		if info, err := os.Stat(path); path != "" && l.system && err == nil {
+			if who := mayNotRead(info); who != "" {
+				l.warn(setting, giveTo(path), "the service runs as %s, who cannot read %s if its owner alone can", who, path)
+			}
 		}
 	}
 	if l.Authority.Key == keyInCredential && os.Getenv("CREDENTIALS_DIRECTORY") == "" && l.d.line("authority.key") > 0 && !l.system {

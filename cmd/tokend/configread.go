@@ -9,9 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/tokenbridge/tokend/ipc"
 )
 
 // The bounds of a configuration file. No setting lies deeper than one table and one
@@ -42,12 +45,18 @@ type document struct {
 	path   string      // empty where there is no file
 	info   fs.FileInfo // of the file, nil without one
 	text   string      // what the file has
+	keys   []keyAt     // of the text
 	// distrust is why the system's daemon does not believe the file; empty if it does.
 	distrust string
 }
 
 // line is the line of a setting in the file; 0 if it does not have it.
-func (d document) line(setting string) int { return settingLine(d.text, setting) }
+func (d document) line(setting string) int {
+	for _, line := range linesOf(d.keys, setting) {
+		return line
+	}
+	return 0
+}
 
 // readConfig reads the file at path; with an empty path and no file at fallback
 // the defaults hold. The system's daemon believes no file that others can write to.
@@ -60,22 +69,35 @@ func readConfig(path, fallback string, system bool) (document, error) {
 		return document{config: defaultConfig()}, nil
 	}
 	d, err := readConfigFile(path)
+	broken := func(err error) (document, error) { return document{}, usageError{brokenConfig{path, err}} }
 	if err != nil {
 		if !named && errors.Is(err, fs.ErrNotExist) {
 			return document{config: defaultConfig(), path: path}, nil
 		}
-		return document{}, usageError{fmt.Errorf("cannot read the configuration: %w", err)}
+		return broken(fmt.Errorf("cannot read the configuration: %w", err))
 	}
 	if d.distrust != "" && system {
-		return document{}, usageError{fmt.Errorf("cannot use %s: %s", path, d.distrust)}
+		return broken(fmt.Errorf("cannot use %s: %s", path, d.distrust))
 	}
 	var found []problem
 	d.config, found = inspectConfig(d.text)
 	for _, p := range found {
-		return document{}, usageError{fmt.Errorf("%s: %w", path, p)}
+		return broken(fmt.Errorf("%s: %w", path, p))
 	}
 	return d, nil
 }
+
+// brokenConfig is why the configuration at a path cannot be used.
+type brokenConfig struct {
+	path string
+	error
+}
+
+// Unwrap returns the error itself.
+func (b brokenConfig) Unwrap() error { return b.error }
+
+// checks is the command that says all that is wrong with it, and what mends it.
+func (b brokenConfig) checks() string { return "tokend config check " + ipc.ShellWord(b.path) }
 
 // readConfigFile reads a file that is a file, and not too long; its settings are left.
 func readConfigFile(path string) (document, error) {
@@ -101,7 +123,7 @@ func readConfigFile(path string) (document, error) {
 	if len(b) > maxConfig {
 		return document{}, fmt.Errorf("%s is larger than %d bytes", path, maxConfig)
 	}
-	return document{path: path, info: info, text: string(b), distrust: distrustOpen(f, info)}, nil
+	return document{path: path, info: info, text: string(b), keys: keysOf(string(b)), distrust: distrustOpen(f, info)}, nil
 }
 
 // problem is something wrong with a configuration. It is an error.
@@ -138,33 +160,28 @@ func parseConfig(text string) (config, error) {
 }
 
 // inspectConfig reads a configuration strictly, and says all that keeps it from being
-// used.
+// used, in the order of its lines.
 func inspectConfig(text string) (config, []problem) {
 	c := defaultConfig()
 	if line := tooDeep(text); line > 0 {
 		return c, []problem{{Level: levelError, Line: line, Message: "lists and tables lie too deep within each other", Fix: "compare with: tokend config sample"}}
 	}
-	meta, err := toml.Decode(text, &c)
-	if err != nil {
-		return c, []problem{decodeProblem(text, err)}
+	keys := keysOf(text)
+	var raw map[string]any
+	if _, err := toml.Decode(text, &raw); err != nil {
+		return c, []problem{syntaxProblem(keys, err)}
 	}
-	var found []problem
-	unknown := meta.Undecoded()
-	for _, key := range unknown[:min(len(unknown), maxProblems)] {
-		name := key.String()
-		p := problem{Level: levelError, Line: lineOf(text, key), Setting: name, Message: fmt.Sprintf("there is no setting %q", name), Fix: "remove the line"}
-		if like := likest(name); like != "" {
-			p.Fix = "if " + like + " is meant, write that; else remove the line"
+	found := strict(keys, raw)
+	if len(found) == 0 {
+		if _, err := toml.Decode(text, &c); err != nil {
+			return c, []problem{syntaxProblem(keys, err)}
 		}
-		found = append(found, p)
+		for _, err := range each(c.check()) {
+			found = append(found, settingProblem(keys, err))
+		}
 	}
-	if len(found) > 0 { // of a table that is misspelt, the first says enough
-		return c, found
-	}
-	for _, err := range each(c.check()) {
-		found = append(found, settingProblem(text, err))
-	}
-	return c, found
+	slices.SortFunc(found, func(a, b problem) int { return cmp.Or(a.Line-b.Line, strings.Compare(a.Message, b.Message)) })
+	return c, found[:min(len(found), maxProblems)]
 }
 
 // each is the errors that were joined.
@@ -183,31 +200,52 @@ func each(err error) []error {
 	return all
 }
 
-// decodeProblem is why a text is no TOML, or a value has the wrong type.
-func decodeProblem(text string, err error) problem {
+// syntaxProblem is why a text is no TOML.
+func syntaxProblem(keys []keyAt, err error) problem {
 	p := problem{Level: levelError, Message: err.Error(), Fix: "compare with: tokend config sample"}
 	var parse toml.ParseError
-	last := ""
-	if errors.As(err, &parse) {
-		p.Line, p.Message, last = parse.Position.Line, parse.Message, parse.LastKey
-	} else if rest, is := strings.CutPrefix(p.Message, "toml: line "); is { // of a wrong type it says so in words alone
-		_, rest, _ = strings.Cut(rest, `(last key "`)
-		last, p.Message, _ = strings.Cut(rest, `"): `)
+	if !errors.As(err, &parse) {
+		return p
 	}
-	for _, s := range settings(defaultConfig()) {
-		if s.name == last {
-			p.Setting, p.Fix = s.name, s.remedy()
-			p.Line = cmp.Or(p.Line, settingLine(text, s.name))
+	p.Line, p.Message = parse.Position.Line, parse.Message
+	if _, name, is := strings.Cut(p.Message, "Key '"); is {
+		name, _, _ = strings.Cut(name, "' ")
+		if lines := linesOf(keys, name); len(lines) > 1 {
+			return twice(name, lines)
 		}
 	}
-	if p.Message == "" {
-		p.Message = err.Error()
+	for _, s := range settings(defaultConfig()) {
+		// A table that is not closed is told at the line after it.
+		if slices.Contains(linesOf(keys, s.name), p.Line) && !strings.Contains(p.Message, "table name") {
+			p.Setting, p.Fix = s.name, s.remedy()
+		}
+	}
+	p.Message = "it cannot be read as TOML: " + p.Message
+	return p
+}
+
+// twice is about a key or a table that is there more than once.
+func twice(name string, lines []int) problem {
+	p := problem{Level: levelError, Line: lines[1], Setting: name, Message: fmt.Sprintf("%s is there twice, in lines %d and %d", name, lines[0], lines[1]), Fix: "keep one of the two lines"}
+	if tables()[name] {
+		p.Message = fmt.Sprintf("the table [%s] is there twice, in lines %d and %d", name, lines[0], lines[1])
+		p.Fix = fmt.Sprintf("move the settings below line %d to those below line %d, and remove line %[1]d", lines[1], lines[0])
 	}
 	return p
 }
 
+// remedied is an error about a setting with a remedy of its own, or about one that its
+// words do not begin with.
+type remedied struct {
+	error
+	setting, fix string
+}
+
+// Unwrap returns the error itself.
+func (r remedied) Unwrap() error { return r.error }
+
 // settingProblem is what check said of a setting.
-func settingProblem(text string, err error) problem {
+func settingProblem(keys []keyAt, err error) problem {
 	p := problem{Level: levelError, Message: err.Error()}
 	for _, s := range settings(defaultConfig()) {
 		rest, is := strings.CutPrefix(p.Message, s.name)
@@ -215,7 +253,11 @@ func settingProblem(text string, err error) problem {
 			p.Setting, p.Fix = s.name, s.remedy()
 		}
 	}
-	p.Line = settingLine(text, p.Setting)
+	var own remedied
+	if errors.As(err, &own) {
+		p.Setting, p.Fix = cmp.Or(own.setting, p.Setting), cmp.Or(own.fix, p.Fix)
+	}
+	p.Line = lineNear(keys, p.Setting)
 	return p
 }
 
@@ -250,8 +292,3 @@ func settingOf(table string, f reflect.StructField, v reflect.Value) setting {
 
 // text is its value as the file has it.
 func (s setting) text() string { return sampleValue(s.value.Interface()) }
-
-// remedy is what to write when its value cannot be used; s has the default.
-func (s setting) remedy() string {
-	return fmt.Sprintf("write %s = %s, or remove the line, which means the same", s.name[strings.LastIndexByte(s.name, '.')+1:], s.text())
-}

@@ -1,50 +1,13 @@
 package main
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
-
-	"github.com/BurntSushi/toml"
 
 	"github.com/tokenbridge/tokend/daemon/authority/policy"
 )
-
-// lineOf finds the line of a key: the decoder keeps no positions. It follows the
-// tables as they open. A key that is not found is at line 1.
-func lineOf(text string, key toml.Key) int {
-	if line := findLine(text, key); line > 0 {
-		return line
-	}
-	return 1
-}
-
-func findLine(text string, key toml.Key) int {
-	table := ""
-	want := strings.Join(key[:len(key)-1], ".")
-	last := key[len(key)-1]
-	for i, line := range strings.Split(text, "\n") {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "[") {
-			table = strings.Trim(strings.TrimSpace(strings.SplitN(line, "#", 2)[0]), "[] ")
-			if table == key.String() {
-				return i + 1
-			}
-			continue
-		}
-		name := strings.Trim(strings.TrimSpace(strings.SplitN(line, "=", 2)[0]), `"'`)
-		if table == want && (name == last || strings.HasPrefix(name, last+".")) || table == "" && name == key.String() {
-			return i + 1
-		}
-	}
-	return 0
-}
-
-// settingLine is the line of a setting; 0 if the text does not have it.
-func settingLine(text, name string) int {
-	if name == "" {
-		return 0
-	}
-	return findLine(text, strings.Split(name, "."))
-}
 
 // tooDeep is the first line of a text at which brackets and braces lie deeper within
 // each other than any configuration's, or a name has more dots; 0 if there is none.
@@ -85,16 +48,106 @@ func tooDeep(text string) int {
 	return 0
 }
 
-// likest is the setting that a misspelt name is likest; empty if it is like none.
-func likest(name string) string {
-	var words []string
-	of := make(map[string]string) // by what it may be called
+// strict is what a decoded configuration has that there is not, and what has a wrong
+// type. Names are taken as TOML has them, with their case.
+func strict(keys []keyAt, raw map[string]any) (found []problem) {
+	known := make(map[string]setting)
 	for _, s := range settings(defaultConfig()) {
-		for _, known := range []string{s.name, s.name[strings.LastIndexByte(s.name, '.')+1:]} {
-			if of[known] == "" {
-				words, of[known] = append(words, known), s.name
+		known[s.name] = s
+	}
+	add := func(p problem) {
+		p.Line = max(1, lineNear(keys, p.Setting))
+		found = append(found, p)
+	}
+	var walk func(prefix string, t map[string]any)
+	walk = func(prefix string, t map[string]any) {
+		for name, v := range t {
+			name = prefix + name
+			s, is := known[name]
+			switch table, isTable := v.(map[string]any); {
+			case is && !s.fits(v):
+				add(s.mistyped(v))
+			case is:
+			case tables()[name] && isTable:
+				walk(name+".", table)
+			case tables()[name]:
+				add(problem{Level: levelError, Setting: name, Message: name + " is a table, and this is " + valueText(v, false),
+					Fix: "write [" + name + "] in a line of its own, and its settings below"})
+			default:
+				add(unknown(name, v))
 			}
 		}
 	}
-	return of[policy.Nearest(name, words)]
+	walk("", raw)
+	return found
+}
+
+// tables are the tables of a configuration.
+func tables() map[string]bool {
+	all := make(map[string]bool)
+	for _, s := range settings(defaultConfig()) {
+		if t := s.table(); t != "" {
+			all[t] = true
+		}
+	}
+	return all
+}
+
+// unknown is about a setting or a table that there is not.
+func unknown(name string, v any) problem {
+	p := problem{Level: levelError, Setting: name, Message: fmt.Sprintf("there is no setting %q", name), Fix: "remove the line; all settings there are: tokend config sample"}
+	switch v.(type) {
+	case map[string]any, []map[string]any:
+		p.Message, p.Fix = fmt.Sprintf("there is no table [%s]", name), "remove it; all tables there are: tokend config sample"
+		if like := nearest(name, slices.Sorted(maps.Keys(tables()))); like != "" {
+			p.Fix = "write [" + like + "]" + smallLetters(name, like)
+		}
+		return p
+	}
+	like := likest(name)
+	if like.name == "" {
+		return p
+	}
+	where := ""
+	switch table := name[:max(0, strings.LastIndexByte(name, '.'))]; {
+	case strings.EqualFold(table, like.table()):
+	case like.table() == "":
+		where = " above the first table"
+	default:
+		where = " below [" + like.table() + "]"
+	}
+	if p.Fix = "write " + like.key() + where + smallLetters(name, like.name); !strings.EqualFold(name, like.name) {
+		p.Fix = "if " + like.name + " is meant, " + p.Fix + "; else remove the line"
+	}
+	return p
+}
+
+// smallLetters says what is wrong with a name that is a known one but for its case.
+func smallLetters(name, known string) string {
+	if strings.EqualFold(name, known) {
+		return ": names are written in small letters"
+	}
+	return ""
+}
+
+// nearest is the word that a misspelt one is likest, whatever its case; empty if it is
+// like none.
+func nearest(name string, words []string) string { return policy.Nearest(strings.ToLower(name), words) }
+
+// likest is the setting that a misspelt name is likest, of its own table first; one
+// without a name if it is like none.
+func likest(name string) setting {
+	all := settings(defaultConfig())
+	key := name[strings.LastIndexByte(name, '.')+1:]
+	var names, keys []string
+	for _, s := range all {
+		names, keys = append(names, s.name), append(keys, s.key())
+	}
+	if i := slices.Index(names, nearest(name, names)); i >= 0 {
+		return all[i]
+	}
+	if i := slices.Index(keys, nearest(key, keys)); i >= 0 {
+		return all[i]
+	}
+	return setting{}
 }

@@ -32,17 +32,34 @@ type door struct {
 	reach    desk.Reach
 }
 
+// listenSetting is where the door is to be.
+const listenSetting = "authority.listen"
+
+// retryDoor is how long after a failure the door is tried again.
+const retryDoor = 30 * time.Second
+
 // openDoor opens the authority's TLS listener, if there is to be one, and not while
 // the authority is locked. A listener that cannot be opened keeps no vault from being
-// served: whoever administers the authority is told.
+// served: whoever administers the machine is told.
 func (s *service) openDoor(ctx context.Context, open bool) {
 	d := &door{}
+	var err error
 	if s.config.Authority.Listen != "" && open {
-		if err := d.open(ctx, s.config.Authority, filepath.Join(s.config.StateDir, authorityDir)); err != nil {
-			d.reach.Problem = err.Error()
-			s.log.Error("the authority cannot be reached from other machines", "err", err)
-		} else {
+		if err = d.open(ctx, s.config.Authority, filepath.Join(s.config.StateDir, authorityDir)); err == nil {
 			s.log.Info("the listener for an authority's devices is open", "address", d.listener.Addr().String())
+		}
+	}
+	s.setDoor(d, err)
+}
+
+// setDoor makes a door the authority's. What is wrong with it is logged once, and not
+// each time that it is tried.
+func (s *service) setDoor(d *door, err error) {
+	news := s.configured.fails(listenSetting, err, "")
+	if err != nil {
+		d.reach.Problem = err.Error()
+		if news {
+			s.log.Error("the authority cannot be reached from other machines, and it is tried again", "each", retryDoor, "err", err)
 		}
 	}
 	if e := (message.Endpoint{Socket: s.config.Socket}); e.Check() == nil {
@@ -87,10 +104,10 @@ func (d *door) open(ctx context.Context, a authorityKey, dir string) error {
 	return nil
 }
 
-// moving asks for the door to be opened or shut.
+// moving asks for the door to be opened or shut. One that is open stays as it is.
 type moving struct {
 	open bool
-	done chan struct{}
+	done chan struct{} // nil where nobody waits
 }
 
 // moveDoor opens or shuts the authority's door, and returns when that is done.
@@ -108,34 +125,64 @@ func (s *service) keepDoor(ctx context.Context) {
 	defer close(s.doorless)
 	for {
 		serving, stop := context.WithCancel(ctx)
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			s.door.Load().serve(serving, s)
-		}()
-		var m moving
-		select {
-		case m = <-s.moves:
-		case <-ctx.Done():
+		ended := make(chan error, 1)
+		go func() { ended <- s.door.Load().serve(serving) }()
+		m, more, over := s.nextMove(ctx, ended)
+		if stop(); !over {
+			<-ended
 		}
-		stop()
-		<-ended
-		if m.done == nil {
+		if !more {
 			return
 		}
 		s.openDoor(ctx, m.open)
-		close(m.done)
+		if m.done != nil {
+			close(m.done)
+		}
+	}
+}
+
+// nextMove waits for what is to be done with the door: a door that is not open though it
+// should be is tried again after a while. There is no more when ctx ends; over says that
+// nothing is served any more.
+func (s *service) nextMove(ctx context.Context, ended <-chan error) (m moving, more, over bool) {
+	failed := time.NewTimer(retryDoor)
+	defer failed.Stop()
+	for {
+		d := s.door.Load()
+		if d.reach.Problem == "" {
+			failed.Reset(retryDoor)
+		}
+		select {
+		case m = <-s.moves:
+			if m.open && d.listener != nil {
+				close(m.done)
+				continue
+			}
+			return m, true, over
+		case <-failed.C:
+			if d.reach.Problem != "" {
+				return moving{open: true}, true, over
+			}
+		case err := <-ended:
+			if over = true; err != nil {
+				s.setDoor(&door{}, fmt.Errorf("the listener broke: %w", err))
+			}
+			ended = nil
+		case <-ctx.Done():
+			return moving{}, false, over
+		}
 	}
 }
 
 // serve answers until ctx ends.
-func (d *door) serve(ctx context.Context, s *service) {
-	if d == nil || d.listener == nil {
-		return
+func (d *door) serve(ctx context.Context) error {
+	if d.listener == nil {
+		return nil
 	}
 	if err := remote.Serve(ctx, d.listener, d.config); err != nil && ctx.Err() == nil {
-		s.log.Error("the authority is not reached from other machines any more", "err", err)
+		return err
 	}
+	return nil
 }
 
 // readListenerKey reads the key, or makes it, and with it the authority's folder:
@@ -181,7 +228,7 @@ func (a authorityKey) endpoint() (message.Endpoint, error) {
 	if a.Address != "" {
 		name, at = "authority.address", a.Address
 	}
-	host, port, err := splitAddress(name, at)
+	host, port, err := splitAddress(name, at, usualPort)
 	if err != nil {
 		return message.Endpoint{}, err
 	}
@@ -198,11 +245,23 @@ func (a authorityKey) endpoint() (message.Endpoint, error) {
 	return e, nil
 }
 
-func splitAddress(name, at string) (host string, port uint16, err error) {
+// The ports that are proposed where one is missing.
+const (
+	usualPort     = 7443
+	usualMailPort = 587
+)
+
+// splitAddress takes a host:port apart; usual is a port to propose where none is there.
+func splitAddress(name, at string, usual int) (host string, port uint16, err error) {
 	host, digits, err := net.SplitHostPort(at)
 	n, bad := strconv.ParseUint(digits, 10, 16)
 	if err != nil || bad != nil || n == 0 || strings.ContainsAny(host, " \t") {
-		return "", 0, fmt.Errorf("%s must be host:port, not %q", name, at)
+		err = fmt.Errorf("%s must be host:port, not %q", name, at)
+		if at != "" && !strings.ContainsAny(at, ": \t/[]@\"'") { // the port alone is missing
+			key := name[strings.LastIndexByte(name, '.')+1:]
+			err = remedied{error: err, fix: fmt.Sprintf("write %s = %q, with the port that is right", key, fmt.Sprintf("%s:%d", at, usual))}
+		}
+		return "", 0, err
 	}
 	return host, uint16(n), nil
 }
@@ -210,11 +269,11 @@ func splitAddress(name, at string) (host string, port uint16, err error) {
 func (a authorityKey) checkListen() error {
 	if a.Listen == "" {
 		if a.Address != "" {
-			return errors.New("authority.address is for authority.listen alone")
+			return remedied{error: errors.New("authority.address is for authority.listen alone"), fix: "write listen = \"192.0.2.1:7443\", too, with the address that is to be listened at"}
 		}
 		return nil
 	}
-	if _, _, err := splitAddress("authority.listen", a.Listen); err != nil {
+	if _, _, err := splitAddress("authority.listen", a.Listen, usualPort); err != nil {
 		return err
 	}
 	_, err := a.endpoint()

@@ -22,6 +22,15 @@ const (
 // mailCredential is the systemd credential with the password for the mail server.
 const mailCredential = "tokend-mail-password"
 
+// mailExample stands for a server whose address cannot be used, to look at the rest.
+const mailExample = "mail.example.org:587"
+
+// errNoCredential is that systemd gave this process no credentials. A shell has none.
+var errNoCredential = errors.New("systemd gave none")
+
+// errExposed is that a secret is not its owner's alone.
+var errExposed = errors.New("others may read or write it")
+
 // maxPassword is how large the file of that password may be, in bytes.
 const maxPassword = 1 << 10
 
@@ -50,17 +59,20 @@ func (m mailServer) check() error {
 		}
 		return nil
 	}
-	if host, _, err := splitAddress("mail.server", m.Server); err != nil || host == "" {
-		return fmt.Errorf("mail.server must be host:port, not %q", m.Server)
+	var all []error
+	at := m.Server
+	if host, _, err := splitAddress("mail.server", m.Server, usualMailPort); err != nil {
+		all, at = append(all, err), mailExample
+	} else if host == "" {
+		all, at = append(all, fmt.Errorf("mail.server must be host:port, not %q", m.Server)), mailExample
 	}
 	if m.PasswordFile != "" && m.User == "" {
-		return errors.New("mail.password_file is for mail.user alone")
+		all = append(all, remedied{error: errors.New("mail.password_file is for mail.user alone"), fix: "write user = \"it@example.org\", too, with the name that the server knows"})
 	}
-	_, err := mail.New(mail.Config{Server: m.Server, From: m.From})
-	if err != nil {
-		return fmt.Errorf("mail.from: %w", err)
+	if _, err := mail.New(mail.Config{Server: at, From: m.From}); err != nil {
+		all = append(all, fmt.Errorf("mail.from: %w", err))
 	}
-	return nil
+	return errors.Join(all...)
 }
 
 // sender is what sends links; nil where no server is set up. It reads the files
@@ -73,10 +85,10 @@ func (m mailServer) sender(credentials string) (*mail.Sender, error) {
 	if m.CAFile != "" {
 		text, err := readAtMost(m.CAFile, maxRootsFile)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read mail.ca_file: %w", err)
+			return nil, remedied{fmt.Errorf("cannot read mail.ca_file: %w", err), "mail.ca_file", fixFile(m.CAFile, err)}
 		}
 		if c.Roots = x509.NewCertPool(); !c.Roots.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("mail.ca_file: no certificate is in %s", m.CAFile)
+			return nil, remedied{fmt.Errorf("mail.ca_file: no certificate is in %s", m.CAFile), "mail.ca_file", "put the certificates (PEM) into " + m.CAFile}
 		}
 	}
 	if m.Template != "" {
@@ -85,14 +97,14 @@ func (m mailServer) sender(credentials string) (*mail.Sender, error) {
 			c.Template, err = mail.ParseTemplate(string(text))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot use mail.template %s: %w", m.Template, err)
+			return nil, remedied{fmt.Errorf("cannot use mail.template %s: %w", m.Template, err), "mail.template", fixFile(m.Template, err)}
 		}
 	}
 	if m.User != "" {
 		path := m.PasswordFile
 		if path == "" {
 			if credentials == "" {
-				return nil, fmt.Errorf("mail.password_file is missing, and there is no credential %s", mailCredential)
+				return nil, remedied{error: fmt.Errorf("mail.password_file is missing, and there is no credential %s: %w", mailCredential, errNoCredential)}
 			}
 			path = filepath.Join(credentials, mailCredential)
 		}
@@ -100,7 +112,7 @@ func (m mailServer) sender(credentials string) (*mail.Sender, error) {
 		password, err := c.Password()
 		clear(password)
 		if err != nil {
-			return nil, err
+			return nil, remedied{err, "mail.password_file", fixSecret(path, err)}
 		}
 	}
 	return mail.New(c)
@@ -115,7 +127,7 @@ func readPassword(path string, own bool) ([]byte, error) {
 			return nil, fmt.Errorf("cannot read the password for the mail server: %w", err)
 		}
 		if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
-			return nil, fmt.Errorf("cannot use %s: its mode is %v, and others may read or write it", path, mode)
+			return nil, fmt.Errorf("cannot use %s: its mode is %v, and %w", path, mode, errExposed)
 		}
 	}
 	text, err := readAtMost(path, maxPassword)

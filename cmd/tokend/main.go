@@ -20,6 +20,10 @@ var version = ""
 func main() {
 	if err := command().Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "tokend:", err)
+		var broken brokenConfig
+		if errors.As(err, &broken) {
+			fmt.Fprintln(os.Stderr, "what is wrong with it, and what mends it:", broken.checks())
+		}
 		var usage usageError
 		if errors.As(err, &usage) {
 			os.Exit(2)

@@ -5,10 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"syscall"
 	"time"
 
+	"github.com/tokenbridge/tokend/daemon"
 	"github.com/tokenbridge/tokend/daemon/authority/desk"
 	"github.com/tokenbridge/tokend/daemon/authority/remote"
 	"github.com/tokenbridge/tokend/ipc"
@@ -156,16 +160,14 @@ func (s *service) keepTextfile(ctx context.Context) {
 	}
 	tick := time.NewTicker(time.Duration(s.config.Metrics.Interval))
 	defer tick.Stop()
-	failed := false
 	for {
 		err := s.writeTextfile(path)
-		if err != nil && !failed { // once, not each minute
+		switch news := s.configured.fails("metrics.textfile", err, s.fixTextfile(path, err)); {
+		case news && err != nil: // once, not each minute
 			s.log.Error("the figures cannot be written to metrics.textfile", "err", err)
-		}
-		if err == nil && failed {
+		case news:
 			s.log.Info("the figures are written to metrics.textfile again")
 		}
-		failed = err != nil
 		select {
 		case <-ctx.Done():
 			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -177,6 +179,26 @@ func (s *service) keepTextfile(ctx context.Context) {
 	}
 }
 
+// fixTextfile is the command that lets the file be written. The system's service may write
+// where its unit says, and as its user may.
+func (s *service) fixTextfile(path string, err error) string {
+	dir := ipc.ShellWord(filepath.Dir(path))
+	system := s.mode == daemon.ModeSystem
+	switch {
+	case err == nil || runtime.GOOS == "windows":
+		return ""
+	case errors.Is(err, fs.ErrNotExist) && system:
+		return "sudo install -d " + dir
+	case errors.Is(err, fs.ErrNotExist):
+		return "mkdir -p " + dir
+	case errors.Is(err, syscall.EROFS) && system:
+		return "printf '[Service]\\nReadWritePaths=%s\\n' " + dir + " | sudo install -D -m 644 /dev/stdin /etc/systemd/system/tokend.service.d/textfile.conf && sudo systemctl daemon-reload && " + s.manage("restart")
+	case errors.Is(err, fs.ErrPermission) && system:
+		return fmt.Sprintf("sudo chgrp %d %s && sudo chmod g+w %[2]s", os.Getegid(), dir)
+	}
+	return "ls -ld " + dir
+}
+
 // writeTextfile replaces the file in one step: who reads it sees one that is whole.
 func (s *service) writeTextfile(path string) error {
 	text, err := s.daemon.Figures()
@@ -186,6 +208,9 @@ func (s *service) writeTextfile(path string) error {
 	// The collector reads what ends in .prom alone.
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
+		if perr := new(fs.PathError); errors.As(err, &perr) {
+			perr.Path = filepath.Dir(path) // the name is another one each time
+		}
 		return err
 	}
 	_, err = f.Write(text)

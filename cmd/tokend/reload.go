@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -21,11 +22,13 @@ type configured struct {
 
 	mu    sync.Mutex
 	state ipc.ConfigState
-	info  fs.FileInfo // of the file that was read last, whether it was taken or not
+	// failing is what could not be started or written, by its setting.
+	failing map[string]ipc.ConfigFailure
+	info    fs.FileInfo // of the file that was read last, whether it was taken or not
 }
 
 func newConfigured(d document, effective config) *configured {
-	c := &configured{read: d, start: effective, info: d.info}
+	c := &configured{read: d, start: effective, info: d.info, failing: make(map[string]ipc.ConfigFailure)}
 	c.state = ipc.ConfigState{Loaded: ipc.WireTime(time.Now())}
 	if d.info != nil {
 		c.state.File = d.path
@@ -38,11 +41,28 @@ func (c *configured) get() ipc.ConfigState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := c.state
-	out.Waits = slices.Clone(c.state.Waits)
+	out.Waits, out.Failing = slices.Clone(c.state.Waits), nil
+	for _, name := range slices.Sorted(maps.Keys(c.failing)) {
+		out.Failing = append(out.Failing, c.failing[name])
+	}
 	if c.read.path != "" {
 		out.Changed = !sameFile(c.info, fileInfo(c.read.path))
 	}
 	return out
+}
+
+// fails notes that what a setting names could not be started or written; a nil err, that
+// it could. It says whether that is news.
+func (c *configured) fails(setting string, err error, fix string) (news bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was, failed := c.failing[setting]
+	if err == nil {
+		delete(c.failing, setting)
+		return failed
+	}
+	c.failing[setting] = ipc.ConfigFailure{Setting: setting, Problem: err.Error(), Fix: fix}
+	return was.Problem != err.Error()
 }
 
 // sameFile says whether a file is still what it was; nil stands for none.
@@ -104,8 +124,9 @@ func (s *service) reload() {
 	d, next, roots, err := s.reread()
 	if err != nil {
 		s.configured.refused(before, err)
-		s.notify("STATUS=the configuration was not reloaded: tokend config check says why")
-		s.log.Error("the configuration was not reloaded, and what was read before holds", "err", err)
+		check := brokenConfig{path: path}.checks()
+		s.notify("STATUS=the configuration was not reloaded: " + check + " says why")
+		s.log.Error("the configuration was not reloaded, and what was read before holds", "err", err, "check", check)
 		return
 	}
 	took, waits := differing(s.config, next, true), differing(s.configured.start, next, false)
@@ -124,6 +145,7 @@ func (s *service) reload() {
 		s.notify("STATUS=")
 	}
 	s.log.Info("the configuration was reloaded", "changed", strings.Join(took, ", "))
+	s.moveDoor(!s.desk.Locked())
 	if len(waits) > 0 {
 		s.log.Warn("settings of the configuration change at the next start", "settings", strings.Join(waits, ", "))
 	}

@@ -98,7 +98,12 @@ func newService(o options, stderr io.Writer) (*service, error) {
 	if s.fallback = usualConfig(system); system {
 		s.mode = daemon.ModeSystem
 	}
-	read, err := readConfig(o.config, s.fallback, system)
+	if o.config != "" { // what is advised about it is typed elsewhere
+		if path, err := filepath.Abs(o.config); err == nil {
+			s.options.config = path
+		}
+	}
+	read, err := readConfig(s.options.config, s.fallback, system)
 	if err != nil {
 		return nil, err
 	}

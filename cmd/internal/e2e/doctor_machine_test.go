@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,6 +64,11 @@ func doctorMachine(t *testing.T) *ward {
 			hand:  func(*ward, ipc.Finding) { write("log_level = \"info\"\n") }},
 		{code: "config", level: "warning", about: "restart for", background: true,
 			cause: func(w *ward) { write("log_format = \"json\"\n"); w.hangup() }},
+		{code: "metrics-textfile", level: "error", cause: func(w *ward) {
+			w.while(func() {
+				write(fmt.Sprintf("[metrics]\ntextfile = %q\ninterval = \"5s\"\n", filepath.Join(t.TempDir(), "figures", "t.prom")))
+			})
+		}},
 		{code: "disk", level: "warning", cause: fill(50), hand: remove},
 		{code: "disk", level: "error", cause: fill(98), hand: remove},
 	} {

@@ -17,7 +17,7 @@ func scenes() map[string]scene {
 		"backups": {doctorBackups, []string{"no-backup", "backup-same-disk", "backup-in-memory", "backup-stale", "backup-failing", "backup-absent", "backup-lost", "backup-unopened",
 			"backup-spool", "backup-unproved", "backup-tokens-only", "no-backup-destination", "accounts-dropped"}},
 		"vault":   {doctorVault, []string{"no-recovery-password", "recovery-unchecked", "state-folder", "grants-damaged", "revoked-before", "put-aside", "vault", "read-only", "audit"}},
-		"machine": {doctorMachine, []string{"helper", "daemon-unreachable", "socket", "config", "disk", "terminal", "socket-environment"}},
+		"machine": {doctorMachine, []string{"helper", "daemon-unreachable", "socket", "config", "metrics-textfile", "disk", "terminal", "socket-environment"}},
 		"card": {doctorCard, []string{"token-not-present", "single-token", "software-token", "factory-pin", "factory-puk", "factory-management-key", "pin-last-try", "pin-blocked",
 			"token", "service-piv", "tokens", "token-reset", "recovery-only"}},
 		"keys": {doctorKeys, []string{"token-invalid", "token-pin-not-set", "token-pin-change", "token-unsupported", "token-timeout", "token-protocol", "token-pin-paused", "token-last-try",

@@ -92,7 +92,7 @@ func TestBackupHistories(t *testing.T) {
 	if only >= 0 || t.Failed() {
 		return
 	}
-	for _, what := range []string{"change", "run ok", "run killed", "daemon killed", "full", "read-only", "pulled out", "slow", "damaged", "restored", "reported ok"} {
+	for _, what := range []string{"change", "run ok", "run killed", "daemon killed", "full", "read-only", "pulled out", "slow", "damaged", "told lost", "restored", "reported ok"} {
 		if tally.n[what] < count/8 {
 			t.Errorf("%s: %d times is too little to prove anything", what, tally.n[what])
 		}
@@ -180,6 +180,13 @@ type folderPlace struct {
 	tmpfs   string // its size, where it is a file system of its own
 	ro      bool
 	harmed  map[string]bool // paths whose files this test removed or spoilt
+	emptied bool            // at any time
+	spoilt  map[string]bool // at any time
+}
+
+// mayLose says that a copy can be gone or damaged there, by what this test did.
+func (p *folderPlace) mayLose(path string) bool {
+	return filepath.Dir(path) == p.path && (p.emptied || p.spoilt[path])
 }
 
 // device is one of the two: a daemon on a copy of the vault, and what it said.
@@ -226,7 +233,7 @@ func newHistory(t *testing.T, tpl *historyTemplate, seed uint64, i int, y *happe
 		_ = os.RemoveAll(dir)
 	})
 	for _, p := range []*folderPlace{{name: "shared"}, {name: "small", tmpfs: "128k"}, {name: "stick", tmpfs: "4m"}} {
-		p.path, p.harmed = filepath.Join(dir, p.name), map[string]bool{}
+		p.path, p.harmed, p.spoilt = filepath.Join(dir, p.name), map[string]bool{}, map[string]bool{}
 		h.must(os.Mkdir(p.path, 0o755))
 		if p.tmpfs != "" {
 			h.mount(p)
@@ -494,8 +501,9 @@ func (h *history) run(dev *device) {
 func (h *history) took(dev *device, r Result, before uint64) {
 	var doc struct {
 		Destinations []struct {
-			Path  string `json:"path"`
-			State string `json:"state"`
+			Path  string         `json:"path"`
+			State string         `json:"state"`
+			Lost  []ipc.LostCopy `json:"lost"`
 		} `json:"destinations"`
 		Problems []ipc.BackupProblem `json:"problems"`
 	}
@@ -506,6 +514,11 @@ func (h *history) took(dev *device, r Result, before uint64) {
 	// success is about the one before.
 	behind := slices.ContainsFunc(doc.Problems, func(p ipc.BackupProblem) bool { return p.Code == ipc.BackupSpool })
 	for _, d := range doc.Destinations {
+		for _, l := range d.Lost {
+			if h.tally.add("told lost"); !slices.ContainsFunc(h.places, func(p *folderPlace) bool { return p.mayLose(l.Path) }) {
+				h.t.Errorf("%s: nobody touched %s, and it is told: %s", dev.name, l.Path, l.What)
+			}
+		}
 		if d.State == "ok" && !behind {
 			dev.okAt[filepath.Base(d.Path)] = before
 			h.tally.add("reported ok")
@@ -637,7 +650,7 @@ func (p *folderPlace) harmAll(h *history) {
 			delete(h.others, path)
 		}
 	}
-	p.harmed = map[string]bool{}
+	p.harmed, p.emptied = map[string]bool{}, true
 }
 
 // pull pulls the stick out, at times in the middle of a run, or puts one in; what
@@ -691,7 +704,7 @@ func (h *history) spoil(*device) {
 		data[h.rng.IntN(len(data))] ^= 1 << h.rng.IntN(8)
 		_ = os.WriteFile(path, data, 0o600)
 	}
-	p.harmed[path] = true
+	p.harmed[path], p.spoilt[path] = true, true
 	for _, dev := range h.devs { // which of both it was is not worth knowing
 		dev.okAt[p.name] = 0
 	}

@@ -49,8 +49,9 @@ type Job struct {
 	// Device is the part of names by which this device knows its own files.
 	Device string
 	Wanted []Backup
-	// Known are the copies that should be there.
-	Known []Copy
+	// Known are the copies that should be there and are read each time; Older are the
+	// others, of which the first is read.
+	Known, Older []Copy
 	// Protected are checksums of backups that are never removed.
 	Protected []string
 	// Keep is how many are kept; KeepFor how long, 0 being for ever. The newest
@@ -176,7 +177,10 @@ func (w *work) all() error {
 		}
 		w.res.NoPoint = plain(err)
 	}
-	return w.rotate()
+	if err := w.rotate(); err != nil {
+		return err
+	}
+	return w.older()
 }
 
 // present says whether the folder is there, and is the one that is meant.
@@ -233,24 +237,32 @@ func (w *work) lookAgain() error {
 		if err := w.ctx.Err(); err != nil {
 			return err
 		}
-		what, err := w.whole(c.Path, c.SHA256)
+		what, err := w.read(c)
 		if err != nil {
 			return err
 		}
-		if what == "" {
-			w.res.Seen = append(w.res.Seen, c)
-			continue
+		if what != "" {
+			w.lose(c.Path, what)
 		}
-		l := Lost{Path: c.Path, What: what}
-		if what != isGone {
-			l.Kept = w.putAside(c.Path)
-		}
-		w.res.Lost = append(w.res.Lost, l)
 	}
 	return nil
 }
 
-const isGone = "it is gone"
+// lose notes that a copy is not what it was, and keeps what is left of it.
+func (w *work) lose(path, what string) {
+	l := Lost{Path: path, What: what}
+	if what != isGone {
+		l.Kept = w.putAside(path)
+	}
+	w.res.Lost = append(w.res.Lost, l)
+}
+
+// What can be wrong with a copy.
+const (
+	isGone    = "it is gone"
+	isEmpty   = "it is empty"
+	isChanged = "its bytes were changed"
+)
 
 // whole says what is wrong with a copy, empty when nothing is. An error means that
 // it could not be looked at, which says nothing of the copy.
@@ -258,18 +270,23 @@ func (w *work) whole(path, want string) (string, error) {
 	data, err := w.r.FS.ReadFile(path, archive.MaxSize+1)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := w.present(); err != nil { // not the copy is gone but all of the folder
-			return "", err
-		}
-		return isGone, nil
+		return w.gone()
 	case err != nil:
 		return "", err
 	case len(data) == 0:
-		return "it is empty", nil
+		return isEmpty, nil
 	case hexSum(data) != want:
-		return "its bytes were changed", nil
+		return isChanged, nil
 	}
 	return "", nil
+}
+
+// gone is about a copy that is not there: perhaps all of the folder is not.
+func (w *work) gone() (string, error) {
+	if err := w.present(); err != nil {
+		return "", err
+	}
+	return isGone, nil
 }
 
 // putAside gives a damaged copy a name that nobody takes for a backup. It is never

@@ -394,7 +394,7 @@ func TestEveryFault(t *testing.T) {
 				older.Wanted = s.order[:3]
 				first := s.runner(copies.OS{}).Run(t.Context(), older)
 				j := s.job(dir, 1)
-				j.Known, j.Keep = first.Seen[2:], 2
+				j.Known, j.Older, j.Keep = first.Seen[2:], first.Seen[:2], 2
 				f := &faulty{left: step, err: err, all: mode&1 != 0, tear: mode&2 != 0}
 				res := s.runner(f).Run(t.Context(), j)
 				newest := filepath.Join(dir, s.order[3].Name)

@@ -42,8 +42,8 @@ type Config struct {
 	Key store.KeySource
 	// Tokens are what keyslots are opened by; nil where the daemon has none.
 	Tokens Tokens
-	// Opened is told when an authority that was locked was unlocked, and when it is
-	// locked again; nil stands for nobody.
+	// Opened is told when an authority was made, when one that was locked was unlocked,
+	// and when it is locked again; nil stands for nobody.
 	Opened func(open bool)
 	// Login is the OS login of a uid, or of a SID; empty if it has none.
 	Login func(uid string) string

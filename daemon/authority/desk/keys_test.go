@@ -229,7 +229,7 @@ func TestLocked(t *testing.T) {
 	}
 	_, err = s.Users(t.Context(), as("owner"), ipc.UserQuery{})
 	wantKind(t, "unlocking gives a role", err, ipc.NotAuthorized, "")
-	if !slices.Equal(s.doors, []bool{true, false, true}) {
+	if !slices.Equal(s.doors, []bool{true, true, false, true}) {
 		t.Errorf("the door was told %v", s.doors)
 	}
 	page, err := s.AuthorityAudit(t.Context(), root, ipc.AuditQuery{})

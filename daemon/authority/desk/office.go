@@ -115,7 +115,17 @@ func (d *Desk) CreateAuthority(ctx context.Context, p ipc.Principal, r ipc.Creat
 	if err := d.create(ctx, p, r); err != nil {
 		return ipc.AuthorityInfo{}, d.failed(err)
 	}
+	d.made()
 	return d.Authority(ctx, p)
+}
+
+// made tells that an authority is open which was not there before.
+func (d *Desk) made() {
+	d.moving.Lock()
+	defer d.moving.Unlock()
+	if d.Stands() == Serves {
+		d.cfg.Opened(true)
+	}
 }
 
 // keyKind is where the key of an office comes from.

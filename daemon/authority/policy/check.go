@@ -180,7 +180,7 @@ func why(d Decision) string {
 	var parts []string
 	for _, x := range d.Denials {
 		if x.Cause != NotNamed && x.Cause != ByRule {
-			parts = append(parts, string(x.Factor)+" "+string(x.Cause))
+			parts = append(parts, string(x.Factor)+": "+strings.ReplaceAll(string(x.Cause), "-", " "))
 		}
 	}
 	if len(parts) == 0 {
