@@ -165,7 +165,7 @@ func TestServe(t *testing.T) {
 		t.Fatalf("the doctor says nothing of the configuration: %+v", all.Findings)
 		return f
 	}
-	if f := found(); f.Level != "warning" || !strings.Contains(f.Message, "changed since it was read") || f.Fix != fmt.Sprintf("kill -HUP %d", r.cmd.Process.Pid) {
+	if f := found(); f.Level != "warning" || !strings.Contains(f.Message, "changed since it was read") || f.Fix != fmt.Sprintf("tokend config check %s && kill -HUP %d", config, r.cmd.Process.Pid) {
 		t.Errorf("a file that was changed: %+v", f)
 	}
 	hangup := func() {
@@ -179,7 +179,7 @@ func TestServe(t *testing.T) {
 		strings.Join(s.Daemon.Config.Waits, " ") != "bus" {
 		t.Errorf("after the reload: %+v, %v", s.Daemon.Config, err)
 	}
-	if f := found(); f.Level != "warning" || !strings.Contains(f.Message, "restart for bus") || !strings.HasPrefix(f.Fix, "kill ") {
+	if f := found(); f.Level != "warning" || !strings.Contains(f.Message, "restart for bus") || !strings.HasPrefix(f.Fix, "tokend config check "+config+" && kill ") {
 		t.Errorf("a setting that waits: %+v", f)
 	}
 	if log := r.stderr.String(); !strings.Contains(log, `changed="log_level, session.idle_lock"`) || !strings.Contains(log, "at the next start\" settings=bus") {
