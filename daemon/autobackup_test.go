@@ -385,7 +385,7 @@ func TestDestinationsAndReports(t *testing.T) {
 		t.Errorf("a folder that was removed: %+v", st)
 	}
 	report(ipc.DestinationOK, func(r *ipc.BackupRunReport) { r.Seen = []ipc.KnownCopy{copyOf} })
-	st = report(ipc.DestinationAbsent, nil)
+	report(ipc.DestinationAbsent, nil)
 	k.clock.pass(31 * 24 * time.Hour)
 	if st = k.status(); st.OK || problem(st, ipc.BackupIsStale) == nil {
 		t.Errorf("absent for long: %+v", st)

@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"runtime"
+	"strings"
+)
 
 // Advice about backups that are made by themselves; see advice.go.
 
@@ -32,6 +35,11 @@ func adviceDestinationFails(path, reason string) []string {
 		first = "let your user write there" + again
 	}
 	return []string{first, "or copy to another folder, and give this one up: `tokenctl backup destination add PATH`, `tokenctl backup destination remove " + quoted(path) + "`"}
+}
+
+// adviceNoFolder is about a folder that is to be a destination and is not there.
+func adviceNoFolder(path string) []string {
+	return []string{"plug its disk in; or make it: `" + either(runtime.GOOS == "windows", "mkdir ", "mkdir -p ") + quoted(expandHome(path)) + "`, and repeat"}
 }
 
 func adviceDestinations() []string {

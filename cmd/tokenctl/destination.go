@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,6 +58,9 @@ func (c *cli) addDestination(ctx context.Context, r ipc.AddDestinationRequest) (
 	path, err := filepath.Abs(expandHome(r.Path))
 	if err == nil {
 		path, err = filepath.EvalSymlinks(path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return ipc.Destination{}, failWith(doing, &ipc.Error{Kind: ipc.NotFound, Message: "there is no such folder"}, adviceNoFolder(r.Path)...)
 	}
 	if err != nil {
 		return ipc.Destination{}, fileFailure(doing, err)

@@ -66,7 +66,7 @@ func (c *cli) sayLost(r *remains) {
 		}
 	}
 	if r.Changes > 0 {
-		c.say("- %s since the last backup from which it could be restored.", plural(int(r.Changes), "change"))
+		c.say("- %s since the last backup from which it could be restored.", plural(r.Changes, "change"))
 	}
 	if len(r.Here.Destinations) > 0 {
 		c.say("- Which folders backups are copied to, and when backups were proved; no backup has that:")

@@ -106,7 +106,7 @@ func (s setting) mistyped(v any) problem {
 
 // valueText is a decoded value in words, itself among them where it can be told.
 func valueText(v any, quote bool) string {
-	kind := ""
+	var kind string
 	switch v := v.(type) {
 	case string:
 		if kind = "a text"; quote && len(v) <= maxQuoted {

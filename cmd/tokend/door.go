@@ -129,7 +129,9 @@ func (s *service) keepDoor(ctx context.Context) {
 		go func() { ended <- s.door.Load().serve(serving) }()
 		m, more, over := s.nextMove(ctx, ended)
 		if stop(); !over {
-			<-ended
+			if err := <-ended; err != nil {
+				s.log.Warn("the listener broke while it was shut", "err", err)
+			}
 		}
 		if !more {
 			return

@@ -9,6 +9,6 @@ func Memory(path string) bool {
 	if err := unix.Statfs(path, &st); err != nil {
 		return false
 	}
-	kind := uint32(st.Type) //nolint:gosec // the numbers have 32 bits; the type has more on some machines
+	kind := uint32(st.Type) // the numbers have 32 bits; the type has more on some machines
 	return kind == unix.TMPFS_MAGIC || kind == unix.RAMFS_MAGIC
 }
