@@ -377,9 +377,10 @@ func TestDestinationsAndReports(t *testing.T) {
 	report(ipc.DestinationOK, func(r *ipc.BackupRunReport) {
 		r.Seen, r.Elsewhere, r.Memory = []ipc.KnownCopy{copyOf}, false, true
 	})
-	if st = k.status(); problem(st, ipc.BackupSameDisk) == nil || !st.Destinations[0].Memory || problem(st, ipc.BackupInMemory).Fix != "tokenctl backup destination remove /media/stick" {
+	if st = k.status(); problem(st, ipc.BackupSameDisk) == nil || !st.Destinations[0].Memory || st.Destinations[0].Elsewhere || problem(st, ipc.BackupInMemory).Fix != "tokenctl backup destination remove /media/stick" {
 		t.Errorf("beside the vault, in memory: %+v", st)
 	}
+	report(ipc.DestinationOK, func(r *ipc.BackupRunReport) { r.Seen, r.Elsewhere = []ipc.KnownCopy{copyOf}, false })
 	st = report(ipc.DestinationAbsent, func(r *ipc.BackupRunReport) { r.Elsewhere = false })
 	if p := problem(st, ipc.BackupAbsent); p == nil || p.Fix != "mkdir -p /media/stick && tokenctl backup run" || problem(st, ipc.BackupSameDisk) != nil || problem(st, ipc.BackupNone) == nil || st.OK {
 		t.Errorf("a folder that was removed: %+v", st)
@@ -405,6 +406,61 @@ func TestDestinationsAndReports(t *testing.T) {
 		return b.SHA256 == want.SHA256 && slices.ContainsFunc(b.Copies, func(c ipc.BackupCopy) bool { return c.Path == copyOf.Path && c.Lost == "" })
 	}) {
 		t.Errorf("the copy that stays is forgotten: %+v, %v", list, err)
+	}
+}
+
+// What is in memory is no other disk; what is gone with its folder is lost, and stays
+// lost where the destination is given up.
+func TestCopiesThatAreNoMore(t *testing.T) {
+	for _, c := range []struct {
+		name              string
+		memory, elsewhere bool
+		fix, lost         string
+	}{
+		{"a folder of the vault's disk", false, false, "mkdir -p /x/there && tokenctl backup run", "its folder is gone"},
+		{"a folder in memory", true, true, "tokenctl backup destination add PATH", "its folder is gone"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := startKept(t)
+			ctx := t.Context()
+			d, err := k.AddDestination(ctx, k.who, ipc.AddDestinationRequest{Path: "/x/there", Kind: "folder", Elsewhere: c.elsewhere, Memory: c.memory})
+			if err != nil || d.Elsewhere {
+				t.Fatalf("%+v, %v", d, err)
+			}
+			b := k.run().Backups[0]
+			report := func(r ipc.BackupRunReport) ipc.BackupStatus {
+				t.Helper()
+				r.Destination = d.ID
+				st, err := k.ReportBackupRun(ctx, k.who, r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return st
+			}
+			st := report(ipc.BackupRunReport{State: ipc.DestinationOK, Elsewhere: c.elsewhere, Memory: c.memory, Seen: []ipc.KnownCopy{{Path: "/x/there/" + b.Name, SHA256: b.SHA256, Bytes: b.Bytes}}})
+			if problem(st, ipc.BackupSameDisk) == nil || !st.OK {
+				t.Errorf("while it is there: %+v", st)
+			}
+			st = report(ipc.BackupRunReport{State: ipc.DestinationAbsent, Reason: "the folder is not there"})
+			if p := problem(st, ipc.BackupNone); p == nil || !p.Urgent || p.Fix != c.fix || st.OK {
+				t.Errorf("without the folder: %+v", st)
+			}
+			if _, err := k.RemoveDestination(ctx, k.who, d.ID, ipc.RemoveDestinationRequest{Confirm: d.ID}); err != nil {
+				t.Fatal(err)
+			}
+			if p := problem(k.status(), ipc.BackupNone); p == nil || !p.Urgent || p.Fix != "tokenctl backup destination add PATH" {
+				t.Errorf("after it was given up: %+v", k.status())
+			}
+			list, err := k.BackupList(ctx, k.who)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, known := range list.Backups {
+				if known.SHA256 == b.SHA256 && (len(known.Copies) != 1 || known.Copies[0].Lost != c.lost) {
+					t.Errorf("%+v", known.Copies)
+				}
+			}
+		})
 	}
 }
 

@@ -233,6 +233,7 @@ func checkReport(r *ipc.BackupRunReport) error {
 
 // takeReport puts into the notes what a run found; it says how many copies are new.
 func (n *notesData) takeReport(t *destinationNote, r ipc.BackupRunReport, now ipc.Time) (written int) {
+	r.Elsewhere = r.Elsewhere && !r.Memory // what ends with the machine's power is no other disk
 	for _, l := range r.Lost {
 		n.eachCopy(func(c *copyNote) {
 			if c.Path == l.Path && c.Lost == "" {

@@ -178,10 +178,16 @@ func (u *user) copyProblems(p *problems, n *notesData) {
 
 // copyFix is what copies a backup out of the daemon's folder.
 func (u *user) copyFix(n *notesData) string {
-	if len(n.Destinations) > 0 {
-		return fixRun
+	fix := fixDestination
+	for _, t := range n.Destinations {
+		switch _, back := t.away(); {
+		case !t.gone():
+			return fixRun
+		case !t.Memory:
+			fix = back
+		}
 	}
-	return fixDestination
+	return fix
 }
 
 // handProblems is about backups that are made by hand alone.
@@ -227,7 +233,7 @@ func (u *user) destinationProblems(p *problems, t destinationNote) {
 		found.Destination = t.ID
 	}
 	if t.Memory {
-		p.add(false, ipc.BackupInMemory, "tokenctl backup destination remove "+ipc.ShellWord(t.Path),
+		p.add(false, ipc.BackupInMemory, fixForget(&t),
 			"%s is in memory and not on a disk: the backups there are gone after a restart of the machine", t.Path).Destination = t.ID
 	}
 	if !t.LastLost.IsZero() && now.Sub(t.LastLost) < lostFor {

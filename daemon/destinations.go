@@ -94,7 +94,7 @@ func (t *destinationNote) state(now time.Time, usual time.Duration) ipc.Destinat
 }
 
 // gone says that the folder is no more, and what was in it: it is not there, though the
-// disk that it lay on is the vault's own.
+// disk that it lay on is the vault's own, or it was in memory.
 func (t *destinationNote) gone() bool {
 	return t.State == ipc.DestinationAbsent && !t.Elsewhere
 }
@@ -102,12 +102,19 @@ func (t *destinationNote) gone() bool {
 // away says what has to come back for a folder that is not there, and what is run then.
 func (t *destinationNote) away() (hint, fix string) {
 	switch {
+	case t.gone() && t.Memory:
+		return "it was in memory, which a restart of the machine empties", fixForget(t)
 	case t.gone():
 		return "it was on the vault's own disk, and was removed or renamed", inOrder("mkdir -p "+ipc.ShellWord(t.Path), fixRun)
 	case t.Kind == kindSync:
 		return "what keeps it in step with other machines has to make it again", fixRun
 	}
 	return "plug its disk in", fixRun
+}
+
+// fixForget is the command that gives a destination up.
+func fixForget(t *destinationNote) string {
+	return "tokenctl backup destination remove " + ipc.ShellWord(t.Path)
 }
 
 // wireDestination is a destination as it is told.
@@ -183,7 +190,7 @@ func (d *Daemon) AddDestination(_ context.Context, p ipc.Principal, r ipc.AddDes
 			t = &n.Destinations[len(n.Destinations)-1]
 		}
 		t.Kind, t.Service, t.Mount, t.Keep, t.KeepDays, t.StaleDays = r.Kind, r.Service, r.Mount, r.Keep, r.KeepDays, r.StaleDays
-		t.Elsewhere, t.Memory = r.Elsewhere, r.Memory
+		t.Elsewhere, t.Memory = r.Elsewhere && !r.Memory, r.Memory
 		added = *t
 	})
 	if full {
@@ -250,13 +257,18 @@ func (d *Daemon) RemoveDestination(_ context.Context, p ipc.Principal, id string
 	}
 	err = u.notesOf().update(func(n *notesData) {
 		n.Destinations = slices.DeleteFunc(n.Destinations, func(o destinationNote) bool { return o.ID == t.ID })
-		for i := range n.Backups { // the files stay, as if made by hand
-			for j := range n.Backups[i].Where {
-				if c := &n.Backups[i].Where[j]; c.Destination == t.ID {
-					c.Destination = ""
-				}
+		n.eachCopy(func(c *copyNote) { // the files stay, as if made by hand
+			if c.Destination != t.ID {
+				return
 			}
-		}
+			switch c.Destination = ""; {
+			case c.Lost != "":
+			case t.gone():
+				c.Lost = "its folder is gone"
+			case t.Memory: // nobody will say when it is
+				c.Lost = "it is in memory, not on a disk"
+			}
+		})
 	})
 	u.auditResult(p, "backup-destination", t.ID, err)
 	if err != nil {

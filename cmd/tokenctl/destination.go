@@ -202,6 +202,20 @@ func (c *cli) destinationListCommand() *cobra.Command {
 	}
 }
 
+// whatStays says what becomes of the backups in a destination that is one no more.
+func whatStays(d ipc.Destination) string {
+	backups := plural(d.Copies, "backup")
+	switch {
+	case isAway(d) && (d.Memory || !d.Elsewhere):
+		return "the folder is gone, and " + backups + " with it"
+	case d.Memory:
+		return "the " + backups + " there " + either(d.Copies == 1, "counts", "count") + " no more: a restart of the machine ends what is in memory"
+	case isAway(d):
+		return "it is not there now; the " + backups + " that it had " + either(d.Copies == 1, "stays", "stay")
+	}
+	return "the " + backups + " there " + either(d.Copies == 1, "stays", "stay")
+}
+
 func (c *cli) destinationRemoveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "remove PATH", Short: "Copy backups to a folder no more; its files stay", Args: named(1, "PATH or id"),
@@ -222,6 +236,13 @@ func (c *cli) destinationRemoveCommand() *cobra.Command {
 				return failWith(doing, &ipc.Error{Kind: ipc.NotFound, Message: "there is no such destination"}, adviceDestinations()...)
 			}
 			d := list.Destinations[at]
+			if _, err := os.Stat(d.Path); errors.Is(err, fs.ErrNotExist) && d.State != ipc.DestinationAbsent {
+				// The last run saw it; what is known of its copies is to be true.
+				_, err = c.daemon().ReportBackupRun(cmd.Context(), ipc.BackupRunReport{Destination: d.ID, State: ipc.DestinationAbsent, Reason: "the folder is not there"})
+				if d.State = ipc.DestinationAbsent; err != nil {
+					return fail(doing, err)
+				}
+			}
 			left, err := c.daemon().RemoveDestination(cmd.Context(), d.ID, ipc.RemoveDestinationRequest{Confirm: d.ID})
 			if err != nil {
 				return fail(doing, err)
@@ -229,7 +250,7 @@ func (c *cli) destinationRemoveCommand() *cobra.Command {
 			if c.json {
 				return c.printJSON(left)
 			}
-			c.say("backups are copied to %s no more; the %s there %s", clean(d.Path), plural(d.Copies, "backup"), either(d.Copies == 1, "stays", "stay"))
+			c.say("backups are copied to %s no more; %s", clean(d.Path), whatStays(d))
 			return nil
 		},
 	}

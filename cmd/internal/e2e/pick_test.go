@@ -40,6 +40,16 @@ func (d *Daemon) picks(t *testing.T, w, h int) (x *vt.Window, clip func() string
 	}
 }
 
+// longPeriod is a period in seconds, about a day long, of which two hours and more are
+// left at now: a day of its own ends at midnight.
+func longPeriod(now time.Time) int {
+	for p := 86400; ; p -= 3607 {
+		if int64(p)-now.Unix()%int64(p) > 2*3600 {
+			return p
+		}
+	}
+}
+
 // TestPick is the list of accounts with the real daemon and a card: unlocked in
 // passing, codes as they are made elsewhere, a touch that is announced, the card
 // pulled out and the daemon killed behind its back, and the terminal as it was.
@@ -48,10 +58,11 @@ func TestPick(t *testing.T) {
 	b := newBench(t, yubikey())
 	b.OK("", "init", "--token", "piv", "--pin-file", b.pin, "--no-recovery-password")
 	secret := "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+	long := longPeriod(time.Now())
 	for _, a := range []sample{
 		{name: "quick@example.org", typ: "totp", alg: "SHA1", class: "session", digits: 6, period: 1, secret: secret},
-		{name: "day@example.org", typ: "totp", alg: "SHA1", class: "session", digits: 8, period: 86400, secret: secret},
-		{name: "bank@example.org", typ: "totp", alg: "SHA1", class: "touch", digits: 7, period: 86400, secret: secret},
+		{name: "day@example.org", typ: "totp", alg: "SHA1", class: "session", digits: 8, period: long, secret: secret},
+		{name: "bank@example.org", typ: "totp", alg: "SHA1", class: "touch", digits: 7, period: long, secret: secret},
 		{name: "vpn@example.org", typ: "hotp", alg: "SHA1", class: "session", digits: 6, secret: secret},
 	} {
 		b.add(a)
