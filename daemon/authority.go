@@ -53,10 +53,11 @@ func authorityWarnings(a *ipc.AuthorityState) []ipc.Warning {
 func (c *checkup) authority() {
 	if a := c.u.d.cfg.Authority; a != nil {
 		for _, f := range a.Findings(c.p) {
-			if f.Code == codeListen && slices.ContainsFunc(c.list, func(told ipc.Finding) bool { return told.Code == codeListen }) {
+			ours := f.Code == codeListen || f.Code == codeMail
+			if ours && slices.ContainsFunc(c.list, func(told ipc.Finding) bool { return told.Code == f.Code }) {
 				continue // the configuration's finding says it
 			}
-			if f.Code == codeListen || f.Code == "authority-mail" { // of which the configuration says how
+			if ours { // of which the configuration says how
 				f.Fix = inOrder(c.u.d.check(c.u.d.configState(c.p)), c.u.d.manage("restart"))
 			}
 			c.list = append(c.list, f)

@@ -14,6 +14,9 @@ const codeConfig = "config"
 // codeListen is that of an authority's listener, of which the authority tells as well.
 const codeListen = "authority-listen"
 
+// codeMail is that of an authority's letters, of which the authority tells as well.
+const codeMail = "authority-mail"
+
 // codeTextfile is that of the file of figures.
 const codeTextfile = "metrics-textfile"
 
@@ -90,6 +93,8 @@ func (d *Daemon) failureWarnings(st *ipc.ConfigState) []ipc.Warning {
 		switch f.Setting {
 		case "authority.listen":
 			w.Code, w.Message = codeListen, "the authority cannot be reached from other machines: "+f.Problem
+		case "mail":
+			w.Code, w.Message = codeMail, "the authority cannot send links by e-mail: "+f.Problem
 		case "metrics.textfile":
 			w.Code, w.Message = codeTextfile, "the figures are not written to metrics.textfile: "+f.Problem
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 
@@ -112,6 +113,9 @@ func (u *user) accessWarnings(p ipc.Principal) []ipc.Warning {
 // serviceFix is the command that starts the service for tokens of a kind.
 func serviceFix(kind tokens.Kind) string {
 	if kind == tokens.KindPIV && runtime.GOOS == "linux" {
+		if _, err := os.Stat("/run/systemd/system"); err != nil { // another init
+			return "sudo pcscd"
+		}
 		return "sudo systemctl enable --now pcscd.socket"
 	}
 	return "tokenctl doctor"

@@ -43,6 +43,11 @@ func adviceServiceAbsent(user bool) []string {
 		"the files that systemd would be given: `tokenctl service install " + either(user, "--user", "--system") + " --print`"}
 }
 
+// adviceServiceByHand is for a daemon that nothing here started, and that is to stop.
+func adviceServiceByHand() []string {
+	return []string{"stop it as it was started: Ctrl-C where it runs, or `kill` its process"}
+}
+
 // serveByHand is the command that runs the daemon where nothing else starts it.
 func serveByHand(user bool) string {
 	return either(user, "tokend serve --user", "sudo tokend serve --system")

@@ -74,6 +74,9 @@ func adviseUseless(e *ipc.Error, name string) []string {
 		}
 		return []string{"`tokenctl token info` says what this token can do", "`tokenctl doctor` checks the rest"}
 	case ipc.TokenFailed:
+		if strings.Contains(e.Message, "the token helper") { // no token has a part in it
+			return []string{"nothing was changed; `tokenctl doctor` says what is wrong with the helper, and what mends it"}
+		}
 		return []string{"nothing was changed; pull " + name + " out, plug it in again and repeat",
 			"if it goes on, `tokenctl token info` and `tokenctl doctor` look closer; another token or the recovery password opens the vault meanwhile"}
 	case ipc.TokenFull:

@@ -238,7 +238,10 @@ func (c *cli) destinationRemoveCommand() *cobra.Command {
 			d := list.Destinations[at]
 			if _, err := os.Stat(d.Path); errors.Is(err, fs.ErrNotExist) && d.State != ipc.DestinationAbsent {
 				// The last run saw it; what is known of its copies is to be true.
-				_, err = c.daemon().ReportBackupRun(cmd.Context(), ipc.BackupRunReport{Destination: d.ID, State: ipc.DestinationAbsent, Reason: "the folder is not there"})
+				_, err = c.daemon().ReportBackupRun(cmd.Context(), ipc.BackupRunReport{
+					Destination: d.ID, State: ipc.DestinationAbsent, Reason: "the folder is not there",
+					Seen: []ipc.KnownCopy{}, Lost: []ipc.LostCopy{}, Removed: []string{},
+				})
 				if d.State = ipc.DestinationAbsent; err != nil {
 					return fail(doing, err)
 				}

@@ -293,6 +293,9 @@ func (c *cli) moveService(ctx context.Context, f *serviceFlags, m serviceManager
 		return fail(verb+" the service", err)
 	}
 	st, err := m.state(ctx)
+	if err == nil && st.Absent != "" && !on {
+		err = &hinted{err: &ipc.Error{Kind: ipc.Unsupported, Message: st.Absent}, hints: adviceServiceByHand()}
+	}
 	if err == nil && !st.Installed && st.Absent == "" {
 		err = &hinted{err: &ipc.Error{Kind: ipc.NotFound, Message: "it is not installed"}, hints: adviceServiceInstall(st.Scope)}
 	}

@@ -52,7 +52,9 @@ func (s *service) newDesk() *desk.Desk {
 		c.Key = store.KeyFile(a.KeyFile)
 	}
 	// A mail server that cannot be used keeps nobody from the rest.
-	if sender, err := s.config.Mail.sender(os.Getenv("CREDENTIALS_DIRECTORY")); err != nil {
+	sender, err := s.config.Mail.sender(os.Getenv("CREDENTIALS_DIRECTORY"))
+	s.configured.fails(mailSettings, err, "")
+	if err != nil {
 		c.MailProblem = err.Error()
 		s.log.Error("the authority cannot send links by e-mail", "err", err)
 	} else if sender != nil {

@@ -43,6 +43,15 @@ func fixDistrust(path string) string {
 // serviceUser is who the system's service runs as, where it is installed.
 const serviceUser = "tokend"
 
+// serviceGroup is the group that the system's service has, or this process has where
+// that is not installed.
+func serviceGroup() string {
+	if g, err := user.LookupGroup(serviceUser); err == nil {
+		return g.Name
+	}
+	return strconv.Itoa(os.Getegid())
+}
+
 // reader is the uid and the name of who has to read what the configuration names: this
 // process, or for root the service.
 func reader() (uid int, name string) {

@@ -41,3 +41,6 @@ func mayNotRead(fs.FileInfo) string { return "" }
 
 // giveTo is the command that shows who may read a file.
 func giveTo(path string) string { return fmt.Sprintf(`icacls "%s"`, path) }
+
+// serviceGroup is nothing: access goes by lists here.
+func serviceGroup() string { return "" }

@@ -87,7 +87,7 @@ func checkConfig(path string, system bool) configReport {
 	d, err := readConfigFile(path)
 	if err != nil {
 		fix := fixFile(path, err)
-		if errors.Is(err, fs.ErrPermission) { // who administers the machine may
+		if errors.Is(err, fs.ErrPermission) && path == usualConfig(true) { // who administers the machine may
 			fix = "sudo " + brokenConfig{path: path}.checks()
 		}
 		add(problem{Level: levelError, Message: "cannot read the configuration: " + err.Error(), Fix: fix})

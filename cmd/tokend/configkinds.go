@@ -44,11 +44,14 @@ func (s setting) example() string { return cmp.Or(examples(runtime.GOOS)[s.name]
 
 // remedy is what to write when its value cannot be used; s has the default.
 func (s setting) remedy() string {
-	line := "write " + s.key() + " = " + s.example()
-	if s.value.IsZero() || reflect.DeepEqual(s.value.Interface(), []string{}) {
-		return line + ", with what is yours in its place"
+	if _, is := s.value.Interface().(bool); is {
+		return "write " + s.key() + " = true or " + s.key() + " = false"
 	}
-	return line + ", which is the default"
+	line := "write " + s.key() + " = " + s.example() + ", with what is yours in its place"
+	if s.value.IsZero() || reflect.DeepEqual(s.value.Interface(), []string{}) {
+		return line
+	}
+	return line + "; this is the default"
 }
 
 // takes is what it takes, in words.

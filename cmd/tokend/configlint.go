@@ -144,7 +144,7 @@ func (l *lint) places() {
 	}
 	if l.Metrics.Textfile != "" {
 		dir := filepath.Dir(l.Metrics.Textfile)
-		folder("metrics.textfile", dir, "sudo install -d "+dir)
+		folder("metrics.textfile", dir, makeFolder(dir, l.system))
 	}
 	if l.Metrics.Textfile == "" && l.d.line("metrics.interval") > 0 {
 		l.warn("metrics.interval", "write metrics.textfile, too", "metrics.interval has no effect without metrics.textfile")

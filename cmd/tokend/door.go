@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority/desk"
@@ -55,7 +56,7 @@ func (s *service) openDoor(ctx context.Context, open bool) {
 // setDoor makes a door the authority's. What is wrong with it is logged once, and not
 // each time that it is tried.
 func (s *service) setDoor(d *door, err error) {
-	news := s.configured.fails(listenSetting, err, "")
+	news := s.configured.fails(listenSetting, err, fixListen(s.config.Authority.Listen, err))
 	if err != nil {
 		d.reach.Problem = err.Error()
 		if news {
@@ -102,6 +103,16 @@ func (d *door) open(ctx context.Context, a authorityKey, dir string) error {
 	}
 	d.listener, d.config.Certificate, d.reach.Endpoints = l, cert, []message.Endpoint{e}
 	return nil
+}
+
+// fixListen is the command that shows who has the port already; empty where that is not
+// what is wrong.
+func fixListen(address string, err error) string {
+	_, port, bad := net.SplitHostPort(address)
+	if bad != nil || !errors.Is(err, syscall.EADDRINUSE) || runtime.GOOS != "linux" {
+		return ""
+	}
+	return "sudo ss -ltnp 'sport = :" + port + "'"
 }
 
 // moving asks for the door to be opened or shut. One that is open stays as it is.
@@ -259,8 +270,14 @@ func splitAddress(name, at string, usual int) (host string, port uint16, err err
 	n, bad := strconv.ParseUint(digits, 10, 16)
 	if err != nil || bad != nil || n == 0 || strings.ContainsAny(host, " \t") {
 		err = fmt.Errorf("%s must be host:port, not %q", name, at)
-		if at != "" && !strings.ContainsAny(at, ": \t/[]@\"'") { // the port alone is missing
-			key := name[strings.LastIndexByte(name, '.')+1:]
+		key := name[strings.LastIndexByte(name, '.')+1:]
+		port, bad := strconv.Atoi(strings.TrimPrefix(at, ":"))
+		switch {
+		case bad == nil && (port < 1 || port > 65535):
+			err = remedied{error: fmt.Errorf("%s has no port between 1 and 65535: %q", name, at), fix: fmt.Sprintf("write %s = \"192.0.2.1:%d\", with the host and the port that are right", key, usual)}
+		case bad == nil: // the host alone is missing
+			err = remedied{error: err, fix: fmt.Sprintf("write %s = \"192.0.2.1:%d\", with the host that is right", key, port)}
+		case at != "" && !strings.ContainsAny(at, ": \t/[]@\"'"): // the port alone is missing
 			err = remedied{error: err, fix: fmt.Sprintf("write %s = %q, with the port that is right", key, fmt.Sprintf("%s:%d", at, usual))}
 		}
 		return "", 0, err

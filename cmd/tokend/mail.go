@@ -31,6 +31,9 @@ var errNoCredential = errors.New("systemd gave none")
 // errExposed is that a secret is not its owner's alone.
 var errExposed = errors.New("others may read or write it")
 
+// mailSettings is what is said to fail where no letter can be sent.
+const mailSettings = "mail"
+
 // maxPassword is how large the file of that password may be, in bytes.
 const maxPassword = 1 << 10
 

@@ -179,6 +179,17 @@ func (s *service) keepTextfile(ctx context.Context) {
 	}
 }
 
+// makeFolder is the command that makes a folder in which the daemon can write.
+func makeFolder(path string, system bool) string {
+	if runtime.GOOS == "windows" {
+		return `mkdir "` + path + `"`
+	}
+	if !system {
+		return "mkdir -p " + ipc.ShellWord(path)
+	}
+	return "sudo install -d -m 775 -g " + serviceGroup() + " " + ipc.ShellWord(path)
+}
+
 // fixTextfile is the command that lets the file be written. The system's service may write
 // where its unit says, and as its user may.
 func (s *service) fixTextfile(path string, err error) string {
@@ -187,10 +198,8 @@ func (s *service) fixTextfile(path string, err error) string {
 	switch {
 	case err == nil || runtime.GOOS == "windows":
 		return ""
-	case errors.Is(err, fs.ErrNotExist) && system:
-		return "sudo install -d " + dir
 	case errors.Is(err, fs.ErrNotExist):
-		return "mkdir -p " + dir
+		return makeFolder(filepath.Dir(path), system)
 	case errors.Is(err, syscall.EROFS) && system:
 		return "printf '[Service]\\nReadWritePaths=%s\\n' " + dir + " | sudo install -D -m 644 /dev/stdin /etc/systemd/system/tokend.service.d/textfile.conf && sudo systemctl daemon-reload && " + s.manage("restart")
 	case errors.Is(err, fs.ErrPermission) && system:

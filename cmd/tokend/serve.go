@@ -120,7 +120,7 @@ func newService(o options, stderr io.Writer) (*service, error) {
 		return nil, err
 	}
 	if s.roots, err = readRoots(s.config.Tokens.AttestationRoots); err != nil {
-		return nil, usageError{err}
+		return nil, usageError{brokenConfig{read.path, fmt.Errorf("%s: %w", read.path, settingProblem(read.keys, err))}}
 	}
 	return s, nil
 }
