@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/authority/desk"
@@ -56,7 +55,7 @@ func (s *service) openDoor(ctx context.Context, open bool) {
 // setDoor makes a door the authority's. What is wrong with it is logged once, and not
 // each time that it is tried.
 func (s *service) setDoor(d *door, err error) {
-	news := s.configured.fails(listenSetting, err, fixListen(s.config.Authority.Listen, err))
+	news := s.configured.fails(listenSetting, err, "")
 	if err != nil {
 		d.reach.Problem = err.Error()
 		if news {
@@ -103,16 +102,6 @@ func (d *door) open(ctx context.Context, a authorityKey, dir string) error {
 	}
 	d.listener, d.config.Certificate, d.reach.Endpoints = l, cert, []message.Endpoint{e}
 	return nil
-}
-
-// fixListen is the command that shows who has the port already; empty where that is not
-// what is wrong.
-func fixListen(address string, err error) string {
-	_, port, bad := net.SplitHostPort(address)
-	if bad != nil || !errors.Is(err, syscall.EADDRINUSE) || runtime.GOOS != "linux" {
-		return ""
-	}
-	return "sudo ss -ltnp 'sport = :" + port + "'"
 }
 
 // moving asks for the door to be opened or shut. One that is open stays as it is.

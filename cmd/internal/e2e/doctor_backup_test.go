@@ -97,6 +97,22 @@ func (w *ward) newDisk(size string) string {
 	return dir
 }
 
+// newOverlay is a file system of its own that the kernel does not call one in memory.
+func (w *ward) newOverlay() string {
+	w.t.Helper()
+	base := w.newDisk("4m")
+	part := func(name string) string { return filepath.Join(base, name) }
+	for _, name := range []string{"lower", "upper", "work", "merged"} {
+		w.must(os.Mkdir(part(name), 0o700))
+	}
+	options := "lowerdir=" + part("lower") + ",upperdir=" + part("upper") + ",workdir=" + part("work")
+	if out, err := exec.Command("mount", "-t", "overlay", "-o", options, "tokend-test", part("merged")).CombinedOutput(); err != nil {
+		w.t.Fatalf("%v: %s", err, out)
+	}
+	w.t.Cleanup(func() { _ = exec.Command("umount", "-l", part("merged")).Run() })
+	return part("merged")
+}
+
 // mount puts a disk of its own at a folder.
 func (w *ward) mount(dir, size string) {
 	w.t.Helper()
@@ -152,7 +168,7 @@ const days = 24 * time.Hour
 // doctorBackups has a person lose, one after the other, all that backups are made of.
 func doctorBackups(t *testing.T) *ward {
 	w := newVaultWard(t)
-	disk, near, stick := w.newDisk("4m"), filepath.Join(w.State, "..", "copies"), w.newDisk("64k")
+	disk, near, stick := w.newOverlay(), filepath.Join(w.State, "..", "copies"), w.newDisk("64k")
 	for _, dir := range []string{near} {
 		w.must(os.Mkdir(dir, 0o700))
 	}
