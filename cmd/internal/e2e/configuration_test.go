@@ -111,7 +111,37 @@ func TestWhatCouldNotBeStartedIsTold(t *testing.T) {
 	connects(t, address)
 }
 
-// answers says whether somebody listens.
+// TestMailThatCannotBeSentIsTold: also where there is no authority yet, and once where
+// there is one.
+func TestMailThatCannotBeSentIsTold(t *testing.T) {
+	t.Parallel()
+	secret := File(t, "a word for the mail server\n")
+	if err := os.Chmod(secret, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	config := File(t, fmt.Sprintf("[mail]\nserver = \"mail.example.org:587\"\nfrom = \"it@example.org\"\nuser = \"it\"\npassword_file = %q\n", secret))
+	d := NewDaemon(t, programs(t), nil, "--config", config)
+	d.Start()
+	d.fails(0, "mail")
+	told := func() {
+		t.Helper()
+		found := d.Ctl("", "doctor")
+		if n := strings.Count(found.Stdout, "the authority cannot send links by e-mail"); n != 1 || found.Exit != 1 {
+			t.Errorf("the doctor tells it %d times: %s", n, found)
+		}
+	}
+	told()
+	d.OK("", "admin", "authority", "create", "Example Ltd")
+	told()
+	if err := os.Chmod(secret, 0o600); err != nil { // as the check advises
+		t.Fatal(err)
+	}
+	d.Stop()
+	d.Start()
+	d.fails(0, "")
+}
+
+// connects fails where nobody listens.
 func connects(t *testing.T, address string) {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
