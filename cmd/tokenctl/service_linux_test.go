@@ -207,7 +207,7 @@ func TestServiceWithoutSystemd(t *testing.T) {
 		{0, []string{"uninstall", "--print"}, []string{"nothing is installed"}},
 		{2, []string{"install"}, []string{"cannot install the service: no systemd of yours answers here", "`tokend serve --user`", "`tokenctl service install --user --print`"}},
 		{2, []string{"start"}, []string{"cannot start the service: no systemd", "`tokend serve --user`"}},
-		{2, []string{"stop"}, []string{"cannot stop the service: no systemd", "`tokend serve --user`"}},
+		{2, []string{"stop"}, []string{"cannot stop the service: no systemd", "stop it as it was started"}},
 	} {
 		out := run(row.exit, row.args...)
 		for _, w := range row.words {
