@@ -206,7 +206,7 @@ func (c *cli) destinationListCommand() *cobra.Command {
 func whatStays(d ipc.Destination) string {
 	backups := plural(d.Copies, "backup")
 	switch {
-	case isAway(d) && (d.Memory || !d.Elsewhere):
+	case isAway(d) && !d.Elsewhere: // nor is what is in memory
 		return "the folder is gone, and " + backups + " with it"
 	case d.Memory:
 		return "the " + backups + " there " + either(d.Copies == 1, "counts", "count") + " no more: a restart of the machine ends what is in memory"

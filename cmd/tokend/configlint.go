@@ -120,10 +120,10 @@ func (l *lint) secrets() {
 			l.warn("authority.key_file", giveTo(path), "others can read %s, which holds a secret (mode %#o)", path, info.Mode().Perm())
 		}
 	}
-	for setting, path := range map[string]string{"authority.key_file": l.Authority.KeyFile, "mail.password_file": l.Mail.PasswordFile} {
-		if info, err := os.Stat(path); path != "" && l.system && err == nil {
+	for _, secret := range []struct{ setting, path string }{{"authority.key_file", l.Authority.KeyFile}, {"mail.password_file", l.Mail.PasswordFile}} {
+		if info, err := os.Stat(secret.path); secret.path != "" && l.system && err == nil {
 			if who := mayNotRead(info); who != "" {
-				l.warn(setting, giveTo(path), "the service runs as %s, who cannot read %s if its owner alone can", who, path)
+				l.warn(secret.setting, giveTo(secret.path), "the service runs as %s, who cannot read %s if its owner alone can", who, secret.path)
 			}
 		}
 	}

@@ -51,7 +51,7 @@ func tooDeep(text string) int {
 // strict is what a decoded configuration has that there is not, and what has a wrong
 // type. Names are taken as TOML has them, with their case.
 func strict(keys []keyAt, raw map[string]any) (found []problem) {
-	known := make(map[string]setting)
+	known, opens := make(map[string]setting), tables()
 	for _, s := range settings(defaultConfig()) {
 		known[s.name] = s
 	}
@@ -68,9 +68,9 @@ func strict(keys []keyAt, raw map[string]any) (found []problem) {
 			case is && !s.fits(v):
 				add(s.mistyped(v))
 			case is:
-			case tables()[name] && isTable:
+			case opens[name] && isTable:
 				walk(name+".", table)
-			case tables()[name]:
+			case opens[name]:
 				add(problem{Level: levelError, Setting: name, Message: name + " is a table, and this is " + valueText(v, false),
 					Fix: "write [" + name + "] in a line of its own, and its settings below"})
 			default:
