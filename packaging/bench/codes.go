@@ -6,11 +6,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -81,6 +83,54 @@ func askCodes(socket string, in io.Reader, out io.Writer) (err error) {
 			if _, err := fmt.Fprintln(w, time.Since(began).Nanoseconds()); err != nil {
 				return err
 			}
+		}
+	}
+}
+
+// codesBeside times codes beside n processes that have nothing to do with tokend and
+// only compute: what the system's scheduler does to them on a machine of few processors,
+// whoever keeps it busy.
+func codesBeside(ctx context.Context, socket string, n int) (sample, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	var end []io.Closer
+	var wait []func() error
+	for range n {
+		cmd := exec.CommandContext(ctx, self, "compute")
+		cmd.Stderr = os.Stderr
+		stop, err := cmd.StdinPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			return nil, err
+		}
+		end, wait = append(end, stop), append(wait, cmd.Wait)
+	}
+	codes, err := codesWhile(ctx, socket, func() error { time.Sleep(5 * time.Second); return nil })
+	for i := range end {
+		err = errors.Join(err, end[i].Close(), wait[i]())
+	}
+	return codes, err
+}
+
+// compute is such a process: it hashes on one thread until its input ends.
+func compute(in io.Reader) {
+	runtime.GOMAXPROCS(2) // one for who waits for the end
+	ended := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, in)
+		close(ended)
+	}()
+	var sum [sha256.Size]byte
+	for {
+		select {
+		case <-ended:
+			return
+		default:
+			sum = sha256.Sum256(sum[:])
 		}
 	}
 }

@@ -34,6 +34,10 @@ func main() {
 		fail(askCodes(flag.Arg(1), os.Stdin, os.Stdout))
 		return
 	}
+	if flag.Arg(0) == "compute" {
+		compute(os.Stdin)
+		return
+	}
 	if flag.Arg(0) == "bare-bus" {
 		fail(serveBareBus(flag.Arg(1)))
 		return
