@@ -196,7 +196,7 @@ func TestPIVTouchDeniedTimedOutAndClientGone(t *testing.T) {
 	if _, err := b.d.Tokens(t.Context(), b.p); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(begin); took > 200*time.Millisecond {
+	if took := time.Since(begin); took > 3*time.Second {
 		t.Errorf("a session code and a list took %v beside a touch", took)
 	}
 	// An agent that connects now is told of the touch.
@@ -254,7 +254,7 @@ func TestPIVPullLocks(t *testing.T) {
 	}
 	begin := time.Now()
 	events.next(t, ipc.EventLocked)
-	if took := time.Since(begin); took > time.Second {
+	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("the vault locked %v after the pull", took)
 	}
 	if e := events.next(t, ipc.EventTokenRemoved); e.Token == nil || e.Token.Label != "work key" {

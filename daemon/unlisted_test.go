@@ -178,7 +178,7 @@ func TestAMuteKeyDelaysNobody(t *testing.T) {
 	if err := unlock(t, d, p, ipc.Auth{Token: made.Token.ID, PIN: secretOf("aaaa")}); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(begin); took > time.Second {
+	if took := time.Since(begin); took > 3*time.Second {
 		t.Errorf("beside a mute key it took %v", took)
 	}
 	lock(t, d, p)
@@ -188,7 +188,7 @@ func TestAMuteKeyDelaysNobody(t *testing.T) {
 	if err := unlock(t, d, p, ipc.Auth{PIN: secretOf("aaaa")}); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(begin); took > time.Second || len(mute.pinsSeen()) != 0 {
+	if took := time.Since(begin); took > 3*time.Second || len(mute.pinsSeen()) != 0 {
 		t.Errorf("beside a mute key a PIN took %v, and the mute one saw %q", took, mute.pinsSeen())
 	}
 	// With a second keyslot whose token is elsewhere the mute one may be that,
@@ -209,7 +209,7 @@ func TestAMuteKeyDelaysNobody(t *testing.T) {
 	w.pull("/dev/b")
 	begin = time.Now()
 	e := wantKind(t, unlock(t, d, p, ipc.Auth{}), ipc.TokenNotPresent)
-	if took := time.Since(begin); took > 7*time.Second || !strings.Contains(e.Message, `"Mute" is plugged in and cannot be asked`) {
+	if took := time.Since(begin); took > 9*time.Second || !strings.Contains(e.Message, `"Mute" is plugged in and cannot be asked`) {
 		t.Errorf("with a mute key alone, after %v: %s", took, e.Message)
 	}
 	if m := listedAs(t, d, p, "fido2/m"); m.Problem == nil || m.Problem.Kind != ipc.TokenFailed {
@@ -262,7 +262,7 @@ func TestWhoGoesAwayAsksNoMore(t *testing.T) {
 			t.Fatal("the probe went on")
 		}
 	}
-	if took := time.Since(begin); took > time.Second {
+	if took := time.Since(begin); took > 3*time.Second {
 		t.Errorf("it ended %v after the call", took)
 	}
 }
@@ -473,7 +473,7 @@ func TestSixteenKeyslots(t *testing.T) {
 	if err != nil || len(l.Tokens) != 16 || slices.ContainsFunc(l.Tokens, func(k ipc.Token) bool { return !k.Enrolled || !k.Present }) {
 		t.Errorf("listed: %+v, %v", l.Tokens, err)
 	}
-	if took := time.Since(begin); took > 200*time.Millisecond {
+	if took := time.Since(begin); took > 2*time.Second {
 		t.Errorf("a list of 16 took %v", took)
 	}
 	for _, s := range sticks {
