@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -393,7 +394,7 @@ func adviceRestore(k ipc.Kind, path, signer string) []string {
 	case ipc.TokenNotPresent, ipc.NoKeyslot, ipc.TokenRemoved, ipc.TokenFailed:
 		return []string{"nothing was changed; plug in a token that was enrolled when it was made, and repeat", recovery}
 	case ipc.TokenService:
-		return []string{adviceCardService(), recovery}
+		return []string{adviceCardService(remedy.Here()), recovery}
 	case ipc.PINBlocked:
 		return []string{"nothing was changed; plug in another token that was enrolled when it was made, and repeat", recovery}
 	case ipc.WrongPassword:
