@@ -182,6 +182,6 @@ func (m machine) clock() ipc.Finding {
 	case is:
 		return ipc.Finding{Code: "clock-synchronised", Level: levelOK, Message: "the clock is synchronised"}
 	}
-	return ipc.Finding{Code: "clock-synchronised", Level: levelWarning, Fix: "sudo timedatectl set-ntp true",
+	return ipc.Finding{Code: "clock-synchronised", Level: levelWarning, Fix: m.remedies().SetClock(),
 		Message: "nothing synchronises the clock: codes are wrong once it is half a minute off"}
 }

@@ -49,3 +49,32 @@ func TestInstall(t *testing.T) {
 		}
 	}
 }
+
+// TestSetClock: what sets the clock is there, or is installed.
+func TestSetClock(t *testing.T) {
+	const apt = "usr/bin/apt-get"
+	for _, c := range []struct {
+		m    remedy.Machine
+		want string
+	}{
+		{with("linux", systemd, apt, "usr/lib/systemd/systemd-timesyncd"), "sudo timedatectl set-ntp true"},
+		{with("linux", systemd, apt, "usr/lib/systemd/ntp-units.d/50-chronyd.list"), "sudo timedatectl set-ntp true"},
+		{with("linux", systemd, apt, "usr/bin/timedatectl"), "sudo apt-get install chrony"},
+		{with("linux", apt, "usr/bin/timedatectl"), "sudo apt-get install chrony"},
+		{with("linux", apt, "usr/sbin/chronyd"), "sudo chronyd"},
+		{with("linux", "sbin/apk", "sbin/openrc-run", "usr/sbin/chronyd"), "sudo rc-service chronyd start"},
+		{with("linux", "sbin/apk", "sbin/openrc-run", "usr/sbin/ntpd"), "sudo rc-service ntpd start"},
+		{with("linux", "usr/sbin/ntpd", "usr/sbin/ntpdate"), "sudo ntpd -g"},
+		{with("linux", apt, "usr/sbin/ntpdate"), "sudo ntpdate pool.ntp.org"},
+		{with("linux", "sbin/apk"), "sudo apk add chrony"},
+		{with("linux"), ""},
+		{with("darwin"), "sudo sntp -sS time.apple.com"},
+		{with("windows"), "w32tm /resync"},
+		{with("freebsd"), "sudo service ntpd onestart"},
+		{with("plan9"), ""},
+	} {
+		if got := c.m.SetClock(); got != c.want {
+			t.Errorf("%+v: %q, not %q", c.m, got, c.want)
+		}
+	}
+}
