@@ -24,21 +24,21 @@ type configFile struct {
 	own  bool // of a user's own daemon
 }
 
-// configFiles is the one that the daemon which does not answer would read, if it is
+// configOf is the one that the daemon which does not answer would read, if it is
 // there: the machine's, or the user's own.
-func configFiles(machine bool) []configFile {
+func configOf(machine bool) (configFile, bool) {
 	f := configFile{path: systemConfig()}
 	if !machine {
 		dir, err := os.UserConfigDir()
 		if err != nil {
-			return nil
+			return configFile{}, false
 		}
 		f = configFile{filepath.Join(dir, "tokend", "tokend.toml"), true}
 	}
 	if _, err := os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return configFile{}, false
 	}
-	return []configFile{f}
+	return f, true
 }
 
 // systemConfig is what the machine's daemon reads.
@@ -50,9 +50,9 @@ func systemConfig() string {
 }
 
 // examine says whether it can be used, and whether that keeps a daemon from starting.
-func (f configFile) examine(ctx context.Context) (found []ipc.Finding, broken bool) {
-	finding := func(level, fix, message string, args ...any) []ipc.Finding {
-		return []ipc.Finding{{Code: "config", Level: level, Message: fmt.Sprintf(message, args...), Fix: fix}}
+func (f configFile) examine(ctx context.Context) (found ipc.Finding, broken bool) {
+	finding := func(level, fix, message string, args ...any) ipc.Finding {
+		return ipc.Finding{Code: "config", Level: level, Message: fmt.Sprintf(message, args...), Fix: fix}
 	}
 	file, err := os.Open(f.path)
 	if err == nil {
