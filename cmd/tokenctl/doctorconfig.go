@@ -74,6 +74,17 @@ func (f configFile) examine(ctx context.Context) (found ipc.Finding, broken bool
 	return finding(levelOK, "", "the configuration %s can be used", f.path), false
 }
 
+// brokenConfig is the path of a configuration that keeps the machine's daemon, or the
+// user's own, from starting; empty where there is none such.
+func brokenConfig(ctx context.Context, machine bool) string {
+	if f, is := configOf(machine); is {
+		if _, broken := f.examine(ctx); broken {
+			return f.path
+		}
+	}
+	return ""
+}
+
 // check has tokend check it, and returns the first thing that keeps it from being used.
 func (f configFile) check(ctx context.Context) (string, error) {
 	p, err := findPrograms()

@@ -186,8 +186,21 @@ func TestBrokenConfigurationIsWhy(t *testing.T) {
 		}
 	}
 	start := "tokend serve --user --socket " + d.Socket
-	doctor("log_level = \"info\"\n\n[sessions]\n", "error", "line 3: there is no table [sessions]", "tokend config check "+path+" && "+start)
+	check := "tokend config check " + path
+	status := func(next string, first bool) {
+		t.Helper()
+		r := d.Ctl("", "status")
+		if at := strings.Index(r.Stderr, check); r.Exit != 21 || (at >= 0) != first || at > strings.Index(r.Stderr, start) {
+			t.Errorf("%s", r)
+		}
+		if r := d.Ctl("", "service", "status", "--user"); r.Exit != 0 || !strings.Contains(r.Stdout, next+"\n") {
+			t.Errorf("%q: %s", next, r)
+		}
+	}
+	doctor("log_level = \"info\"\n\n[sessions]\n", "error", "line 3: there is no table [sessions]", check+" && "+start)
+	status(check+" && tokend serve --user", true)
 	doctor("log_level = \"info\"\n", "ok", "can be used", start)
+	status("\ttokend serve --user", false)
 }
 
 // TestABrokenFileIsNotRestartedWith: once the file is broken, whatever is advised about it
