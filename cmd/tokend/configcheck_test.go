@@ -210,7 +210,7 @@ func TestConfigCheckWarns(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ text, setting, want string }{
-		{"[tokens]\nusers = [\"nobody-of-this-name\"]\n", "tokens.users", "there is no user"},
+		{"[tokens]\nusers = [\"nobody-of-this-name\"]\n", "tokens.users", "no effect in a user's own daemon"},
 		{"[tokens]\nusers = [\"root\"]\n", "tokens.users", "no effect in a user's own daemon"},
 		{fmt.Sprintf("[authority]\nkey_file = %q\n", open), "authority.key_file", "holds a secret"},
 		{"[session]\nidle_lock = \"13h\"\n", "session.idle_lock", "has no effect"},
@@ -388,4 +388,20 @@ func FuzzConfig(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestUnknownUsersAreTold: once each, and where it does not matter who they are, only that.
+func TestUnknownUsersAreTold(t *testing.T) {
+	path := writeConfig(t, "[tokens]\nusers = [\"no such user\", \"no such user\"]\n")
+	for system, want := range map[bool]string{true: "there is no user \"no such user\"", false: "tokens.users has no effect in a user's own daemon"} {
+		var said []string
+		for _, p := range checkConfig(path, system).Problems {
+			if p.Setting == "tokens.users" {
+				said = append(said, p.Message)
+			}
+		}
+		if len(said) != 1 || !strings.Contains(said[0], want) {
+			t.Errorf("of the system's: %v: %q", system, said)
+		}
+	}
 }
