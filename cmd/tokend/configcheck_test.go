@@ -161,19 +161,19 @@ func TestMailPasswordFileIsMended(t *testing.T) {
 	}
 	path := writeConfig(t, fmt.Sprintf("[mail]\nserver = \"mail.example.org:587\"\nfrom = \"it@example.org\"\nuser = \"it\"\npassword_file = %q\n", secret))
 	r := checkConfig(path, false)
-	if len(r.Problems) == 0 || r.Problems[0].Line != 5 || r.Problems[0].Setting != "mail.password_file" || !strings.Contains(r.Problems[0].Fix, "chmod 600 '"+secret+"'") {
+	if len(r.Problems) == 0 || r.Problems[0].Line != 5 || r.Problems[0].Setting != "mail.password_file" || r.Problems[0].Level != levelWarning || !r.OK || !strings.Contains(r.Problems[0].Message, "cannot send links by e-mail: ") || !strings.Contains(r.Problems[0].Fix, "chmod 600 '"+secret+"'") {
 		t.Fatalf("got %+v", r)
 	}
 	if out, err := exec.Command("sh", "-c", strings.ReplaceAll(r.Problems[0].Fix, "sudo ", "")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if r = checkConfig(path, false); !r.OK {
-		t.Errorf("after %s: %+v", r.Problems[0].Fix, r)
+	if r = checkConfig(path, false); !r.OK || len(r.Problems) > 0 {
+		t.Errorf("mended: %+v", r)
 	}
 	if err := os.Remove(secret); err != nil {
 		t.Fatal(err)
 	}
-	if r = checkConfig(path, false); r.OK || r.Problems[0].Line != 5 || !strings.Contains(r.Problems[0].Fix, "chmod 600 ") {
+	if r = checkConfig(path, false); !r.OK || len(r.Problems) != 1 || r.Problems[0].Line != 5 || !strings.Contains(r.Problems[0].Fix, "chmod 600 ") {
 		t.Errorf("without the file: %+v", r)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -124,9 +125,16 @@ func TestMailThatCannotBeSentIsTold(t *testing.T) {
 	d := NewDaemon(t, programs(t), nil, "--config", config)
 	d.Start()
 	d.fails(0, "mail")
+	check := exec.Command(d.Programs.Path("tokend"), "config", "check", "--user", config)
+	if out, err := check.CombinedOutput(); err != nil || !strings.Contains(string(out), ":5: warning: the authority cannot send links by e-mail: ") || !strings.Contains(string(out), "chmod 600 "+secret) {
+		t.Errorf("the check: %v: %s", err, out)
+	}
 	told := func() {
 		t.Helper()
 		found := d.Ctl("", "doctor")
+		if !strings.Contains(found.Stdout, " - mend it: chmod 600 "+secret+" && kill ") {
+			t.Errorf("the doctor: %s", found)
+		}
 		if n := strings.Count(found.Stdout, "the authority cannot send links by e-mail"); n != 1 || found.Exit != 1 {
 			t.Errorf("the doctor tells it %d times: %s", n, found)
 		}
