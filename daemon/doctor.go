@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/audit"
+	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
 )
@@ -190,7 +191,7 @@ func (c *checkup) clock() {
 		}
 	}
 	if now.Before(floor.Add(-time.Minute)) {
-		c.found(levelError, "clock", "sudo timedatectl set-ntp true", "the clock is behind: the vault was written later than now")
+		c.found(levelError, "clock", remedy.Here().SetClock(), "the clock is behind: the vault was written later than now")
 		return
 	}
 	c.found(levelOK, "clock", "", "the clock is plausible")

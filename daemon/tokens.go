@@ -5,10 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"slices"
 
+	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/daemon/vault"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
@@ -112,11 +111,8 @@ func (u *user) accessWarnings(p ipc.Principal) []ipc.Warning {
 
 // serviceFix is the command that starts the service for tokens of a kind.
 func serviceFix(kind tokens.Kind) string {
-	if kind == tokens.KindPIV && runtime.GOOS == "linux" {
-		if _, err := os.Stat("/run/systemd/system"); err != nil { // another init
-			return "sudo pcscd"
-		}
-		return "sudo systemctl enable --now pcscd.socket"
+	if start := remedy.Here().StartCards(); kind == tokens.KindPIV && start != "" {
+		return start
 	}
 	return "tokenctl doctor"
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon"
+	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
 )
@@ -132,7 +133,7 @@ func findings(t *testing.T, d *daemon.Daemon, p ipc.Principal, code string) []ip
 func TestTheClockIsBehind(t *testing.T) {
 	k := startKept(t)
 	k.clock.jump(-2*time.Hour, 0)
-	if f := findings(t, k.Daemon, k.who, "clock"); len(f) != 1 || f[0].Level != "error" || f[0].Fix != "sudo timedatectl set-ntp true" {
+	if f := findings(t, k.Daemon, k.who, "clock"); len(f) != 1 || f[0].Level != "error" || f[0].Fix != remedy.Here().SetClock() {
 		t.Errorf("two hours behind: %+v", f)
 	}
 	k.clock.jump(2*time.Hour, 0)

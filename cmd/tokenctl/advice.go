@@ -4,7 +4,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/ipc/local"
 )
 
 // All advice that tokenctl gives lives in the files advice*.go: about tokens in
@@ -15,6 +17,8 @@ import (
 // advise is [advise], with what this run knows.
 func (c *cli) advise(e *ipc.Error) []string {
 	switch {
+	case local.Nobody() != "" && (e.Kind == ipc.Unreachable || e.Kind == ipc.NotAuthorized):
+		return adviceNobody(local.Nobody())
 	case e.Kind == ipc.InvalidArgument && c.ran != "":
 		return adviceHelp(c.ran)
 	case e.Kind == ipc.Unreachable && c.getenv != nil:
@@ -172,6 +176,11 @@ func adviseRest(e *ipc.Error) []string {
 func adviceUnreachable(socket string) []string {
 	return []string{"start it, in a terminal of its own: `" + adviceServe(socket) + "`",
 		"another socket: --socket PATH or TOKEND_SOCKET; `tokenctl doctor` looks for what is wrong"}
+}
+
+// adviceNobody is for who runs this as the overflow uid, to whom no daemon answers.
+func adviceNobody(uid string) []string {
+	return []string{"your uid, " + uid + ", stands for everybody who has no number here: no daemon serves it, and none of its own is trusted; run this as another user, such as `sudo -u USER tokenctl status`"}
 }
 
 // adviceServe is the command that starts the daemon.
@@ -393,7 +402,7 @@ func adviceRestore(k ipc.Kind, path, signer string) []string {
 	case ipc.TokenNotPresent, ipc.NoKeyslot, ipc.TokenRemoved, ipc.TokenFailed:
 		return []string{"nothing was changed; plug in a token that was enrolled when it was made, and repeat", recovery}
 	case ipc.TokenService:
-		return []string{adviceCardService(), recovery}
+		return []string{adviceCardService(remedy.Here()), recovery}
 	case ipc.PINBlocked:
 		return []string{"nothing was changed; plug in another token that was enrolled when it was made, and repeat", recovery}
 	case ipc.WrongPassword:

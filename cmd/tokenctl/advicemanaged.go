@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/cmd/tokenctl/carry"
+	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -130,7 +131,7 @@ func adviceRefused(s ipc.ManagedStep, again string) []string {
 	case "security-key-invalid":
 		out = append(out, "nothing was changed; it is another key than the one that the authority knows, or its answer was not good: `"+again+"`")
 	case "code-invalid":
-		out = append(out, "the old secret still counts; most often a clock is wrong: compare this machine's with the time on a phone (`timedatectl`), then it goes on: `"+again+"`")
+		out = append(out, "the old secret still counts; most often a clock is wrong: compare this machine's with the time on a phone, and set it right"+commandText(remedy.Here().SetClock())+"; then it goes on: `"+again+"`")
 	case "not-approved", "approval-expired":
 		if s.Kind == kindQuestions {
 			return []string{"nobody got anything; the other device asks once more if that is wanted, and shows another number then: `tokenctl device approve`"}

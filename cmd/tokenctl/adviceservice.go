@@ -77,5 +77,11 @@ func serviceNext(st serviceState) string {
 // adviceServiceRule is for who is not root and wants the udev rule.
 func adviceServiceRule() []string { return []string{"`sudo tokenctl service install --udev`"} }
 
+// adviceBrokenConfig is for a daemon that does not answer, and cannot start with what it
+// reads.
+func adviceBrokenConfig(path string) []string {
+	return []string{"it cannot start with its configuration; what is wrong there: `" + adviceConfig(path) + "`"}
+}
+
 // adviceConfig is what says all that is wrong with a configuration, and what mends it.
 func adviceConfig(path string) string { return "tokend config check " + quoted(path) }

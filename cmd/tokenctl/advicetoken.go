@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -32,7 +33,7 @@ func adviseToken(e *ipc.Error) []string {
 			return []string{"nothing was changed; `tokenctl doctor` names what is in the way and what mends it",
 				"without any token: `tokenctl unlock --recovery` takes the recovery password"}
 		}
-		return []string{adviceCardService(),
+		return []string{adviceCardService(remedy.Here()),
 			"without any token: `tokenctl unlock --recovery` takes the recovery password"}
 	case ipc.TokenUnattested:
 		return []string{"nothing was enrolled and nothing is left on it; take a token of a maker that is trusted here",
@@ -268,9 +269,11 @@ func (c *cli) isOnlyWay(ctx context.Context) bool {
 }
 
 // adviceCardService starts the service without which no card can be seen.
-func adviceCardService() string {
-	how := "`systemctl start pcscd.socket`"
-	switch runtime.GOOS {
+func adviceCardService(m remedy.Machine) string {
+	how := "as the system has it"
+	switch m.System {
+	case "linux":
+		how = "`" + m.StartCards() + "`"
 	case "windows":
 		how = "`sc start SCardSvr`; it runs while a reader is plugged in"
 	case "darwin":

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
 )
 
@@ -44,7 +45,7 @@ func adviceVerifierProblem(name ipc.VerifierName, problem string) string {
 	says := func(words string) bool { return strings.Contains(problem, words) }
 	switch {
 	case name == ipc.VerifierDuo && says("clock"):
-		return "set the clock of the authority's machine right: `timedatectl`"
+		return "set the clock of the authority's machine right" + commandText(remedy.Here().SetClock())
 	case name == ipc.VerifierDuo:
 		return "compare API host, integration key and secret key with Duo's Admin Panel, and see whether the network leads there: docs/duo.md"
 	case says("without Message-Authenticator"):
@@ -57,6 +58,14 @@ func adviceVerifierProblem(name ipc.VerifierName, problem string) string {
 		return "a server is silent to whom it does not know: compare address and port, the authority's address and the secret in its clients.conf, and see its log; one that ignores Status-Server may work all the same: docs/radius.md"
 	}
 	return "see whether the name and the network lead there, and the server's own log: docs/radius.md"
+}
+
+// commandText is a command after what it does; nothing where there is none.
+func commandText(command string) string {
+	if command == "" {
+		return ""
+	}
+	return ": `" + command + "`"
 }
 
 // adviceElsewhere is about a passcode that a verifier elsewhere did not accept, for a

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/ipc/local"
 )
 
 func (c *cli) doctorCommand() *cobra.Command {
@@ -54,27 +55,11 @@ const (
 // examine checks this side, and what the daemon says of its own.
 func (c *cli) examine(ctx context.Context) (found []ipc.Finding, exit int) {
 	st, err := c.daemon().Status(ctx) // first: the socket is then the one that answers
-	found = c.examineHere(err == nil)
 	here := thisMachine()
 	if err != nil {
-		e := asError(ctx, err)
-		f := ipc.Finding{Code: string(e.Kind), Level: levelError, Message: "the daemon does not answer: " + e.Message, Fix: adviceStart(c.ownSocket(), here.starts())}
-		for _, file := range configFiles(c.ownSocket() == "" && here.installed()) {
-			config, broken := file.examine(ctx)
-			if found = append(found, config...); broken {
-				f.Message += "; it cannot start with its configuration " + file.path
-				f.Fix = adviceConfig(file.path) + " && " + f.Fix
-				for i, g := range found {
-					if g.Code == "socket" && g.Fix != "" {
-						found[i].Fix = adviceConfig(file.path) + " && " + g.Fix
-					}
-				}
-			}
-		}
-		found = append(found, here.find(nil, c.socketPath())...)
-		return append(found, f), e.Kind.Info().Exit
+		return c.examineSilent(ctx, here, asError(ctx, err))
 	}
-	found = append(found, here.find(&st, c.socketPath())...)
+	found = append(c.examineHere(true, ""), here.find(&st, c.socketPath())...)
 	found = append(found, ipc.Finding{Code: "daemon", Level: levelOK,
 		Message: fmt.Sprintf("tokend %s answers at %s (%s)", st.Daemon.Version, st.Daemon.Socket, modeText(st.Daemon.Mode))})
 	found = append(found, sameVersion(buildVersion(), st.Daemon), clockFinding(c.now(), st.Daemon.Time))
@@ -90,6 +75,27 @@ func (c *cli) examine(ctx context.Context) (found []ipc.Finding, exit int) {
 		}
 	}
 	return found, exit
+}
+
+// examineSilent checks this side where no daemon answers: e is what came instead.
+func (c *cli) examineSilent(ctx context.Context, here machine, e *ipc.Error) (found []ipc.Finding, exit int) {
+	f := ipc.Finding{Code: string(e.Kind), Level: levelError, Message: "the daemon does not answer: " + e.Message}
+	start, own := adviceStart(c.ownSocket(), here.starts()), adviceServe(c.ownSocket())
+	if file, is := configOf(c.ownSocket() == "" && here.installed()); is {
+		config, broken := file.examine(ctx)
+		if found = append(found, config); broken {
+			f.Message += "; it cannot start with its configuration " + file.path
+			start, own = adviceConfig(file.path)+" && "+start, adviceConfig(file.path)+" && "+own
+		}
+	}
+	if uid := local.Nobody(); uid != "" { // to whom none that is started answers
+		f.Message += "; " + adviceNobody(uid)[0]
+		start, own = "", ""
+	}
+	f.Fix = start
+	found = append(c.examineHere(false, own), found...)
+	found = append(found, here.find(nil, c.socketPath())...)
+	return append(found, f), e.Kind.Info().Exit
 }
 
 func sameVersion(mine string, d ipc.Daemon) ipc.Finding {
@@ -113,14 +119,14 @@ func clockFinding(here, there time.Time) ipc.Finding {
 }
 
 // examineHere checks what can be seen on this side; answered says that a daemon
-// answers, at whatever socket.
-func (c *cli) examineHere(answered bool) []ipc.Finding {
+// answers, at whatever socket, and start is what starts one there.
+func (c *cli) examineHere(answered bool, start string) []ipc.Finding {
 	var found []ipc.Finding
 	path := c.socketPath()
 	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
 		found = append(found, ipc.Finding{Code: "socket", Level: levelOK, Message: fmt.Sprintf("the socket is %s (mode %04o)", path, info.Mode().Perm())})
 	} else if !answered && !strings.HasPrefix(path, `\\`) {
-		found = append(found, ipc.Finding{Code: "socket", Level: levelWarning, Message: "there is no socket at " + path, Fix: adviceServe(c.ownSocket())})
+		found = append(found, ipc.Finding{Code: "socket", Level: levelWarning, Message: "there is no socket at " + path, Fix: start})
 	}
 	if c.getenv("TOKEND_SOCKET") != "" && c.socket == "" {
 		found = append(found, ipc.Finding{Code: "socket-environment", Level: levelNote, Message: "TOKEND_SOCKET chooses the socket", Fix: "unset TOKEND_SOCKET"})

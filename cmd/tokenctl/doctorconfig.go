@@ -24,21 +24,21 @@ type configFile struct {
 	own  bool // of a user's own daemon
 }
 
-// configFiles is the one that the daemon which does not answer would read, if it is
+// configOf is the one that the daemon which does not answer would read, if it is
 // there: the machine's, or the user's own.
-func configFiles(machine bool) []configFile {
+func configOf(machine bool) (configFile, bool) {
 	f := configFile{path: systemConfig()}
 	if !machine {
 		dir, err := os.UserConfigDir()
 		if err != nil {
-			return nil
+			return configFile{}, false
 		}
 		f = configFile{filepath.Join(dir, "tokend", "tokend.toml"), true}
 	}
 	if _, err := os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return configFile{}, false
 	}
-	return []configFile{f}
+	return f, true
 }
 
 // systemConfig is what the machine's daemon reads.
@@ -50,9 +50,9 @@ func systemConfig() string {
 }
 
 // examine says whether it can be used, and whether that keeps a daemon from starting.
-func (f configFile) examine(ctx context.Context) (found []ipc.Finding, broken bool) {
-	finding := func(level, fix, message string, args ...any) []ipc.Finding {
-		return []ipc.Finding{{Code: "config", Level: level, Message: fmt.Sprintf(message, args...), Fix: fix}}
+func (f configFile) examine(ctx context.Context) (found ipc.Finding, broken bool) {
+	finding := func(level, fix, message string, args ...any) ipc.Finding {
+		return ipc.Finding{Code: "config", Level: level, Message: fmt.Sprintf(message, args...), Fix: fix}
 	}
 	file, err := os.Open(f.path)
 	if err == nil {
@@ -72,6 +72,17 @@ func (f configFile) examine(ctx context.Context) (found []ipc.Finding, broken bo
 		return finding(levelError, adviceConfig(f.path), "the configuration %s cannot be used, and tokend does not start: %s", f.path, first), true
 	}
 	return finding(levelOK, "", "the configuration %s can be used", f.path), false
+}
+
+// brokenConfig is the path of a configuration that keeps the machine's daemon, or the
+// user's own, from starting; empty where there is none such.
+func brokenConfig(ctx context.Context, machine bool) string {
+	if f, is := configOf(machine); is {
+		if _, broken := f.examine(ctx); broken {
+			return f.path
+		}
+	}
+	return ""
 }
 
 // check has tokend check it, and returns the first thing that keeps it from being used.

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/ipc/local"
 	"github.com/tokenbridge/tokend/udev"
@@ -80,8 +81,7 @@ func (m machine) installed() bool {
 
 // starts says whether systemd runs here, and can start what is installed.
 func (m machine) starts() bool {
-	_, err := fs.Stat(m.root, "run/systemd/system")
-	return err == nil && m.installed()
+	return m.remedies().Systemd() && m.installed()
 }
 
 // find is what stands in the way on this machine. st is nil where no daemon answers.
@@ -158,7 +158,7 @@ func (m machine) polkit() []ipc.Finding {
 		there = there || err == nil
 	}
 	if !there {
-		list = append(list, ipc.Finding{Code: "polkit", Level: levelWarning, Fix: m.install("polkitd", "polkit"),
+		list = append(list, ipc.Finding{Code: "polkit", Level: levelWarning, Fix: m.remedies().Install(remedy.Packages{Debian: "polkitd", Fedora: "polkit", SUSE: "polkit", Arch: "polkit"}),
 			Message: "polkit is not installed: over D-Bus nothing can be changed without it"})
 	}
 	if is, err := m.has([]string{"usr/share/polkit-1/actions"}, polkitActions); !is && err == nil {
@@ -171,19 +171,8 @@ func (m machine) polkit() []ipc.Finding {
 	return list
 }
 
-// install is the command that installs a package, by its name in Debian and elsewhere;
-// empty where it is not known how packages are installed.
-func (m machine) install(debian, other string) string {
-	for _, by := range []struct{ program, command string }{
-		{"usr/bin/apt-get", "sudo apt-get install " + debian}, {"usr/bin/dnf", "sudo dnf install " + other},
-		{"usr/bin/zypper", "sudo zypper install " + other}, {"usr/bin/pacman", "sudo pacman -S " + other},
-	} {
-		if _, err := fs.Stat(m.root, by.program); err == nil {
-			return by.command
-		}
-	}
-	return ""
-}
+// remedies are the commands that mend what this machine lacks of others.
+func (m machine) remedies() remedy.Machine { return remedy.Machine{System: m.system, Root: m.root} }
 
 // clock says whether the time is kept right: codes are made of it.
 func (m machine) clock() ipc.Finding {
@@ -193,6 +182,6 @@ func (m machine) clock() ipc.Finding {
 	case is:
 		return ipc.Finding{Code: "clock-synchronised", Level: levelOK, Message: "the clock is synchronised"}
 	}
-	return ipc.Finding{Code: "clock-synchronised", Level: levelWarning, Fix: "sudo timedatectl set-ntp true",
+	return ipc.Finding{Code: "clock-synchronised", Level: levelWarning, Fix: m.remedies().SetClock(),
 		Message: "nothing synchronises the clock: codes are wrong once it is half a minute off"}
 }

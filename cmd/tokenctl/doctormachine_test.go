@@ -78,7 +78,13 @@ func TestMachineFindings(t *testing.T) {
 				s.put(t, "usr/lib/polkit-1/polkitd") // as the package does
 			}},
 		{"clock-synchronised", levelWarning, "sudo timedatectl set-ntp true", system,
-			func(_ *testing.T, s *sick) { s.clock = false }, func(_ *testing.T, s *sick) { s.clock = true }},
+			func(t *testing.T, s *sick) {
+				s.put(t, "run/systemd/system/x")
+				s.put(t, "usr/lib/systemd/systemd-timesyncd")
+				s.clock = false
+			}, func(_ *testing.T, s *sick) { s.clock = true }},
+		{"clock-synchronised", levelWarning, "sudo chronyd", system,
+			func(t *testing.T, s *sick) { s.put(t, "usr/sbin/chronyd"); s.clock = false }, func(_ *testing.T, s *sick) { s.clock = true }},
 		{"socket-rights", levelError, "sudo systemctl restart tokend.socket", nil,
 			func(t *testing.T, s *sick) { s.put(t, "run/tokend/tokend.sock"); s.access = fs.ErrPermission },
 			func(_ *testing.T, s *sick) { s.access = nil }},

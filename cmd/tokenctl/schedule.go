@@ -128,7 +128,7 @@ func (c *cli) offerTimer(ctx context.Context) error {
 // installTimer installs the timer; that there is none to be had ends nothing.
 func (c *cli) installTimer(ctx context.Context, t timer) error {
 	err := t.install(ctx)
-	if ipc.KindOf(err) == ipc.NotFound {
+	if ipc.KindOf(err) == ipc.Unsupported {
 		e := asError(ctx, err)
 		c.explain(err, e)
 		return nil
@@ -146,7 +146,7 @@ func (c *cli) noTimer(why string) error {
 		return err
 	}
 	line := "17 * * * * " + shellLine(append([]string{program}, args...))
-	return failWith("install a timer", &ipc.Error{Kind: ipc.NotFound, Message: why}, adviceNoTimer(line)...)
+	return failWith("install a timer", &ipc.Error{Kind: ipc.Unsupported, Message: why}, adviceNoTimer(line)...)
 }
 
 // offerDestination proposes where backups can be copied to, and the timer that does

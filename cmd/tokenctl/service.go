@@ -336,6 +336,11 @@ func (c *cli) serviceState(ctx context.Context, m serviceManager) (serviceState,
 		st.Daemon = &answer.Daemon
 	}
 	st.Next = serviceNext(st)
+	if st.Daemon == nil { // perhaps for what it reads
+		if path := brokenConfig(ctx, st.Scope == scopeSystem); path != "" {
+			st.Next = adviceConfig(path) + " && " + st.Next
+		}
+	}
 	return st, nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -21,7 +22,7 @@ that mends it.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			st, err := c.daemon().Status(cmd.Context())
 			if err != nil {
-				return fail("read the status", err)
+				return c.noStatus(cmd.Context(), err)
 			}
 			if c.json {
 				return c.printJSON(st)
@@ -37,6 +38,18 @@ that mends it.`,
 			return nil
 		},
 	}
+}
+
+// noStatus is that no status came. A daemon that does not answer may not start for what
+// it reads.
+func (c *cli) noStatus(ctx context.Context, err error) error {
+	const doing = "read the status"
+	if e := asError(ctx, err); e.Kind == ipc.Unreachable {
+		if path := brokenConfig(ctx, c.ownSocket() == "" && thisMachine().installed()); path != "" {
+			return failWith(doing, err, append(adviceBrokenConfig(path), c.advise(e)...)...)
+		}
+	}
+	return fail(doing, err)
 }
 
 func (c *cli) statusTable(st ipc.Status) *table {

@@ -35,7 +35,7 @@ func TestTimerIsInstalledWhereSomethingAnswers(t *testing.T) {
 	unit := filepath.Join(home, "systemd", "user", systemdUnit)
 	systemctl("1")
 	out, exit := run("install")
-	if exit != 11 || !strings.Contains(out, "\n17 * * * * ") || !strings.Contains(out, "--socket "+socket) || isThere(unit) {
+	if exit != 2 || !strings.Contains(out, "\n17 * * * * ") || !strings.Contains(out, "--socket "+socket) || isThere(unit) {
 		t.Errorf("without systemd: exit %d\n%s", exit, out)
 	}
 	systemctl("0")

@@ -78,7 +78,7 @@ func TestLines(t *testing.T) {
 	c := newCLI()
 	c.getenv = func(string) string { return "" }
 	var e *ipc.Error
-	if err := c.noTimer("why"); !errors.As(err, &e) || e.Kind != ipc.NotFound {
+	if err := c.noTimer("why"); !errors.As(err, &e) || e.Kind != ipc.Unsupported {
 		t.Errorf("%v", err)
 	}
 	if asError(context.Background(), c.noTimer("why")).Message != "why" {

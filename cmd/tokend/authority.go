@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strings"
 
+	"github.com/tokenbridge/tokend/daemon"
 	"github.com/tokenbridge/tokend/daemon/authority/desk"
 	"github.com/tokenbridge/tokend/daemon/authority/keyslot"
 	"github.com/tokenbridge/tokend/daemon/authority/store"
@@ -53,7 +55,7 @@ func (s *service) newDesk() *desk.Desk {
 	}
 	// A mail server that cannot be used keeps nobody from the rest.
 	sender, err := s.config.Mail.sender(os.Getenv("CREDENTIALS_DIRECTORY"))
-	s.configured.fails(mailSettings, err, "")
+	s.configured.fails(mailSettings, err, s.fixMail(err))
 	if err != nil {
 		c.MailProblem = err.Error()
 		s.log.Error("the authority cannot send links by e-mail", "err", err)
@@ -61,6 +63,21 @@ func (s *service) newDesk() *desk.Desk {
 		c.Mail = sender
 	}
 	return desk.New(c)
+}
+
+// fixMail is the command that lets the mail server's password be read, and has it read;
+// empty where something else is wrong.
+func (s *service) fixMail(err error) string {
+	var own remedied
+	switch {
+	case !errors.As(err, &own) || own.setting != mailPassword:
+		return ""
+	case strings.HasPrefix(own.fix, "chmod ") && s.mode == daemon.ModeSystem:
+		return "sudo " + own.fix + " && " + s.manage("restart")
+	case strings.HasPrefix(own.fix, "chmod ") || strings.HasPrefix(own.fix, "sudo ch"):
+		return own.fix + " && " + s.manage("restart")
+	}
+	return "" // no command writes a secret
 }
 
 // deskTokens are the tokens of the daemon, which is made after the desk.

@@ -161,19 +161,19 @@ func TestMailPasswordFileIsMended(t *testing.T) {
 	}
 	path := writeConfig(t, fmt.Sprintf("[mail]\nserver = \"mail.example.org:587\"\nfrom = \"it@example.org\"\nuser = \"it\"\npassword_file = %q\n", secret))
 	r := checkConfig(path, false)
-	if len(r.Problems) == 0 || r.Problems[0].Line != 5 || r.Problems[0].Setting != "mail.password_file" || !strings.Contains(r.Problems[0].Fix, "chmod 600 '"+secret+"'") {
+	if len(r.Problems) == 0 || r.Problems[0].Line != 5 || r.Problems[0].Setting != "mail.password_file" || r.Problems[0].Level != levelWarning || !r.OK || !strings.Contains(r.Problems[0].Message, "cannot send links by e-mail: ") || !strings.Contains(r.Problems[0].Fix, "chmod 600 '"+secret+"'") {
 		t.Fatalf("got %+v", r)
 	}
 	if out, err := exec.Command("sh", "-c", strings.ReplaceAll(r.Problems[0].Fix, "sudo ", "")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if r = checkConfig(path, false); !r.OK {
-		t.Errorf("after %s: %+v", r.Problems[0].Fix, r)
+	if r = checkConfig(path, false); !r.OK || len(r.Problems) > 0 {
+		t.Errorf("mended: %+v", r)
 	}
 	if err := os.Remove(secret); err != nil {
 		t.Fatal(err)
 	}
-	if r = checkConfig(path, false); r.OK || r.Problems[0].Line != 5 || !strings.Contains(r.Problems[0].Fix, "chmod 600 ") {
+	if r = checkConfig(path, false); !r.OK || len(r.Problems) != 1 || r.Problems[0].Line != 5 || !strings.Contains(r.Problems[0].Fix, "chmod 600 ") {
 		t.Errorf("without the file: %+v", r)
 	}
 }
@@ -210,7 +210,7 @@ func TestConfigCheckWarns(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ text, setting, want string }{
-		{"[tokens]\nusers = [\"nobody-of-this-name\"]\n", "tokens.users", "there is no user"},
+		{"[tokens]\nusers = [\"nobody-of-this-name\"]\n", "tokens.users", "no effect in a user's own daemon"},
 		{"[tokens]\nusers = [\"root\"]\n", "tokens.users", "no effect in a user's own daemon"},
 		{fmt.Sprintf("[authority]\nkey_file = %q\n", open), "authority.key_file", "holds a secret"},
 		{"[session]\nidle_lock = \"13h\"\n", "session.idle_lock", "has no effect"},
@@ -388,4 +388,20 @@ func FuzzConfig(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestUnknownUsersAreTold: once each, and where it does not matter who they are, only that.
+func TestUnknownUsersAreTold(t *testing.T) {
+	path := writeConfig(t, "[tokens]\nusers = [\"no such user\", \"no such user\"]\n")
+	for system, want := range map[bool]string{true: "there is no user \"no such user\"", false: "tokens.users has no effect in a user's own daemon"} {
+		var said []string
+		for _, p := range checkConfig(path, system).Problems {
+			if p.Setting == "tokens.users" {
+				said = append(said, p.Message)
+			}
+		}
+		if len(said) != 1 || !strings.Contains(said[0], want) {
+			t.Errorf("of the system's: %v: %q", system, said)
+		}
+	}
 }

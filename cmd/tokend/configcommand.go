@@ -115,12 +115,12 @@ func checkConfig(path string, system bool) configReport {
 	return r
 }
 
-// mailProblem is why the mail server cannot be used. What systemd gives the system's
-// service, a shell cannot see.
+// mailProblem is why the mail server cannot be used, which keeps tokend from nothing
+// else. What systemd gives the system's service, a shell cannot see.
 func mailProblem(keys []keyAt, err error, system bool) problem {
 	p := settingProblem(keys, err)
+	p.Level, p.Message = levelWarning, "the authority cannot send links by e-mail: "+p.Message
 	if system && errors.Is(err, errNoCredential) {
-		p.Level = levelWarning
 		p.Message = fmt.Sprintf("mail.password_file is missing: whether the service is given the credential %s cannot be told here", mailCredential)
 		p.Fix = "systemctl show -p LoadCredential -p LoadCredentialEncrypted tokend"
 	}

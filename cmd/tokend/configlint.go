@@ -64,11 +64,16 @@ func (l *lint) file() {
 }
 
 func (l *lint) users() {
-	for _, name := range new(tokenAccess).set(l.Tokens.Users) {
-		l.warn("tokens.users", "getent passwd "+name, "there is no user %q, and so nobody is let in by it", name)
+	if !l.system { // where it does not matter who they are
+		if len(l.Tokens.Users) > 0 {
+			l.warn("tokens.users", "remove the line", "tokens.users has no effect in a user's own daemon, which serves him alone")
+		}
+		return
 	}
-	if !l.system && len(l.Tokens.Users) > 0 {
-		l.warn("tokens.users", "remove the line", "tokens.users has no effect in a user's own daemon, which serves him alone")
+	unknown := new(tokenAccess).set(l.Tokens.Users)
+	slices.Sort(unknown)
+	for _, name := range slices.Compact(unknown) {
+		l.warn("tokens.users", "getent passwd "+ipc.ShellWord(name), "there is no user %q, and so nobody is let in by it", name)
 	}
 }
 

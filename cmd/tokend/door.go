@@ -55,9 +55,13 @@ func (s *service) openDoor(ctx context.Context, open bool) {
 // setDoor makes a door the authority's. What is wrong with it is logged once, and not
 // each time that it is tried.
 func (s *service) setDoor(d *door, err error) {
-	news := s.configured.fails(listenSetting, err, "")
+	told := err
 	if err != nil {
-		d.reach.Problem = err.Error()
+		told = fmt.Errorf("%w; it is tried again each %d s, without a restart", err, int(retryDoor.Seconds()))
+		d.reach.Problem = told.Error()
+	}
+	news := s.configured.fails(listenSetting, told, s.doorFix(err))
+	if err != nil {
 		if news {
 			s.log.Error("the authority cannot be reached from other machines, and it is tried again", "each", retryDoor, "err", err)
 		}

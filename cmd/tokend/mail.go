@@ -34,6 +34,9 @@ var errExposed = errors.New("others may read or write it")
 // mailSettings is what is said to fail where no letter can be sent.
 const mailSettings = "mail"
 
+// mailPassword is the setting of the file with the password.
+const mailPassword = "mail.password_file"
+
 // maxPassword is how large the file of that password may be, in bytes.
 const maxPassword = 1 << 10
 
@@ -115,7 +118,7 @@ func (m mailServer) sender(credentials string) (*mail.Sender, error) {
 		password, err := c.Password()
 		clear(password)
 		if err != nil {
-			return nil, remedied{err, "mail.password_file", fixSecret(path, err)}
+			return nil, remedied{err, mailPassword, fixSecret(path, err)}
 		}
 	}
 	return mail.New(c)

@@ -54,9 +54,14 @@ var ErrUnidentified = errors.New("cannot tell who is calling")
 type StrangerError struct {
 	Path  string
 	Owner string // uid or SID
+	// Nobody says that Owner is the overflow uid, which can be anybody's.
+	Nobody bool
 }
 
 func (e *StrangerError) Error() string {
+	if e.Nobody {
+		return fmt.Sprintf("the daemon at %s has the uid %s, which can be anybody's", e.Path, e.Owner)
+	}
 	return fmt.Sprintf("the daemon at %s belongs to user %s, who is neither root nor the caller", e.Path, e.Owner)
 }
 

@@ -151,7 +151,7 @@ func TestDialRefusesAStrangersDaemon(t *testing.T) {
 		}
 		_ = cmd.Wait()
 		var stranger *StrangerError
-		if !errors.As(err, &stranger) || stranger.Owner != strconv.Itoa(int(uid)) || stranger.Path != path {
+		if !errors.As(err, &stranger) || stranger.Owner != strconv.Itoa(int(uid)) || stranger.Path != path || stranger.Nobody != (uid == overflowUID()) {
 			t.Errorf("daemon of uid %d: %v, want *StrangerError", uid, err)
 		}
 	}

@@ -140,6 +140,9 @@ func checkServer(c net.Conn, path string) error {
 	return nil
 }
 
+// Nobody is empty: each user has a SID of his own.
+func Nobody() string { return "" }
+
 func handleOf(c net.Conn) (windows.Handle, error) {
 	f, ok := c.(interface{ Fd() uintptr })
 	if !ok {

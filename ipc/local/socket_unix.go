@@ -259,10 +259,20 @@ func checkServer(c net.Conn, path string) error {
 	if err != nil {
 		return err
 	}
-	if cred.uid == overflowUID() || (cred.uid != 0 && cred.uid != uint32(os.Geteuid())) {
-		return &StrangerError{Path: path, Owner: strconv.FormatUint(uint64(cred.uid), 10)}
+	nobody := cred.uid == overflowUID()
+	if nobody || (cred.uid != 0 && cred.uid != uint32(os.Geteuid())) {
+		return &StrangerError{Path: path, Owner: strconv.FormatUint(uint64(cred.uid), 10), Nobody: nobody}
 	}
 	return nil
+}
+
+// Nobody is the overflow uid where this process has it, and so is served by no daemon
+// and trusts none; empty else.
+func Nobody() string {
+	if uid := uint32(os.Geteuid()); uid == overflowUID() {
+		return strconv.FormatUint(uint64(uid), 10)
+	}
+	return ""
 }
 
 // Principal names the process at the other end of an accepted connection: its

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"runtime"
 
+	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/tokens"
 	"github.com/tokenbridge/tokend/tokens/piv/pcsc"
 )
@@ -26,27 +27,17 @@ func ccidPlaces() []string {
 	}
 }
 
-// What mends what Diagnose finds, on Linux.
-const (
-	startService   = "sudo systemctl enable --now pcscd.socket"
-	restartService = "sudo systemctl restart pcscd"
-)
+// machine is whose commands mend what Diagnose finds.
+func (d *Driver) machine() remedy.Machine {
+	return remedy.Machine{System: runtime.GOOS, Root: d.o.Root}
+}
 
-// install is the command that installs pcscd and its driver of USB readers;
-// empty where it is not known how packages are installed.
+// install is the command that installs pcscd and its driver of USB readers, if any
+// is known to.
 func (d *Driver) install() string {
-	for _, by := range []struct{ program, command string }{
-		{"usr/bin/apt-get", "sudo apt-get install pcscd libccid"},
-		{"usr/bin/dnf", "sudo dnf install pcsc-lite pcsc-lite-ccid"},
-		{"usr/bin/zypper", "sudo zypper install pcsc-lite pcsc-ccid"},
-		{"usr/bin/pacman", "sudo pacman -S pcsclite ccid"},
-		{"sbin/apk", "sudo apk add pcsc-lite ccid"},
-	} {
-		if d.installed([]string{by.program}) {
-			return by.command
-		}
-	}
-	return ""
+	return d.machine().Install(remedy.Packages{
+		Debian: "pcscd libccid", Fedora: "pcsc-lite pcsc-lite-ccid", SUSE: "pcsc-lite pcsc-ccid", Arch: "pcsclite ccid", Alpine: "pcsc-lite ccid",
+	})
 }
 
 // Diagnose implements tokens.Diagnoser: it says why cards are not seen. A card
@@ -101,7 +92,7 @@ func (d *Driver) noService(err error, usb []string) tokens.Finding {
 	case !d.installed(pcscdPlaces()):
 		f.Detail, f.Fix = "pcscd, the PC/SC service, is not installed", d.install()
 	default:
-		f.Detail, f.Fix = "pcscd, the PC/SC service, is not running", startService
+		f.Detail, f.Fix = "pcscd, the PC/SC service, is not running", d.machine().StartCards()
 	}
 	if len(usb) > 0 && f.Code == tokens.CodeNoService {
 		f.Detail += fmt.Sprintf(", and %q is plugged in", usb[0])
@@ -112,7 +103,7 @@ func (d *Driver) noService(err error, usb []string) tokens.Finding {
 // unseen tells of USB readers of which the service sees fewer than there are.
 func (d *Driver) unseen(usb []string, readers int) []tokens.Finding {
 	f := tokens.Finding{
-		Code: tokens.CodeNotPresent, Fix: restartService,
+		Code: tokens.CodeNotPresent, Fix: d.machine().RestartCards(),
 		Detail: "pcscd does not see it: it was started without it, or another program (such as GnuPG's scdaemon) holds the USB device",
 	}
 	if !d.installed(ccidPlaces()) {

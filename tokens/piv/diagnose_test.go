@@ -57,8 +57,12 @@ func TestDiagnoseReaders(t *testing.T) {
 		t.Errorf("without the driver of USB readers: %+v", list)
 	}
 	list = diagnose(t, with(append(many, "usr/lib/pcsc/drivers/ifd-ccid.bundle/Contents=")...))
-	if len(list) != 2 || list[0].Fix != "sudo systemctl restart pcscd" || list[0].Device == "" {
+	if len(list) != 2 || list[0].Fix != "sudo pkill -x pcscd; sleep 1; sudo pcscd" || list[0].Device == "" {
 		t.Errorf("with the driver: %+v", list)
+	}
+	list = diagnose(t, with(append(many, "usr/lib/pcsc/drivers/ifd-ccid.bundle/Contents=", "run/systemd/system/x=")...))
+	if len(list) != 2 || list[0].Fix != "sudo systemctl restart pcscd" {
+		t.Errorf("with the driver and systemd: %+v", list)
 	}
 }
 
@@ -71,8 +75,11 @@ func TestDiagnoseService(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	if list := diagnose(t, with("usr/sbin/pcscd=", "run/systemd/system/x=")); len(list) != 1 || list[0].Fix != "sudo systemctl enable --now pcscd.socket" {
+		t.Errorf("without pcscd running, with systemd: %+v", list)
+	}
 	list := diagnose(t, with("usr/sbin/pcscd=", usbCCID, usbProduct))
-	if len(list) != 1 || list[0].Code != tokens.CodeNoService || list[0].Fix != "sudo systemctl enable --now pcscd.socket" || !strings.Contains(list[0].Detail, `"YubiKey" is plugged in`) {
+	if len(list) != 1 || list[0].Code != tokens.CodeNoService || list[0].Fix != "sudo pcscd" || !strings.Contains(list[0].Detail, `"YubiKey" is plugged in`) {
 		t.Errorf("without pcscd running: %+v", list)
 	}
 	list = diagnose(t, with("usr/bin/dnf="))

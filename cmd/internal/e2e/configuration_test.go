@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -46,6 +47,7 @@ func TestWhatCouldNotBeStartedIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	address := taken.Addr().String()
+	_, port, _ := net.SplitHostPort(address)
 	textfile := filepath.Join(t.TempDir(), "figures", "t.prom")
 	config := File(t, fmt.Sprintf("[authority]\nlisten = %q\n[metrics]\ntextfile = %q\ninterval = \"5s\"\n", address, textfile))
 	d := NewDaemon(t, programs(t), nil, "--config", config)
@@ -58,7 +60,7 @@ func TestWhatCouldNotBeStartedIsTold(t *testing.T) {
 		}
 	}
 	found := d.Ctl("", "doctor")
-	if found.Exit != 1 || !strings.Contains(found.Stdout, "address already in use - mend it: tokend config check "+config+" && ") {
+	if found.Exit != 1 || !strings.Contains(found.Stdout, "address already in use; it is tried again each 30 s, without a restart - mend it: sudo ss -ltnp 'sport = :"+port+"'") {
 		t.Errorf("the doctor: %s", found)
 	}
 	if err := os.Mkdir(filepath.Dir(textfile), 0o700); err != nil { // as is advised
@@ -123,9 +125,16 @@ func TestMailThatCannotBeSentIsTold(t *testing.T) {
 	d := NewDaemon(t, programs(t), nil, "--config", config)
 	d.Start()
 	d.fails(0, "mail")
+	check := exec.Command(d.Programs.Path("tokend"), "config", "check", "--user", config)
+	if out, err := check.CombinedOutput(); err != nil || !strings.Contains(string(out), ":5: warning: the authority cannot send links by e-mail: ") || !strings.Contains(string(out), "chmod 600 "+secret) {
+		t.Errorf("the check: %v: %s", err, out)
+	}
 	told := func() {
 		t.Helper()
 		found := d.Ctl("", "doctor")
+		if !strings.Contains(found.Stdout, " - mend it: chmod 600 "+secret+" && kill ") {
+			t.Errorf("the doctor: %s", found)
+		}
 		if n := strings.Count(found.Stdout, "the authority cannot send links by e-mail"); n != 1 || found.Exit != 1 {
 			t.Errorf("the doctor tells it %d times: %s", n, found)
 		}
@@ -185,8 +194,21 @@ func TestBrokenConfigurationIsWhy(t *testing.T) {
 		}
 	}
 	start := "tokend serve --user --socket " + d.Socket
-	doctor("log_level = \"info\"\n\n[sessions]\n", "error", "line 3: there is no table [sessions]", "tokend config check "+path+" && "+start)
+	check := "tokend config check " + path
+	status := func(next string, first bool) {
+		t.Helper()
+		r := d.Ctl("", "status")
+		if at := strings.Index(r.Stderr, check); r.Exit != 21 || (at >= 0) != first || at > strings.Index(r.Stderr, start) {
+			t.Errorf("%s", r)
+		}
+		if r := d.Ctl("", "service", "status", "--user"); r.Exit != 0 || !strings.Contains(r.Stdout, next+"\n") {
+			t.Errorf("%q: %s", next, r)
+		}
+	}
+	doctor("log_level = \"info\"\n\n[sessions]\n", "error", "line 3: there is no table [sessions]", check+" && "+start)
+	status(check+" && tokend serve --user", true)
 	doctor("log_level = \"info\"\n", "ok", "can be used", start)
+	status("\ttokend serve --user", false)
 }
 
 // TestABrokenFileIsNotRestartedWith: once the file is broken, whatever is advised about it

@@ -4,9 +4,11 @@ package e2e
 
 import (
 	"fmt"
-	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"testing"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -49,14 +51,43 @@ func (w *ward) while(do func()) {
 	w.Start()
 }
 
+// holdPort is another program that has a port.
+const holdPort = `
+import socket, time
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+time.sleep(600)
+`
+
+// takesPort starts it, and returns the address.
+func (w *ward) takesPort() string {
+	w.t.Helper()
+	cmd := exec.Command("/usr/bin/python3", "-c", holdPort)
+	out, err := cmd.StdoutPipe()
+	w.must(err)
+	w.must(cmd.Start())
+	w.holder = cmd
+	w.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	var port int
+	_, err = fmt.Fscan(out, &port)
+	w.must(err)
+	return fmt.Sprintf("127.0.0.1:%d", port)
+}
+
+// endsNamed ends the process that a command names as the one which has a port.
+func (w *ward) endsNamed(command string) {
+	w.t.Helper()
+	printed := w.runs(command).ends(0)
+	m := regexp.MustCompile(`pid=(\d+)`).FindStringSubmatch(printed)
+	if m == nil || m[1] != strconv.Itoa(w.holder.Process.Pid) {
+		w.t.Fatalf("%s names %q, and %d has the port:\n%s", command, m, w.holder.Process.Pid, printed)
+	}
+	w.must(w.holder.Process.Kill())
+}
+
 // doctorAuthority is about an authority: how it is reached, what it goes by, and
 // copies of its files from another day.
 func doctorAuthority(t *testing.T) *ward {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = taken.Close() })
 	config := File(t, "")
 	w := newOwnWard(t, "--config", config)
 	w.Start()
@@ -72,11 +103,11 @@ func doctorAuthority(t *testing.T) *ward {
 	w.put(filepath.Join(w.home, "policy.toml"), duoFactors)
 	good := ""
 	for _, f := range []finding{
-		{code: "authority-listen", level: "error", background: true,
+		{code: "authority-listen", level: "error",
 			cause: func(w *ward) {
-				w.while(func() { w.put(config, fmt.Sprintf("[authority]\nlisten = %q\n", taken.Addr().String())) })
+				w.while(func() { w.put(config, fmt.Sprintf("[authority]\nlisten = %q\n", w.takesPort())) })
 			},
-			hand: func(w *ward, _ ipc.Finding) { w.must(taken.Close()) }},
+			after: func(w *ward, f ipc.Finding) { w.endsNamed(f.Fix) }},
 		{code: "authority-mail", level: "error", background: true,
 			cause: func(w *ward) {
 				w.while(func() {

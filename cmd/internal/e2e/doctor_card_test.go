@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens/tokentest/rig"
 	"github.com/tokenbridge/tokend/tokens/tokentest/vpiv"
@@ -68,8 +69,10 @@ func doctorCard(t *testing.T) *ward {
 	}
 	r := rig.Start(t, rig.Options{})
 	w := newWard(t, r.Env())
-	said := filepath.Join(t.TempDir(), "systemctl")
-	w.tool("systemctl", fmt.Sprintf(`echo "$@" >>%s`, said)) // there is no systemd here: what it is told, the test does
+	said := filepath.Join(t.TempDir(), "said")
+	for _, name := range []string{"systemctl", "pcscd"} { // the machine's own: what they are told, the test does
+		w.tool(name, fmt.Sprintf(`echo %s "$@" >>%s`, name, said))
+	}
 	w.Start()
 	w.OK("", "init", "--token", "soft", "--label", "soft", "--pin-file", File(t, doctorPass), "--no-recovery-password")
 	wrong := func(times int, args ...string) func(*ward) {
@@ -95,8 +98,12 @@ func doctorCard(t *testing.T) *ward {
 		{code: "token", level: "warning", about: "another program may hold it", cause: func(w *ward) { w.holds(r.Env()) }},
 		{code: "service-piv", level: "error", cause: func(w *ward) { w.must(r.StopPCSCD()) },
 			after: func(w *ward, _ ipc.Finding) {
-				if b, _ := os.ReadFile(said); !strings.Contains(string(b), "enable --now pcscd.socket") {
-					w.t.Errorf("systemctl was told %q", b)
+				want := "pcscd\n"
+				if remedy.Here().Systemd() {
+					want = "systemctl enable --now pcscd.socket\n"
+				}
+				if b, _ := os.ReadFile(said); strings.ReplaceAll(string(b), " \n", "\n") != want {
+					w.t.Errorf("told was %q, not %q", b, want)
 				}
 				w.must(r.StartPCSCD())
 				if r.Card(0) == nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -56,6 +57,8 @@ type ward struct {
 	seen map[string]bool // the codes that were caused and seen gone
 	// other is a daemon that the person has started; nil for none.
 	other *seat
+	// holder is a program that has a port.
+	holder *exec.Cmd
 }
 
 // newWard prepares a daemon for a scene of findings; Start starts it. sudo is nobody's

@@ -105,8 +105,11 @@ func TestOtherUsersLearnNothing(t *testing.T) {
 	if r := d.as(zoey, "", "code", id); r.Exit != 0 {
 		t.Errorf("bob's doings reached ann: %s", r)
 	}
-	if r := d.as(overflow, "", "status"); r.Exit == 0 {
-		t.Errorf("the overflow uid was served: %s", r)
+	if r := d.as(overflow, "", "status"); r.Exit != 10 || !strings.Contains(r.Stderr, "your uid, 65534, stands for everybody") || strings.Contains(r.Stderr, "tokend serve") {
+		t.Errorf("to the overflow uid: %s", r)
+	}
+	if r := d.as(overflow, "", "doctor"); r.Exit != 10 || !strings.Contains(r.Stdout, "run this as another user") || strings.Contains(r.Stdout, "tokend serve") {
+		t.Errorf("the doctor, to the overflow uid: %s", r)
 	}
 }
 
