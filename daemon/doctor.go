@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon/audit"
-	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 // The levels of a finding, worst first.

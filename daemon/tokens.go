@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/daemon/vault"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 // Tokens implements [ipc.Tokens]. It touches no token, but for asking one that

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/daemon"
-	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/tokens"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 // TestTheLastWayIsRefusedFirst: before the token is asked for anything, and

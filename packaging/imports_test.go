@@ -20,9 +20,9 @@ const module = "github.com/tokenbridge/tokend"
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/tokend":            {"cmd/commandtree", "daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi", "ipc/remote"},
-		"cmd/tokenctl":          {"cmd/commandtree", "cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/remedy", "daemon/secret", "packaging", "udev"},
+		"cmd/tokenctl":          {"cmd/commandtree", "cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret", "packaging", "tokens/remedy", "udev"},
 		"cmd/tokend-helper":     {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
-		"daemon":                {"daemon/acl", "daemon/vault", "daemon/managed", "daemon/authority/keyslot", "daemon/authority/message", "daemon/authority/webkey", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/remedy", "daemon/secret", "daemon/otp", "daemon/audit", "daemon/auditwire", "daemon/metrics", "ipc", "tokens"},
+		"daemon":                {"daemon/acl", "daemon/vault", "daemon/managed", "daemon/authority/keyslot", "daemon/authority/message", "daemon/authority/webkey", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "daemon/auditwire", "daemon/metrics", "ipc", "tokens", "tokens/remedy"},
 		"daemon/acl":            {},
 		"daemon/archive":        {"daemon/secret"},
 		"daemon/backup":         {"daemon/vault", "daemon/archive"},
@@ -33,7 +33,6 @@ func mayImport() map[string][]string {
 		"daemon/drill":          {"daemon/archive", "daemon/otp"},
 		"daemon/metrics":        {},
 		"daemon/otp":            {},
-		"daemon/remedy":         {},
 		"daemon/secret":         {},
 		"daemon/vault":          {"daemon/archive", "daemon/drill", "daemon/secret", "tokens"},
 		"ipc":                   {},
@@ -48,8 +47,9 @@ func mayImport() map[string][]string {
 		"tokens/fido2/hid":      {},
 		"tokens/helper":         {"tokens", "tokens/helper/wire"},
 		"tokens/helper/wire":    {"tokens"},
-		"tokens/piv":            {"daemon/remedy", "tokens", "tokens/piv/pcsc"},
+		"tokens/piv":            {"tokens", "tokens/piv/pcsc", "tokens/remedy"},
 		"tokens/piv/pcsc":       {},
+		"tokens/remedy":         {},
 		"tokens/soft":           {"tokens"},
 
 		// What is computed of a fob's passcodes knows nothing of where it is kept.

@@ -4,9 +4,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/ipc/local"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 // All advice that tokenctl gives lives in the files advice*.go: about tokens in

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/tokenbridge/tokend/daemon/remedy"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 // TestAdviceCardService: the command is one that the machine has.

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/tokenbridge/tokend/cmd/tokenctl/carry"
-	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 // adviceInactive is about an account whose secret is not on this device.

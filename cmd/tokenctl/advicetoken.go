@@ -6,8 +6,8 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 // isFIDO2 says that an error is about a FIDO2 key.

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 func adviceVerifiers() []string {

@@ -10,9 +10,9 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/ipc/local"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 	"github.com/tokenbridge/tokend/udev"
 )
 

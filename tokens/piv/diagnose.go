@@ -8,9 +8,9 @@ import (
 	"io/fs"
 	"runtime"
 
-	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/tokens"
 	"github.com/tokenbridge/tokend/tokens/piv/pcsc"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 // Where Linux distributions put pcscd and the driver of USB readers. Paths are

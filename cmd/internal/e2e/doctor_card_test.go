@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tokenbridge/tokend/daemon/remedy"
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 	"github.com/tokenbridge/tokend/tokens/tokentest/rig"
 	"github.com/tokenbridge/tokend/tokens/tokentest/vpiv"
 )

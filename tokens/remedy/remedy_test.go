@@ -4,7 +4,7 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/tokenbridge/tokend/daemon/remedy"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 // with is a machine that has these files.
