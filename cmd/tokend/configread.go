@@ -169,12 +169,12 @@ func inspectConfig(text string) (config, []problem) {
 	keys := keysOf(text)
 	var raw map[string]any
 	if _, err := toml.Decode(text, &raw); err != nil {
-		return c, []problem{syntaxProblem(keys, err)}
+		return c, []problem{syntaxProblem(text, keys, err)}
 	}
 	found := strict(keys, raw)
 	if len(found) == 0 {
 		if _, err := toml.Decode(text, &c); err != nil {
-			return c, []problem{syntaxProblem(keys, err)}
+			return c, []problem{syntaxProblem(text, keys, err)}
 		}
 		for _, err := range each(c.check()) {
 			found = append(found, settingProblem(keys, err))
@@ -201,13 +201,13 @@ func each(err error) []error {
 }
 
 // syntaxProblem is why a text is no TOML.
-func syntaxProblem(keys []keyAt, err error) problem {
+func syntaxProblem(text string, keys []keyAt, err error) problem {
 	p := problem{Level: levelError, Message: err.Error(), Fix: "compare with: tokend config sample"}
 	var parse toml.ParseError
 	if !errors.As(err, &parse) {
 		return p
 	}
-	p.Line, p.Message = parse.Position.Line, parse.Message
+	p.Line, p.Message = syntaxLine(text, keys, parse), parse.Message
 	if _, name, is := strings.Cut(p.Message, "Key '"); is {
 		name, _, _ = strings.Cut(name, "' ")
 		if lines := linesOf(keys, name); len(lines) > 1 {
@@ -215,13 +215,27 @@ func syntaxProblem(keys []keyAt, err error) problem {
 		}
 	}
 	for _, s := range settings(defaultConfig()) {
-		// A table that is not closed is told at the line after it.
-		if slices.Contains(linesOf(keys, s.name), p.Line) && !strings.Contains(p.Message, "table name") {
+		if slices.Contains(linesOf(keys, s.name), p.Line) {
 			p.Setting, p.Fix = s.name, s.remedy()
 		}
 	}
 	p.Message = "it cannot be read as TOML: " + p.Message
 	return p
+}
+
+// syntaxLine is the line of what is no TOML. The decoder's own is the next one where it
+// has passed the end of the line.
+func syntaxLine(text string, keys []keyAt, err toml.ParseError) int {
+	for _, open := range []string{`EOF; expected '"""'`, `EOF; expected "'''"`, "terminator (']'), but got end of file", "terminator '}', but got end of file"} {
+		if strings.Contains(err.Message, open) && len(keys) > 0 { // what was begun last has no end
+			return keys[len(keys)-1].line
+		}
+	}
+	if strings.Contains(err.Message, "control character") { // it is told with the place before it
+		return err.Position.Line
+	}
+	text = strings.TrimPrefix(text, "\ufeff")
+	return 1 + strings.Count(text[:min(max(0, err.Position.Start+err.Position.Len-1), len(text))], "\n")
 }
 
 // twice is about a key or a table that is there more than once.

@@ -99,8 +99,14 @@ func unknown(name string, v any) problem {
 	switch v.(type) {
 	case map[string]any, []map[string]any:
 		p.Message, p.Fix = fmt.Sprintf("there is no table [%s]", name), "remove it; all tables there are: tokend config sample"
-		if like := nearest(name, slices.Sorted(maps.Keys(tables()))); like != "" {
+		above, own := name[:max(0, strings.LastIndexByte(name, '.'))], name[strings.LastIndexByte(name, '.')+1:]
+		switch like := nearest(name, slices.Sorted(maps.Keys(tables()))); {
+		case like != "":
 			p.Fix = "write [" + like + "]" + smallLetters(name, like)
+		case above == own && tables()[own]:
+			p.Fix = fmt.Sprintf("write its settings without %q before them: they are below [%s] already", own+".", own)
+		case tables()[own]: // a name with its table, below another
+			p.Fix = "write its settings below [" + own + "]"
 		}
 		return p
 	}
