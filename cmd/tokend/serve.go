@@ -111,6 +111,10 @@ func newService(o options, stderr io.Writer) (*service, error) {
 		return nil, err
 	}
 	s.configured = newConfigured(read, s.config)
+	s.configured.again = func() error {
+		_, _, _, err := s.reread()
+		return err
+	}
 	level, err := s.config.level()
 	if err != nil {
 		return nil, err

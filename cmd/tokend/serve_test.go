@@ -198,8 +198,17 @@ func TestServe(t *testing.T) {
 	if f := found(); f.Level != "error" || !strings.HasPrefix(f.Fix, "tokend config check "+config+" && kill -HUP ") || !strings.Contains(f.Message, "what was read before holds") {
 		t.Errorf("a refused configuration: %+v", f)
 	}
+	if err := os.WriteFile(config, []byte("log_level = 4\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f := found(); f.Level != "error" || !strings.Contains(f.Message, "log_level takes a text") || strings.Contains(f.Message, "roots.pem") {
+		t.Errorf("what is wrong by now: %+v", f)
+	}
 	if err := os.WriteFile(config, nil, 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if f := found(); f.Level != "warning" || !strings.Contains(f.Message, "can be used again, and is not read yet") || !strings.HasPrefix(f.Fix, "tokend config check "+config+" && kill -HUP ") {
+		t.Errorf("a file that was mended: %+v", f)
 	}
 	hangup()
 	await(t, "what is right again", func() bool { return found().Level == "ok" })
