@@ -247,7 +247,7 @@ func (s *service) build() error {
 	if sockets != "" {
 		s.apart = helperUID()
 	}
-	s.helper = newHelperState(path, sockets, findErr)
+	s.helper = newHelperState(path, sockets, findErr, s.log)
 	s.access = &tokenAccess{seats: seatDir}
 	s.setAccess()
 	s.desk = s.newDesk()
@@ -306,7 +306,6 @@ func (s *service) run(ctx context.Context) (err error) {
 	listening = true
 	s.log.Info("listening", "socket", s.config.Socket, "mode", string(s.mode), "version", buildVersion())
 	s.notifyReady()
-	s.helper.get()
 	defer s.notify("STOPPING=1")
 	defer s.watchdog(ctx)()
 	return s.serve(ctx, listeners, hangup)
@@ -338,6 +337,7 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	wg.Go(func() { _ = s.daemon.Run(ctx) })
 	wg.Go(func() { s.desk.Run(ctx) })
 	wg.Go(func() { s.keepDoor(ctx) })
+	wg.Go(func() { s.keepHelper(ctx) })
 	wg.Go(func() { s.keepTextfile(ctx) })
 	if s.bus != nil {
 		wg.Go(func() { s.bus.Run(ctx) })
