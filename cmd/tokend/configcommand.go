@@ -117,6 +117,12 @@ func namedFiles(d document, found []problem, system bool) []problem {
 	for _, err := range each(err) {
 		found = f.add(found, settingProblem(d.keys, err), err)
 	}
+	if path := d.config.Authority.KeyFile; path != "" { // one that is not there is made
+		if err := mustBeFile(path); errors.Is(err, errNoFile) {
+			err = remedied{error: fmt.Errorf("authority.key_file: %w", err), setting: "authority.key_file", fix: fixFile(path, err)}
+			found = f.add(found, settingProblem(d.keys, err), err)
+		}
+	}
 	for _, err := range d.config.Mail.files(os.Getenv("CREDENTIALS_DIRECTORY")) {
 		found = f.add(found, mailProblem(d.keys, err, system), err)
 	}

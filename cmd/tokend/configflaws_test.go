@@ -4,8 +4,10 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -94,5 +96,38 @@ func TestConfigCheckTellsThatThereIsMore(t *testing.T) {
 	r := checkConfig(writeConfig(t, text.String()), false)
 	if last := r.Problems[len(r.Problems)-1]; len(r.Problems) != maxProblems+1 || last.Level != levelError || !strings.HasPrefix(last.Message, fmt.Sprint(2*maxProblems, " more problems")) || r.Problems[maxProblems-1].Line != maxProblems {
 		t.Errorf("%d problems, at last %+v", len(r.Problems), last)
+	}
+}
+
+// TestConfigNamesFiles: a pipe, a device and a folder are told of each setting that names
+// a file, and are not waited for.
+func TestConfigNamesFiles(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mail := "[mail]\nserver = \"mail.example.org:587\"\nfrom = \"it@example.org\"\nuser = \"it\"\n"
+	good := writeConfig(t, "a word for the mail server\n")
+	for _, path := range []string{fifo, "/dev/zero", t.TempDir()} {
+		for setting, text := range map[string]string{
+			"tokens.attestation_roots": fmt.Sprintf("[tokens]\nattestation_roots = %q\n", path),
+			"authority.key_file":       fmt.Sprintf("[authority]\nkey_file = %q\n", path),
+			"mail.ca_file":             mail + fmt.Sprintf("password_file = %q\nca_file = %q\n", good, path),
+			"mail.template":            mail + fmt.Sprintf("password_file = %q\ntemplate = %q\n", good, path),
+			"mail.password_file":       mail + fmt.Sprintf("password_file = %q\n", path),
+		} {
+			r := checkConfig(writeConfig(t, text), false)
+			if len(r.Problems) != 1 || r.OK {
+				t.Errorf("%s: %+v", setting, r)
+				continue
+			}
+			p := r.Problems[0]
+			if p.Setting != setting || p.Line != strings.Count(text, "\n") || !strings.Contains(p.Message, path+" is no file") || p.Fix != "ls -ld "+path {
+				t.Errorf("%s: %+v", setting, p)
+			}
+		}
+	}
+	if _, err := newService(options{config: writeConfig(t, fmt.Sprintf("[tokens]\nattestation_roots = %q\n", fifo)), user: true}, os.Stderr); err == nil || !strings.Contains(err.Error(), "is no file") {
+		t.Errorf("serve: %v", err)
 	}
 }

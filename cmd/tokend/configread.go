@@ -101,13 +101,7 @@ func (b brokenConfig) checks() string { return "tokend config check " + ipc.Shel
 // readConfigFile reads a file that is a file, and not too long; its settings are left
 // to inspect.
 func readConfigFile(path string) (document, error) {
-	// What is no file could be waited for at its opening.
-	if info, err := os.Stat(path); err != nil {
-		return document{}, err
-	} else if !info.Mode().IsRegular() {
-		return document{}, fmt.Errorf("%s is no file", path)
-	}
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return document{}, err
 	}
@@ -124,6 +118,28 @@ func readConfigFile(path string) (document, error) {
 		return document{}, fmt.Errorf("%s is larger than %d bytes", path, maxConfig)
 	}
 	return document{path: path, info: info, text: string(b), keys: keysOf(string(b)), distrust: distrustOpen(f, info)}, nil
+}
+
+// errNoFile is that there is something else than a file, such as a folder, a device or a
+// pipe.
+var errNoFile = errors.New("is no file")
+
+// openFile opens a file for reading. What is none could be waited for at its opening, or
+// have no end.
+func openFile(path string) (*os.File, error) {
+	if err := mustBeFile(path); err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}
+
+// mustBeFile fails where there is no file at a path.
+func mustBeFile(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s %w", path, errNoFile)
+	}
+	return err
 }
 
 // problem is something wrong with a configuration. It is an error.

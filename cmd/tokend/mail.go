@@ -167,7 +167,7 @@ func readPassword(path string, own bool) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the password for the mail server: %w", err)
 		}
-		if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
+		if mode := info.Mode(); mode.IsRegular() && mode.Perm()&0o077 != 0 {
 			return nil, fmt.Errorf("cannot use %s: its mode is %v, and %w", path, mode, errExposed)
 		}
 	}
@@ -184,7 +184,7 @@ func readPassword(path string, own bool) ([]byte, error) {
 
 // readAtMost reads a whole file of at most so many bytes, a multiple of 1,024.
 func readAtMost(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
