@@ -74,7 +74,7 @@ func TestConfigCheckTellsNoConsequences(t *testing.T) {
 		"[mail]\nserver = \"mail.example.org:587\"\nfrom = \"it@example.org\"\nuser = \"it\"\npasword_file = \"/p\"\n",
 		"[authority]\nlisen = \"192.0.2.1:7443\"\naddress = \"otp.example.org:7443\"\n",
 		"[authority]\nlisten = [\"192.0.2.1:7443\"]\naddress = \"otp.example.org:7443\"\n",
-		"[authority]\nlisten = \":7443\"\nadress = \"otp.example.org:7443\"\n",
+		"[authority]\nlisten = \":7443\"\nadr = \"otp.example.org:7443\"\n",
 		"[session]\nidle_lock = \"13h\"\nhard_lock = 24\n",
 		"[backup]\ndaily = \"soon\"\nstale_after = \"1h\"\n",
 		"[metrics]\ntextfle = \"/tmp/t.prom\"\ninterval = \"10s\"\n",
