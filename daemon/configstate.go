@@ -28,7 +28,9 @@ func (d *Daemon) configState(p ipc.Principal) *ipc.ConfigState {
 	}
 	st := d.cfg.Configuration()
 	if st.Problem != "" && !p.Admin {
-		st.Problem = "it cannot be used"
+		if st.Problem = "it cannot be used"; st.Mended {
+			st.Problem = "it could not be used"
+		}
 	}
 	if !p.Admin {
 		st.Failing = slices.Clone(st.Failing)
@@ -71,6 +73,8 @@ func (d *Daemon) configWarnings(st *ipc.ConfigState) []ipc.Warning {
 	switch {
 	case st == nil:
 		return nil
+	case st.Mended:
+		warn(inOrder(d.check(st), d.manage("reload")), "the configuration can be used again, and is not read yet: until it is reloaded, what was read before holds")
 	case st.Problem != "":
 		warn(inOrder(d.check(st), d.manage("reload")), "the configuration was changed and not taken, and what was read before holds: "+st.Problem)
 	case st.Changed:
@@ -110,7 +114,7 @@ func (c *checkup) config() {
 		return
 	}
 	level := levelWarning
-	if st.Problem != "" {
+	if st.Problem != "" && !st.Mended {
 		level = levelError // at the next start there would be no daemon
 	}
 	for _, w := range c.u.d.failureWarnings(st) {

@@ -60,6 +60,7 @@ func TestConfigurationIsTold(t *testing.T) {
 		root, other string
 	}{
 		{func() { st.Problem = "line 3: secretive" }, "error", "tokend config check " + st.File + " && sudo systemctl reload tokend", "secretive", "cannot be used"},
+		{func() { st.Problem, st.Changed, st.Mended = "line 3: secretive", true, true }, "warning", "tokend config check " + st.File + " && sudo systemctl reload tokend", "can be used again", "can be used again"},
 		{func() { st.Waits = []string{"bus", "socket"} }, "warning", "tokend config check " + st.File + " && sudo systemctl restart tokend", "restart for bus, socket", "restart for bus, socket"},
 		{func() { st.Changed = true }, "warning", "tokend config check " + st.File + " && sudo systemctl reload tokend", "changed since it was read", "changed since it was read"},
 	} {

@@ -27,10 +27,12 @@ type ConfigState struct {
 	Waits []string `json:"waits,omitempty"`
 	// Changed says that the file is not as it was read.
 	Changed bool `json:"changed,omitempty"`
-	// Problem is why the file was not taken when it was read last, for who
-	// administers the machine and in general words for others; what was read before
-	// holds.
+	// Problem is why the file was not taken when it was read last, or if something else is
+	// wrong with it by now, that, for who administers the machine and in general words for
+	// others; what was read before holds.
 	Problem string `json:"problem,omitempty"`
+	// Mended says that the problem is there no more: the file holds from the next reload on.
+	Mended bool `json:"mended,omitempty"`
 	// Failing are the settings that hold, and by which something could not be started or
 	// written.
 	Failing []ConfigFailure `json:"failing,omitempty"`

@@ -26,6 +26,10 @@ const (
 const authorityDir = "authority"
 
 func (a authorityKey) check() error {
+	return errors.Join(a.checkKey(), a.checkListen())
+}
+
+func (a authorityKey) checkKey() error {
 	switch a.Key {
 	case keyInFile:
 	case keyInCredential:
@@ -38,7 +42,7 @@ func (a authorityKey) check() error {
 	if a.KeyFile != "" && !filepath.IsAbs(a.KeyFile) {
 		return errors.New("authority.key_file must be an absolute path")
 	}
-	return a.checkListen()
+	return nil
 }
 
 // newDesk is where the authority is spoken to, if there is one; it is not open yet.

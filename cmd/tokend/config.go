@@ -174,18 +174,19 @@ func (b backups) check() error {
 }
 
 func (a access) check() error {
+	var all []error
 	if len(a.FIDO2Devices) > helper.MaxDevices {
-		return fmt.Errorf("tokens.fido2_devices can name %d devices", helper.MaxDevices)
+		all = append(all, fmt.Errorf("tokens.fido2_devices can name %d devices", helper.MaxDevices))
 	}
 	for _, path := range a.FIDO2Devices {
 		if !filepath.IsAbs(path) {
-			return fmt.Errorf("tokens.fido2_devices must be absolute paths, not %q", path)
+			all = append(all, fmt.Errorf("tokens.fido2_devices must be absolute paths, not %q", path))
 		}
 	}
 	if a.AttestationRoots != "" && !filepath.IsAbs(a.AttestationRoots) {
-		return errors.New("tokens.attestation_roots must be an absolute path")
+		all = append(all, errors.New("tokens.attestation_roots must be an absolute path"))
 	}
-	return nil
+	return errors.Join(all...)
 }
 
 func (c config) level() (slog.Level, error) {

@@ -10,6 +10,22 @@ import (
 	"time"
 )
 
+// inspectConfig reads a text, and says what keeps it from being used.
+func inspectConfig(text string) (config, []problem) {
+	d := document{text: text, keys: keysOf(text)}
+	found, _ := d.inspect()
+	return d.config, found
+}
+
+// parseConfig reads a text, or says the first of that.
+func parseConfig(text string) (config, error) {
+	c, found := inspectConfig(text)
+	if len(found) > 0 {
+		return config{}, found[0]
+	}
+	return c, nil
+}
+
 // uncommented is the sample with every setting taken out of its comment.
 func uncommented(t *testing.T) string {
 	t.Helper()

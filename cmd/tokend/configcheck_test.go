@@ -88,6 +88,8 @@ func TestConfigCheckNamesLineSettingAndRemedy(t *testing.T) {
 		{"a table of capitals", "[Session]\nIdle_Lock = \"1m\"\n", 1, "Session", "write [session]: names are written in small letters"},
 		{"a setting of capitals", "[session]\nIdle_Lock = \"1m\"\n", 2, "session.Idle_Lock", "write idle_lock: names are written in small letters"},
 		{"of another table", "[mail]\nidle_lock = \"1m\"\n", 2, "mail.idle_lock", "write idle_lock below [session]"},
+		{"with its table below it", "[session]\nhard_lock = \"1h\"\nsession.idle_lock = \"5m\"\n", 3, "session.session", `write its settings without "session." before them`},
+		{"with its table below another", "[mail]\n\nsession.idle_lock = \"5m\"\n", 3, "mail.session", "write its settings below [session]"},
 		{"below a table", "[mail]\nlog_level = \"info\"\n", 2, "mail.log_level", "write log_level above the first table"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -108,6 +110,33 @@ func TestConfigCheckNamesLineSettingAndRemedy(t *testing.T) {
 				t.Errorf("it says %s", plain)
 			}
 		})
+	}
+}
+
+// TestConfigCheckNamesTheLine: every kind of error is told at the line with the mark.
+func TestConfigCheckNamesTheLine(t *testing.T) {
+	const mark = "<<"
+	for _, text := range []string{
+		"[session<<\nidle_lock = \"1m\"\n", "[session<<", "[session<<\n", "[session # x<<\n", "[[session<<\n\n", "[[session]<<\n\n", "[]<<\n", "[<<\n", "[session.<<\nx = 1", "[.x]<<\n", "[session] x<<\n", "[\"session<<\nx = 1\n",
+		"[session<<\r\nidle_lock = \"1m\"\r\n", "[mail]\nserver = \"x\"\n[session<<\nidle_lock = \"1m\"\n",
+		"=<<\n", "log_level<<\nbus = \"none\"\n", "log_level<<", "log_level =<<\nbus = \"none\"\n", "log_level =<<", "log level = \"x\"<<\n", "log_level: \"x\"<<\n", "a..b = 1<<\n", ".a = 1<<\n", "a. = 1<<\n\n", "\"a = 1<<\n\n",
+		"log_level = \"info<<\nbus = \"x\"\n", "log_level = \"info<<", "log_level = 'info<<\n", "log_level = \"\"\"info<<\n\nbus = 1\n", "log_level = '''info<<\n\n", "log_level = \"a\" \"b\"<<\n", "log_level = info<<\n", "log_level = \"a\\<<",
+		"log_level = \"in\\qfo\"<<\n", "log_level = \"\"\"\nin\n\\qfo<<\"\"\"\n", "log_level = \"\\ud800\"<<\n\n", "log_level = \"\\ud8<<\n\n",
+		"x = 10m<<\n", "x = 1_<<\n", "x = 01<<\n", "x = +<<\n", "x = 0b2<<\n", "x = 0b<<\n", "x = 1e<<\n", "x = 2026-13-01<<\n", "x = 99999999999999999999<<\n",
+		"[tokens]\nusers = [\"a\"\nrequire_attestation = true<<\n", "[tokens]\nusers = [\"a\"<<\n\n", "[tokens]\nusers = [\n\"a\" \"b\"<<]\n", "[tokens]\nusers = [\"a\",,]<<\n", "[tokens]\nusers = [\n\"a\",\n\"a\\q\",<<\n]\n",
+		"session = { idle_lock = \"1m\"\nx = 1<<\n", "session = { idle_lock = \"1m\"<<\n\n", "session = { idle_lock = \"1m\", idle_lock = \"2m\"<<\n}\n",
+		"\x01<<\n", "x = \"\x01\"<<\n", "# \x01<<\n", "x = \"\xff\"<<\n", "# a\rb<<\n",
+		"bus.x = 1\nbus.y = 2\nbus = 1<<\n", "bus = 1\nbus.y = 2<<\n", "bus = 1\n[bus]<<\n", "bus = 1\n\n[bus.x]<<\n\n", "[a]\n[[a]]<<\n\n", "[[a]]\n[a]<<\n\n",
+		"colour = 1<<\n", "[a.b.c]<<\nx = 1\n", "a.b.c = 1<<\n", "[session]\nidle_lock = \"1m\"\nhard_lock.x = 1<<\n", "[session]\n\n[session.idle_lock]<<\nx = 1\n", "session.idle_lock = \"0s\"<<\n",
+		"[mail]<<\n\nfrom = \"it@example.org\"\n", "[tokens]\nusers = [ # x\n\"a\"]\nattestation_roots = \"x\"<<\n", "[backup]\ndaily = \"\"\"<<soon\n\"\"\"\n",
+	} {
+		for _, before := range []string{"", "\n# x\n\n", "\ufeff\n"} {
+			upTo, after, _ := strings.Cut(before+text, mark)
+			want := 1 + strings.Count(upTo, "\n")
+			if _, found := inspectConfig(upTo + after); len(found) != 1 || found[0].Line != want {
+				t.Errorf("%q: got %+v, want line %d", upTo+after, found, want)
+			}
+		}
 	}
 }
 

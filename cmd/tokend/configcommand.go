@@ -96,23 +96,37 @@ func checkConfig(path string, system bool) configReport {
 	if d.distrust != "" && system {
 		add(problem{Level: levelError, Message: d.distrust, Fix: fixDistrust(path)})
 	}
-	c, found := inspectConfig(d.text)
-	r.Problems = append(r.Problems, found...)
-	if len(found) == 0 {
-		d.config = c
+	found, readable := d.inspect()
+	if readable {
 		if system && d.distrust != "" {
 			d.info = nil // that was said
 		}
-		if _, err := readRoots(c.Tokens.AttestationRoots); err != nil {
-			add(settingProblem(d.keys, err))
-		}
-		if _, err := c.Mail.sender(os.Getenv("CREDENTIALS_DIRECTORY")); err != nil {
-			add(mailProblem(d.keys, err, system))
-		}
-		r.Problems = append(r.Problems, configWarnings(d, system)...)
+		found = namedFiles(d, found, system)
+		found = append(found, configWarnings(d, newFlaws(d.keys, found), system)...)
 	}
+	r.Problems = append(r.Problems, byLine(found)...)
 	r.OK = !slices.ContainsFunc(r.Problems, func(p problem) bool { return p.Level == levelError })
+	r.Problems = capped(r.Problems)
 	return r
+}
+
+// namedFiles adds to what was found what is wrong with the files that the settings name.
+func namedFiles(d document, found []problem, system bool) []problem {
+	f := newFlaws(d.keys, found)
+	_, err := readRoots(d.config.Tokens.AttestationRoots)
+	for _, err := range each(err) {
+		found = f.add(found, settingProblem(d.keys, err), err)
+	}
+	if path := d.config.Authority.KeyFile; path != "" { // one that is not there is made
+		if err := mustBeFile(path); errors.Is(err, errNoFile) {
+			err = remedied{error: fmt.Errorf("authority.key_file: %w", err), setting: "authority.key_file", fix: fixFile(path, err)}
+			found = f.add(found, settingProblem(d.keys, err), err)
+		}
+	}
+	for _, err := range d.config.Mail.files(os.Getenv("CREDENTIALS_DIRECTORY")) {
+		found = f.add(found, mailProblem(d.keys, err, system), err)
+	}
+	return found
 }
 
 // mailProblem is why the mail server cannot be used, which keeps tokend from nothing

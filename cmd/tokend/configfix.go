@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -14,6 +13,8 @@ import (
 func fixFile(path string, err error) string {
 	word := ipc.ShellWord(path)
 	switch {
+	case errors.Is(err, errNoFile):
+		return "ls -ld " + word
 	case errors.Is(err, fs.ErrNotExist):
 		return "ls -l " + ipc.ShellWord(filepath.Dir(path))
 	case errors.Is(err, fs.ErrPermission):
@@ -28,11 +29,10 @@ func fixFile(path string, err error) string {
 func fixSecret(path string, err error) string {
 	word := ipc.ShellWord(path)
 	switch {
-	case errors.Is(err, errExposed):
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return giveTo(path)
-		}
+	case errors.Is(err, errNoFile):
 		return "ls -ld " + word
+	case errors.Is(err, errExposed):
+		return giveTo(path)
 	case errors.Is(err, fs.ErrNotExist):
 		return "write the secret into " + path + ", then: chmod 600 " + word
 	case errors.Is(err, fs.ErrPermission):

@@ -41,12 +41,17 @@ func linesOf(keys []keyAt, name string) (lines []int) {
 	return lines
 }
 
-// lineNear is the line of a key; where the text does not have it, that of its table; 0
-// where it has neither.
+// lineNear is the line of a key; where the text does not have it, that of the first key
+// within it, and else of its table; 0 where it has none of them.
 func lineNear(keys []keyAt, name string) int {
 	for name != "" {
 		if lines := linesOf(keys, name); len(lines) > 0 {
 			return lines[0]
+		}
+		for _, k := range keys { // a dotted name opens tables, too
+			if strings.HasPrefix(k.name, name+".") {
+				return k.line
+			}
 		}
 		name = name[:max(0, strings.LastIndexByte(name, '.'))]
 	}

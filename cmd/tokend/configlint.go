@@ -21,14 +21,15 @@ const (
 type lint struct {
 	config
 	d      document
+	flaws  flaws // of what nothing more is said
 	system bool
 	list   []problem
 }
 
-// configWarnings is what is dangerous or without effect in a configuration that can
-// be used.
-func configWarnings(d document, system bool) []problem {
-	l := &lint{config: d.config, d: d, system: system}
+// configWarnings is what is dangerous or without effect in those settings of a
+// configuration that can be used.
+func configWarnings(d document, f flaws, system bool) []problem {
+	l := &lint{config: d.config, d: d, flaws: f, system: system}
 	l.file()
 	l.users()
 	l.sessions()
@@ -40,6 +41,9 @@ func configWarnings(d document, system bool) []problem {
 }
 
 func (l *lint) warn(setting, fix, message string, args ...any) {
+	if setting != "" && l.flaws.blame(setting) {
+		return
+	}
 	l.list = append(l.list, problem{Level: levelWarning, Line: l.d.line(setting), Setting: setting, Fix: fix, Message: fmt.Sprintf(message, args...)})
 }
 
@@ -79,10 +83,10 @@ func (l *lint) users() {
 
 func (l *lint) sessions() {
 	idle, hard := time.Duration(l.Session.IdleLock), time.Duration(l.Session.HardLock)
-	if idle > hard {
+	if idle > hard && !l.flaws.blame("session.hard_lock") {
 		l.warn("session.idle_lock", "make it shorter than session.hard_lock", "session.idle_lock has no effect: session.hard_lock comes first")
 	}
-	if idle > longIdle && hard > longIdle {
+	if idle > longIdle && hard > longIdle && !l.flaws.blame("session.hard_lock") {
 		l.warn("session.idle_lock", `write idle_lock = "10m"`, "an open vault that nobody uses stays open for %s, for whoever comes to the machine", min(idle, hard))
 	}
 	if hard > longHard {
@@ -98,10 +102,11 @@ func (l *lint) sessions() {
 
 func (l *lint) backups() {
 	b := l.Backup
-	if b.StaleAfter <= b.Daily {
+	daily := !l.flaws.blame("backup.daily")
+	if b.StaleAfter <= b.Daily && daily {
 		l.warn("backup.stale_after", "make it longer than backup.daily", "every destination is called stale before its next backup is due")
 	}
-	if b.Debounce > b.Daily {
+	if b.Debounce > b.Daily && daily {
 		l.warn("backup.debounce", "make it shorter than backup.daily", "backup.debounce has no effect: backup.daily comes first")
 	}
 	if b.ProveAfter == 0 {
@@ -151,7 +156,7 @@ func (l *lint) places() {
 		dir := filepath.Dir(l.Metrics.Textfile)
 		folder("metrics.textfile", dir, makeFolder(dir, l.system))
 	}
-	if l.Metrics.Textfile == "" && l.d.line("metrics.interval") > 0 {
+	if l.Metrics.Textfile == "" && l.d.line("metrics.interval") > 0 && !l.flaws.blame("metrics.textfile") {
 		l.warn("metrics.interval", "write metrics.textfile, too", "metrics.interval has no effect without metrics.textfile")
 	}
 	if l.StateDir != "" {

@@ -23,7 +23,7 @@ const (
 	maxConfig      = 64 << 10 // bytes
 	maxConfigDepth = 4        // brackets and braces within each other
 	maxConfigDots  = 4        // in a name
-	maxProblems    = 20       // that are told
+	maxProblems    = 50       // that are told
 )
 
 // usualConfig is the configuration that is read when none is named: the
@@ -79,8 +79,7 @@ func readConfig(path, fallback string, system bool) (document, error) {
 	if d.distrust != "" && system {
 		return broken(fmt.Errorf("cannot use %s: %s", path, d.distrust))
 	}
-	var found []problem
-	d.config, found = inspectConfig(d.text)
+	found, _ := d.inspect()
 	for _, p := range found {
 		return broken(fmt.Errorf("%s: %w", path, p))
 	}
@@ -99,15 +98,10 @@ func (b brokenConfig) Unwrap() error { return b.error }
 // checks is the command that says all that is wrong with it, and what mends it.
 func (b brokenConfig) checks() string { return "tokend config check " + ipc.ShellWord(b.path) }
 
-// readConfigFile reads a file that is a file, and not too long; its settings are left.
+// readConfigFile reads a file that is a file, and not too long; its settings are left
+// to inspect.
 func readConfigFile(path string) (document, error) {
-	// What is no file could be waited for at its opening.
-	if info, err := os.Stat(path); err != nil {
-		return document{}, err
-	} else if !info.Mode().IsRegular() {
-		return document{}, fmt.Errorf("%s is no file", path)
-	}
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return document{}, err
 	}
@@ -124,6 +118,28 @@ func readConfigFile(path string) (document, error) {
 		return document{}, fmt.Errorf("%s is larger than %d bytes", path, maxConfig)
 	}
 	return document{path: path, info: info, text: string(b), keys: keysOf(string(b)), distrust: distrustOpen(f, info)}, nil
+}
+
+// errNoFile is that there is something else than a file, such as a folder, a device or a
+// pipe.
+var errNoFile = errors.New("is no file")
+
+// openFile opens a file for reading. What is none could be waited for at its opening, or
+// have no end.
+func openFile(path string) (*os.File, error) {
+	if err := mustBeFile(path); err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}
+
+// mustBeFile fails where there is no file at a path.
+func mustBeFile(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s %w", path, errNoFile)
+	}
+	return err
 }
 
 // problem is something wrong with a configuration. It is an error.
@@ -149,39 +165,43 @@ func (p problem) Error() string {
 	return fmt.Sprintf("line %d: %s", p.Line, p.Message)
 }
 
-// parseConfig reads a configuration strictly: what it does not know it refuses,
-// with the line.
-func parseConfig(text string) (config, error) {
-	c, found := inspectConfig(text)
-	if len(found) > 0 {
-		return config{}, found[0]
+// inspect reads the settings of a document strictly, and says all that keeps them from
+// being used, in the order of the lines. What cannot be taken is left at its default.
+// Of a text that is no TOML nothing is readable.
+func (d *document) inspect() (found []problem, readable bool) {
+	d.config = defaultConfig()
+	if line := tooDeep(d.text); line > 0 {
+		return []problem{{Level: levelError, Line: line, Message: "lists and tables lie too deep within each other", Fix: "compare with: tokend config sample"}}, false
 	}
-	return c, nil
+	var raw map[string]any
+	if _, err := toml.Decode(d.text, &raw); err != nil {
+		return []problem{syntaxProblem(d.text, d.keys, err)}, false
+	}
+	found = strict(d.keys, raw)
+	text := d.text
+	if len(found) > 0 { // of which raw has no more what is wrong
+		b, err := toml.Marshal(raw)
+		if err != nil {
+			return byLine(found), false
+		}
+		text = string(b)
+	}
+	if _, err := toml.Decode(text, &d.config); err != nil {
+		return byLine(append(found, syntaxProblem(text, d.keys, err))), false
+	}
+	f := newFlaws(d.keys, found)
+	for _, err := range each(d.config.check()) {
+		found = f.add(found, settingProblem(d.keys, err), err)
+	}
+	return byLine(found), true
 }
 
-// inspectConfig reads a configuration strictly, and says all that keeps it from being
-// used, in the order of its lines.
-func inspectConfig(text string) (config, []problem) {
-	c := defaultConfig()
-	if line := tooDeep(text); line > 0 {
-		return c, []problem{{Level: levelError, Line: line, Message: "lists and tables lie too deep within each other", Fix: "compare with: tokend config sample"}}
-	}
-	keys := keysOf(text)
-	var raw map[string]any
-	if _, err := toml.Decode(text, &raw); err != nil {
-		return c, []problem{syntaxProblem(keys, err)}
-	}
-	found := strict(keys, raw)
-	if len(found) == 0 {
-		if _, err := toml.Decode(text, &c); err != nil {
-			return c, []problem{syntaxProblem(keys, err)}
-		}
-		for _, err := range each(c.check()) {
-			found = append(found, settingProblem(keys, err))
-		}
-	}
-	slices.SortFunc(found, func(a, b problem) int { return cmp.Or(a.Line-b.Line, strings.Compare(a.Message, b.Message)) })
-	return c, found[:min(len(found), maxProblems)]
+// byLine sorts problems: those of one line by their words.
+func byLine(list []problem) []problem {
+	slices.SortFunc(list, func(a, b problem) int {
+		return cmp.Or(a.Line-b.Line, strings.Compare(a.Level, b.Level), strings.Compare(a.Message, b.Message))
+	})
+	return list
 }
 
 // each is the errors that were joined.
@@ -201,13 +221,13 @@ func each(err error) []error {
 }
 
 // syntaxProblem is why a text is no TOML.
-func syntaxProblem(keys []keyAt, err error) problem {
+func syntaxProblem(text string, keys []keyAt, err error) problem {
 	p := problem{Level: levelError, Message: err.Error(), Fix: "compare with: tokend config sample"}
 	var parse toml.ParseError
 	if !errors.As(err, &parse) {
 		return p
 	}
-	p.Line, p.Message = parse.Position.Line, parse.Message
+	p.Line, p.Message = syntaxLine(text, keys, parse), parse.Message
 	if _, name, is := strings.Cut(p.Message, "Key '"); is {
 		name, _, _ = strings.Cut(name, "' ")
 		if lines := linesOf(keys, name); len(lines) > 1 {
@@ -215,13 +235,27 @@ func syntaxProblem(keys []keyAt, err error) problem {
 		}
 	}
 	for _, s := range settings(defaultConfig()) {
-		// A table that is not closed is told at the line after it.
-		if slices.Contains(linesOf(keys, s.name), p.Line) && !strings.Contains(p.Message, "table name") {
+		if slices.Contains(linesOf(keys, s.name), p.Line) {
 			p.Setting, p.Fix = s.name, s.remedy()
 		}
 	}
 	p.Message = "it cannot be read as TOML: " + p.Message
 	return p
+}
+
+// syntaxLine is the line of what is no TOML. The decoder's own is the next one where it
+// has passed the end of the line.
+func syntaxLine(text string, keys []keyAt, err toml.ParseError) int {
+	for _, open := range []string{`EOF; expected '"""'`, `EOF; expected "'''"`, "terminator (']'), but got end of file", "terminator '}', but got end of file"} {
+		if strings.Contains(err.Message, open) && len(keys) > 0 { // what was begun last has no end
+			return keys[len(keys)-1].line
+		}
+	}
+	if strings.Contains(err.Message, "control character") { // it is told with the place before it
+		return err.Position.Line
+	}
+	text = strings.TrimPrefix(text, "\ufeff")
+	return 1 + strings.Count(text[:min(max(0, err.Position.Start+err.Position.Len-1), len(text))], "\n")
 }
 
 // twice is about a key or a table that is there more than once.
@@ -239,6 +273,7 @@ func twice(name string, lines []int) problem {
 type remedied struct {
 	error
 	setting, fix string
+	needs        string // a setting whose lack is the error
 }
 
 // Unwrap returns the error itself.

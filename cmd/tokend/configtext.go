@@ -49,20 +49,21 @@ func tooDeep(text string) int {
 }
 
 // strict is what a decoded configuration has that there is not, and what has a wrong
-// type. Names are taken as TOML has them, with their case.
+// type, and takes it out. Names are taken as TOML has them, with their case.
 func strict(keys []keyAt, raw map[string]any) (found []problem) {
 	known, opens := make(map[string]setting), tables()
 	for _, s := range settings(defaultConfig()) {
 		known[s.name] = s
 	}
-	add := func(p problem) {
-		p.Line = max(1, lineNear(keys, p.Setting))
-		found = append(found, p)
-	}
 	var walk func(prefix string, t map[string]any)
 	walk = func(prefix string, t map[string]any) {
-		for name, v := range t {
-			name = prefix + name
+		for key, v := range t {
+			name := prefix + key
+			add := func(p problem) {
+				p.Line = max(1, lineNear(keys, p.Setting))
+				found = append(found, p)
+				delete(t, key)
+			}
 			s, is := known[name]
 			switch table, isTable := v.(map[string]any); {
 			case is && !s.fits(v):
@@ -99,8 +100,14 @@ func unknown(name string, v any) problem {
 	switch v.(type) {
 	case map[string]any, []map[string]any:
 		p.Message, p.Fix = fmt.Sprintf("there is no table [%s]", name), "remove it; all tables there are: tokend config sample"
-		if like := nearest(name, slices.Sorted(maps.Keys(tables()))); like != "" {
+		above, own := name[:max(0, strings.LastIndexByte(name, '.'))], name[strings.LastIndexByte(name, '.')+1:]
+		switch like := nearest(name, slices.Sorted(maps.Keys(tables()))); {
+		case like != "":
 			p.Fix = "write [" + like + "]" + smallLetters(name, like)
+		case above == own && tables()[own]:
+			p.Fix = fmt.Sprintf("write its settings without %q before them: they are below [%s] already", own+".", own)
+		case tables()[own]: // a name with its table, below another
+			p.Fix = "write its settings below [" + own + "]"
 		}
 		return p
 	}

@@ -281,13 +281,14 @@ func splitAddress(name, at string, usual int) (host string, port uint16, err err
 func (a authorityKey) checkListen() error {
 	if a.Listen == "" {
 		if a.Address != "" {
-			return remedied{error: errors.New("authority.address is for authority.listen alone"), fix: "write listen = \"192.0.2.1:7443\", too, with the address that is to be listened at"}
+			return remedied{error: errors.New("authority.address is for authority.listen alone"), fix: "write listen = \"192.0.2.1:7443\", too, with the address that is to be listened at", needs: listenSetting}
 		}
 		return nil
 	}
-	if _, _, err := splitAddress("authority.listen", a.Listen, usualPort); err != nil {
+	_, _, err := splitAddress(listenSetting, a.Listen, usualPort)
+	if err != nil && a.Address == "" { // of which the same would be said
 		return err
 	}
-	_, err := a.endpoint()
-	return err
+	_, address := a.endpoint()
+	return errors.Join(err, address)
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,6 +21,9 @@ import (
 // helperCheckPause is how long a helper that cannot be used is left alone
 // before it is looked at again.
 const helperCheckPause = 5 * time.Second
+
+// helperWait is how long who asks waits for the answer of a helper that has come back.
+const helperWait = time.Second
 
 // helperName is the name of the program's file.
 func helperName() string {
@@ -101,38 +107,99 @@ func (s *service) helperFix() string {
 type helperState struct {
 	path    string
 	sockets string // of the helpers that systemd starts; empty for none
+	log     *slog.Logger
 
 	mu       sync.Mutex
 	state    string
 	confined []string
 	checked  time.Time
-	checking bool
+	seen     fs.FileInfo   // of the file that was asked last
+	checking chan struct{} // closed when the check that runs has ended; nil without one
+	gone     bool          // the file was not there, or not to be trusted, when it was looked at
+	back     bool          // and is again, which the check is about
+	told     bool          // that it cannot be used
 }
 
-func newHelperState(path, sockets string, findErr error) *helperState {
-	h := &helperState{path: path, sockets: sockets, state: "it has not answered yet"}
+// unanswered is the state of a helper that is being asked.
+const unanswered = "it has not answered yet"
+
+func newHelperState(path, sockets string, findErr error, log *slog.Logger) *helperState {
+	h := &helperState{path: path, sockets: sockets, state: unanswered, log: log}
 	if findErr != nil {
 		h.state = findErr.Error()
 	}
 	return h
 }
 
-// get is "ok", or what is wrong. While something is, it is looked at again now
-// and then, so that an installed helper is found without a restart.
+// get is "ok", or what is wrong. Its file is looked at each time. While something is
+// wrong that the file does not show, it is asked again now and then; one that has come
+// back, or was replaced, is asked at once, and waited for.
 func (h *helperState) get() string {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.state == "ok" && h.path != "" && time.Since(h.checked) > helperCheckPause {
-		h.checked = time.Now()
-		if err := helper.Trust(h.path); err != nil { // it can be removed, or be opened to others
-			h.state, h.confined = err.Error(), nil
+	answered := h.look()
+	h.mu.Unlock()
+	if answered != nil {
+		limit := time.NewTimer(helperWait)
+		defer limit.Stop()
+		select {
+		case <-answered:
+		case <-limit.C:
 		}
 	}
-	if h.state != "ok" && h.path != "" && !h.checking && time.Since(h.checked) > helperCheckPause {
-		h.checking = true
-		go h.check()
-	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	return h.state
+}
+
+// look looks at the helper's file, and begins to ask it where that is due. It returns
+// what says that one that has come back was asked.
+func (h *helperState) look() (answered <-chan struct{}) {
+	if h.path == "" {
+		return nil
+	}
+	if err := helper.Trust(h.path); err != nil { // it can be removed, or be opened to others
+		h.gone, h.back = true, false
+		h.set(err.Error(), nil)
+		return nil
+	}
+	now := fileInfo(h.path)
+	if h.gone || h.state != "ok" && h.checking == nil && h.seen != nil && !sameFile(h.seen, now) {
+		h.gone, h.back, h.state, h.checked = false, true, unanswered, time.Time{}
+	}
+	if h.state != "ok" && h.checking == nil && time.Since(h.checked) > helperCheckPause {
+		h.checking, h.seen = make(chan struct{}), now
+		go h.check(h.checking)
+	}
+	if h.back {
+		return h.checking
+	}
+	return nil
+}
+
+// set notes a state, and logs that the helper went or came back.
+func (h *helperState) set(state string, confined []string) {
+	h.state, h.confined = state, confined
+	switch usable := state == "ok"; {
+	case usable && h.told:
+		h.log.Info("the token helper can be used again, and so can tokens", "helper", h.path)
+	case !usable && !h.told:
+		h.log.Warn("the token helper cannot be used, and no token without: until it can be, none unlocks a vault, is enrolled, or gives the code of a touch account", "helper", h.path, "err", state, "check", "tokenctl doctor")
+	}
+	h.told = state != "ok"
+}
+
+// keepHelper looks at the helper now and then, also when nobody asks, until ctx ends.
+func (s *service) keepHelper(ctx context.Context) {
+	tick := time.NewTicker(helperCheckPause)
+	defer tick.Stop()
+	for {
+		s.helper.get()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // confinement is what the kernel keeps the helper from, as the helper says; nil
@@ -143,7 +210,8 @@ func (h *helperState) confinement() []string {
 	return h.confined
 }
 
-func (h *helperState) check() {
+func (h *helperState) check(ended chan struct{}) {
+	defer close(ended)
 	hello, err := helper.Examine(h.path)
 	held := append([]string{}, hello.Confined...)
 	if err == nil && h.sockets != "" {
@@ -151,10 +219,13 @@ func (h *helperState) check() {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.state, h.checked, h.checking = "ok", time.Now(), false
-	h.confined = held
-	if err != nil {
-		h.state, h.confined = err.Error(), nil
+	h.checked, h.checking, h.back = time.Now(), nil, false
+	switch {
+	case h.gone: // meanwhile, which was noted
+	case err != nil:
+		h.set(err.Error(), nil)
+	default:
+		h.set("ok", held)
 	}
 }
 

@@ -51,29 +51,28 @@ type mailServer struct {
 }
 
 func (m mailServer) check() error {
+	var all []error
 	if m.TLS != mailStartTLS && m.TLS != mailTLS {
-		return fmt.Errorf("mail.tls must be starttls or tls, not %q: without TLS no link is sent", m.TLS)
+		all = append(all, fmt.Errorf("mail.tls must be starttls or tls, not %q: without TLS no link is sent", m.TLS))
 	}
 	for name, path := range map[string]string{"ca_file": m.CAFile, "password_file": m.PasswordFile, "template": m.Template} {
 		if path != "" && !filepath.IsAbs(path) {
-			return fmt.Errorf("mail.%s must be an absolute path", name)
+			all = append(all, fmt.Errorf("mail.%s must be an absolute path", name))
 		}
 	}
-	if m.Server == "" {
-		if m != (mailServer{TLS: m.TLS}) {
-			return errors.New("mail.server is missing")
-		}
-		return nil
-	}
-	var all []error
 	at := m.Server
-	if host, _, err := splitAddress("mail.server", m.Server, usualMailPort); err != nil {
+	if m == (mailServer{TLS: m.TLS}) {
+		return errors.Join(all...)
+	}
+	if at == "" {
+		all, at = append(all, errors.New("mail.server is missing")), mailExample
+	} else if host, _, err := splitAddress("mail.server", m.Server, usualMailPort); err != nil {
 		all, at = append(all, err), mailExample
 	} else if host == "" {
 		all, at = append(all, fmt.Errorf("mail.server must be host:port, not %q", m.Server)), mailExample
 	}
 	if m.PasswordFile != "" && m.User == "" {
-		all = append(all, remedied{error: errors.New("mail.password_file is for mail.user alone"), fix: "write user = \"it@example.org\", too, with the name that the server knows"})
+		all = append(all, remedied{error: errors.New("mail.password_file is for mail.user alone"), fix: "write user = \"it@example.org\", too, with the name that the server knows", needs: "mail.user"})
 	}
 	if _, err := mail.New(mail.Config{Server: at, From: m.From}); err != nil {
 		all = append(all, fmt.Errorf("mail.from: %w", err))
@@ -88,40 +87,79 @@ func (m mailServer) sender(credentials string) (*mail.Sender, error) {
 		return nil, nil
 	}
 	c := mail.Config{Server: m.Server, From: m.From, User: m.User, Implicit: m.TLS == mailTLS}
-	if m.CAFile != "" {
-		text, err := readAtMost(m.CAFile, maxRootsFile)
-		if err != nil {
-			return nil, remedied{fmt.Errorf("cannot read mail.ca_file: %w", err), "mail.ca_file", fixFile(m.CAFile, err)}
-		}
-		if c.Roots = x509.NewCertPool(); !c.Roots.AppendCertsFromPEM(text) {
-			return nil, remedied{fmt.Errorf("mail.ca_file: no certificate is in %s", m.CAFile), "mail.ca_file", "put the certificates (PEM) into " + m.CAFile}
-		}
+	var err error
+	if c.Roots, err = m.roots(); err != nil {
+		return nil, err
 	}
-	if m.Template != "" {
-		text, err := readAtMost(m.Template, mail.MaxTemplate)
-		if err == nil {
-			c.Template, err = mail.ParseTemplate(string(text))
-		}
-		if err != nil {
-			return nil, remedied{fmt.Errorf("cannot use mail.template %s: %w", m.Template, err), "mail.template", fixFile(m.Template, err)}
-		}
+	if c.Template, err = m.letter(); err != nil {
+		return nil, err
 	}
-	if m.User != "" {
-		path := m.PasswordFile
-		if path == "" {
-			if credentials == "" {
-				return nil, remedied{error: fmt.Errorf("mail.password_file is missing, and there is no credential %s: %w", mailCredential, errNoCredential)}
-			}
-			path = filepath.Join(credentials, mailCredential)
-		}
-		c.Password = func() ([]byte, error) { return readPassword(path, m.PasswordFile != "") }
-		password, err := c.Password()
-		clear(password)
-		if err != nil {
-			return nil, remedied{err, mailPassword, fixSecret(path, err)}
-		}
+	if c.Password, err = m.password(credentials); err != nil {
+		return nil, err
 	}
 	return mail.New(c)
+}
+
+// files is all that is wrong with the files that are named.
+func (m mailServer) files(credentials string) []error {
+	_, roots := m.roots()
+	_, letter := m.letter()
+	_, password := m.password(credentials)
+	return each(errors.Join(roots, letter, password))
+}
+
+// roots are the certificate authorities that are believed; nil for the system's.
+func (m mailServer) roots() (*x509.CertPool, error) {
+	if m.CAFile == "" {
+		return nil, nil
+	}
+	text, err := readAtMost(m.CAFile, maxRootsFile)
+	if err != nil {
+		return nil, remedied{error: fmt.Errorf("cannot read mail.ca_file: %w", err), setting: "mail.ca_file", fix: fixFile(m.CAFile, err)}
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, remedied{error: fmt.Errorf("mail.ca_file: no certificate is in %s", m.CAFile), setting: "mail.ca_file", fix: "put the certificates (PEM) into " + m.CAFile}
+	}
+	return pool, nil
+}
+
+// letter is the text of the letters; nil for that in English.
+func (m mailServer) letter() (*mail.Template, error) {
+	if m.Template == "" {
+		return nil, nil
+	}
+	text, err := readAtMost(m.Template, mail.MaxTemplate)
+	if err != nil {
+		return nil, remedied{error: fmt.Errorf("cannot use mail.template %s: %w", m.Template, err), setting: "mail.template", fix: fixFile(m.Template, err)}
+	}
+	t, err := mail.ParseTemplate(string(text))
+	if err != nil {
+		return nil, remedied{error: fmt.Errorf("cannot use mail.template %s: %w", m.Template, err), setting: "mail.template", fix: fixFile(m.Template, err)}
+	}
+	return t, nil
+}
+
+// password reads the password anew for each letter; nil where none is needed. It was
+// read once, to see whether it can be.
+func (m mailServer) password(credentials string) (func() ([]byte, error), error) {
+	if m.User == "" {
+		return nil, nil
+	}
+	path := m.PasswordFile
+	if path == "" {
+		if credentials == "" {
+			return nil, remedied{error: fmt.Errorf("mail.password_file is missing, and there is no credential %s: %w", mailCredential, errNoCredential)}
+		}
+		path = filepath.Join(credentials, mailCredential)
+	}
+	read := func() ([]byte, error) { return readPassword(path, m.PasswordFile != "") }
+	password, err := read()
+	clear(password)
+	if err != nil {
+		return nil, remedied{error: err, setting: mailPassword, fix: fixSecret(path, err)}
+	}
+	return read, nil
 }
 
 // readPassword reads the password for the mail server: the first line of the file,
@@ -132,7 +170,7 @@ func readPassword(path string, own bool) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read the password for the mail server: %w", err)
 		}
-		if mode := info.Mode(); !mode.IsRegular() || mode.Perm()&0o077 != 0 {
+		if mode := info.Mode(); mode.IsRegular() && mode.Perm()&0o077 != 0 {
 			return nil, fmt.Errorf("cannot use %s: its mode is %v, and %w", path, mode, errExposed)
 		}
 	}
@@ -149,7 +187,7 @@ func readPassword(path string, own bool) ([]byte, error) {
 
 // readAtMost reads a whole file of at most so many bytes, a multiple of 1,024.
 func readAtMost(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}

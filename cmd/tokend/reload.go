@@ -25,6 +25,8 @@ type configured struct {
 	// failing is what could not be started or written, by its setting.
 	failing map[string]ipc.ConfigFailure
 	info    fs.FileInfo // of the file that was read last, whether it was taken or not
+	// again reads it once more and takes nothing: why it cannot be used now.
+	again func() error
 }
 
 func newConfigured(d document, effective config) *configured {
@@ -36,8 +38,23 @@ func newConfigured(d document, effective config) *configured {
 	return c
 }
 
-// get is how it stands now: the file may be another one than was read.
+// get is how it stands now: the file may be another one than was read, and one that was
+// not taken, or what it names, may have been mended since.
 func (c *configured) get() ipc.ConfigState {
+	st := c.known()
+	if st.Problem == "" || c.again == nil {
+		return st
+	}
+	if err := c.again(); err != nil {
+		st.Problem = err.Error()
+	} else {
+		st.Mended = true
+	}
+	return st
+}
+
+// known is get without a look into the file.
+func (c *configured) known() ipc.ConfigState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := c.state
@@ -157,7 +174,7 @@ func (s *service) reread() (d document, next config, roots [][]byte, err error) 
 	if d, err = readConfig(s.options.config, s.fallback, s.mode == daemon.ModeSystem); err != nil {
 		return d, next, nil, err
 	}
-	if s.configured.get().File != "" && d.info == nil {
+	if s.configured.known().File != "" && d.info == nil {
 		return d, next, nil, fmt.Errorf("%s is gone", s.configured.read.path)
 	}
 	if next, err = s.override(d.config); err != nil {

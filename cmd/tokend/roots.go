@@ -20,11 +20,11 @@ func readRoots(path string) ([][]byte, error) {
 	}
 	text, err := readAtMost(path, maxRootsFile)
 	if err != nil {
-		return nil, remedied{fmt.Errorf("cannot read tokens.attestation_roots: %w", err), "tokens.attestation_roots", fixFile(path, err)}
+		return nil, remedied{error: fmt.Errorf("cannot read tokens.attestation_roots: %w", err), setting: "tokens.attestation_roots", fix: fixFile(path, err)}
 	}
 	roots, err := parseRoots(text)
 	if err != nil {
-		return nil, remedied{fmt.Errorf("tokens.attestation_roots: %s: %w", path, err), "tokens.attestation_roots", "put whole certificates (PEM), and nothing else, into " + path}
+		return nil, remedied{error: fmt.Errorf("tokens.attestation_roots: %s: %w", path, err), setting: "tokens.attestation_roots", fix: "put whole certificates (PEM), and nothing else, into " + path}
 	}
 	return roots, nil
 }

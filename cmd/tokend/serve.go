@@ -111,6 +111,10 @@ func newService(o options, stderr io.Writer) (*service, error) {
 		return nil, err
 	}
 	s.configured = newConfigured(read, s.config)
+	s.configured.again = func() error {
+		_, _, _, err := s.reread()
+		return err
+	}
 	level, err := s.config.level()
 	if err != nil {
 		return nil, err
@@ -243,7 +247,7 @@ func (s *service) build() error {
 	if sockets != "" {
 		s.apart = helperUID()
 	}
-	s.helper = newHelperState(path, sockets, findErr)
+	s.helper = newHelperState(path, sockets, findErr, s.log)
 	s.access = &tokenAccess{seats: seatDir}
 	s.setAccess()
 	s.desk = s.newDesk()
@@ -302,7 +306,6 @@ func (s *service) run(ctx context.Context) (err error) {
 	listening = true
 	s.log.Info("listening", "socket", s.config.Socket, "mode", string(s.mode), "version", buildVersion())
 	s.notifyReady()
-	s.helper.get()
 	defer s.notify("STOPPING=1")
 	defer s.watchdog(ctx)()
 	return s.serve(ctx, listeners, hangup)
@@ -334,6 +337,7 @@ func (s *service) serve(ctx context.Context, listeners []net.Listener, hangup <-
 	wg.Go(func() { _ = s.daemon.Run(ctx) })
 	wg.Go(func() { s.desk.Run(ctx) })
 	wg.Go(func() { s.keepDoor(ctx) })
+	wg.Go(func() { s.keepHelper(ctx) })
 	wg.Go(func() { s.keepTextfile(ctx) })
 	if s.bus != nil {
 		wg.Go(func() { s.bus.Run(ctx) })

@@ -198,8 +198,17 @@ func TestServe(t *testing.T) {
 	if f := found(); f.Level != "error" || !strings.HasPrefix(f.Fix, "tokend config check "+config+" && kill -HUP ") || !strings.Contains(f.Message, "what was read before holds") {
 		t.Errorf("a refused configuration: %+v", f)
 	}
+	if err := os.WriteFile(config, []byte("log_level = 4\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f := found(); f.Level != "error" || !strings.Contains(f.Message, "log_level takes a text") || strings.Contains(f.Message, "roots.pem") {
+		t.Errorf("what is wrong by now: %+v", f)
+	}
 	if err := os.WriteFile(config, nil, 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if f := found(); f.Level != "warning" || !strings.Contains(f.Message, "can be used again, and is not read yet") || !strings.HasPrefix(f.Fix, "tokend config check "+config+" && kill -HUP ") {
+		t.Errorf("a file that was mended: %+v", f)
 	}
 	hangup()
 	await(t, "what is right again", func() bool { return found().Level == "ok" })
@@ -237,6 +246,63 @@ func TestServeWithoutHelper(t *testing.T) {
 	if len(s.Warnings) != 1 || s.Warnings[0].Code != "helper" {
 		t.Errorf("warnings: %+v", s.Warnings)
 	}
+	if log := r.stderr.String(); strings.Count(log, "the token helper cannot be used") != 1 || !strings.Contains(log, "none unlocks a vault") {
+		t.Error("the log does not say it, once")
+	}
+	r.end(t)
+}
+
+// TestHelperGoesAndComesBack: status tells it with the next call, and the log once each
+// time, also where nobody asks.
+func TestHelperGoesAndComesBack(t *testing.T) {
+	bin, dir := programs(t), t.TempDir()
+	socket, path := filepath.Join(dir, "run", "s"), filepath.Join(dir, "bin", "tokend-helper")
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	away := filepath.Join(bin, "tokend-helper")
+	move(away, path)
+	r := launch(t, exec.Command(filepath.Join(bin, "tokend"), "serve", "--user", "--helper", path,
+		"--state-dir", filepath.Join(dir, "state"), "--socket", socket), socket)
+	state := func() string {
+		t.Helper()
+		var s ipc.Status
+		if err := r.get("status", &s); err != nil {
+			t.Fatal(err)
+		}
+		return s.Daemon.Helper
+	}
+	await(t, "the socket", func() bool { return r.get("status", new(ipc.Status)) == nil })
+	await(t, "the helper", func() bool { return state() == "ok" })
+	const went, came = "level=WARN msg=\"the token helper cannot be used", "level=INFO msg=\"the token helper can be used again"
+	logged := func(text string) int { return strings.Count(r.stderr.String(), text) }
+	if logged(went)+logged(came) > 0 {
+		t.Errorf("all is well, and the log says %s", r.stderr)
+	}
+	move(path, away)
+	for range 3 {
+		if now := state(); !strings.Contains(now, "no such file") {
+			t.Errorf("once it is gone: %s", now)
+		}
+	}
+	move(away, path)
+	await(t, "its answer", func() bool { return state() != unanswered })
+	if now := state(); now != "ok" {
+		t.Errorf("once it is back: %s", now)
+	}
+	if logged(went) != 1 || logged(came) != 1 {
+		t.Errorf("it went and came back once, and the log says %s", r.stderr)
+	}
+	move(path, away)
+	await(t, "the log of a helper that nobody asked for", func() bool { return logged(went) == 2 })
+	move(away, path)
+	await(t, "the log of one that came back", func() bool { return logged(came) == 2 })
 	r.end(t)
 }
 

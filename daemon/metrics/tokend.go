@@ -75,7 +75,7 @@ func (t *Tokend) general(s *Set) {
 	t.Helper = s.Gauge("tokend_helper_up", "1 where tokend-helper can be used, and with it tokens.")
 	t.Bus = s.Gauge("tokend_bus_up", "1 where tokend serves on D-Bus; absent where it is not to.")
 	t.ConfigOK = s.Gauge("tokend_config_ok", "1 where the configuration file holds as it is; 0 where it was not taken, or changed since it was read.")
-	t.ConfigFailing = s.Gauge("tokend_config_failing_settings", "How many settings hold, and what they name could not be started or written (metrics.textfile, authority.listen).")
+	t.ConfigFailing = s.Gauge("tokend_config_failing_settings", "How many settings hold, and what they name could not be started, used or written (metrics.textfile, authority.listen, and mail for all of that section).")
 	t.ConfigWaits = s.Gauge("tokend_config_waiting_settings", "How many settings of the file wait for a restart.")
 	t.ConfigLoaded = s.Gauge("tokend_config_loaded_timestamp_seconds", "When the configuration was read last and taken, in seconds since 1970.")
 	t.DiskFree = s.Gauge("tokend_state_free_bytes", "Free space of the state folder's file system.")

@@ -238,7 +238,7 @@ func (p *process) launch(ctx context.Context, path string, req wire.Request, mod
 	}
 	cmd.Stdout = w
 	p.stdin = in
-	err = p.startHeld(cmd)
+	err = StartTied(cmd, p.ended)
 	w.Close()
 	if err != nil {
 		r.Close()
@@ -261,10 +261,10 @@ func (p *process) launch(ctx context.Context, path string, req wire.Request, mod
 	return nil
 }
 
-// startHeld starts cmd from a thread that lives until the process has ended: the
-// kernel kills the process when that thread ends (see attributes), and a thread
-// ends when a goroutine does that was locked to it.
-func (p *process) startHeld(cmd *exec.Cmd) error {
+// StartTied starts cmd from a thread that lives until ended is closed, which is to be
+// when the process has been waited for: the kernel sends a process its Pdeathsig when that
+// thread ends, and a thread ends when a goroutine does that was locked to it.
+func StartTied(cmd *exec.Cmd, ended <-chan struct{}) error {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
@@ -272,7 +272,7 @@ func (p *process) startHeld(cmd *exec.Cmd) error {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			<-p.ended
+			<-ended
 		}
 	}()
 	return <-started

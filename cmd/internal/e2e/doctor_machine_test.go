@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,6 +63,18 @@ func doctorMachine(t *testing.T) *ward {
 		{code: "config", level: "error", about: "not taken",
 			cause: func(w *ward) { write("log_level = \"loud\"\n"); w.hangup() },
 			hand:  func(*ward, ipc.Finding) { write("log_level = \"info\"\n") }},
+		{code: "config", level: "warning", about: "can be used again",
+			cause: func(w *ward) {
+				write("log_level = \"loud\"\n")
+				w.hangup()
+				Eventually(w.t, patience, func() error {
+					if w.status().Daemon.Config.Problem == "" {
+						return errors.New("the file was not read yet")
+					}
+					return nil
+				})
+				write("log_level = \"info\"\n")
+			}},
 		{code: "config", level: "warning", about: "restart for", background: true,
 			cause: func(w *ward) { write("log_format = \"json\"\n"); w.hangup() }},
 		{code: "metrics-textfile", level: "error", cause: func(w *ward) {

@@ -14,13 +14,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tokenbridge/tokend/tokens/helper"
 )
 
 // Programs is where the programs under test were built.
@@ -169,11 +170,16 @@ func (d *Daemon) Start() {
 	// Not on the bus of the session in which the tests run.
 	d.cmd.Env = slices.Concat(os.Environ(), []string{"DBUS_SESSION_BUS_ADDRESS="}, d.Programs.Env(), d.Env)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
+	// It ends with this process, also when that is killed.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	d.done = make(chan struct{})
-	if err := startTied(d.cmd, d.done); err != nil {
+	if err := helper.StartTied(d.cmd, d.done); err != nil {
 		d.tb.Fatal(err)
 	}
+	go func(cmd *exec.Cmd, done chan struct{}) {
+		_ = cmd.Wait()
+		close(done)
+	}(d.cmd, d.done)
 	deadline := time.Now().Add(time.Minute)
 	for {
 		c, err := net.Dial("unix", d.Socket)
@@ -191,24 +197,6 @@ func (d *Daemon) Start() {
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
-}
-
-// startTied starts a program that ends with this process (Pdeathsig), also when that is
-// killed. The signal comes when the thread that started it ends: that thread is kept
-// until the program has ended, which closes done.
-func startTied(cmd *exec.Cmd, done chan struct{}) error {
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-			close(done)
-		}
-	}()
-	return <-started
 }
 
 // PID is the daemon's process id.

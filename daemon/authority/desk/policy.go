@@ -46,6 +46,9 @@ func readPolicy(path string) *policyFile {
 }
 
 func readText(path string) (string, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // a pipe would be waited for
+		return "", fmt.Errorf("%s is no file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err

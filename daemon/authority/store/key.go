@@ -127,6 +127,13 @@ func readKey(path string, check func(os.FileInfo) error) (*secret.Buffer, error)
 }
 
 func openKey(path string, check func(os.FileInfo) error) (*secret.Buffer, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, ErrNoKey
+	}
+	if err == nil && !info.Mode().IsRegular() { // a pipe would be waited for
+		return nil, ErrNotAKey
+	}
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, ErrNoKey
@@ -135,8 +142,7 @@ func openKey(path string, check func(os.FileInfo) error) (*secret.Buffer, error)
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
+	if info, err = f.Stat(); err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
