@@ -44,7 +44,8 @@ packages zip                                     zip                   yes makes
 packages wixl                                    wixl                  yes makes the package for the Windows installer
 packages msibuild                                msitools              yes adds to it what wixl does not know
 test  lintian                                    lintian               yes checks the deb as Debian does
-test  rpm                                        rpm                   yes reads the rpm
+test  rpm                                        rpm                   yes reads the rpm, and installs it into roots of its own
+test  cpio                                       cpio                  yes unpacks the rpm
 test  mandoc                                     mandoc                yes checks the manual pages
 test  man                                        man-db                yes shows them
 test  zsh                                        zsh                   yes completes command lines
