@@ -16,6 +16,7 @@ import (
 const (
 	installedFolder = `C:\Program Files\tokend\`
 	environment     = `HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Environment`
+	eventLog        = `HKLM\SYSTEM\CurrentControlSet\Services\EventLog\Application`
 	products        = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall`
 )
 
@@ -31,7 +32,13 @@ func TestMSI(t *testing.T) {
 	drive := filepath.Join(prepared(t), "prefix", "drive_c")
 	folder := filepath.Join(drive, "Program Files", "tokend")
 	d := &daemon{tb: t, pipe: `\\.\pipe\tokend-S-1-5-21-0-0-0-1000`, ended: make(chan struct{})}
-	t.Cleanup(func() { manager(t, "net", "stop", "tokend"); msi(t, "/x", "1.2.4"); msi(t, "/x", "1.2.3") })
+	t.Cleanup(func() {
+		manager(t, "net", "stop", "tokend")
+		msi(t, "/x", "1.2.4")
+		msi(t, "/x", "1.2.3")
+		// With the only source in it the installer takes the folder of the log, where Windows has many.
+		manager(t, "reg", "add", eventLog, "/f")
+	})
 	if r := msi(t, "/i", "1.2.3"); r.Exit != 0 {
 		t.Fatalf("%s", r)
 	}
@@ -92,7 +99,7 @@ func installed(t *testing.T, folder, version string) {
 	t.Helper()
 	must(t, "RUNNING", "sc", "query", "tokend")
 	must(t, installedFolder+"tokend.exe", "reg", "query", `HKLM\SYSTEM\CurrentControlSet\Services\tokend`, "/v", "ImagePath")
-	must(t, "EventCreate.exe", "reg", "query", `HKLM\SYSTEM\CurrentControlSet\Services\EventLog\Application\tokend`, "/v", "EventMessageFile")
+	must(t, "EventCreate.exe", "reg", "query", eventLog+`\tokend`, "/v", "EventMessageFile")
 	must(t, ";"+installedFolder, "reg", "query", environment, "/v", "PATH")
 	r := manager(t, "reg", "query", products, "/s")
 	if strings.Count(r.Stdout, "DisplayName") != 1 || !strings.Contains(r.Stdout, version) {
@@ -109,7 +116,7 @@ func installed(t *testing.T, folder, version string) {
 func removed(t *testing.T, folder string) {
 	t.Helper()
 	for _, args := range [][]string{
-		{"sc", "query", "tokend"}, {"reg", "query", `HKLM\SYSTEM\CurrentControlSet\Services\EventLog\Application\tokend`},
+		{"sc", "query", "tokend"}, {"reg", "query", eventLog + `\tokend`},
 	} {
 		if r := manager(t, args...); r.Exit == 0 {
 			t.Errorf("%q: %s", args, r)
