@@ -98,12 +98,36 @@ printf 'Source: tokend\n\nPackage: tokend\nArchitecture: any\n' >"$work/shlibs/d
 depends=$(cd "$work/shlibs" && dpkg-shlibdeps -O "$work/linux/tokend-helper" 2>/dev/null | sed 's/^shlibs:Depends=//')
 libc=$(objdump -T "$work/linux/tokend-helper" | grep -o 'GLIBC_[0-9.]*' | sort -u -V | tail -n 1)
 
+# contents KIND: what is in the package. dpkg shares folders. rpm does not install what
+# says of a folder what another package says otherwise, and polkit's rules.d, for one,
+# is in places its daemon's alone: so of folders it gets ours only.
+contents() {
+	root='file_info: {owner: root, group: root'
+	echo 'contents:'
+	if [ "$1" = deb ]; then
+		echo "  - {src: \"$work/deb\", dst: /, type: tree, $root}}"
+		return 0
+	fi
+	(cd "$work/$1" && find . -type f -o -type d \( -path './etc/tokend' -o -path './usr/libexec/tokend' -o -path './usr/share/doc/tokend*' \)) |
+		sed 's/^\.//' | sort | while read -r path; do
+		type=file
+		case $path in
+		*/copyright | */THIRD-PARTY-LICENSES) type=license ;;
+		/usr/share/doc/tokend/* | /usr/share/man/*) type=doc ;;
+		esac
+		file=$work/$1$path
+		[ ! -d "$file" ] || type=dir
+		echo "  - {src: \"$file\", dst: \"$path\", type: $type, $root, mode: 0$(stat -c %a "$file")}}"
+	done
+}
+
 mkdir -p build/tools
 "$go" build -C packaging/tools -trimpath -buildvcs=false -o "$PWD/build/tools/" github.com/goreleaser/nfpm/v2/cmd/nfpm
 for kind in deb rpm; do
 	[ "$kind" = deb ] || [ -z "${DEB_ONLY:-}" ] || continue
-	sed "s|@ARCH@|$arch|; s|@VERSION@|$number|; s|@STAGE@|$work/$kind|; s|@SCRIPTS@|$work/scripts|; s|@DEPENDS@|$depends|; s|@LIBC@|libc.so.6($libc)(64bit)|" \
+	sed "s|@ARCH@|$arch|; s|@VERSION@|$number|; s|@SCRIPTS@|$work/scripts|; s|@DEPENDS@|$depends|; s|@LIBC@|libc.so.6($libc)(64bit)|" \
 		packaging/nfpm.yaml >"$work/nfpm.yaml"
+	contents "$kind" >>"$work/nfpm.yaml"
 	build/tools/nfpm package --config "$work/nfpm.yaml" --packager "$kind" --target "$out/" >&2
 done
 

@@ -128,6 +128,7 @@ func TestPackages(t *testing.T) {
 	t.Run("deb", func(t *testing.T) { testDeb(t, deb) })
 	t.Run("purge", func(t *testing.T) { testPurge(t, deb) })
 	t.Run("rpm", func(t *testing.T) { testRPM(t, one(t, out, "*.rpm")) })
+	t.Run("rpm in images", func(t *testing.T) { testRPMInImages(t, one(t, out, "*.rpm")) })
 	t.Run("zip", func(t *testing.T) { testZip(t, one(t, out, "*.zip")) })
 	t.Run("msi", func(t *testing.T) { testMSI(t, one(t, out, "*.msi")) })
 	t.Run("programs", func(t *testing.T) { testPrograms(t, root) })
@@ -240,13 +241,13 @@ func testRPM(t *testing.T, rpm string) {
 			t.Errorf("not root's alone: %s", line)
 		}
 	}
-	for _, dir := range []string{"/usr", "/usr/bin", "/usr/lib/systemd/system", "/usr/share/man/man1", "/etc"} {
+	for _, dir := range []string{"/usr", "/usr/bin", "/usr/lib/systemd/system", "/usr/lib/udev/rules.d", "/usr/share/dbus-1/services", "/usr/share/man/man1", "/usr/share/polkit-1/rules.d", "/etc"} {
 		if strings.Contains("\n"+list, "\n"+dir+"\n") {
 			t.Errorf("the rpm takes %s, which is the system's", dir)
 		}
 	}
 	needs := output(t, nil, "rpm", "-qp", "--requires", rpm)
-	for _, want := range []string{"libfido2.so.1()(64bit)\n", "libpcsclite.so.1()(64bit)\n", "libc.so.6(GLIBC_"} {
+	for _, want := range []string{"/bin/sh\n", "libfido2.so.1()(64bit)\n", "libpcsclite.so.1()(64bit)\n", "libc.so.6(GLIBC_"} {
 		if !strings.Contains(needs, want) {
 			t.Errorf("the rpm does not require %q:\n%s", want, needs)
 		}

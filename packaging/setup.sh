@@ -44,7 +44,8 @@ packages zip                                     zip                   yes makes
 packages wixl                                    wixl                  yes makes the package for the Windows installer
 packages msibuild                                msitools              yes adds to it what wixl does not know
 test  lintian                                    lintian               yes checks the deb as Debian does
-test  rpm                                        rpm                   yes reads the rpm
+test  rpm                                        rpm                   yes reads the rpm, and installs it into roots of its own
+test  cpio                                       cpio                  yes unpacks the rpm
 test  mandoc                                     mandoc                yes checks the manual pages
 test  man                                        man-db                yes shows them
 test  zsh                                        zsh                   yes completes command lines
@@ -98,6 +99,8 @@ bench gpg                                        gnupg                 yes to co
 bench /usr/lib/password-store/extensions/otp.bash pass-otp/pass-extension-otp yes to compare with
 wine  /usr/lib/wine/wine64                       wine64                yes runs the programs for Windows
 wine  x86_64-w64-mingw32-gcc                     gcc-mingw-w64-x86-64-win32 yes compiles the one function that this wine lacks
+wine  wixl                                       wixl                  yes makes the package for the Windows installer
+wine  msibuild                                   msitools              yes adds to it what wixl does not know
 wine  oathtool                                   oathtool              yes independent check of every code
 LIST
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs under wine what is built for Windows: the tests of packages, and the three
 # programs as their users do. docs/platforms.md says what that shows, and what not.
-# PKGS chooses other packages. Needs wine64 and gcc-mingw-w64-x86-64-win32 (packaging/setup.sh wine).
+# PKGS chooses other packages. Needs wine64, gcc-mingw-w64-x86-64-win32, wixl and msitools (packaging/setup.sh wine).
 #
 #   packaging/wine.sh          all of it
 #   packaging/wine.sh PROGRAM  a shell or another program, with everything prepared and
@@ -65,6 +65,19 @@ done
 
 say "the programs for Windows"
 GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o "$dir/bin/" ./cmd/tokend ./cmd/tokenctl ./cmd/tokend-helper
+
+say "packages for the installer, of two versions"
+for number in 1.2.3 1.2.4; do
+	mkdir "$dir/$number"
+	cp "$dir/bin/tokend.exe" "$dir/bin/tokenctl.exe" "$dir/bin/tokend-helper.exe" README.md "$dir/$number/"
+	# What other files say is no matter here.
+	for file in LICENSE.txt THIRD-PARTY-LICENSES.txt sbom.cdx.json; do
+		cp LICENSE "$dir/$number/$file"
+	done
+	# What follows a program's end changes nothing but the file.
+	printf %s "$number" >>"$dir/$number/tokend.exe"
+	SOURCE_DATE_EPOCH=1790000000 packaging/windows/msi.sh "$dir/$number" "v$number" "$number" "$dir/$number.msi"
+done
 
 if [ $# -gt 0 ]; then
 	"$@"
