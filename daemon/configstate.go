@@ -75,6 +75,8 @@ func (d *Daemon) configWarnings(st *ipc.ConfigState) []ipc.Warning {
 		return nil
 	case st.Mended:
 		warn(inOrder(d.check(st), d.manage("reload")), "the configuration can be used again, and is not read yet: until it is reloaded, what was read before holds")
+	case st.Problem != "" && st.Changed: // and nobody had it read
+		warn(inOrder(d.check(st), d.manage("reload")), "the configuration was changed since it was read, and tokend would not start with it: "+st.Problem)
 	case st.Problem != "":
 		warn(inOrder(d.check(st), d.manage("reload")), "the configuration was changed and not taken, and what was read before holds: "+st.Problem)
 	case st.Changed:

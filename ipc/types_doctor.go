@@ -27,8 +27,8 @@ type ConfigState struct {
 	Waits []string `json:"waits,omitempty"`
 	// Changed says that the file is not as it was read.
 	Changed bool `json:"changed,omitempty"`
-	// Problem is why the file was not taken when it was read last, or if something else is
-	// wrong with it by now, that, for who administers the machine and in general words for
+	// Problem is why the file was not taken when it was read last, or what is wrong with it
+	// by now, whether it was read or not, for who administers the machine and in general words for
 	// others; what was read before holds.
 	Problem string `json:"problem,omitempty"`
 	// Mended says that the problem is there no more: the file holds from the next reload on.

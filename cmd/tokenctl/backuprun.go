@@ -17,6 +17,7 @@ import (
 
 	"github.com/tokenbridge/tokend/cmd/tokenctl/copies"
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 const backupRunHelp = `Copy the newest backup that the daemon made to every destination that lacks it: as
@@ -332,7 +333,7 @@ func (c *cli) sayProblem(p ipc.BackupProblem, destinations []ipc.Destination) {
 	}
 	c.say("%s: %s", either(p.Urgent, "problem", "note"), clean(p.Message))
 	if p.Fix != "" {
-		c.say("  mend it: %s", clean(p.Fix))
+		c.say("  mend it: %s", clean(remedy.Typed(p.Fix)))
 	}
 }
 

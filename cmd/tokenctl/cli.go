@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 // daemon is what tokenctl needs of the daemon: ipc.Backend without the
@@ -238,7 +239,7 @@ func (c *cli) warnAll(warnings []ipc.Warning) {
 	for _, w := range warnings {
 		c.say("warning: %s", clean(w.Message))
 		if w.Fix != "" {
-			c.say("  mend it: %s", clean(w.Fix))
+			c.say("  mend it: %s", clean(remedy.Typed(w.Fix)))
 		}
 	}
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/tokenbridge/tokend/ipc"
 	"github.com/tokenbridge/tokend/ipc/local"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 func (c *cli) doctorCommand() *cobra.Command {
@@ -125,7 +128,7 @@ func (c *cli) examineHere(answered bool, start string) []ipc.Finding {
 	path := c.socketPath()
 	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
 		found = append(found, ipc.Finding{Code: "socket", Level: levelOK, Message: fmt.Sprintf("the socket is %s (mode %04o)", path, info.Mode().Perm())})
-	} else if !answered && !strings.HasPrefix(path, `\\`) {
+	} else if !answered && errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(path, `\\`) {
 		found = append(found, ipc.Finding{Code: "socket", Level: levelWarning, Message: "there is no socket at " + path, Fix: start})
 	}
 	if c.getenv("TOKEND_SOCKET") != "" && c.socket == "" {
@@ -148,7 +151,7 @@ func (c *cli) showFindings(found []ipc.Finding, all bool) {
 		t := &table{head: []string{"LEVEL", "FOUND"}, flexible: 1}
 		for _, f := range ofLevels(found, levels) {
 			text := f.Message
-			if fix := adviceFix(f.Code, f.Fix, ""); fix != "" {
+			if fix := remedy.Typed(adviceFix(f.Code, f.Fix, "")); fix != "" {
 				text += " - mend it: " + fix
 			}
 			t.add(f.Level, text)
@@ -162,7 +165,7 @@ func (c *cli) showFindings(found []ipc.Finding, all bool) {
 		levels = levels[1:]
 	}
 	for _, f := range ofLevels(found, levels) {
-		for _, line := range findingLines(f.Level, clean(f.Message), clean(adviceFix(f.Code, f.Fix, "")), c.outWidth()) {
+		for _, line := range findingLines(f.Level, clean(f.Message), clean(remedy.Typed(adviceFix(f.Code, f.Fix, ""))), c.outWidth()) {
 			c.print("%s", line)
 		}
 	}

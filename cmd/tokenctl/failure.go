@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 // failure is how a command fails: what it was doing, why it could not, and what
@@ -211,7 +212,7 @@ func (c *cli) explain(err error, e *ipc.Error) {
 			_, _ = fmt.Fprintln(c.err, clean(line))
 			continue
 		}
-		c.say("  %s", clean(h))
+		c.say("  %s", clean(remedy.Typed(h)))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenbridge/tokend/ipc"
+	"github.com/tokenbridge/tokend/ipc/local"
 )
 
 const serviceHelp = `Have the system start tokend, and start it again when it has ended.
@@ -339,6 +340,9 @@ func (c *cli) serviceState(ctx context.Context, m serviceManager) (serviceState,
 	if st.Daemon == nil { // perhaps for what it reads
 		if path := brokenConfig(ctx, st.Scope == scopeSystem); path != "" {
 			st.Next = adviceConfig(path) + " && " + st.Next
+		}
+		if uid := local.Nobody(); uid != "" { // whom none that he starts would serve
+			st.Next = "sudo -u USER tokenctl service status"
 		}
 	}
 	return st, nil

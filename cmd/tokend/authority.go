@@ -60,6 +60,10 @@ func (s *service) newDesk() *desk.Desk {
 	// A mail server that cannot be used keeps nobody from the rest.
 	sender, err := s.config.Mail.sender(os.Getenv("CREDENTIALS_DIRECTORY"))
 	s.configured.fails(mailSettings, err, s.fixMail(err))
+	s.configured.mail = func() (fix string, err error) {
+		_, err = s.config.Mail.sender(os.Getenv("CREDENTIALS_DIRECTORY"))
+		return s.fixMail(err), err
+	}
 	if err != nil {
 		c.MailProblem = err.Error()
 		s.log.Error("the authority cannot send links by e-mail", "err", err)
@@ -77,9 +81,9 @@ func (s *service) fixMail(err error) string {
 	case !errors.As(err, &own) || own.setting != mailPassword:
 		return ""
 	case strings.HasPrefix(own.fix, "chmod ") && s.mode == daemon.ModeSystem:
-		return "sudo " + own.fix + " && " + s.manage("restart")
+		return "sudo " + own.fix + " && " + s.configured.checks() + s.manage("restart")
 	case strings.HasPrefix(own.fix, "chmod ") || strings.HasPrefix(own.fix, "sudo ch"):
-		return own.fix + " && " + s.manage("restart")
+		return own.fix + " && " + s.configured.checks() + s.manage("restart")
 	}
 	return "" // no command writes a secret
 }

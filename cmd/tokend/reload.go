@@ -27,6 +27,8 @@ type configured struct {
 	info    fs.FileInfo // of the file that was read last, whether it was taken or not
 	// again reads it once more and takes nothing: why it cannot be used now.
 	again func() error
+	// mail looks at the mail server's files once more, and takes nothing.
+	mail func() (fix string, err error)
 }
 
 func newConfigured(d document, effective config) *configured {
@@ -42,15 +44,38 @@ func newConfigured(d document, effective config) *configured {
 // not taken, or what it names, may have been mended since.
 func (c *configured) get() ipc.ConfigState {
 	st := c.known()
-	if st.Problem == "" || c.again == nil {
-		return st
+	if c.again != nil && (st.Problem != "" || st.Changed) {
+		refused := st.Problem != ""
+		if err := c.again(); err != nil {
+			st.Problem = err.Error()
+		} else {
+			st.Mended = refused
+		}
 	}
-	if err := c.again(); err != nil {
-		st.Problem = err.Error()
-	} else {
-		st.Mended = true
+	for i, f := range st.Failing {
+		if f.Setting == mailSettings && c.mail != nil {
+			st.Failing[i] = c.mailNow(f)
+		}
 	}
 	return st
+}
+
+// mailNow is why no mail is sent, as its files are now: they are read at the start alone.
+func (c *configured) mailNow(f ipc.ConfigFailure) ipc.ConfigFailure {
+	fix, err := c.mail()
+	if err != nil {
+		return ipc.ConfigFailure{Setting: f.Setting, Problem: err.Error(), Fix: fix}
+	}
+	return ipc.ConfigFailure{Setting: f.Setting, Problem: "what was wrong at the start is mended, and is read with the next one"}
+}
+
+// checks is the command that checks the file, to be followed by what reads it; empty
+// where there is no file.
+func (c *configured) checks() string {
+	if c.read.info == nil {
+		return ""
+	}
+	return brokenConfig{path: c.read.path}.checks() + " && "
 }
 
 // known is get without a look into the file.

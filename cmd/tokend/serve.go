@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -40,6 +41,16 @@ type options struct {
 	config, stateDir, socket, helper, bus string
 	user, system                          bool
 	fido2Devices                          []string
+}
+
+// relative says whether a path that the program was started with, or its own, means
+// another file in another folder.
+func (o options) relative(program string) bool {
+	paths := append([]string{o.config, o.stateDir, o.socket, o.helper}, o.fido2Devices...)
+	if strings.ContainsRune(program, filepath.Separator) {
+		paths = append(paths, program)
+	}
+	return slices.ContainsFunc(paths, func(p string) bool { return p != "" && !filepath.IsAbs(p) })
 }
 
 func serveCommand() *cobra.Command {

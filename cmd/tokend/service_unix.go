@@ -123,8 +123,13 @@ func (s *service) manage(verb string) string {
 	for i, w := range os.Args {
 		words[i] = ipc.ShellWord(w)
 	}
-	// As it was started; a second one does not start before the first has ended.
-	return fmt.Sprintf("kill %d; while kill -0 %[1]d 2>/dev/null; do sleep 0.1; done; %s", os.Getpid(), strings.Join(words, " "))
+	again := strings.Join(words, " ")
+	if dir, err := os.Getwd(); err == nil && s.options.relative(os.Args[0]) {
+		again = "cd " + ipc.ShellWord(dir) + " && " + again
+	}
+	// As it was started; a second one does not start before the first has ended, nor
+	// where anything before it fails, such as the check that stands in front.
+	return fmt.Sprintf("kill %d && while kill -0 %[1]d 2>/dev/null; do sleep 0.1; done && %s", os.Getpid(), again)
 }
 
 // mayWrite says whether this process may make files in a folder, or in the nearest one
