@@ -160,6 +160,15 @@ func (s *session) slots() ([]vault.Slot, error) {
 	return list, nil
 }
 
+// keyslot is that of an ID or label.
+func (s *session) keyslot(name string) (vault.Slot, error) {
+	list, err := s.slots()
+	if err != nil {
+		return vault.Slot{}, err
+	}
+	return namedSlot(list, name)
+}
+
 // touchWay is the way to open the touch class for account a, under a context
 // that ends with the session.
 func (u *user) touchWay(ctx context.Context, p ipc.Principal, s *session, auth ipc.Auth, a vault.Account, noTouch bool) (opening, context.Context, func(), error) {

@@ -143,7 +143,7 @@ func (d *Daemon) RevokeToken(ctx context.Context, p ipc.Principal, id string, r 
 	if err != nil {
 		return ipc.RevokeResult{}, err
 	}
-	slot, err := namedSlot(s.vault.Slots(), id)
+	slot, err := s.keyslot(id)
 	if err != nil {
 		return ipc.RevokeResult{}, err
 	}
@@ -267,12 +267,12 @@ func (d *Daemon) TestToken(ctx context.Context, p ipc.Principal, id string, r ip
 	if err != nil {
 		return ipc.TestTokenResult{}, err
 	}
-	slot, err := namedSlot(s.vault.Slots(), id)
+	slot, err := s.keyslot(id)
 	if err != nil {
 		return ipc.TestTokenResult{}, err
 	}
 	if r.Auth.Token != "" {
-		if other, err := namedSlot(s.vault.Slots(), r.Auth.Token); err != nil || other.ID != slot.ID {
+		if other, err := s.keyslot(r.Auth.Token); err != nil || other.ID != slot.ID {
 			return ipc.TestTokenResult{}, ipc.Errorf(ipc.InvalidArgument, "the PIN is for another token")
 		}
 	}

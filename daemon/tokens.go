@@ -268,7 +268,7 @@ func (d *Daemon) RenameToken(ctx context.Context, p ipc.Principal, id string, r 
 	if err != nil {
 		return ipc.Token{}, err
 	}
-	slot, err := namedSlot(s.vault.Slots(), id)
+	slot, err := s.keyslot(id)
 	if err != nil {
 		return ipc.Token{}, err
 	}

@@ -241,14 +241,15 @@ func (u *user) auditResult(p ipc.Principal, action, object string, err error) {
 // with those remembered from when it was.
 func (u *user) slots() []vault.Slot {
 	if s := u.sess.Load(); s != nil {
-		list := s.vault.Slots()
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		clear(u.labels)
-		for _, slot := range list {
-			u.labels[slot.ID] = slot.Label
+		if list := s.vault.Slots(); len(list) > 0 { // none, where it was locked meanwhile
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			clear(u.labels)
+			for _, slot := range list {
+				u.labels[slot.ID] = slot.Label
+			}
+			return list
 		}
-		return list
 	}
 	store, err := u.storeIfAny()
 	if err != nil || store == nil || !store.Exists() {
