@@ -112,7 +112,7 @@ func TestMailConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	config := File(t, fmt.Sprintf("[mail]\nserver = \"mail.example.org:587\"\nfrom = \"it@example.org\"\ntemplate = %q\n", File(t, "Subject: x\n\nHello\n")))
 	p := programs(t)
-	cmd := exec.Command(p.Path("tokend"), "config", "check", "--config", config)
+	cmd := exec.Command(p.Path("tokend"), "config", "check", "--strict", "--config", config)
 	cmd.Env = append(os.Environ(), p.Env()...)
 	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "does not have the link") {
 		t.Errorf("%v: %s", err, out)
