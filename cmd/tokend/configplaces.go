@@ -41,7 +41,7 @@ func (l *lint) program() {
 	case err == nil:
 	case errors.Is(err, fs.ErrNotExist):
 		l.warn("helper", "remove the line: it is looked for beside tokend", "there is no program %s, and no token can be used without", l.Helper)
-	case fix == "":
+	case fix == "" || filepath.Base(l.Helper) != helperName():
 		l.warn("helper", remove, "no token can be used: %v", err)
 	default:
 		l.warn("helper", fix, "no token can be used: %v", err)
