@@ -78,12 +78,14 @@ func mayNotRead(info fs.FileInfo) string {
 	return ""
 }
 
-// giveTo is the command that makes a file its reader's own, and nobody else's.
+// giveTo is the command that makes a file its reader's own, and nobody else's; of one in a
+// folder that cannot be entered it is in words.
 func giveTo(path string) string {
 	word, sudo := ipc.ShellWord(path), ""
 	info, err := os.Stat(path)
 	if err != nil { // of a folder on the way
-		return "sudo ls -ld " + ipc.ShellWord(filepath.Dir(path)) + " " + word
+		_, name := reader()
+		return "let user " + name + " into its folder, or put it elsewhere; whose they are: sudo ls -ld " + ipc.ShellWord(filepath.Dir(path)) + " " + word
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if ok && int(st.Uid) != os.Geteuid() {

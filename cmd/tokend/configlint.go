@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -85,8 +86,19 @@ func (l *lint) users() {
 	unknown := new(tokenAccess).set(l.Tokens.Users)
 	slices.Sort(unknown)
 	for _, name := range slices.Compact(unknown) {
-		l.warn("tokens.users", "getent passwd "+ipc.ShellWord(name), "there is no user %q, and so nobody is let in by it", name)
+		l.warn("tokens.users", "write the name of a user of this machine, or remove it; "+allUsers(runtime.GOOS), "there is no user %q, and so nobody is let in by it", name)
 	}
+}
+
+// allUsers is the command that shows the users of a machine on a system (GOOS).
+func allUsers(system string) string {
+	switch system {
+	case "windows":
+		return "all there are: net user"
+	case "darwin":
+		return "all there are: dscl . -list /Users"
+	}
+	return "all there are: getent passwd"
 }
 
 func (l *lint) sessions() {

@@ -76,7 +76,7 @@ func (l *lint) devices() {
 		switch info, err := os.Stat(path); {
 		case strings.Contains(path, "*"):
 		case err != nil:
-			l.warn("tokens.fido2_devices", "ls -l "+ipc.ShellWord(filepath.Dir(path)), "nothing is at %s now", path)
+			l.warn("tokens.fido2_devices", "plug the key in, or write its right place"+whatIsAt(filepath.Dir(path)), "nothing is at %s now", path)
 		case info.Mode()&fs.ModeCharDevice == 0:
 			l.warn("tokens.fido2_devices", "name the device of a key, such as /dev/hidraw3, or remove it; what is there: ls -ld "+ipc.ShellWord(path), "%s is no device, and so no FIDO2 key", path)
 		}

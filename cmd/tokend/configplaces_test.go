@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,5 +121,23 @@ func TestPlacesAreMended(t *testing.T) {
 	}
 	if err := helper.Trust(program); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRemediesSayWhatToDo: a command that only looks is not all that is said.
+func TestRemediesSayWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	for text, want := range map[string]string{
+		fmt.Sprintf("[tokens]\nattestation_roots = %q\n", filepath.Join(dir, "none")):     "put it there, or write its right place; what is there: ls -l " + dir,
+		fmt.Sprintf("[tokens]\nattestation_roots = %q\n", filepath.Join(dir, "no", "ne")): "put it there, or write its right place; what is there: ls -l " + dir,
+		fmt.Sprintf("[tokens]\nattestation_roots = %q\n", dir):                            "name a file: " + dir + " is a folder; what is there: ls -ld " + dir,
+		"[tokens]\nfido2_devices = [\"/dev/nothing\"]\n":                                  "plug the key in, or write its right place; what is there: ls -l /dev",
+		fmt.Sprintf("helper = %q\n", dir):                                                 "write the path of tokend-helper, or remove the line: it is looked for beside tokend",
+		"[tokens]\nusers = [\"no such user\"]\n":                                          "write the name of a user of this machine, or remove it; " + allUsers(runtime.GOOS),
+	} {
+		r := checkConfig(writeConfig(t, text), strings.Contains(text, "users"))
+		if !slices.ContainsFunc(r.Problems, func(p problem) bool { return p.Fix == want }) {
+			t.Errorf("%q: got %+v, want %s", text, r.Problems, want)
+		}
 	}
 }
