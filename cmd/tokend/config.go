@@ -113,7 +113,7 @@ func defaultConfig() config {
 // of its setting.
 func (c config) check() error {
 	var all []error
-	for name, path := range map[string]string{"state_dir": c.StateDir, "helper": c.Helper} {
+	for name, path := range map[string]string{"state_dir": c.StateDir, "socket": c.Socket, "helper": c.Helper} {
 		if path != "" && !filepath.IsAbs(path) {
 			all = append(all, fmt.Errorf("%s must be an absolute path", name))
 		}

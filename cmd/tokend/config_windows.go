@@ -44,3 +44,25 @@ func giveTo(path string) string { return fmt.Sprintf(`icacls "%s"`, path) }
 
 // serviceGroup is nothing: access goes by lists here.
 func serviceGroup() string { return "" }
+
+// stateTrouble says why a daemon could not have its state folder at a path, and what mends
+// it; empty if it can.
+func stateTrouble(path string, _ bool) (why, fix string) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", ""
+	}
+	if !info.IsDir() {
+		return path + " is no folder", "write the path of a folder, or remove the line"
+	}
+	if why = distrustAt(path, info); why != "" {
+		return why, fixDistrust(path)
+	}
+	return "", ""
+}
+
+// socketTrouble is nothing: a pipe is no file.
+func socketTrouble(string, bool) (why, fix string) { return "", "" }
+
+// fixHelper is nothing: modes say nothing here.
+func fixHelper(string) string { return "" }

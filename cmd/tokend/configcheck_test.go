@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -113,28 +114,37 @@ func TestConfigCheckNamesLineSettingAndRemedy(t *testing.T) {
 	}
 }
 
-// TestConfigCheckNamesTheLine: every kind of error is told at the line with the mark.
+// TestConfigCheckNamesTheLine: every kind of error is told at the line with the mark, and
+// nothing else.
 func TestConfigCheckNamesTheLine(t *testing.T) {
 	const mark = "<<"
 	for _, text := range []string{
 		"[session<<\nidle_lock = \"1m\"\n", "[session<<", "[session<<\n", "[session # x<<\n", "[[session<<\n\n", "[[session]<<\n\n", "[]<<\n", "[<<\n", "[session.<<\nx = 1", "[.x]<<\n", "[session] x<<\n", "[\"session<<\nx = 1\n",
-		"[session<<\r\nidle_lock = \"1m\"\r\n", "[mail]\nserver = \"x\"\n[session<<\nidle_lock = \"1m\"\n",
+		"[session<<\r\nidle_lock = \"1m\"\r\n", "[mail]\nserver = \"m.example.org:587\"\n[session<<\nidle_lock = \"1m\"\n",
 		"=<<\n", "log_level<<\nbus = \"none\"\n", "log_level<<", "log_level =<<\nbus = \"none\"\n", "log_level =<<", "log level = \"x\"<<\n", "log_level: \"x\"<<\n", "a..b = 1<<\n", ".a = 1<<\n", "a. = 1<<\n\n", "\"a = 1<<\n\n",
 		"log_level = \"info<<\nbus = \"x\"\n", "log_level = \"info<<", "log_level = 'info<<\n", "log_level = \"\"\"info<<\n\nbus = 1\n", "log_level = '''info<<\n\n", "log_level = \"a\" \"b\"<<\n", "log_level = info<<\n", "log_level = \"a\\<<",
 		"log_level = \"in\\qfo\"<<\n", "log_level = \"\"\"\nin\n\\qfo<<\"\"\"\n", "log_level = \"\\ud800\"<<\n\n", "log_level = \"\\ud8<<\n\n",
 		"x = 10m<<\n", "x = 1_<<\n", "x = 01<<\n", "x = +<<\n", "x = 0b2<<\n", "x = 0b<<\n", "x = 1e<<\n", "x = 2026-13-01<<\n", "x = 99999999999999999999<<\n",
-		"[tokens]\nusers = [\"a\"\nrequire_attestation = true<<\n", "[tokens]\nusers = [\"a\"<<\n\n", "[tokens]\nusers = [\n\"a\" \"b\"<<]\n", "[tokens]\nusers = [\"a\",,]<<\n", "[tokens]\nusers = [\n\"a\",\n\"a\\q\",<<\n]\n",
-		"session = { idle_lock = \"1m\"\nx = 1<<\n", "session = { idle_lock = \"1m\"<<\n\n", "session = { idle_lock = \"1m\", idle_lock = \"2m\"<<\n}\n",
+		"[tokens]\nusers = [\"a\"<<\nrequire_attestation = true\n", "[tokens]\nusers = [\"a\",<<\nrequire_attestation = true\n", "[tokens]\nusers = [<<\n\"a\"\n\n[mail]\nserver = \"x\"\n", "[tokens]\nusers = [\n[\"a\"] [\"b\"]<<\n]\n", "[tokens]\nusers = [\"a\"<<\n\n", "[tokens]\nusers = [\n\"a\" \"b\"<<]\n", "[tokens]\nusers = [\"a\",,]<<\n", "[tokens]\nusers = [\n\"a\",\n\"a\\q\",<<\n]\n",
+		"session = { idle_lock = \"1m\"<<\nx = 1\n", "session = {\nidle_lock = \"1m\"\nhard_lock = \"1h\"<<\n}\n", "session = { idle_lock = \"1m\"<<\n\n", "session = { idle_lock = \"1m\", idle_lock = \"2m\"<<\n}\n",
 		"\x01<<\n", "x = \"\x01\"<<\n", "# \x01<<\n", "x = \"\xff\"<<\n", "# a\rb<<\n",
-		"bus.x = 1\nbus.y = 2\nbus = 1<<\n", "bus = 1\nbus.y = 2<<\n", "bus = 1\n[bus]<<\n", "bus = 1\n\n[bus.x]<<\n\n", "[a]\n[[a]]<<\n\n", "[[a]]\n[a]<<\n\n",
+		"bus.x = 1<<\nbus.y = 2\nbus = 1<<\n", "bus = 1<<\nbus.y = 2<<\n", "bus = 1<<\n[bus]<<\n", "bus = 1<<\n\n[bus.x]<<\n\n", "[a]<<\n[[a]]<<\n\n", "[[a]]<<\n[a]<<\n\n",
 		"colour = 1<<\n", "[a.b.c]<<\nx = 1\n", "a.b.c = 1<<\n", "[session]\nidle_lock = \"1m\"\nhard_lock.x = 1<<\n", "[session]\n\n[session.idle_lock]<<\nx = 1\n", "session.idle_lock = \"0s\"<<\n",
 		"[mail]<<\n\nfrom = \"it@example.org\"\n", "[tokens]\nusers = [ # x\n\"a\"]\nattestation_roots = \"x\"<<\n", "[backup]\ndaily = \"\"\"<<soon\n\"\"\"\n",
 	} {
 		for _, before := range []string{"", "\n# x\n\n", "\ufeff\n"} {
-			upTo, after, _ := strings.Cut(before+text, mark)
-			want := 1 + strings.Count(upTo, "\n")
-			if _, found := inspectConfig(upTo + after); len(found) != 1 || found[0].Line != want {
-				t.Errorf("%q: got %+v, want line %d", upTo+after, found, want)
+			var want, got []int
+			parts := strings.SplitAfter(before+text, mark)
+			for i := range len(parts) - 1 {
+				want = append(want, 1+strings.Count(strings.Join(parts[:i+1], ""), "\n"))
+			}
+			plain := strings.ReplaceAll(before+text, mark, "")
+			_, found := inspectConfig(plain)
+			for _, p := range found {
+				got = append(got, p.Line)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%q: got %+v, want lines %d", plain, found, want)
 			}
 		}
 	}

@@ -13,18 +13,22 @@ type flaws struct {
 	keys   []keyAt
 	wrong  map[string]bool // settings and tables
 	strays map[string]bool // tables with a name that there is not, which may stand for any of theirs
+	moved  map[string]bool // settings that may be there by another name, or below another table
+	cut    bool            // what lacks may be in what could not be read
 }
 
 func newFlaws(keys []keyAt, found []problem) flaws {
-	f := flaws{keys, make(map[string]bool), make(map[string]bool)}
+	f := flaws{keys: keys, wrong: make(map[string]bool), strays: make(map[string]bool), moved: make(map[string]bool)}
 	all := settings(defaultConfig())
 	for _, p := range found {
-		if p.Level != levelError || p.Setting == "" {
+		if p.Level != levelError || p.Setting == "" || p.again {
 			continue
 		}
 		f.wrong[p.Setting] = true
 		if !slices.ContainsFunc(all, func(s setting) bool { return s.name == p.Setting }) {
-			f.strays[setting{name: p.Setting}.table()] = true
+			own := setting{name: p.Setting}
+			f.strays[own.table()], f.strays[own.key()] = true, true // which may be a table's name, below another
+			f.moved[likest(p.Setting).name] = true
 		}
 	}
 	return f
@@ -33,7 +37,8 @@ func newFlaws(keys []keyAt, found []problem) flaws {
 // blame says whether a setting has no value that counts, or may be there by another name.
 func (f flaws) blame(name string) bool {
 	table := setting{name: name}.table()
-	return f.wrong[name] || f.wrong[table] || f.strays[table] && len(linesOf(f.keys, name)) == 0
+	absent := len(linesOf(f.keys, name)) == 0
+	return f.wrong[name] || f.wrong[table] || absent && (f.strays[table] || f.moved[name] || f.cut)
 }
 
 // add adds a problem, which is of err, to those found, unless it follows from others.

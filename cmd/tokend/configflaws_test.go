@@ -122,7 +122,7 @@ func TestConfigNamesFiles(t *testing.T) {
 				continue
 			}
 			p := r.Problems[0]
-			if p.Setting != setting || p.Line != strings.Count(text, "\n") || !strings.Contains(p.Message, path+" is no file") || p.Fix != "ls -ld "+path {
+			if p.Setting != setting || p.Line != strings.Count(text, "\n") || !strings.Contains(p.Message, path+" is no file") || !strings.HasPrefix(p.Fix, "name a file: "+path+" is ") || !strings.HasSuffix(p.Fix, "; what is there: ls -ld "+path) {
 				t.Errorf("%s: %+v", setting, p)
 			}
 		}

@@ -4,8 +4,14 @@ import "strings"
 
 // keyAt is where a text gives a key, or opens a table.
 type keyAt struct {
-	name string // with its table, dots between
-	line int
+	name   string // with its table, dots between
+	line   int
+	from   int  // the byte it begins with
+	to     int  // and where its value ends; of a table, its name
+	header bool // it is in brackets
+	inline bool // it is within braces
+	opens  byte // the bracket or brace that its value begins with; 0 for none
+	closed bool // and ends with
 }
 
 // keysOf are the keys and tables of a text in their order: the decoder keeps no
@@ -16,10 +22,12 @@ func keysOf(text string) []keyAt {
 	table := ""
 	for s.space(true); s.at < len(s.text); s.space(true) {
 		if s.text[s.at] == '[' {
+			k := keyAt{from: s.at, header: true}
 			s.pass("[")
-			line := s.line
+			k.line = s.line
 			table = s.key()
-			s.keys = append(s.keys, keyAt{table, line})
+			k.name, k.to = table, s.at
+			s.keys = append(s.keys, k)
 			s.pass("]")
 		} else {
 			s.pair(table, 0)
@@ -125,7 +133,7 @@ func (s *keyScan) key() string {
 
 // pair passes over a key and its value, and notes the key.
 func (s *keyScan) pair(table string, depth int) {
-	line := s.line
+	k := keyAt{line: s.line, from: s.at, inline: depth > 0}
 	name := s.key()
 	if s.space(false); name == "" || !s.starts("=") {
 		return
@@ -133,18 +141,26 @@ func (s *keyScan) pair(table string, depth int) {
 	if table != "" {
 		name = table + "." + name
 	}
-	s.keys = append(s.keys, keyAt{name, line})
+	k.name = name
+	at := len(s.keys)
+	s.keys = append(s.keys, k)
 	s.step()
-	s.value(name, depth)
+	if s.space(false); s.starts("[") || s.starts("{") {
+		k.opens = s.text[s.at]
+	}
+	k.closed = s.value(name, depth)
+	k.to = s.at
+	s.keys[at] = k
 }
 
-// value passes over a value, and notes the keys of a table within it.
-func (s *keyScan) value(name string, depth int) {
+// value passes over a value, and notes the keys of a table within it. It says whether a
+// list or table had its end.
+func (s *keyScan) value(name string, depth int) (closed bool) {
 	s.space(false)
 	for _, quote := range []string{`"""`, "'''", `"`, "'"} {
 		if s.starts(quote) {
 			s.quoted(quote)
-			return
+			return true
 		}
 	}
 	ends := ""
@@ -158,7 +174,7 @@ func (s *keyScan) value(name string, depth int) {
 		for s.at < len(s.text) && !strings.ContainsRune(",]}#\n", rune(s.text[s.at])) {
 			s.at++
 		}
-		return
+		return true
 	}
 	s.step()
 	for s.space(true); s.at < len(s.text) && !s.starts(ends); s.space(true) {
@@ -175,7 +191,9 @@ func (s *keyScan) value(name string, depth int) {
 			s.step()
 		}
 	}
+	closed = s.at < len(s.text)
 	s.step()
+	return closed
 }
 
 // quoted passes over a text in quotes: one of a single quote ends with its line.

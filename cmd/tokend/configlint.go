@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tokenbridge/tokend/ipc"
@@ -17,7 +17,8 @@ const (
 	longHard = 24 * time.Hour
 )
 
-// lint gathers what a configuration can be used with, and somebody should know.
+// lint gathers what somebody should know of settings that are right by themselves: what
+// serve does not start with is an error, all else a warning.
 type lint struct {
 	config
 	d      document
@@ -41,10 +42,19 @@ func configWarnings(d document, f flaws, system bool) []problem {
 }
 
 func (l *lint) warn(setting, fix, message string, args ...any) {
+	l.say(levelWarning, setting, fix, message, args...)
+}
+
+// fail is about what serve does not start with.
+func (l *lint) fail(setting, fix, message string, args ...any) {
+	l.say(levelError, setting, fix, message, args...)
+}
+
+func (l *lint) say(level, setting, fix, message string, args ...any) {
 	if setting != "" && l.flaws.blame(setting) {
 		return
 	}
-	l.list = append(l.list, problem{Level: levelWarning, Line: l.d.line(setting), Setting: setting, Fix: fix, Message: fmt.Sprintf(message, args...)})
+	l.list = append(l.list, problem{Level: level, Line: l.d.line(setting), Setting: setting, Fix: fix, Message: fmt.Sprintf(message, args...)})
 }
 
 // file is about who can change the file itself.
@@ -56,8 +66,7 @@ func (l *lint) file() {
 		l.warn("", fixDistrust(l.d.path), "%s, and the system's daemon refuses it then", l.d.distrust)
 	}
 	if who := mayNotRead(l.d.info); l.system && who != "" && l.d.info.Mode()&0o044 == 0 {
-		l.warn("", "sudo chmod a+r "+ipc.ShellWord(l.d.path), "the service runs as %s, who cannot read %s, and does not start then", who, l.d.path)
-		l.list[len(l.list)-1].Level = levelError
+		l.fail("", "sudo chmod a+r "+ipc.ShellWord(l.d.path), "the service runs as %s, who cannot read %s, and does not start then", who, l.d.path)
 	}
 	dir := filepath.Dir(l.d.path)
 	if info, err := os.Stat(dir); err == nil && info.Mode()&os.ModeSticky == 0 {
@@ -77,8 +86,19 @@ func (l *lint) users() {
 	unknown := new(tokenAccess).set(l.Tokens.Users)
 	slices.Sort(unknown)
 	for _, name := range slices.Compact(unknown) {
-		l.warn("tokens.users", "getent passwd "+ipc.ShellWord(name), "there is no user %q, and so nobody is let in by it", name)
+		l.warn("tokens.users", "write the name of a user of this machine, or remove it; "+allUsers(runtime.GOOS), "there is no user %q, and so nobody is let in by it", name)
 	}
+}
+
+// allUsers is the command that shows the users of a machine on a system (GOOS).
+func allUsers(system string) string {
+	switch system {
+	case "windows":
+		return "all there are: net user"
+	case "darwin":
+		return "all there are: dscl . -list /Users"
+	}
+	return "all there are: getent passwd"
 }
 
 func (l *lint) sessions() {
@@ -139,41 +159,5 @@ func (l *lint) secrets() {
 	}
 	if l.Authority.Key == keyInCredential && os.Getenv("CREDENTIALS_DIRECTORY") == "" && l.d.line("authority.key") > 0 && !l.system {
 		l.warn("authority.key", `write key = "file"`, "a user's own daemon is given no credential by systemd unless its unit says so")
-	}
-}
-
-// places is about what has to be there.
-func (l *lint) places() {
-	folder := func(setting, path, fix string) {
-		if path == "" {
-			return
-		}
-		if info, err := os.Stat(path); err != nil || !info.IsDir() {
-			l.warn(setting, fix, "there is no folder %s", path)
-		}
-	}
-	if l.Metrics.Textfile != "" {
-		dir := filepath.Dir(l.Metrics.Textfile)
-		folder("metrics.textfile", dir, makeFolder(dir, l.system))
-	}
-	if l.Metrics.Textfile == "" && l.d.line("metrics.interval") > 0 && !l.flaws.blame("metrics.textfile") {
-		l.warn("metrics.interval", "write metrics.textfile, too", "metrics.interval has no effect without metrics.textfile")
-	}
-	if l.StateDir != "" {
-		if info, err := os.Stat(l.StateDir); err == nil {
-			if why := distrustAt(l.StateDir, info); why != "" {
-				l.warn("state_dir", fixDistrust(l.StateDir), "the state folder cannot be used: %s", why)
-			}
-		}
-	}
-	if l.Helper != "" {
-		if info, err := os.Stat(l.Helper); err != nil || !info.Mode().IsRegular() {
-			l.warn("helper", "remove the line: it is looked for beside tokend", "there is no program %s, and no token can be used without", l.Helper)
-		}
-	}
-	for _, path := range slices.Compact(slices.Sorted(slices.Values(l.Tokens.FIDO2Devices))) {
-		if _, err := os.Stat(path); err != nil && !strings.Contains(path, "*") {
-			l.warn("tokens.fido2_devices", "ls -l "+filepath.Dir(path), "nothing is at %s now", path)
-		}
 	}
 }

@@ -150,6 +150,8 @@ type problem struct {
 	Message string `json:"message"`
 	// Fix is what mends it: a command, or what to write.
 	Fix string `json:"fix,omitempty"`
+
+	again bool // it is there twice: the first counts
 }
 
 // The levels of a problem.
@@ -166,21 +168,16 @@ func (p problem) Error() string {
 }
 
 // inspect reads the settings of a document strictly, and says all that keeps them from
-// being used, in the order of the lines. What cannot be taken is left at its default.
-// Of a text that is no TOML nothing is readable.
+// being used, in the order of the lines. What cannot be taken is left at its default. A
+// text that is no TOML is read up to where it is none, and not readable.
 func (d *document) inspect() (found []problem, readable bool) {
 	d.config = defaultConfig()
-	if line := tooDeep(d.text); line > 0 {
-		return []problem{{Level: levelError, Line: line, Message: "lists and tables lie too deep within each other", Fix: "compare with: tokend config sample"}}, false
-	}
-	var raw map[string]any
-	if _, err := toml.Decode(d.text, &raw); err != nil {
-		return []problem{syntaxProblem(d.text, d.keys, err)}, false
-	}
-	found = strict(d.keys, raw)
+	r := readTOML(d.text, d.keys)
 	text := d.text
+	found = append(r.found, strict(d.keys, &r.keys, r.raw)...)
 	if len(found) > 0 { // of which raw has no more what is wrong
-		b, err := toml.Marshal(raw)
+		d.keys = r.keys
+		b, err := toml.Marshal(r.raw)
 		if err != nil {
 			return byLine(found), false
 		}
@@ -190,10 +187,11 @@ func (d *document) inspect() (found []problem, readable bool) {
 		return byLine(append(found, syntaxProblem(text, d.keys, err))), false
 	}
 	f := newFlaws(d.keys, found)
+	f.cut = r.cut
 	for _, err := range each(d.config.check()) {
 		found = f.add(found, settingProblem(d.keys, err), err)
 	}
-	return byLine(found), true
+	return byLine(found), !r.cut
 }
 
 // byLine sorts problems: those of one line by their words.
@@ -218,54 +216,6 @@ func each(err error) []error {
 		all = append(all, each(e)...)
 	}
 	return all
-}
-
-// syntaxProblem is why a text is no TOML.
-func syntaxProblem(text string, keys []keyAt, err error) problem {
-	p := problem{Level: levelError, Message: err.Error(), Fix: "compare with: tokend config sample"}
-	var parse toml.ParseError
-	if !errors.As(err, &parse) {
-		return p
-	}
-	p.Line, p.Message = syntaxLine(text, keys, parse), parse.Message
-	if _, name, is := strings.Cut(p.Message, "Key '"); is {
-		name, _, _ = strings.Cut(name, "' ")
-		if lines := linesOf(keys, name); len(lines) > 1 {
-			return twice(name, lines)
-		}
-	}
-	for _, s := range settings(defaultConfig()) {
-		if slices.Contains(linesOf(keys, s.name), p.Line) {
-			p.Setting, p.Fix = s.name, s.remedy()
-		}
-	}
-	p.Message = "it cannot be read as TOML: " + p.Message
-	return p
-}
-
-// syntaxLine is the line of what is no TOML. The decoder's own is the next one where it
-// has passed the end of the line.
-func syntaxLine(text string, keys []keyAt, err toml.ParseError) int {
-	for _, open := range []string{`EOF; expected '"""'`, `EOF; expected "'''"`, "terminator (']'), but got end of file", "terminator '}', but got end of file"} {
-		if strings.Contains(err.Message, open) && len(keys) > 0 { // what was begun last has no end
-			return keys[len(keys)-1].line
-		}
-	}
-	if strings.Contains(err.Message, "control character") { // it is told with the place before it
-		return err.Position.Line
-	}
-	text = strings.TrimPrefix(text, "\ufeff")
-	return 1 + strings.Count(text[:min(max(0, err.Position.Start+err.Position.Len-1), len(text))], "\n")
-}
-
-// twice is about a key or a table that is there more than once.
-func twice(name string, lines []int) problem {
-	p := problem{Level: levelError, Line: lines[1], Setting: name, Message: fmt.Sprintf("%s is there twice, in lines %d and %d", name, lines[0], lines[1]), Fix: "keep one of the two lines"}
-	if tables()[name] {
-		p.Message = fmt.Sprintf("the table [%s] is there twice, in lines %d and %d", name, lines[0], lines[1])
-		p.Fix = fmt.Sprintf("move the settings below line %d to those below line %d, and remove line %[1]d", lines[1], lines[0])
-	}
-	return p
 }
 
 // remedied is an error about a setting with a remedy of its own, or about one that its

@@ -1,8 +1,7 @@
 package main
 
 import (
-	"fmt"
-	"maps"
+	"cmp"
 	"slices"
 	"strings"
 
@@ -49,18 +48,24 @@ func tooDeep(text string) int {
 }
 
 // strict is what a decoded configuration has that there is not, and what has a wrong
-// type, and takes it out. Names are taken as TOML has them, with their case.
-func strict(keys []keyAt, raw map[string]any) (found []problem) {
+// type, and takes it out. Names are taken as TOML has them, with their case. What is below
+// a misspelt table is looked at as if it were below the right one, by which keys, of what
+// was decoded, name it from then on.
+func strict(all []keyAt, keys *[]keyAt, raw map[string]any) (found []problem) {
 	known, opens := make(map[string]setting), tables()
 	for _, s := range settings(defaultConfig()) {
 		known[s.name] = s
 	}
+	r := remedies{keys: slices.Clone(all), meant: make(map[string]int)}
+	found = r.adopt(keys, raw)
+	var strays []stray
 	var walk func(prefix string, t map[string]any)
 	walk = func(prefix string, t map[string]any) {
 		for key, v := range t {
 			name := prefix + key
+			line := max(1, lineNear(*keys, name))
 			add := func(p problem) {
-				p.Line = max(1, lineNear(keys, p.Setting))
+				p.Line = line
 				found = append(found, p)
 				delete(t, key)
 			}
@@ -72,14 +77,18 @@ func strict(keys []keyAt, raw map[string]any) (found []problem) {
 			case opens[name] && isTable:
 				walk(name+".", table)
 			case opens[name]:
-				add(problem{Level: levelError, Setting: name, Message: name + " is a table, and this is " + valueText(v, false),
-					Fix: "write [" + name + "] in a line of its own, and its settings below"})
+				add(r.noTable(name, v))
 			default:
-				add(unknown(name, v))
+				strays = append(strays, stray{name, v, line})
+				delete(t, key)
 			}
 		}
 	}
 	walk("", raw)
+	slices.SortFunc(strays, func(a, b stray) int { return cmp.Or(a.line-b.line, strings.Compare(a.name, b.name)) })
+	for _, s := range strays {
+		found = append(found, r.unknown(s))
+	}
 	return found
 }
 
@@ -92,41 +101,6 @@ func tables() map[string]bool {
 		}
 	}
 	return all
-}
-
-// unknown is about a setting or a table that there is not.
-func unknown(name string, v any) problem {
-	p := problem{Level: levelError, Setting: name, Message: fmt.Sprintf("there is no setting %q", name), Fix: "remove the line; all settings there are: tokend config sample"}
-	switch v.(type) {
-	case map[string]any, []map[string]any:
-		p.Message, p.Fix = fmt.Sprintf("there is no table [%s]", name), "remove it; all tables there are: tokend config sample"
-		above, own := name[:max(0, strings.LastIndexByte(name, '.'))], name[strings.LastIndexByte(name, '.')+1:]
-		switch like := nearest(name, slices.Sorted(maps.Keys(tables()))); {
-		case like != "":
-			p.Fix = "write [" + like + "]" + smallLetters(name, like)
-		case above == own && tables()[own]:
-			p.Fix = fmt.Sprintf("write its settings without %q before them: they are below [%s] already", own+".", own)
-		case tables()[own]: // a name with its table, below another
-			p.Fix = "write its settings below [" + own + "]"
-		}
-		return p
-	}
-	like := likest(name)
-	if like.name == "" {
-		return p
-	}
-	where := ""
-	switch table := name[:max(0, strings.LastIndexByte(name, '.'))]; {
-	case strings.EqualFold(table, like.table()):
-	case like.table() == "":
-		where = " above the first table"
-	default:
-		where = " below [" + like.table() + "]"
-	}
-	if p.Fix = "write " + like.key() + where + smallLetters(name, like.name); !strings.EqualFold(name, like.name) {
-		p.Fix = "if " + like.name + " is meant, " + p.Fix + "; else remove the line"
-	}
-	return p
 }
 
 // smallLetters says what is wrong with a name that is a known one but for its case.
@@ -155,6 +129,15 @@ func likest(name string) setting {
 	}
 	if i := slices.Index(keys, nearest(key, keys)); i >= 0 {
 		return all[i]
+	}
+	var parts []setting // of which it is a whole word, as hard of hard_lock
+	for _, s := range all {
+		if s.table() == (setting{name: name}).table() && (strings.HasPrefix(s.key(), key+"_") || strings.HasSuffix(s.key(), "_"+key)) {
+			parts = append(parts, s)
+		}
+	}
+	if len(parts) == 1 {
+		return parts[0]
 	}
 	return setting{}
 }
