@@ -19,7 +19,7 @@ const module = "github.com/tokenbridge/tokend"
 // be added, with a thought for the direction.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"cmd/tokend":            {"cmd/commandtree", "daemon/...", "tokens", "tokens/helper", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi", "ipc/remote"},
+		"cmd/tokend":            {"cmd/commandtree", "daemon/...", "tokens", "tokens/helper", "tokens/remedy", "tokens/soft", "ipc", "ipc/local", "ipc/dbus", "ipc/httpapi", "ipc/remote"},
 		"cmd/tokenctl":          {"cmd/commandtree", "cmd/tokenctl/...", "ipc", "ipc/client", "ipc/local", "daemon/archive", "daemon/drill", "daemon/secret", "packaging", "tokens/remedy", "udev"},
 		"cmd/tokend-helper":     {"cmd/tokend-helper/internal/confine", "tokens", "tokens/piv/...", "tokens/fido2/...", "tokens/soft", "tokens/helper/wire", "daemon/secret"},
 		"daemon":                {"daemon/acl", "daemon/vault", "daemon/managed", "daemon/authority/keyslot", "daemon/authority/message", "daemon/authority/webkey", "daemon/backup", "daemon/archive", "daemon/drill", "daemon/secret", "daemon/otp", "daemon/audit", "daemon/auditwire", "daemon/metrics", "ipc", "tokens", "tokens/remedy"},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenbridge/tokend/daemon"
+	"github.com/tokenbridge/tokend/tokens/remedy"
 )
 
 // configVersion is the version of the documents of config.
@@ -137,6 +138,9 @@ func mailProblem(keys []keyAt, err error, system bool) problem {
 	if system && errors.Is(err, errNoCredential) {
 		p.Message = fmt.Sprintf("mail.password_file is missing: whether the service is given the credential %s cannot be told here", mailCredential)
 		p.Fix = "systemctl show -p LoadCredential -p LoadCredentialEncrypted tokend"
+		if !remedy.Here().Systemd() {
+			p.Fix = "write password_file = \"FILE\" below [mail], for no systemd runs here that could give it"
+		}
 	}
 	return p
 }
@@ -173,7 +177,7 @@ func reportConfig(w io.Writer, r configReport, asJSON, strict bool) error {
 			}
 			fmt.Fprintf(w, "%s: %s: %s\n", where, p.Level, p.Message)
 			if p.Fix != "" {
-				fmt.Fprintf(w, "    mend it: %s\n", p.Fix)
+				fmt.Fprintf(w, "    mend it: %s\n", remedy.Typed(p.Fix))
 			}
 		}
 		if len(r.Problems) == 0 {
