@@ -136,7 +136,8 @@ func secondOf(text string, keys []keyAt, err error) *second {
 	if at < 0 {
 		return nil
 	}
-	k, end := keys[at], 0
+	k := keys[at]
+	var end int
 	s := &second{problem: twice(keys, keys[first], k)}
 	if k.header {
 		end = len(text)
