@@ -30,6 +30,9 @@ The exit code is 0 where no error was found, 1 where one was, and 21 where no da
 answers.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			found, exit := c.examine(cmd.Context())
+			for i := range found {
+				found[i].Fix = remedy.Typed(found[i].Fix)
+			}
 			if c.json {
 				if err := c.printJSON(ipc.Findings{Version: ipc.Version, Findings: found}); err != nil {
 					return err
@@ -151,7 +154,7 @@ func (c *cli) showFindings(found []ipc.Finding, all bool) {
 		t := &table{head: []string{"LEVEL", "FOUND"}, flexible: 1}
 		for _, f := range ofLevels(found, levels) {
 			text := f.Message
-			if fix := remedy.Typed(adviceFix(f.Code, f.Fix, "")); fix != "" {
+			if fix := adviceFix(f.Code, f.Fix, ""); fix != "" {
 				text += " - mend it: " + fix
 			}
 			t.add(f.Level, text)
@@ -165,7 +168,7 @@ func (c *cli) showFindings(found []ipc.Finding, all bool) {
 		levels = levels[1:]
 	}
 	for _, f := range ofLevels(found, levels) {
-		for _, line := range findingLines(f.Level, clean(f.Message), clean(remedy.Typed(adviceFix(f.Code, f.Fix, ""))), c.outWidth()) {
+		for _, line := range findingLines(f.Level, clean(f.Message), clean(adviceFix(f.Code, f.Fix, "")), c.outWidth()) {
 			c.print("%s", line)
 		}
 	}

@@ -133,6 +133,9 @@ func (w *ward) gone(f finding, got ipc.Finding) {
 		if g, is := w.tells(f); is {
 			return fmt.Errorf("after %q: %+v", got.Fix, g)
 		}
+		if f.background && w.Ctl("", "status").Exit != 0 { // between two daemons nothing is told
+			return fmt.Errorf("after %q no daemon answers", got.Fix)
+		}
 		return nil
 	})
 }
