@@ -77,15 +77,17 @@ func (s *service) newDesk() *desk.Desk {
 // empty where something else is wrong.
 func (s *service) fixMail(err error) string {
 	var own remedied
-	switch {
-	case !errors.As(err, &own) || own.setting != mailPassword:
+	if !errors.As(err, &own) || own.setting != mailPassword {
 		return ""
-	case strings.HasPrefix(own.fix, "chmod ") && s.mode == daemon.ModeSystem:
-		return "sudo " + own.fix + " && " + s.configured.checks() + s.manage("restart")
-	case strings.HasPrefix(own.fix, "chmod ") || strings.HasPrefix(own.fix, "sudo ch"):
-		return own.fix + " && " + s.configured.checks() + s.manage("restart")
 	}
-	return "" // no command writes a secret
+	fix := own.fix
+	if strings.HasPrefix(fix, "chmod ") && s.mode == daemon.ModeSystem {
+		fix = "sudo " + fix
+	}
+	if !strings.HasPrefix(fix, "chmod ") && !strings.HasPrefix(fix, "sudo ch") {
+		return "" // no command writes a secret
+	}
+	return fix + " && " + s.configured.checks() + s.manage("restart")
 }
 
 // deskTokens are the tokens of the daemon, which is made after the desk.

@@ -32,13 +32,15 @@ func (l *lint) places() {
 
 // program is about the helper, without which tokend starts, and has no tokens.
 func (l *lint) program() {
-	err := error(nil)
-	if l.Helper != "" {
-		err = helper.Trust(l.Helper)
+	if l.Helper == "" {
+		return
+	}
+	err := helper.Trust(l.Helper)
+	if err == nil {
+		return
 	}
 	const remove = "write the path of tokend-helper, or remove the line: it is looked for beside tokend"
 	switch fix := fixHelper(l.Helper); {
-	case err == nil:
 	case errors.Is(err, fs.ErrNotExist):
 		l.warn("helper", "remove the line: it is looked for beside tokend", "there is no program %s, and no token can be used without", l.Helper)
 	case fix == "" || filepath.Base(l.Helper) != helperName():

@@ -36,9 +36,15 @@ func portFix(err error, address, system string, unit bool) string {
 	case port >= lowPorts || !errors.Is(err, fs.ErrPermission) || system != "linux":
 		return ""
 	case unit:
-		return `printf '[Service]\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n' | sudo install -D -m 644 /dev/stdin /etc/systemd/system/tokend.service.d/port.conf && sudo systemctl daemon-reload && sudo systemctl restart tokend`
+		return dropIn(`'[Service]\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n'`, "port") + " && sudo systemctl restart tokend"
 	}
 	return fmt.Sprintf("sudo sysctl -w net.ipv4.ip_unprivileged_port_start=%d", port)
+}
+
+// dropIn is the commands that add to systemd's unit of the service what printf makes of
+// its words, in a file of a name.
+func dropIn(printf, name string) string {
+	return "printf " + printf + " | sudo install -D -m 644 /dev/stdin /etc/systemd/system/tokend.service.d/" + name + ".conf && sudo systemctl daemon-reload"
 }
 
 // doorFix is portFix for the door of this process.

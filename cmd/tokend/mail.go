@@ -129,11 +129,11 @@ func (m mailServer) letter() (*mail.Template, error) {
 	if m.Template == "" {
 		return nil, nil
 	}
+	var t *mail.Template
 	text, err := readAtMost(m.Template, mail.MaxTemplate)
-	if err != nil {
-		return nil, remedied{error: fmt.Errorf("cannot use mail.template %s: %w", m.Template, err), setting: "mail.template", fix: fixFile(m.Template, err)}
+	if err == nil {
+		t, err = mail.ParseTemplate(string(text))
 	}
-	t, err := mail.ParseTemplate(string(text))
 	if err != nil {
 		return nil, remedied{error: fmt.Errorf("cannot use mail.template %s: %w", m.Template, err), setting: "mail.template", fix: fixFile(m.Template, err)}
 	}

@@ -201,7 +201,7 @@ func (s *service) fixTextfile(path string, err error) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return makeFolder(filepath.Dir(path), system)
 	case errors.Is(err, syscall.EROFS) && system:
-		return "printf '[Service]\\nReadWritePaths=%s\\n' " + dir + " | sudo install -D -m 644 /dev/stdin /etc/systemd/system/tokend.service.d/textfile.conf && sudo systemctl daemon-reload && " + s.configured.checks() + s.manage("restart")
+		return dropIn(`'[Service]\nReadWritePaths=%s\n' `+dir, "textfile") + " && " + s.configured.checks() + s.manage("restart")
 	case errors.Is(err, fs.ErrPermission) && system:
 		return fmt.Sprintf("sudo chgrp %d %s && sudo chmod g+w %[2]s", os.Getegid(), dir)
 	}

@@ -5,7 +5,6 @@ package piv
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"runtime"
 
 	"github.com/tokenbridge/tokend/tokens"
@@ -71,15 +70,6 @@ func (d *Driver) Diagnose(ctx context.Context) ([]tokens.Finding, error) {
 	return list, nil
 }
 
-func (d *Driver) installed(places []string) bool {
-	for _, p := range places {
-		if _, err := fs.Stat(d.o.Root, p); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
 // noService says why the PC/SC service cannot be used.
 func (d *Driver) noService(err error, usb []string) tokens.Finding {
 	f := tokens.Finding{Code: tokens.CodeNoService, Detail: "the PC/SC service does not answer"}
@@ -89,7 +79,7 @@ func (d *Driver) noService(err error, usb []string) tokens.Finding {
 		f.Code = tokens.CodeNoAccess
 		f.Detail = "pcscd does not let this program use smart cards: polkit allows it to who sits at the machine, and others need a rule for org.debian.pcsc-lite.access_pcsc and access_card"
 	case runtime.GOOS != "linux":
-	case !d.installed(pcscdPlaces()):
+	case !d.machine().Has(pcscdPlaces()...):
 		f.Detail, f.Fix = "pcscd, the PC/SC service, is not installed", d.install()
 	default:
 		f.Detail, f.Fix = "pcscd, the PC/SC service, is not running", d.machine().StartCards()
@@ -106,7 +96,7 @@ func (d *Driver) unseen(usb []string, readers int) []tokens.Finding {
 		Code: tokens.CodeNotPresent, Fix: d.machine().RestartCards(),
 		Detail: "pcscd does not see it: it was started without it, or another program (such as GnuPG's scdaemon) holds the USB device",
 	}
-	if !d.installed(ccidPlaces()) {
+	if !d.machine().Has(ccidPlaces()...) {
 		f.Detail, f.Fix = "pcscd does not see it, for its driver of USB readers (libccid) is not installed", d.install()
 	}
 	if readers > 0 { // which of them it sees is not told

@@ -27,14 +27,14 @@ func (m Machine) setClockLinux() string {
 	}
 	for _, by := range []struct{ name, alone string }{{"chronyd", "sudo chronyd"}, {"ntpd", "sudo ntpd -g"}} {
 		switch {
-		case !m.has("usr/sbin/"+by.name, "usr/bin/"+by.name):
+		case !m.Has("usr/sbin/"+by.name, "usr/bin/"+by.name):
 		case m.openRC():
 			return "sudo rc-service " + by.name + " start"
 		default:
 			return by.alone
 		}
 	}
-	if m.has("usr/sbin/ntpdate", "usr/bin/ntpdate") {
+	if m.Has("usr/sbin/ntpdate", "usr/bin/ntpdate") {
 		return "sudo ntpdate pool.ntp.org"
 	}
 	return m.installClock()
@@ -43,7 +43,7 @@ func (m Machine) setClockLinux() string {
 // hasNTP says whether timedatectl has a service to start.
 func (m Machine) hasNTP() bool {
 	for _, dir := range []string{"usr/lib/systemd", "lib/systemd", "etc/systemd"} {
-		if list, _ := fs.ReadDir(m.Root, dir+"/ntp-units.d"); len(list) > 0 || m.has(dir+"/systemd-timesyncd") {
+		if list, _ := fs.ReadDir(m.Root, dir+"/ntp-units.d"); len(list) > 0 || m.Has(dir+"/systemd-timesyncd") {
 			return true
 		}
 	}

@@ -17,8 +17,8 @@ type Machine struct {
 // Here is the machine that the program runs on.
 func Here() Machine { return Machine{runtime.GOOS, os.DirFS("/")} }
 
-// has says whether one of the paths is there.
-func (m Machine) has(paths ...string) bool {
+// Has says whether one of the paths, relative to Root, is there.
+func (m Machine) Has(paths ...string) bool {
 	for _, p := range paths {
 		if _, err := fs.Stat(m.Root, p); err == nil {
 			return true
@@ -28,10 +28,10 @@ func (m Machine) has(paths ...string) bool {
 }
 
 // Systemd says whether systemd is the machine's init.
-func (m Machine) Systemd() bool { return m.has("run/systemd/system") }
+func (m Machine) Systemd() bool { return m.Has("run/systemd/system") }
 
 // openRC says whether services are OpenRC's.
-func (m Machine) openRC() bool { return m.has("usr/sbin/openrc-run", "sbin/openrc-run") }
+func (m Machine) openRC() bool { return m.Has("usr/sbin/openrc-run", "sbin/openrc-run") }
 
 // StartCards is the command that starts the service without which no card is seen;
 // empty where none does.
@@ -73,7 +73,7 @@ func (m Machine) Install(p Packages) string {
 		{"usr/bin/pacman", "sudo pacman -S ", p.Arch},
 		{"sbin/apk", "sudo apk add ", p.Alpine},
 	} {
-		if by.names != "" && m.has(by.program) {
+		if by.names != "" && m.Has(by.program) {
 			return by.command + by.names
 		}
 	}
